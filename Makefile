@@ -1,0 +1,57 @@
+# `make` prints what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench clean
+
+help:
+	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
+	@echo "make run    start a cluster on this machine and run a first job on it (ONCE=1: end by itself)"
+	@echo "make test   run the tests"
+	@echo "make lint   check types, style and the floors of the architecture"
+	@echo "make bench  measure, and print the figures next to their goals"
+	@echo "make clean  remove what the other targets made"
+
+setup: $(INSTALLED)
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: Python 3.11 or newer is needed" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) --version) is too old: Python 3.11 or newer is needed" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: the venv module of $(PYTHON) is missing: apt-get install python3-venv" >&2; exit 1; }
+	@$(WITH_PYTHONPATH_UNSET) $(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
+	@echo "installing what tests and checks need ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(INSTALLED)
+	@$(BIN)/python examples/run.py $(if $(ONCE),--once)
+
+test: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(INSTALLED_DEV)
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .run
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,364 @@
+"""TBinaryProtocol: the encoding of the original command line, of backups and of checkpoints (wire sheet, section 1).
+
+For every type a reader and a writer are built once from its declaration and kept; nothing here knows a struct by name.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from frozendict import frozendict
+
+from aurorad.api.struct import (
+    Base,
+    EnumOf,
+    Field,
+    ListOf,
+    MapOf,
+    SetOf,
+    StructOf,
+    ThriftStruct,
+    ThriftUnion,
+    Type,
+    fields_of,
+)
+from aurorad.api.wire import MAX_DEPTH, MessageHeader, MessageType, Tag, UnionError, WireError
+
+S = TypeVar("S", bound=ThriftStruct)
+
+# The value's type is known only to the declaration that a writer or reader was built from, hence Any.
+Writer = Callable[[Any, bytearray], None]
+Reader = Callable[[bytes, int], tuple[Any, int]]
+
+_I16, _I32, _I64, _F64 = struct.Struct(">h"), struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
+_FIELD = struct.Struct(">bh")
+_VERSION = 0x80010000
+_TAGS = {
+    "bool": Tag.BOOL,
+    "i32": Tag.I32,
+    "i64": Tag.I64,
+    "double": Tag.DOUBLE,
+    "string": Tag.STRING,
+    "binary": Tag.STRING,
+}
+_FIXED = {Tag.BOOL: 1, Tag.BYTE: 1, Tag.DOUBLE: 8, Tag.I16: 2, Tag.I32: 4, Tag.I64: 8}
+
+
+def encode(value: ThriftStruct) -> bytes:
+    """The struct's bytes, without a message around it."""
+    out = bytearray()
+    _struct_writer(type(value))(value, out)
+    return bytes(out)
+
+
+def decode(cls: type[S], data: bytes) -> S:
+    """The struct at the start of `data`; what follows it is ignored. Raises `WireError`."""
+    return read_struct(cls, data, 0)[0]
+
+
+def read_struct(cls: type[S], data: bytes, position: int) -> tuple[S, int]:
+    """The struct at `position`, and the position after it. Raises `WireError`."""
+    try:
+        value, end = _struct_reader(cls)(data, position)
+    except (struct.error, IndexError):
+        raise WireError(f"{cls.__name__}: the bytes end in the middle of it") from None
+    return cast(S, value), end
+
+
+def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
+    out = bytearray(struct.pack(">I", _VERSION | header.type))
+    _write_bytes(header.method.encode(), out)
+    out += _I32.pack(header.sequence)
+    _struct_writer(type(body))(body, out)
+    return bytes(out)
+
+
+def decode_header(data: bytes) -> tuple[MessageHeader, int]:
+    """The header of a message, with or without the version word, and where its body starts. Raises `WireError`."""
+    try:
+        first: int = struct.unpack_from(">I", data, 0)[0]
+        if first & 0x80000000:
+            if first & 0xFFFF0000 != _VERSION:
+                raise WireError(f"message version {first >> 16:#06x} where 0x8001 was expected")
+            kind, position = first & 0xFF, 4
+            name, position = _read_string(data, position)
+        else:
+            name, position = _read_string(data, 0)
+            kind, position = data[position], position + 1
+        sequence: int = _I32.unpack_from(data, position)[0]
+        return MessageHeader(name, MessageType(kind), sequence), position + 4
+    except (struct.error, IndexError):
+        raise WireError("the bytes end inside the message header") from None
+    except ValueError as error:
+        raise WireError(f"message header: {error}") from None
+
+
+def _write_bytes(value: bytes, out: bytearray) -> None:
+    out += _I32.pack(len(value))
+    out += value
+
+
+def _write_string(value: str, out: bytearray) -> None:
+    _write_bytes(value.encode(), out)
+
+
+def _write_bool(value: bool, out: bytearray) -> None:
+    out.append(1 if value else 0)
+
+
+def _packer(packed: struct.Struct) -> Writer:
+    pack = packed.pack
+
+    def write(value: Any, out: bytearray) -> None:
+        out += pack(value)
+
+    return write
+
+
+_BASE_WRITERS: dict[str, Writer] = {
+    "bool": _write_bool,
+    "i32": _packer(_I32),
+    "i64": _packer(_I64),
+    "double": _packer(_F64),
+    "string": _write_string,
+    "binary": _write_bytes,
+}
+
+
+@functools.cache
+def _tag(t: Type) -> Tag:
+    match t:
+        case Base(name):
+            return _TAGS[name]
+        case EnumOf():
+            return Tag.I32
+        case StructOf():
+            return Tag.STRUCT
+        case ListOf():
+            return Tag.LIST
+        case SetOf():
+            return Tag.SET
+        case MapOf():
+            return Tag.MAP
+
+
+@functools.cache
+def _writer(t: Type) -> Writer:
+    match t:
+        case Base(name):
+            return _BASE_WRITERS[name]
+        case EnumOf():
+            return _BASE_WRITERS["i32"]
+        case StructOf(cls):
+            return _struct_writer(cls)
+        case ListOf(element) | SetOf(element):
+            return _collection_writer(element)
+        case MapOf(key, value):
+            return _map_writer(key, value)
+
+
+def _collection_writer(element: Type) -> Writer:
+    tag, write = _tag(element), _writer(element)
+
+    def write_all(values: Any, out: bytearray) -> None:
+        out.append(tag)
+        out += _I32.pack(len(values))
+        for value in values:
+            write(value, out)
+
+    return write_all
+
+
+def _map_writer(key: Type, value: Type) -> Writer:
+    tags, write_key, write_value = bytes((_tag(key), _tag(value))), _writer(key), _writer(value)
+
+    def write(values: Any, out: bytearray) -> None:
+        out += tags
+        out += _I32.pack(len(values))
+        for k, v in values.items():
+            write_key(k, out)
+            write_value(v, out)
+
+    return write
+
+
+@functools.cache
+def _struct_writer(cls: type[ThriftStruct]) -> Writer:
+    rows = [(f.attribute, _FIELD.pack(_tag(f.type), f.id), _writer(f.type)) for f in fields_of(cls)]
+
+    def write(value: Any, out: bytearray) -> None:
+        for attribute, header, write_field in rows:
+            field = getattr(value, attribute)
+            if field is not None:
+                out += header
+                write_field(field, out)
+        out.append(Tag.STOP)
+
+    return write
+
+
+def _read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
+    size: int = _I32.unpack_from(data, position)[0]
+    start = position + 4
+    if not 0 <= size <= len(data) - start:
+        raise WireError(f"a string of {size} bytes where {len(data) - start} are left")
+    return data[start : start + size], start + size
+
+
+def _read_string(data: bytes, position: int) -> tuple[str, int]:
+    raw, end = _read_bytes(data, position)
+    try:
+        return raw.decode(), end
+    except UnicodeDecodeError as error:
+        raise WireError(f"a string that is not UTF-8: {error}") from None
+
+
+def _read_bool(data: bytes, position: int) -> tuple[bool, int]:
+    return data[position] != 0, position + 1
+
+
+def _unpacker(packed: struct.Struct) -> Reader:
+    unpack, size = packed.unpack_from, packed.size
+
+    def read(data: bytes, position: int) -> tuple[Any, int]:
+        return unpack(data, position)[0], position + size
+
+    return read
+
+
+_BASE_READERS: dict[str, Reader] = {
+    "bool": _read_bool,
+    "i32": _unpacker(_I32),
+    "i64": _unpacker(_I64),
+    "double": _unpacker(_F64),
+    "string": _read_string,
+    "binary": _read_bytes,
+}
+
+
+@functools.cache
+def _reader(t: Type) -> Reader:
+    match t:
+        case Base(name):
+            return _BASE_READERS[name]
+        case EnumOf(cls):
+            return _enum_reader({int(member): member for member in cls})
+        case StructOf(struct_cls):
+            return _struct_reader(struct_cls)
+        case ListOf(element):
+            return _collection_reader(element, tuple)
+        case SetOf(element):
+            return _collection_reader(element, frozenset)
+        case MapOf(key, value):
+            return _map_reader(key, value)
+
+
+def _enum_reader(members: dict[int, Any]) -> Reader:
+    def read(data: bytes, position: int) -> tuple[Any, int]:
+        number: int = _I32.unpack_from(data, position)[0]
+        # An unknown number stays a number: in a query it then matches nothing (thrift-api sheet, section 1).
+        return members.get(number, number), position + 4
+
+    return read
+
+
+def _count(data: bytes, position: int, smallest: int) -> tuple[int, int]:
+    """A collection's size; refused when even `smallest` bytes an element would not fit, so that no lie costs memory."""
+    count: int = _I32.unpack_from(data, position)[0]
+    start = position + 4
+    if not 0 <= count * smallest <= len(data) - start:
+        raise WireError(f"a collection of {count} elements where {len(data) - start} bytes are left")
+    return count, start
+
+
+def _collection_reader(element: Type, make: Callable[[list[Any]], Any]) -> Reader:
+    tag, read = _tag(element), _reader(element)
+
+    def read_all(data: bytes, position: int) -> tuple[Any, int]:
+        got = data[position]
+        count, position = _count(data, position + 1, 1)
+        if got != tag and count:
+            raise WireError(f"a collection of wire type {got} where {tag} was expected")
+        values = []
+        for _ in range(count):
+            value, position = read(data, position)
+            values.append(value)
+        return make(values), position
+
+    return read_all
+
+
+def _map_reader(key: Type, value: Type) -> Reader:
+    tags, read_key, read_value = (_tag(key), _tag(value)), _reader(key), _reader(value)
+
+    def read(data: bytes, position: int) -> tuple[Any, int]:
+        got = (data[position], data[position + 1])
+        count, position = _count(data, position + 2, 2)
+        if got != tags and count:
+            raise WireError(f"a map of wire types {got} where {tuple(map(int, tags))} was expected")
+        values = {}
+        for _ in range(count):
+            k, position = read_key(data, position)
+            values[k], position = read_value(data, position)
+        return frozendict(values), position
+
+    return read
+
+
+@functools.cache
+def _struct_reader(cls: type[ThriftStruct]) -> Reader:
+    rows: dict[tuple[int, int], tuple[str, Reader]] = {}
+    is_union = issubclass(cls, ThriftUnion)
+
+    def add(field: Field) -> None:
+        rows[(_tag(field.type), field.id)] = (field.attribute, _reader(field.type))
+
+    for field in fields_of(cls):
+        add(field)
+
+    def read(data: bytes, position: int) -> tuple[ThriftStruct, int]:
+        values: dict[str, Any] = {}
+        while tag := data[position]:
+            row = rows.get((tag, _I16.unpack_from(data, position + 1)[0]))
+            if row is None:  # unknown, or of another type: as if it were not there
+                position = _skip(data, position + 3, tag, MAX_DEPTH)
+            else:
+                values[row[0]], position = row[1](data, position + 3)
+        if is_union and len(values) != 1:
+            raise UnionError(f"{cls.__name__}: {len(values)} members set where exactly one was expected")
+        return cls(**values), position + 1
+
+    return read
+
+
+def _skip(data: bytes, position: int, tag: int, depth: int) -> int:
+    """The position after a value that nobody wants."""
+    if depth == 0:
+        raise WireError(f"values nested more than {MAX_DEPTH} deep")
+    if tag in _FIXED:
+        end = position + _FIXED[Tag(tag)]
+        if end > len(data):
+            raise WireError("the bytes end in the middle of a value")
+        return end
+    if tag == Tag.STRING:
+        return _read_bytes(data, position)[1]
+    if tag == Tag.STRUCT:
+        while inner := data[position]:
+            position = _skip(data, position + 3, inner, depth - 1)
+        return position + 1
+    if tag in (Tag.LIST, Tag.SET):
+        inner = data[position]
+        count, position = _count(data, position + 1, 1)
+        for _ in range(count):
+            position = _skip(data, position, inner, depth - 1)
+        return position
+    if tag == Tag.MAP:
+        key, value = data[position], data[position + 1]
+        count, position = _count(data, position + 2, 2)
+        for _ in range(count):
+            position = _skip(data, _skip(data, position, key, depth - 1), value, depth - 1)
+        return position
+    raise WireError(f"wire type {tag}, which thrift does not have")

@@ -1,0 +1,40 @@
+"""Job keys, task ids and update ids: what is valid and how it is written (thrift-api sheet, "Job key validity")."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from aurorad.api.tasks import JobKey
+
+MAX_IDENTIFIER_LENGTH = 255
+_IDENTIFIER = re.compile(r"[\w.\-]+", re.ASCII)
+_NOT_IN_TASK_ID = re.compile(r"[^\w\-]", re.ASCII)
+
+
+def is_identifier(text: str) -> bool:
+    """Whether `text` may be a role, an environment or a job name."""
+    return len(text) <= MAX_IDENTIFIER_LENGTH and _IDENTIFIER.fullmatch(text) is not None
+
+
+def is_valid(key: JobKey | None) -> bool:
+    return key is not None and all(map(is_identifier, (key.role, key.environment, key.name)))
+
+
+def canonical(key: JobKey) -> str:
+    """``role/environment/name``."""
+    return f"{key.role}/{key.environment}/{key.name}"
+
+
+def parse(path: str) -> JobKey:
+    """The inverse of `canonical`. Raises `ValueError` for anything but three identifiers."""
+    parts = path.split("/")
+    key = JobKey(*parts) if len(parts) == 3 else JobKey()
+    if not is_valid(key):
+        raise ValueError(f"{path!r} is not a job key: role/environment/name was expected")
+    return key
+
+
+def task_id(key: JobKey, instance_id: int, unique: UUID) -> str:
+    """``role-environment-name-instance-uuid``, other characters replaced (task-state-machine sheet, section 11)."""
+    return _NOT_IN_TASK_ID.sub("-", f"{key.role}-{key.environment}-{key.name}-{instance_id}-{unique}")

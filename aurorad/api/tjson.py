@@ -1,0 +1,288 @@
+"""TJSONProtocol: the encoding of the web pages and of scripts (wire sheet, section 1).
+
+A struct is ``{"<id>": {"<type>": value}}``, a list ``["<type>", size, ...]``, a map ``["<k>", "<v>", size, {...}]``,
+a message ``[1, "<method>", <type>, <sequence>, {struct}]``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+import msgspec
+from frozendict import frozendict
+
+from aurorad.api.struct import (
+    Base,
+    EnumOf,
+    ListOf,
+    MapOf,
+    SetOf,
+    StructOf,
+    ThriftStruct,
+    ThriftUnion,
+    Type,
+    fields_of,
+)
+from aurorad.api.wire import MessageHeader, MessageType, UnionError, WireError
+
+S = TypeVar("S", bound=ThriftStruct)
+
+# JSON values, whose shape only the declaration knows.
+Convert = Callable[[Any], Any]
+
+_PROTOCOL_VERSION = 1
+_NAMES = {"bool": "tf", "i32": "i32", "i64": "i64", "double": "dbl", "string": "str", "binary": "str"}
+
+
+def encode(value: ThriftStruct) -> bytes:
+    return msgspec.json.encode(_to_json(StructOf(type(value)))(value))
+
+
+def decode(cls: type[S], data: bytes) -> S:
+    """Raises `WireError`."""
+    return _build(cls, _parse(data))
+
+
+def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
+    struct = _to_json(StructOf(type(body)))(body)
+    return msgspec.json.encode([_PROTOCOL_VERSION, header.method, int(header.type), header.sequence, struct])
+
+
+class Message:
+    """A decoded envelope whose struct is not read yet: its type depends on the method."""
+
+    def __init__(self, header: MessageHeader, body: object) -> None:
+        self.header = header
+        self._body = body
+
+    def body(self, cls: type[S]) -> S:
+        """Raises `WireError`."""
+        return _build(cls, self._body)
+
+
+def decode_message(data: bytes) -> Message:
+    """The first JSON value in `data` as a message; text after it is ignored. Raises `WireError`."""
+    match _parse(data):
+        case [1, str(method), int(kind), int(sequence), body] if kind in set(MessageType):
+            return Message(MessageHeader(method, MessageType(kind), sequence), body)
+    raise WireError('a TJSON message was expected: [1, "<method>", <type>, <sequence>, {...}]')
+
+
+def _parse(data: bytes) -> object:
+    try:
+        return cast(object, msgspec.json.decode(data))
+    except msgspec.DecodeError as error:
+        raise WireError(f"not JSON: {error}") from None
+
+
+def _build(cls: type[S], value: object) -> S:
+    try:
+        return cast(S, _from_json(StructOf(cls))(value))
+    except WireError:
+        raise
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise WireError(f"{cls.__name__}: {error}") from None
+
+
+def _name(t: Type) -> str:
+    match t:
+        case Base(name):
+            return _NAMES[name]
+        case EnumOf():
+            return "i32"
+        case StructOf():
+            return "rec"
+        case ListOf():
+            return "lst"
+        case SetOf():
+            return "set"
+        case MapOf():
+            return "map"
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _encode_base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+_SPECIAL = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
+
+
+def _encode_double(value: float) -> float | str:
+    return "NaN" if value != value else _SPECIAL.get(value, float(value))
+
+
+@functools.cache
+def _to_json(t: Type) -> Convert:
+    match t:
+        case Base("bool") | EnumOf() | Base("i32") | Base("i64"):
+            return int
+        case Base("binary"):
+            return _encode_base64
+        case Base("double"):
+            return _encode_double
+        case Base(_):
+            return _same
+        case StructOf(cls):
+            return _struct_to_json(cls)
+        case ListOf(element) | SetOf(element):
+            name, convert = _name(element), _to_json(element)
+            return lambda values: [name, len(values), *map(convert, values)]
+        case MapOf(key, value):
+            return _map_to_json(key, value)
+
+
+def _map_to_json(key: Type, value: Type) -> Convert:
+    key_name, value_name, convert_key, convert_value = _name(key), _name(value), _to_json(key), _to_json(value)
+
+    def convert(values: Any) -> Any:
+        pairs = {str(convert_key(k)): convert_value(v) for k, v in values.items()}
+        return [key_name, value_name, len(pairs), pairs]
+
+    return convert
+
+
+@functools.cache
+def _struct_to_json(cls: type[ThriftStruct]) -> Convert:
+    rows = [(f.attribute, str(f.id), _name(f.type), _to_json(f.type)) for f in fields_of(cls)]
+
+    def convert(value: Any) -> Any:
+        out = {}
+        for attribute, field_id, name, convert_field in rows:
+            field = getattr(value, attribute)
+            if field is not None:
+                out[field_id] = {name: convert_field(field)}
+        return out
+
+    return convert
+
+
+def _integer(bits: int) -> Convert:
+    limit = 1 << (bits - 1)
+
+    def convert(value: Any) -> int:
+        number = int(value) if isinstance(value, str) else value
+        if not isinstance(number, int) or isinstance(number, bool) or not -limit <= number < limit:
+            raise WireError(f"{value!r} where a {bits}-bit integer was expected")
+        return number
+
+    return convert
+
+
+def _decode_bool(value: Any) -> bool:
+    if value in (0, 1):
+        return bool(value)
+    raise WireError(f"{value!r} where 0 or 1 was expected")
+
+
+def _decode_string(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise WireError(f"{value!r} where a string was expected")
+
+
+def _decode_base64(value: Any) -> bytes:
+    text = _decode_string(value)
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)  # Apache's libraries drop the padding
+    except binascii.Error as error:
+        raise WireError(f"not base64: {error}") from None
+
+
+def _decode_double(value: Any) -> float:
+    if isinstance(value, bool):
+        raise WireError(f"{value!r} where a number was expected")
+    return float(value)
+
+
+_BASE_DECODERS: dict[str, Convert] = {
+    "bool": _decode_bool,
+    "i32": _integer(32),
+    "i64": _integer(64),
+    "double": _decode_double,
+    "string": _decode_string,
+    "binary": _decode_base64,
+}
+
+
+@functools.cache
+def _from_json(t: Type) -> Convert:
+    match t:
+        case Base(name):
+            return _BASE_DECODERS[name]
+        case EnumOf(cls):
+            return _enum_from_json({int(member): member for member in cls})
+        case StructOf(struct_cls):
+            return _struct_from_json(struct_cls)
+        case ListOf(element):
+            return _collection_from_json(element, tuple)
+        case SetOf(element):
+            return _collection_from_json(element, frozenset)
+        case MapOf(key, value):
+            return _map_from_json(key, value)
+
+
+def _enum_from_json(members: dict[int, Any]) -> Convert:
+    integer = _integer(32)
+
+    def convert(value: Any) -> Any:
+        number = integer(value)
+        return members.get(number, number)
+
+    return convert
+
+
+def _collection_from_json(element: Type, make: Callable[[Iterable[Any]], Any]) -> Convert:
+    name, convert = _name(element), _from_json(element)
+
+    def convert_all(value: Any) -> Any:
+        got, size, *values = value
+        if size != len(values) or (got != name and values):
+            raise WireError(f'["{name}", {len(values)}, ...] was expected, not ["{got}", {size}, ...]')
+        return make(map(convert, values))
+
+    return convert_all
+
+
+def _map_from_json(key: Type, value: Type) -> Convert:
+    names, convert_key, convert_value = (_name(key), _name(value)), _from_json(key), _from_json(value)
+
+    def convert(raw: Any) -> Any:
+        key_name, value_name, size, pairs = raw
+        if size != len(pairs) or (pairs and (key_name, value_name) != names):
+            raise WireError(
+                f"a map of {names} with {len(pairs)} pairs was expected, not {(key_name, value_name, size)}"
+            )
+        return frozendict({convert_key(k): convert_value(v) for k, v in pairs.items()})
+
+    return convert
+
+
+@functools.cache
+def _struct_from_json(cls: type[ThriftStruct]) -> Convert:
+    rows: dict[str, tuple[str, str, Convert]] = {}
+    is_union = issubclass(cls, ThriftUnion)
+    for f in fields_of(cls):
+        rows[str(f.id)] = (f.attribute, _name(f.type), _from_json(f.type))
+
+    def convert(raw: Any) -> ThriftStruct:
+        if not isinstance(raw, dict):
+            raise WireError(f"{cls.__name__}: a JSON object was expected, not {raw!r}")
+        values: dict[str, Any] = {}
+        for field_id, typed in raw.items():
+            ((name, value),) = typed.items()
+            row = rows.get(field_id)
+            if row is not None and row[1] == name:  # else unknown, or of another type: as if it were not there
+                values[row[0]] = row[2](value)
+        if is_union and len(values) != 1:
+            raise UnionError(f"{cls.__name__}: {len(values)} members set where exactly one was expected")
+        return cls(**values)
+
+    return convert

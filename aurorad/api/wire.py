@@ -1,0 +1,48 @@
+"""What both thrift encodings share: the error for bytes that do not decode, and the message around a call."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class WireError(ValueError):
+    """Bytes that are not what the contract says. The text names what was expected and where."""
+
+
+class UnionError(WireError):
+    """A union with no member, or more than one, set."""
+
+
+class MessageType(IntEnum):
+    CALL = 1
+    REPLY = 2
+    EXCEPTION = 3
+    ONEWAY = 4
+
+
+class MessageHeader(NamedTuple):
+    method: str
+    type: MessageType
+    sequence: int
+
+
+# Deeper than any declared struct; keeps unknown nested fields from exhausting the stack.
+MAX_DEPTH = 64
+
+
+class Tag(IntEnum):
+    """Thrift's wire types."""
+
+    STOP = 0
+    BOOL = 2
+    BYTE = 3
+    DOUBLE = 4
+    I16 = 6
+    I32 = 8
+    I64 = 10
+    STRING = 11
+    STRUCT = 12
+    MAP = 13
+    SET = 14
+    LIST = 15

@@ -1,0 +1,140 @@
+"""What an engine is: a stream of events and a handful of calls, in Mesos' own words (scheduling sheet, 2 and 10-12).
+
+The scheduler must not know which engine runs. An engine relies on two orders: a task is logged as ASSIGNED before
+`launch`, a status update is logged before `acknowledge`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+import trio
+
+from aurorad.api.tasks import Attribute
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One resource of an offer or a task: a scalar (``cpus mem disk gpus``) or ranges of whole numbers (``ports``).
+
+    ``mem`` and ``disk`` are in MB. Ranges include both ends.
+    """
+
+    name: str
+    scalar: float | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
+    role: str = "*"
+    revocable: bool = False
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """Resources of one agent that may be used now."""
+
+    id: str
+    agent_id: str
+    hostname: str
+    resources: tuple[Resource, ...]
+    attributes: frozenset[Attribute] = frozenset()
+    unavailability_start_ms: int | None = None
+
+
+class TaskInfo(msgspec.Struct, frozen=True):
+    """One task to launch. `data` is the AssignedTask in TBinary; `executor_resources` are the executor's own."""
+
+    task_id: str
+    name: str
+    agent_id: str
+    resources: tuple[Resource, ...]
+    executor_id: str
+    executor_resources: tuple[Resource, ...]
+    source: str
+    labels: tuple[tuple[str, str], ...]
+    data: bytes
+
+
+class TaskState(StrEnum):
+    """Mesos' task states."""
+
+    TASK_STAGING = "TASK_STAGING"
+    TASK_STARTING = "TASK_STARTING"
+    TASK_RUNNING = "TASK_RUNNING"
+    TASK_KILLING = "TASK_KILLING"
+    TASK_FINISHED = "TASK_FINISHED"
+    TASK_FAILED = "TASK_FAILED"
+    TASK_KILLED = "TASK_KILLED"
+    TASK_ERROR = "TASK_ERROR"
+    TASK_LOST = "TASK_LOST"
+    TASK_DROPPED = "TASK_DROPPED"
+    TASK_UNREACHABLE = "TASK_UNREACHABLE"
+    TASK_GONE = "TASK_GONE"
+    TASK_GONE_BY_OPERATOR = "TASK_GONE_BY_OPERATOR"
+    TASK_UNKNOWN = "TASK_UNKNOWN"
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """The engine knows us, under this framework id."""
+
+    framework_id: str
+
+
+class Disconnected(msgspec.Struct, frozen=True):
+    """Every offer is void until the next `Registered`."""
+
+
+class Offers(msgspec.Struct, frozen=True):
+    offers: tuple[Offer, ...]
+
+
+class Rescind(msgspec.Struct, frozen=True):
+    offer_id: str
+
+
+class StatusUpdate(msgspec.Struct, frozen=True):
+    """What became of a task. Sent again until acknowledged, unless `uuid` is None (then nothing is to acknowledge)."""
+
+    task_id: str
+    state: TaskState
+    agent_id: str | None = None
+    message: str | None = None
+    reason: str | None = None
+    source: str | None = None
+    timestamp_s: float | None = None
+    uuid: bytes | None = None
+
+
+class AgentLost(msgspec.Struct, frozen=True):
+    agent_id: str
+
+
+class ExecutorLost(msgspec.Struct, frozen=True):
+    executor_id: str
+    agent_id: str
+    status: int
+
+
+Event = Registered | Disconnected | Offers | Rescind | StatusUpdate | AgentLost | ExecutorLost
+
+
+class Engine(Protocol):
+    """All calls may be made only while `run` runs; those about unknown offers or tasks are answered by events."""
+
+    async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None:
+        """Feed `events` until cancelled. The first event is `Registered`, with `framework_id` if one was given.
+
+        Cancellation leaves tasks running.
+        """
+
+    async def launch(self, offer_id: str, tasks: tuple[TaskInfo, ...], refuse_s: float) -> None:
+        """Use the offer; what the tasks leave comes back in a later offer, not before `refuse_s` seconds."""
+
+    async def decline(self, offer_id: str, refuse_s: float) -> None: ...
+
+    async def kill(self, task_id: str) -> None:
+        """End the task. An unknown task is answered with TASK_LOST."""
+
+    async def acknowledge(self, update: StatusUpdate) -> None:
+        """The update is in the log: it need not be sent again."""
+
+    async def reconcile(self, task_ids: tuple[str, ...]) -> None:
+        """Ask for the state of these tasks, or of all if none are given; unknown ones come back as TASK_LOST."""

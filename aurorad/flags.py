@@ -1,0 +1,245 @@
+"""Every flag of aurorad, declared once: its name, type, default, group, meaning and check (flags sheet).
+
+Flags look as operators know them: ``-http_port=8081``, also ``--http_port 8081``; booleans ``-flag`` or
+``-flag=false``; durations ``10secs``; amounts of data ``64MB``; lists ``a,b``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from aurorad.api import units
+
+Duration = Annotated[float, "duration"]  # seconds
+Data = Annotated[int, "data"]  # bytes
+
+ROLES = ("scheduler", "observer", "executor")
+
+
+class FlagError(ValueError):
+    """A flag that cannot be accepted: the text names it, its value and what was expected."""
+
+
+class HelpRequested(Exception):
+    """``-help`` was given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Declaration:
+    meaning: str
+    group: str
+    check: Callable[[Any], str | None] | None
+
+
+def _flag(
+    default: Any, group: str, meaning: str, check: Callable[[Any], str | None] | None = None
+) -> Any:  # a dataclass field, whose type is the annotation beside it
+    return dataclasses.field(default=default, metadata={"flag": _Declaration(meaning, group, check)})
+
+
+def _positive(value: float) -> str | None:
+    return None if value > 0 else "a value above 0"
+
+
+def _non_negative(value: float) -> str | None:
+    return None if value >= 0 else "a value of 0 or more"
+
+
+def _port(value: int) -> str | None:
+    return None if 0 <= value <= 65535 else "a port from 0 to 65535"
+
+
+def _roles(value: tuple[str, ...]) -> str | None:
+    return None if value and set(value) <= set(ROLES) else f"one or more of {', '.join(ROLES)}"
+
+
+def _default_work_dir() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "aurorad"
+
+
+_HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage and log"
+_JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
+_UPDATES, _EXECUTOR = "Updates", "Executor"
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """The values of all flags."""
+
+    role: tuple[str, ...] = _flag(("scheduler", "observer"), _CLUSTER, "What this process is", _roles)
+    work_dir: Path = dataclasses.field(
+        default_factory=_default_work_dir,
+        metadata={"flag": _Declaration("Folder that holds everything this daemon keeps", _CLUSTER, None)},
+    )
+    cluster_name: str = _flag("devcluster", _CLUSTER, "Cluster name shown in answers and pages")
+    stop_tasks_on_exit: bool = _flag(False, _CLUSTER, "Kill the local engine's tasks when the daemon stops")
+
+    http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)
+    observer_port: int = _flag(1338, _HTTP, "Observer's HTTP port; 0 = any free one", _port)
+    ip: str | None = _flag(None, _HTTP, "Address to listen on; unset = loopback, or that of -hostname")
+    hostname: str | None = _flag(None, _HTTP, "Host name advertised to others")
+    viz_job_url_prefix: str = _flag("", _HTTP, "Statistics URL prefix handed to clients")
+    shutdown_grace: Duration = _flag(5.0, _HTTP, "How long open requests may go on while stopping", _non_negative)
+
+    max_tasks_per_job: int = _flag(4000, _JOBS, "Most instances of one job", _positive)
+    max_update_instance_failures: int = _flag(20000, _JOBS, "Most instance failures one update may allow", _positive)
+    allowed_job_environments: str = _flag(r"^(prod|devel|test|staging\d*)$", _JOBS, "Environment names (regex)")
+    tier_config: Path | None = _flag(None, _JOBS, "JSON file of tiers; unset = the built-in ones")
+
+    min_offer_hold_time: Duration = _flag(300.0, _SCHEDULING, "Least time an offer is held", _non_negative)
+    offer_hold_jitter_window: Duration = _flag(60.0, _SCHEDULING, "Most random extra hold", _non_negative)
+    offer_filter_duration: Duration = _flag(5.0, _SCHEDULING, "How long a declined offer stays away", _non_negative)
+    first_schedule_delay: Duration = _flag(0.001, _SCHEDULING, "Delay before the first attempt", _positive)
+    initial_schedule_penalty: Duration = _flag(1.0, _SCHEDULING, "First wait after nothing fitted", _positive)
+    max_schedule_penalty: Duration = _flag(60.0, _SCHEDULING, "Longest wait after nothing fitted", _positive)
+    max_tasks_per_schedule_attempt: int = _flag(5, _SCHEDULING, "Tasks of a group per attempt", _positive)
+    flapping_task_threshold: Duration = _flag(300.0, _SCHEDULING, "Shorter runs are flapping", _non_negative)
+    initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
+    max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
+
+    transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
+    initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)
+    max_status_update_batch_size: int = _flag(1000, _STATE, "Status updates applied in one write", _positive)
+    history_prune_threshold: Duration = _flag(172800.0, _STATE, "Age at which ended tasks are forgotten", _positive)
+    history_min_retention_threshold: Duration = _flag(3600.0, _STATE, "Ended tasks are kept this long", _non_negative)
+    history_max_per_job_threshold: int = _flag(100, _STATE, "Ended tasks kept per job", _non_negative)
+    reconciliation_initial_delay: Duration = _flag(60.0, _STATE, "First reconciliation after", _non_negative)
+    reconciliation_explicit_interval: Duration = _flag(3600.0, _STATE, "Reconciliation every", _positive)
+
+    job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
+    job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)
+    job_update_history_pruning_threshold: Duration = _flag(2592000.0, _UPDATES, "Ended updates kept at most", _positive)
+
+    dlog_max_entry_size: Data = _flag(512 << 10, _LOG, "Largest entry written in one piece", _positive)
+    dlog_snapshot_interval: Duration = _flag(3600.0, _LOG, "Snapshot of the state into the log every", _positive)
+
+    thermos_executor_cpu: float = _flag(0.25, _EXECUTOR, "CPU set aside for each executor", _non_negative)
+    thermos_executor_ram: Data = _flag(128 << 20, _EXECUTOR, "Memory set aside for each executor", _non_negative)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    expected: str
+    parse: Callable[[str], object]
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("true or false")
+    return text.lower() == "true"
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text not in ("", "''") else ()
+
+
+_KINDS: dict[object, _Kind] = {
+    bool: _Kind("true or false", _boolean),
+    int: _Kind("a whole number", int),
+    float: _Kind("a number", float),
+    str: _Kind("text", str),
+    Path: _Kind("a path", lambda text: Path(text).expanduser()),
+    tuple[str, ...]: _Kind("a comma-separated list", _list),
+    Duration: _Kind("a duration such as 10secs or 1mins", units.parse_duration),
+    Data: _Kind("an amount of data such as 64MB", units.parse_data),
+}
+
+
+def _kinds() -> dict[str, _Kind]:
+    hints = typing.get_type_hints(Flags, include_extras=True)
+    return {f.name: _KINDS[_without_none(hints[f.name])] for f in dataclasses.fields(Flags)}
+
+
+def _without_none(hint: Any) -> object:
+    if isinstance(hint, types.UnionType):
+        (inner,) = [a for a in typing.get_args(hint) if a is not types.NoneType]
+        return inner
+    return hint
+
+
+def parse(arguments: Sequence[str]) -> Flags:
+    """Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``."""
+    kinds = _kinds()
+    checks = {f.name: f.metadata["flag"].check for f in dataclasses.fields(Flags)}
+    values: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, text = argument.lstrip("-").partition("=")
+        if not argument.startswith("-"):
+            raise FlagError(f"{argument!r} is not a flag: -name=value was expected")
+        if name in ("help", "h"):
+            raise HelpRequested
+        if name not in kinds:
+            raise FlagError(f"unknown flag -{name}{equals}{text}: -help lists those there are")
+        if name in values:
+            raise FlagError(f"-{name} was given twice, the second time with {text!r}: once was expected")
+        kind = kinds[name]
+        if not equals:
+            text = _next_value(name, kind, rest)
+        values[name] = _value(name, kind, text, checks[name])
+    return Flags(**values)
+
+
+def _next_value(name: str, kind: _Kind, rest: list[str]) -> str:
+    if kind.parse is _boolean:
+        return rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true"
+    if not rest:
+        raise FlagError(f"-{name} has no value: {kind.expected} was expected")
+    return rest.pop(0)
+
+
+def _value(name: str, kind: _Kind, text: str, check: Callable[[Any], str | None] | None) -> object:
+    try:
+        value = kind.parse(text)
+    except ValueError:
+        raise FlagError(f"-{name}={text}: {kind.expected} was expected") from None
+    wrong = check(value) if check is not None else None
+    if wrong is not None:
+        raise FlagError(f"-{name}={text}: {wrong} was expected")
+    return value
+
+
+def usage() -> str:
+    """All flags by group, one line each, with their defaults."""
+    lines = [
+        "aurorad: one daemon that schedules jobs, runs tasks and shows them.",
+        "",
+        "usage: aurorad [-flag=value ...]",
+    ]
+    groups: dict[str, list[str]] = {}
+    defaults, kinds = Flags(), _kinds()
+    for field in dataclasses.fields(Flags):
+        declaration: _Declaration = field.metadata["flag"]
+        default = _spell(kinds[field.name], getattr(defaults, field.name))
+        groups.setdefault(declaration.group, []).append(f"  -{field.name}={default}\n      {declaration.meaning}")
+    for group, rows in groups.items():
+        lines += ["", f"{group}:", *sorted(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _spell(kind: _Kind, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if kind.parse is units.parse_duration and isinstance(value, float):
+        return units.format_duration(value)
+    if kind.parse is units.parse_data and isinstance(value, int):
+        return units.format_data(value)
+    return str(value)
+
+
+def by_name(flags: Flags) -> dict[str, str]:
+    """Every flag as it would be written, for the start-up log."""
+    kinds = _kinds()
+    return {f.name: _spell(kinds[f.name], getattr(flags, f.name)) for f in dataclasses.fields(Flags)}

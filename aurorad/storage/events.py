@@ -1,0 +1,23 @@
+"""What happened, told once it is in the log: services react to these and so can never run ahead of the truth."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aurorad.api.tasks import ScheduledTask
+
+
+class TaskChanged(msgspec.Struct, frozen=True):
+    """A task was created (`before` is None), changed, or removed (`after` is None)."""
+
+    before: ScheduledTask | None
+    after: ScheduledTask | None
+
+
+class KillRequested(msgspec.Struct, frozen=True):
+    """The engine is to end this task."""
+
+    task_id: str
+
+
+StorageEvent = TaskChanged | KillRequested

@@ -1,0 +1,47 @@
+"""Statistics: counters and gauges under the names of the vars sheet, passed to whoever counts.
+
+No statistic is global: a `Vars` belongs to one daemon, tests make their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+Number = int | float
+Value = Number | str
+
+
+class Vars:
+    """Counters, which only grow, and gauges, which are read when asked for."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, Number] = {}
+        self._gauges: dict[str, Callable[[], Value]] = {}
+
+    def count(self, name: str, by: Number = 1) -> None:
+        self._counters[name] = self._counters.get(name, 0) + by
+
+    def declare(self, *names: str) -> None:
+        """Counters that shall show as 0 before they are first counted."""
+        for name in names:
+            self._counters.setdefault(name, 0)
+
+    def gauge(self, name: str, read: Callable[[], Value]) -> None:
+        """A value read on demand; `read` must be quick and must not raise."""
+        self._gauges[name] = read
+
+    def observe(self, name: str, seconds: float) -> None:
+        """One timed event: ``<name>_events`` and ``<name>_nanos_total``."""
+        self.count(f"{name}_events")
+        self.count(f"{name}_nanos_total", round(seconds * 1e9))
+
+    def get(self, name: str) -> Value:
+        """The present value; 0 for a counter that was never counted."""
+        gauge = self._gauges.get(name)
+        return gauge() if gauge is not None else self._counters.get(name, 0)
+
+    def snapshot(self) -> Mapping[str, Value]:
+        """All values by name, sorted."""
+        values: dict[str, Value] = dict(self._counters)
+        values.update({name: read() for name, read in self._gauges.items()})
+        return dict(sorted(values.items()))

@@ -1,0 +1,1 @@
+"""Agreement: the log that says what happened, in order."""

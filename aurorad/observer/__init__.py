@@ -1,0 +1,1 @@
+"""Tasks, processes, output and sandboxes of this machine, over HTTP."""

@@ -1,0 +1,1 @@
+"""HTTP: the thrift endpoint, health and statistics, the pages."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -37,10 +37,11 @@ def eventually(what: str, probe: Callable[[], T | None], within_s: float = 30.0)
 class Cluster:
     """One `aurorad` with its work folder; it may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, prefix: Sequence[str] = ()) -> None:
         self.work_dir = folder / "work"
         self.folder = folder
         self.flags = flags
+        self.prefix = prefix
         self.scheduler = ""
         self.observer = ""
         self._process: subprocess.Popen[str] | None = None
@@ -62,7 +63,7 @@ class Cluster:
         log = (self.folder / "aurorad.log").open("a")
         with log:
             self._process = subprocess.Popen(
-                [*command, "-observer_port=0", *self.flags],
+                [*self.prefix, *command, "-observer_port=0", *self.flags],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -138,9 +139,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, *flags: str) -> Iterator[Cluster]:
+def cluster(folder: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[Cluster]:
     """A started cluster that leaves nothing running behind."""
-    it = Cluster(folder, "-stop_tasks_on_exit", *flags)
+    it = Cluster(folder, "-stop_tasks_on_exit", *flags, prefix=prefix)
     it.start()
     try:
         yield it

@@ -30,18 +30,25 @@ class Materialiser:
     damaged is thrown away, to be rebuilt from the log at the next start.
     """
 
-    def __init__(self, path: Path, database: Database | None, stats: Vars) -> None:
-        """`database` is the one at `path`; None makes it create a new one there, once it is told all that there is."""
+    def __init__(
+        self, path: Path, database: Database | None, unwritten: dict[tuple[Table, Any], Any], position: int, stats: Vars
+    ) -> None:
+        """`database` is the one at `path`, to which `unwritten` is lacking to be at `position` of the log.
+
+        None makes it create a new one; `unwritten` are all rows then.
+        """
         self._path = path
         self._database = database
         self._stats = stats
-        self._dirty: dict[tuple[Table, Any], Any] = {}
-        self._position = -1
+        self._dirty = unwritten
+        self._position = position
         self._wake = trio.Event()
         self._gave_up = False
         self._sweep_at = -float("inf")
         stats.declare("storage_database_failures")
         stats.gauge("storage_database_rows_waiting", lambda: len(self._dirty))
+        if unwritten or database is None:
+            self._wake.set()
 
     def follow(self, position: int, changes: Sequence[Change]) -> None:
         """Take note of what changed in the log up to `position`."""

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trio
 
@@ -45,9 +45,8 @@ async def open_storage(
     log = await LocalLog.open(folder / "log", stats)
     try:
         recovered = await recover(log, folder / "state.db", stats)
-        materialiser = Materialiser(folder / "state.db", recovered.database, stats)
+        materialiser = Materialiser(folder / "state.db", recovered.database, recovered.unwritten, log.end - 1, stats)
         try:
-            materialiser.follow(log.end - 1, recovered.unwritten)
             storage = Storage(log, recovered.tables, max_entry_bytes, materialiser.follow)
             snapshots = Snapshots(storage, log, stats, now_ms, snapshot_interval_s, recovered.transactions)
             gauges.export(recovered.tables, stats)
@@ -68,7 +67,7 @@ class Recovered(NamedTuple):
 
     tables: Tables
     database: Database | None
-    unwritten: list[Change]
+    unwritten: dict[tuple[Table, Any], Any]
     """What the database lacks; without one, everything."""
     transactions: int
     """How many were read that are in no snapshot."""
@@ -91,19 +90,18 @@ async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
     loaded = await trio.to_thread.run_sync(_load, path, log, configs)
     empty = Tables() if log.begin == 0 else None
     replay = Replay(loaded.tables if loaded else empty, stats, configs)
-    unwritten: list[Change] = []
+    changes: list[Change] = []
     try:
         async for records in log.read(loaded.position + 1 if loaded else log.begin):
-            unwritten += await trio.to_thread.run_sync(_feed, replay, records)
+            changes += await trio.to_thread.run_sync(_feed, replay, records)
         if replay.tables is None:
             raise UnreadableLog(f"The log begins at position {log.begin} and holds no whole snapshot")
     except BaseException:
         if loaded:
             loaded.database.close()
         raise
+    unwritten = await trio.to_thread.run_sync(_unwritten, changes if loaded else None, replay.tables)
     stats.observe("scheduler_storage_recover", trio.current_time() - started)
-    if loaded is None:
-        unwritten = _everything(replay.tables)
     return Recovered(replay.tables, loaded.database if loaded else None, unwritten, replay.transactions)
 
 
@@ -140,5 +138,7 @@ def _feed(replay: Replay, records: list[tuple[int, bytes]]) -> list[Change]:
     return [change for position, record in records for change in replay.feed(position, record)]
 
 
-def _everything(tables: Tables) -> list[Change]:
-    return [Change(table, key, None, row) for table in Table for key, row in tables.rows(table).items()]
+def _unwritten(changes: list[Change] | None, tables: Tables) -> dict[tuple[Table, Any], Any]:
+    if changes is not None:
+        return {(change.table, change.key): change.after for change in changes}
+    return {(table, key): row for table in Table for key, row in tables.rows(table).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import trio
@@ -37,23 +38,30 @@ class Commit:
             raise self._failure(self._reason)
 
 
+# How often a log that has no room is asked again, if nobody writes meanwhile.
+PROBE_S = 5.0
+
+
 class GroupCommit:
     """The queue before a log. `run` must run."""
 
-    def __init__(self, log: Log) -> None:
-        self.ready = False
+    def __init__(self, log: Log, probe: Sequence[bytes]) -> None:
+        """`probe` is written to learn whether a log that had no room has some again."""
         self.refusing: str | None = None
         """Why the log refused the last append, None after one that it took."""
-        self.position = -1
-        """That of the last record known to be in the log."""
+        self.refusals = 0
+        """How often it refused, and what waited was undone."""
         self._log = log
+        self._probe = probe
+        self._ready = False
+        self._position = -1  # of the last record known to be in the log
         self._queue: list[Commit] = []
         self._in_flight: list[Commit] = []
         self._wake = trio.Event()
 
     def check_ready(self) -> None:
         """Raises `StorageNotReady`."""
-        if not self.ready:
+        if not self._ready:
             raise StorageNotReady("Storage is not READY")
 
     def add(
@@ -83,15 +91,18 @@ class GroupCommit:
 
         All that waits at the end is undone and gets `StorageNotReady`.
         """
-        self.ready = True
+        self._ready = True
         task_status.started()
         try:
             while True:
-                await self._wake.wait()
+                with trio.move_on_after(math.inf if self.refusing is None else PROBE_S) as patience:
+                    await self._wake.wait()
+                if patience.cancelled_caught:
+                    self.add(self._probe)
                 self._wake = trio.Event()
                 await self._append_group()
         finally:
-            self.ready = False
+            self._ready = False
             self._undo_all(StorageNotReady("Storage has stopped"))
 
     async def _append_group(self) -> None:
@@ -100,17 +111,18 @@ class GroupCommit:
         try:
             if records:
                 last = await self._log.append(records)
-                self.position = last - len(records)
+                self._position = last - len(records)
         except LogFull as refusal:
             self.refusing = str(refusal)
+            self.refusals += 1
             self._undo_all(refusal)
             return
         if records:
             self.refusing = None
         group, self._in_flight = self._in_flight, []
         for commit in group:
-            self.position += len(commit.records)
-            commit.durable(self.position)
+            self._position += len(commit.records)
+            commit.durable(self._position)
             commit.finish()
 
     def _undo_all(self, failure: Exception) -> None:

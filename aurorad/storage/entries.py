@@ -75,6 +75,12 @@ class SnapshotEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     parts: int
 
 
+class Padding(msgspec.Struct, frozen=True, array_like=True, tag="padding"):
+    """Nothing, at some length."""
+
+    data: bytes
+
+
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
     chunks: int
     checksum: bytes
@@ -84,7 +90,7 @@ class FrameChunk(msgspec.Struct, frozen=True, array_like=True, tag="chunk"):
     data: bytes
 
 
-Entry = Transaction | SnapshotBegin | SnapshotPart | SnapshotEnd
+Entry = Transaction | SnapshotBegin | SnapshotPart | SnapshotEnd | Padding
 _Record = Entry | FrameHeader | FrameChunk
 
 _decoder: msgspec.msgpack.Decoder[_Record] = msgspec.msgpack.Decoder(_Record, dec_hook=rows.from_msgpack)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aurorad.storage.entries import (
     Entry,
     Joiner,
+    Padding,
     SnapshotBegin,
     SnapshotEnd,
     SnapshotPart,
@@ -83,6 +84,6 @@ class _Snapshot:
                     for op in ops_of(later, self._configs):
                         self._tables.apply(op)
                 return self._tables
-            case SnapshotBegin():
+            case SnapshotBegin() | Padding():
                 pass
         return None

@@ -83,6 +83,8 @@ class Snapshots:
         try:
             await self.write()
         except LogFull as refusal:
+            # What was written of it stays in the log: another attempt soon would only make the room less.
+            self._log_size = self._log.size
             _logger.warning("No room for a snapshot: %s", refusal)
 
     async def _write(self) -> int:

@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 MAX_ENTRY_BYTES = 512 << 10
 
+# What must fit before the log counts as having room again: a few bytes may fit although nothing else does.
+_PROBE_BYTES = 64 << 10
+
 Follower = Callable[[int, Sequence[Change]], None]
 """Told of each transaction once the log has it: its position there, and what it changed."""
 
@@ -37,7 +40,7 @@ class Storage:
         self, log: Log, tables: Tables, max_entry_bytes: int = MAX_ENTRY_BYTES, follower: Follower = lambda *_: None
     ) -> None:
         self.tables = tables
-        self._commits = GroupCommit(log)
+        self._commits = GroupCommit(log, probe=entries.records(entries.Padding(bytes(_PROBE_BYTES)), max_entry_bytes))
         self.transactions = 0
         """How many the log got from here."""
         self._max_entry_bytes = max_entry_bytes
@@ -46,8 +49,13 @@ class Storage:
 
     @property
     def refusing(self) -> str | None:
-        """Why the last write was refused, None after one that was not."""
+        """Why the log has no room, None as long as it has."""
         return self._commits.refusing
+
+    @property
+    def refusals(self) -> int:
+        """How often writes were refused and undone: what was read across a change of this may not be true."""
+        return self._commits.refusals
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` as one transaction; its result, once the log has it and all that it could see.

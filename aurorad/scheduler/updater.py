@@ -1,7 +1,7 @@
 """Rolling updates, driven: control requests change an update's status, one loop takes its next step (updates sheet).
 
-The updater holds no truth of its own: every step is decided by `rules.updates.evaluation` from the tables and written in
-one transaction. All it remembers is what to look at next, when, and the time of the last pulse.
+The updater holds no truth of its own: every step is decided by `rules.updates.evaluation` from the tables and written
+in one transaction. All it remembers is what to look at next, when, and the time of the last pulse.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Updater:
-    """`start`, `pause`, `resume`, `abort`, `rollback` and `pulse` run inside a caller's transaction; `run` does the work."""
+    """Requests (`start`, `pause` and so on) run inside a caller's transaction; `run` does the work they ask for."""
 
     def __init__(
         self, storage: Storage, states: StateManager, now_ms: Callable[[], int], stats: Vars, flags: Flags

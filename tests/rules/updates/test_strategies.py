@@ -25,9 +25,7 @@ def groups(strategy: Strategy, total: int, forward: bool = True) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("idle", "active", "size"), [(5, 0, 3), (5, 1, 2), (5, 3, 0), (5, 4, 0), (1, 0, 1), (0, 0, 0)]
-)
+@pytest.mark.parametrize(("idle", "active", "size"), [(5, 0, 3), (5, 1, 2), (5, 3, 0), (5, 4, 0), (1, 0, 1), (0, 0, 0)])
 def test_a_queue_is_filled_up(idle, active, size):
     assert Strategy(Kind.QUEUE, (3,)).group_size(idle=idle, active=active, started=0, forward=True) == size
 

@@ -15,7 +15,6 @@ import trio
 
 from aurorad.api.enums import JobUpdateAction, JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Result, StartJobUpdateResult
-from aurorad.api.tasks import JobKey
 from aurorad.api.text import render
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.flags import Flags
@@ -25,11 +24,11 @@ from aurorad.rules.updates.evaluation import Outcome, evaluate
 from aurorad.rules.updates.history import prunable
 from aurorad.rules.updates.plan import Plan
 from aurorad.rules.updates.transitions import IllegalTransition
+from aurorad.scheduler.limits import active_update
 from aurorad.scheduler.rpc.answers import Refused
 from aurorad.scheduler.state import StateManager
 from aurorad.storage.events import StorageEvent, TaskChanged
 from aurorad.storage.storage import LogFull, Storage
-from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
@@ -62,7 +61,10 @@ class Updater:
         )
 
     def start(self, tx: Transaction, update: JobUpdate, user: str, message: str | None) -> None:
-        """Store a new update and set it going. Raises `Refused`, with the running one, if its job has one already."""
+        """Store a new update and set it going.
+
+        Raises `Refused`: with the running update if the job has one already, or for what is not there yet.
+        """
         key = update.summary.key
         running = active_update(tx.tables, key.job)
         if running is not None:
@@ -74,6 +76,8 @@ class Updater:
                     )
                 ),
             )
+        if update.instructions.settings.sla_aware:
+            raise Refused("Updates with slaAware are not supported yet.")
         tx.save_job_update(update)
         first = JobUpdateStatus.ROLLING_FORWARD
         if update.instructions.settings.block_if_no_pulses_after_ms > 0:
@@ -255,11 +259,6 @@ class Updater:
         )
         tx.remove_job_updates(keys)
         return len(keys)
-
-
-def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:
-    """The update that locks the job, if one does."""
-    return next((details for details in tables.job_updates(job) if _status(details) in transitions.ACTIVE), None)
 
 
 def _status(details: JobUpdateDetails) -> JobUpdateStatus:

@@ -94,7 +94,7 @@ class Storage:
             await waiting[-1].done.wait()
 
     def subscribe(self) -> trio.MemoryReceiveChannel[StorageEvent]:
-        """All events from now on, in the order of the log. The buffer is unbounded: keep reading."""
+        """All events from now on, in the order of the log. The buffer is unbounded: keep reading, or close it."""
         send, receive = trio.open_memory_channel[StorageEvent](math.inf)
         self._subscribers.append(send)
         return receive
@@ -145,6 +145,9 @@ class Storage:
             pending.done.set()
 
     def _publish(self, events: list[StorageEvent]) -> None:
-        for subscriber in self._subscribers:
-            for event in events:
-                subscriber.send_nowait(event)
+        for subscriber in list(self._subscribers):
+            try:
+                for event in events:
+                    subscriber.send_nowait(event)
+            except trio.BrokenResourceError:  # closed by its reader
+                self._subscribers.remove(subscriber)

@@ -63,6 +63,8 @@ class Storage:
         self._ready = False
         self.refusing: str | None = None
         """Why the last write was refused, None after one that was not."""
+        self.refusals = 0
+        """How often writes were refused and undone: what was read across a change of this may not be true."""
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` as one transaction; its result, once the log has it.
@@ -91,7 +93,10 @@ class Storage:
             raise StorageNotReady("Storage is not READY")
         waiting = self._pending or self._in_flight
         if waiting:
-            await waiting[-1].done.wait()
+            last = waiting[-1]
+            await last.done.wait()
+            if last.refused is not None:
+                raise last.refused
 
     def subscribe(self) -> trio.MemoryReceiveChannel[StorageEvent]:
         """All events from now on, in the order of the log. The buffer is unbounded: keep reading, or close it."""
@@ -138,6 +143,7 @@ class Storage:
         refused = self._in_flight + self._pending
         self._in_flight, self._pending = [], []
         self.refusing = str(refusal)
+        self.refusals += 1
         for pending in reversed(refused):
             pending.transaction.revert()
             pending.refused = refusal

@@ -5,7 +5,7 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -112,10 +112,13 @@ class Tables:
 
         Raises `ValueError` for a job key that is none.
         """
-        return [task for task in self._candidates(query) if _matches(task, query)]
+        return [task for task in self.candidates(query) if matches(task, query)]
 
-    def _candidates(self, query: TaskQuery) -> Iterator[ScheduledTask]:
-        """The smallest index that covers the query."""
+    def candidates(self, query: TaskQuery) -> list[ScheduledTask]:
+        """The tasks in the smallest index that covers the query; of these, those that `matches` says are meant.
+
+        Raises `ValueError` for a job key that is none.
+        """
         tasks: dict[str, ScheduledTask] = self._rows[Table.TASKS]
         ids: Iterable[str]
         jobs = _queried_jobs(query)
@@ -128,8 +131,8 @@ class Tables:
         elif query.statuses:
             ids = [task_id for status in query.statuses for task_id in self._by_status.get(status, ())]
         else:
-            ids = list(tasks)
-        return (tasks[task_id] for task_id in ids if task_id in tasks)
+            return list(tasks.values())
+        return [tasks[task_id] for task_id in ids if task_id in tasks]
 
     def apply(self, op: Op) -> list[Change]:
         """Apply one operation; the changes it made, in order."""
@@ -197,7 +200,8 @@ def _queried_jobs(query: TaskQuery) -> frozenset[JobKey] | None:
     return query.job_keys or None
 
 
-def _matches(task: ScheduledTask, query: TaskQuery) -> bool:
+def matches(task: ScheduledTask, query: TaskQuery) -> bool:
+    """Whether the query means this task (thrift-api sheet, "TaskQuery semantics")."""
     assigned = task.assigned_task
     job = assigned.task.job
     return (

@@ -27,13 +27,11 @@ from aurorad.rules.updates.transitions import IllegalTransition
 from aurorad.scheduler.limits import active_update
 from aurorad.scheduler.rpc.answers import Refused
 from aurorad.scheduler.state import StateManager
+from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import StorageEvent, TaskChanged
-from aurorad.storage.storage import LogFull, Storage
+from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
-
-RETRY_S = 1.0
-"""How soon a step is tried again that the log had no room for."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,21 +82,24 @@ class Updater:
             first = transitions.blocked(first)
         self._enter(tx, key, first, user, message)
 
-    def pause(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
-        """Raises `Refused`, like all that follow, for an unknown update or one that cannot go there."""
-        status = _status(_existing(tx, key))
-        self._request(tx, key, status, transitions.paused(status), user, message)
+    def pause(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
+        """Whether anything changed: not if it is paused already.
 
-    def resume(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
+        Raises `Refused`, like `resume`, `abort` and `rollback`, for an unknown update or one that cannot go there.
+        """
+        status = _status(_existing(tx, key))
+        return self._request(tx, key, status, transitions.paused(status), user, message)
+
+    def resume(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
         details = _existing(tx, key, "Update does not exist: ")
         status = _status(details)
-        self._request(tx, key, status, transitions.resumed(status, self._pulse_expired(details)), user, message)
+        return self._request(tx, key, status, transitions.resumed(status, self._pulse_expired(details)), user, message)
 
-    def abort(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
-        self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ABORTED, user, message)
+    def abort(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
+        return self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ABORTED, user, message)
 
-    def rollback(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
-        self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ROLLING_BACK, user, message)
+    def rollback(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
+        return self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ROLLING_BACK, user, message)
 
     def pulse(self, tx: Transaction, key: JobUpdateKey) -> JobUpdatePulseStatus:
         """Note a sign of life from outside; an update that waited for it rolls on."""
@@ -116,12 +117,12 @@ class Updater:
 
         Cancelled at any point it loses nothing: whoever runs next decides from the same tables.
         """
-        events = self._storage.subscribe()
-        for key, details in self._storage.tables.updates.items():
-            if _status(details) in transitions.ROLLING:
-                self._mark(key)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, events)
+            # From here on nothing goes unheard; what happened before is in the tables.
+            nursery.start_soon(self._listen, self._storage.subscribe())
+            for key, details in self._storage.tables.updates.items():
+                if _status(details) in transitions.ROLLING:
+                    self._mark(key)
             nursery.start_soon(self._prune_for_ever)
             task_status.started()
             await self._step_for_ever()
@@ -134,13 +135,14 @@ class Updater:
         target: JobUpdateStatus | None,
         user: str,
         message: str | None,
-    ) -> None:
+    ) -> bool:
         try:
             entered = transitions.step(current, target)
         except IllegalTransition as wrong:
             raise Refused(str(wrong)) from None
         if entered is not None:
             self._enter(tx, key, entered, user, message)
+        return entered is not None
 
     def _enter(
         self,
@@ -165,10 +167,11 @@ class Updater:
         self._wake.set()
 
     async def _listen(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
-        async for event in events:
-            if isinstance(event, TaskChanged):
-                task = event.after or event.before
-                assert task is not None, "a task changed from nothing to nothing"
+        with events:
+            async for event in events:
+                task = (event.after or event.before) if isinstance(event, TaskChanged) else None
+                if task is None:
+                    continue
                 running = active_update(self._storage.tables, task.assigned_task.task.job)
                 if running is not None and _status(running) in transitions.ROLLING:
                     self._mark(running.update.summary.key)
@@ -186,12 +189,7 @@ class Updater:
                 await self._step(key)
 
     async def _step(self, key: JobUpdateKey) -> None:
-        try:
-            wake_ms = await self._storage.write(partial(self._take_step, key=key))
-        except LogFull as refusal:
-            _log.warning("update %s %s waits: %s", key.job, key.id, refusal)
-            self._alarms[key] = trio.current_time() + RETRY_S
-            return
+        wake_ms = await write_patiently(self._storage, partial(self._take_step, key=key))
         if wake_ms is not None:
             self._alarms[key] = trio.current_time() + max(0, wake_ms - self._now_ms()) / 1000
 
@@ -243,11 +241,7 @@ class Updater:
     async def _prune_for_ever(self) -> None:
         while True:
             await trio.sleep(self._flags.job_update_history_pruning_interval)
-            try:
-                pruned = await self._storage.write(self._prune)
-            except LogFull as refusal:
-                _log.warning("ended updates stay until the next pruning: %s", refusal)
-                continue
+            pruned = await write_patiently(self._storage, self._prune)
             self._stats.count("job_updates_pruned", pruned)
 
     def _prune(self, tx: Transaction) -> int:

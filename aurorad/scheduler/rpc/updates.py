@@ -1,6 +1,7 @@
 """The RPCs about job updates (thrift-api sheet, sections 2 and 3; updates sheet, sections 3, 4 and 9).
 
-Whatever depends on what is stored is checked inside the storage write that acts on it. Handlers raise `Refused`.
+Whatever depends on what is stored is checked inside the storage write that acts on it. A write that found nothing to do
+waits until what it looked at is in the log; for reads and refusals the dispatcher sees to that.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from aurorad.api import calls, keys
-from aurorad.api.enums import ACTIVE_STATES, ResponseCode
+from aurorad.api import calls
+from aurorad.api.enums import ACTIVE_STATES, JobUpdatePulseStatus, ResponseCode
 from aurorad.api.results import (
     GetJobUpdateDetailsResult,
     GetJobUpdateSummariesResult,
@@ -31,12 +32,12 @@ from aurorad.api.updates import (
 )
 from aurorad.flags import Flags
 from aurorad.rules import admission, job_diff, quota
-from aurorad.rules.admission import AdmissionError
+from aurorad.rules.admission import AdmissionLimits
 from aurorad.rules.job_diff import JobDiff
 from aurorad.rules.tiers import Tiers
 from aurorad.rules.updates import requests
-from aurorad.scheduler.limits import admission_limits, role_usage
-from aurorad.scheduler.rpc.answers import Handler, Handlers, Refused, ok
+from aurorad.scheduler.limits import role_usage
+from aurorad.scheduler.rpc.answers import Handler, Handlers, Refused, given_key, given_text, ok, rules_refuse
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
@@ -48,15 +49,21 @@ MAX_MESSAGE_LENGTH = 1024
 
 _OLD_ARGUMENT = "The key argument is deprecated, use the query argument instead"
 
-_Control = Callable[[Transaction, JobUpdateKey, str, str | None], None]
+_Control = Callable[[Transaction, JobUpdateKey, str, str | None], bool]
 _ControlCall = calls.PauseJobUpdate | calls.ResumeJobUpdate | calls.AbortJobUpdate | calls.RollbackJobUpdate
 
 
 def handlers(
-    storage: Storage, updater: Updater, flags: Flags, tiers: Tiers, stats: Vars, new_uuid: Callable[[], UUID]
+    *,
+    storage: Storage,
+    updater: Updater,
+    limits: AdmissionLimits,
+    tiers: Tiers,
+    flags: Flags,
+    stats: Vars,
+    new_uuid: Callable[[], UUID],
 ) -> Handlers:
-    """A handler for each RPC about updates."""
-    updates = _Updates(storage, updater, flags, tiers, stats, new_uuid)
+    updates = _UpdateCalls(storage, updater, limits, tiers, flags, stats, new_uuid)
     return {
         calls.StartJobUpdate: updates.start,
         calls.PauseJobUpdate: updates.control(updater.pause),
@@ -70,23 +77,25 @@ def handlers(
     }
 
 
-class _Updates:
+class _UpdateCalls:
     def __init__(
         self,
         storage: Storage,
         updater: Updater,
-        flags: Flags,
+        limits: AdmissionLimits,
         tiers: Tiers,
+        flags: Flags,
         stats: Vars,
         new_uuid: Callable[[], UUID],
     ) -> None:
         self._storage = storage
         self._updater = updater
         self._max_failures = flags.max_update_instance_failures
-        self._limits = admission_limits(flags)
+        self._limits = limits
         self._tiers = tiers
         self._stats = stats
         self._new_uuid = new_uuid
+        stats.declare("thrift_workload_startJobUpdate")
 
     async def start(self, call: calls.StartJobUpdate, user: str) -> Response:
         request, given = _request(call.request)
@@ -99,6 +108,7 @@ class _Updates:
         only = _scope(settings)
         started = await self._storage.write(lambda tx: self._start(tx, request, config, settings, only, user, message))
         if started is None:
+            await self._storage.settled()
             return ok(None, requests.UNCHANGED)
         self._stats.count("thrift_workload_startJobUpdate", request.instance_count)
         return ok(Result(start_job_update_result=StartJobUpdateResult(started.key, update_summary=started)))
@@ -135,11 +145,9 @@ class _Updates:
 
     def _check_limits(self, tx: Transaction, instance_count: int, update: JobUpdate) -> None:
         role = update.summary.key.job.role
-        try:
+        with rules_refuse():
             admission.check_instance_count(instance_count, self._limits)
             quota.check_update(tx.tables.quotas.get(role), role_usage(tx.tables, role), update)
-        except (AdmissionError, quota.QuotaExceeded) as refusal:
-            raise Refused(str(refusal)) from None
 
     def control(self, act: _Control) -> Handler:
         """The handler of one of the requests that change an update's status."""
@@ -147,23 +155,24 @@ class _Updates:
         async def handle(call: _ControlCall, user: str) -> Response:
             key = _key(call.key)
             message = _audit(call.message)
-            await self._storage.write(lambda tx: act(tx, key, user, message))
+            if not await self._storage.write(lambda tx: act(tx, key, user, message)):
+                await self._storage.settled()
             return ok()
 
         return handle
 
     async def pulse(self, call: calls.PulseJobUpdate, _user: str) -> Response:
         key = _key(call.key)
-        if not key.id.strip():
-            raise Refused("Argument cannot be blank", ResponseCode.ERROR)
+        given_text(key.id)
         status = await self._storage.write(lambda tx: self._updater.pulse(tx, key))
+        if status is JobUpdatePulseStatus.FINISHED:
+            await self._storage.settled()
         return ok(Result(pulse_job_update_result=PulseJobUpdateResult(status)))
 
     async def diff(self, call: calls.GetJobUpdateDiff, _user: str) -> Response:
         request, settings = _request(call.request)
         config = self._admitted(request)
         only = _scope(settings)
-        await self._storage.settled()
         tables = self._storage.tables
         if config.job in tables.cron_jobs:
             raise Refused("Cron jobs are not supported.")
@@ -173,17 +182,16 @@ class _Updates:
     async def summaries(self, call: calls.GetJobUpdateSummaries, _user: str) -> Response:
         if call.job_update_query is None:
             raise Refused("", ResponseCode.ERROR)
-        found = await self._found(call.job_update_query)
+        found = self._found(call.job_update_query)
         result = GetJobUpdateSummariesResult(tuple(details.update.summary for details in found))
         return ok(Result(get_job_update_summaries_result=result))
 
     async def details(self, call: calls.GetJobUpdateDetails, _user: str) -> Response:
         if call.query is not None:
-            found = await self._found(call.query)
+            found = self._found(call.query)
             return ok(Result(get_job_update_details_result=GetJobUpdateDetailsResult(details_list=tuple(found))))
         if call.key is None:
             raise Refused("Either key or query must be set.", ResponseCode.ERROR)
-        await self._storage.settled()
         details = self._storage.tables.updates.get(call.key)
         if details is None:
             raise Refused(f"Invalid update: {render(call.key)}")
@@ -193,16 +201,13 @@ class _Updates:
         most = max(job_diff.MAX_INSTANCES, self._limits.max_tasks_per_job)
         if request.instance_count > most:
             raise Refused(f"Instance count must be between 1 and {most} inclusive.")
-        try:
+        with rules_refuse():
             return admission.populate_task(request.task_config, request.instance_count, self._limits, self._tiers)
-        except AdmissionError as refusal:
-            raise Refused(str(refusal), refusal.code) from None
 
-    async def _found(self, query: JobUpdateQuery) -> list[JobUpdateDetails]:
+    def _found(self, query: JobUpdateQuery) -> list[JobUpdateDetails]:
         """All matches, the last modified first, of which offset and limit choose."""
         if query.offset < 0:
             raise Refused(str(query.offset), ResponseCode.ERROR)
-        await self._storage.settled()
         found = [details for details in _candidates(self._storage.tables, query) if _matches(details, query)]
         found.sort(key=_times_ms, reverse=True)
         return found[query.offset :][: query.limit if query.limit > 0 else None]
@@ -227,8 +232,9 @@ def _scope(settings: JobUpdateSettings) -> frozenset[int]:
 
 
 def _key(key: JobUpdateKey | None) -> JobUpdateKey:
-    if key is None or not keys.is_valid(key.job):
+    if key is None:
         raise Refused("", ResponseCode.ERROR)
+    given_key(key.job)
     return key
 
 

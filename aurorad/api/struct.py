@@ -35,8 +35,11 @@ class Id(NamedTuple):
     optional: bool = False
 
 
-class ThriftStruct(msgspec.Struct, frozen=True, cache_hash=True, rename="camel", omit_defaults=True):
-    """Base of every declared struct. Instances are values: immutable, hashable, compared by content."""
+class ThriftStruct(msgspec.Struct, frozen=True, cache_hash=True, gc=False, rename="camel", omit_defaults=True):
+    """Base of every declared struct. Instances are values: immutable, hashable, compared by content.
+
+    They hold nothing but other values, so they can form no cycle and the garbage collector need not look at them.
+    """
 
 
 class ThriftUnion(ThriftStruct, frozen=True, cache_hash=True):

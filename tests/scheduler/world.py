@@ -98,7 +98,7 @@ class World:
             await nursery.start(self.engine.live)
             with trio.fail_after(PATIENCE_S):
                 yield self
-            self.scope.cancel()
+            await self.stop()
             nursery.cancel_scope.cancel()
 
     async def start(self) -> None:

@@ -24,6 +24,7 @@ from aurorad.api.tasks import (
     TaskQuery,
 )
 from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.vars import Vars
 
 
 class Table(StrEnum):
@@ -59,7 +60,9 @@ FRAMEWORK_ID = "framework_id"
 class Tables:
     """Read freely; only `apply` and `revert` change anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, stats: Vars | None = None) -> None:
+        """`stats` count which index serves each query."""
+        self._stats = stats or Vars()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
         self._by_job: dict[JobKey, dict[str, None]] = {}
         self._by_host: dict[str, dict[str, None]] = {}
@@ -141,14 +144,19 @@ class Tables:
         ids: Iterable[str]
         jobs = _queried_jobs(query)
         if query.task_ids:
+            self._stats.count("task_queries_by_id")
             ids = query.task_ids
         elif jobs is not None:
+            self._stats.count("task_queries_by_job")
             ids = [task_id for job in jobs for task_id in self._by_job.get(job, ())]
         elif query.slave_hosts:
+            self._stats.count("task_queries_by_host")
             ids = [task_id for host in query.slave_hosts for task_id in self._by_host.get(host, ())]
         elif query.statuses:
+            self._stats.count("task_queries_by_status")
             ids = [task_id for status in query.statuses for task_id in self._by_status.get(status, ())]
         else:
+            self._stats.count("task_queries_all")
             return list(tasks.values())
         return [tasks[task_id] for task_id in ids if task_id in tasks]
 

@@ -22,6 +22,7 @@ from aurorad.rules.job_diff import by_config
 from aurorad.rules.updates import pulses, transitions
 from aurorad.rules.updates.evaluation import Outcome, evaluate
 from aurorad.rules.updates.history import prunable
+from aurorad.rules.updates.instances import may_matter
 from aurorad.rules.updates.plan import Plan
 from aurorad.rules.updates.transitions import IllegalTransition
 from aurorad.scheduler.limits import active_update
@@ -169,9 +170,10 @@ class Updater:
     async def _listen(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
         with events:
             async for event in events:
-                task = (event.after or event.before) if isinstance(event, TaskChanged) else None
-                if task is None:
+                if not isinstance(event, TaskChanged) or not may_matter(event.after):
                     continue
+                task = event.after or event.before
+                assert task is not None, "a task changed from nothing to nothing"
                 running = active_update(self._storage.tables, task.assigned_task.task.job)
                 if running is not None and _status(running) in transitions.ROLLING:
                     self._mark(running.update.summary.key)

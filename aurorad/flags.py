@@ -150,7 +150,9 @@ class Flags:
 
     reconciliation_explicit_batch_size: int = _flag(1000, _STATE, "Tasks asked about at once", _positive)
     reconciliation_explicit_batch_interval: Duration = _flag(5.0, _STATE, "Wait between batches", _non_negative)
-    reconciliation_implicit_interval: Duration = _flag(3600.0, _STATE, "Engine asked for all its tasks every", _positive)
+    reconciliation_implicit_interval: Duration = _flag(
+        3600.0, _STATE, "Ask for all the engine's tasks every", _positive
+    )
     reconciliation_schedule_spread: Duration = _flag(
         1800.0, _STATE, "First asked for all its tasks so much later than for ours", _non_negative
     )

@@ -141,13 +141,15 @@ def _check(quota: ResourceAggregate | None, wanted: Amounts) -> None:
 
 
 def _sum(configs: Iterable[TaskConfig], pool: Pool) -> Amounts:
-    used = Amounts()
-    counted: dict[int, Amounts] = {}  # by identity: instances of a job share their configuration, so look at it once
+    seen: dict[int, TaskConfig] = {}  # by identity: instances of a job share their configuration, so look at it once
+    counts: dict[int, int] = {}
     for config in configs:
-        amounts = counted.get(id(config))
-        if amounts is None:
-            counted[id(config)] = amounts = total(config.resources) if pool(config) else Amounts()
-        used += amounts
+        counts[id(config)] = counts.get(id(config), 0) + 1
+        seen[id(config)] = config
+    used = Amounts()
+    for identity, config in seen.items():
+        if pool(config):
+            used += total(config.resources) * counts[identity]
     return used
 
 

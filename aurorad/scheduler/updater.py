@@ -13,6 +13,7 @@ from functools import partial
 
 import trio
 
+from aurorad.api import keys
 from aurorad.api.enums import JobUpdateAction, JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Result, StartJobUpdateResult
 from aurorad.api.text import render
@@ -159,7 +160,7 @@ class Updater:
         at_ms = max(self._now_ms(), events[-1].timestamp_ms if events else 0)
         tx.save_job_update_event(key, JobUpdateEvent(status, at_ms, user, message))
         self._stats.count(f"update_transition_{status.name}")
-        _log.info("update %s %s: %s", key.job, key.id, status.name)
+        _log.info("update %s of %s: %s", key.id, keys.canonical(key.job), status.name)
         self._mark(key)
 
     def _mark(self, key: JobUpdateKey) -> None:
@@ -247,14 +248,14 @@ class Updater:
             self._stats.count("job_updates_pruned", pruned)
 
     def _prune(self, tx: Transaction) -> int:
-        keys = prunable(
+        ended = prunable(
             (details.update.summary for details in tx.tables.updates.values()),
             has_tasks=lambda job: bool(tx.tables.job_tasks(job)),
             created_before_ms=self._now_ms() - round(self._flags.job_update_history_pruning_threshold * 1000),
             per_job=self._flags.job_update_history_per_job_threshold,
         )
-        tx.remove_job_updates(keys)
-        return len(keys)
+        tx.remove_job_updates(ended)
+        return len(ended)
 
 
 def _status(details: JobUpdateDetails) -> JobUpdateStatus:

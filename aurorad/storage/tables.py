@@ -282,13 +282,13 @@ def _update_rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
         key, details = op.save_job_update_event.key, tables.updates.get(op.save_job_update_event.key)
         if details is None:
             raise LookupError(f"Update not found: {key}")
-        events = _sorted((*details.update_events, op.save_job_update_event.event))
+        events = _sorted_in(details.update_events, op.save_job_update_event.event)
         return [(Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, update_events=events)))]
     if op.save_job_instance_update_event is not None:
         key, details = op.save_job_instance_update_event.key, tables.updates.get(op.save_job_instance_update_event.key)
         if details is None:
             raise LookupError(f"Update not found: {key}")
-        instance_events = _sorted((*details.instance_events, op.save_job_instance_update_event.event))
+        instance_events = _sorted_in(details.instance_events, op.save_job_instance_update_event.event)
         return [
             (Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, instance_events=instance_events)))
         ]
@@ -297,8 +297,11 @@ def _update_rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
     return []  # locks and pruneJobUpdateHistory are legacy and mean nothing (storage sheet, A3)
 
 
-def _sorted(events: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(sorted(events, key=lambda event: event.timestamp_ms))
+def _sorted_in(events: tuple[Any, ...], event: Any) -> tuple[Any, ...]:
+    """Stable by time. An update has up to two events an instance, so the usual case, the newest, must be cheap."""
+    if not events or events[-1].timestamp_ms <= event.timestamp_ms:
+        return (*events, event)
+    return tuple(sorted((*events, event), key=lambda event: event.timestamp_ms))
 
 
 def with_derived_state(details: JobUpdateDetails) -> JobUpdateDetails:

@@ -84,6 +84,11 @@ class Runner:
         """All that is on record now."""
         return self._story.snapshot()
 
+    @property
+    def active(self) -> bool:
+        """Whether the regular plan is still being run, and nobody asked for its end."""
+        return self._task_state == TaskState.ACTIVE and self._forced is None
+
     def take_control(self) -> None:
         """Becomes the task's one runner: locks its stream and brings it up to date.
 

@@ -21,7 +21,7 @@ import msgspec
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.sandbox import User
 
-_HANDLED = (
+_HANDLED = (  # what a program with an event loop may have a handler for
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGQUIT,
@@ -180,7 +180,7 @@ def fork() -> int:
                     signal.signal(number, signal.SIG_DFL)
             except BaseException:
                 os._exit(1)
-            before = ()
+            before = set()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid

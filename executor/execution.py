@@ -20,10 +20,11 @@ from executor import checkpoint
 from executor.checkpoint import CheckpointError, RunnerHeader
 from executor.health import find_check, watch_health
 from executor.instance import InvalidTask, parse_instance
+from executor.ledger import TaskDiffers
 from executor.lifecycle import ask_to_end
 from executor.logs import close_log, open_log
 from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
-from executor.runner import KILL_WAIT_S, Runner, TaskDiffers
+from executor.runner import KILL_WAIT_S, Runner
 from executor.sandbox import SandboxError, User, create_sandbox, user_for
 from executor.task import TaskInstance
 from executor.templates import Bindings

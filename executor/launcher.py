@@ -21,6 +21,7 @@ import msgspec
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
 from executor import main
+from executor.execution import Execution
 from executor.main import ExecutionFactory
 
 _NAME = b"aurora-executor"  # as ps shows it; the kernel takes 15 bytes
@@ -101,12 +102,5 @@ def _reply(engine: socket.socket, reply: Reply) -> None:
         return  # the engine is gone; a new one reads the identity from its file
 
 
-def entry() -> None:
-    """``python -m executor.launcher``"""
-    from executor.execution import Execution
-
-    serve(Execution)
-
-
 if __name__ == "__main__":
-    entry()
+    serve(Execution)

@@ -21,18 +21,18 @@ from aurorad.api.wire import WireError
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
 from executor.agent_link import AgentGone, AgentLink, BadEnvironment, Settings
+from executor.execution import Execution, Report
 
 LAUNCH_TIMEOUT_S = 10.0
+DIRECTORY_CHECK_S = 60.0
 LOG = "executor.log"
 _TOKEN = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"  # noqa: S105  the variable's name
 
 _log = logging.getLogger(__name__)
 
-Report = Callable[[TaskState, str | None], Awaitable[None]]
-
 
 class Task(Protocol):
-    """`executor.execution.Execution`."""
+    """What is used of an `Execution`."""
 
     async def run(self, report: Report) -> None:
         """Until the task's end was reported."""
@@ -61,6 +61,7 @@ class Executor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_link, send)
             nursery.start_soon(self._shut_down_on_signal)
+            nursery.start_soon(self._watch_directory)
             async for event in receive:
                 await self._heed(event, nursery)
 
@@ -77,6 +78,15 @@ class Executor:
             async for number in signals:
                 _log.warning("shutting down: %s", signal.Signals(number).name)
                 self._shut_down()
+
+    async def _watch_directory(self) -> None:
+        """A task whose directory was removed has nothing to work in, and maybe no agent that would ever end it."""
+        while True:
+            await trio.sleep(DIRECTORY_CHECK_S)
+            if not self._directory.exists():
+                break
+        self._orphaned.set()
+        self._shut_down()
 
     async def _heed(self, event: api.Event, nursery: trio.Nursery) -> None:
         if event.type == "SUBSCRIBED" and self._task is None:
@@ -144,7 +154,7 @@ async def _then_cancel(wait: Callable[[], Awaitable[None]], scope: trio.CancelSc
     scope.cancel()
 
 
-def run(environment: MutableMapping[str, str], execution: ExecutionFactory) -> int:
+def run(environment: MutableMapping[str, str] = os.environ, execution: ExecutionFactory = Execution) -> int:
     """Be an executor as the agent's environment says, until its task is over; the exit code.
 
     The token that opens the agent's door is taken out of `environment`: tasks may be given the rest.

@@ -162,9 +162,9 @@ async def running(
 def end_leftovers(work_dir: Path) -> list[str]:
     """Kill the executors that a test left, so that none outlives it; their runs."""
     left = []
-    for claim in work_dir.glob("agent/meta/*/executor"):
-        found = claimant(claim)
+    for meta in work_dir.glob("agent/meta/*"):
+        found = claimant(meta / "executor")
         if found is not None and lives(found):
             os.kill(found.pid, signal.SIGKILL)
-            left.append(claim.parent.name)
+            left.append(meta.name)
     return left

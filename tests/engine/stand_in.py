@@ -16,7 +16,7 @@ import trio
 from aurorad.api.tasks import AssignedTask
 from aurorad.engine.base import TaskState
 from executor import launcher
-from executor.main import Report
+from executor.execution import Report
 
 
 class StandIn:

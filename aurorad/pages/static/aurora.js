@@ -73,6 +73,7 @@
   }
 
   // A log: <pre data-follow="address of the chunks" data-offset="bytes shown so far">.
+  // Text is added as it comes; what is older than KEPT characters is dropped from the page.
   const CHUNK = 65536, KEPT = 2_000_000;
   async function follow(pre) {
     let offset = Number(pre.dataset.offset);
@@ -95,7 +96,7 @@
             if (stick) toEnd();
             if (chunk.length >= CHUNK - 4) pause = 0;
           } else if (chunk.offset < offset) {
-            offset = chunk.offset; // the file was cut: go on from its end
+            offset = 0; // cut, or rotated: it begins anew
           }
           says("Live", true);
         } catch {

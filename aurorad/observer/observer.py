@@ -104,6 +104,7 @@ class Observer:
 
     async def run(self) -> None:
         """Find tasks and measure them, until cancelled."""
+        await self.scan()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._every, SCAN_INTERVAL_S, self.scan)
             if self._sampler is not None:

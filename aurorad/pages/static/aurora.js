@@ -77,9 +77,8 @@
   const CHUNK = 65536, KEPT = 2_000_000;
   async function follow(pre) {
     let offset = Number(pre.dataset.offset);
-    const atEnd = () => window.innerHeight + window.scrollY >= document.body.scrollHeight - 40;
-    const toEnd = () => window.scrollTo(0, document.body.scrollHeight);
-    toEnd();
+    const atEnd = () => pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 40;
+    const toEnd = () => pre.scrollTo(0, pre.scrollHeight);
     for (;;) {
       let pause = 1;
       if (!resting()) {
@@ -109,5 +108,6 @@
 
   localTimes(document);
   if (main.dataset.refresh) refresh();
+  for (const pre of document.querySelectorAll("pre[data-tail]")) pre.scrollTo(0, pre.scrollHeight);
   for (const pre of document.querySelectorAll("pre[data-follow]")) follow(pre);
 })();

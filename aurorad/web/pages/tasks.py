@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from aurorad.api.enums import ACTIVE_STATES, AURORA_EXECUTOR_NAME, ScheduleStatus
+from aurorad.api.enums import ACTIVE_STATES, AURORA_EXECUTOR_NAME, TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskQuery
 from aurorad.pages import tones
 from aurorad.pages.paging import Here, Page, paginate
@@ -146,10 +146,12 @@ def task_row(task: ScheduledTask, ties: Ties) -> TaskRow:
 
 
 def _message(task: ScheduledTask, ties: Ties) -> str:
-    """The last event's message; of a pending task, why it is pending."""
+    """The last event's; of a pending task why it is; of one that ended without a word the latest there was."""
     last = (task.task_events[-1].message if task.task_events else None) or ""
     if task.status is ScheduleStatus.PENDING:
         return ties.pending_reason(task) or last
+    if task.status in TERMINAL_STATES and not last:
+        return next((event.message for event in reversed(task.task_events) if event.message), "")
     return last
 
 

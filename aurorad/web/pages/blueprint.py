@@ -40,7 +40,7 @@ def scheduler_pages(
     observer_url: Callable[[str], str],
     cluster_name: str,
     now_ms: Callable[[], int],
-    quota: Callable[[str], GetQuotaResult] | None = None,
+    quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
 ) -> Blueprint:
     """``/``, ``/scheduler...``, ``/updates`` and ``/assets``.
 
@@ -66,7 +66,9 @@ def scheduler_pages(
 class _Pages:
     """One method a page. Each checks its address, and raises `_Missing` for what is not there."""
 
-    def __init__(self, tables: Tables, ties: Ties, look: Look, quota: Callable[[str], GetQuotaResult] | None) -> None:
+    def __init__(
+        self, tables: Tables, ties: Ties, look: Look, quota: Callable[[str], Awaitable[GetQuotaResult]] | None
+    ) -> None:
         self._tables = tables
         self._ties = ties
         self._look = look
@@ -116,7 +118,7 @@ class _Pages:
             environment=environment,
             page=roles.jobs_page(rows, here),
             total=len(rows),
-            resources=roles.resource_rows(self._quota(role)) if self._quota is not None else [],
+            resources=roles.resource_rows(await self._quota(role)) if self._quota is not None else [],
         )
 
     async def job(self, role: str, environment: str, name: str) -> Response:

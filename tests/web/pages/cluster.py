@@ -126,10 +126,14 @@ def quota(role: str) -> GetQuotaResult:
     return GetQuotaResult(aggregate(0, 0, 0), aggregate(0, 0, 0), non_prod_shared_consumption=aggregate(1.0, 1, 8))
 
 
+async def get_quota(role: str) -> GetQuotaResult:
+    return quota(role)
+
+
 def client(tables: Tables) -> TestClientProtocol:
     app = QuartTrio(__name__, static_folder=None)
     app.register_blueprint(
-        scheduler_pages(tables, TIES.pending_reason, TIES.observer_url, "devcluster", lambda: NOW_MS, quota)
+        scheduler_pages(tables, TIES.pending_reason, TIES.observer_url, "devcluster", lambda: NOW_MS, get_quota)
     )
     return app.test_client()
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from aurorad.api.enums import CronCollisionPolicy
 from aurorad.api.struct import ThriftStruct, fields_of
 from aurorad.api.tasks import Constraint, ExecutorConfig, JobConfiguration, ScheduledTask, SlaPolicy, TaskConfig
 from aurorad.pages import formats
@@ -58,7 +59,7 @@ def cron_view(job: JobConfiguration) -> ConfigView:
     """What a cron job will run, and when."""
     rows = (
         ("Cron Schedule", job.cron_schedule or ""),
-        ("Collision Policy", job.cron_collision_policy.name),
+        ("Collision Policy", (job.cron_collision_policy or CronCollisionPolicy.KILL_EXISTING).name),
         ("# Instances", str(job.instance_count)),
     )
     config = job.task_config
@@ -141,7 +142,7 @@ class _ThermosJob(msgspec.Struct):
 
 def _processes(config: TaskConfig) -> tuple[Process, ...]:
     """What will run, if the executor's data is a Thermos job; another executor's data is its own affair."""
-    if config.executor_config is None:
+    if config.executor_config is None or config.executor_config.data is None:
         return ()
     try:
         return tuple(msgspec.json.decode(config.executor_config.data, type=_ThermosJob).task.processes)
@@ -157,11 +158,11 @@ def config_json(config: TaskConfig) -> str:
 
 def _plain(value: object) -> object:
     match value:
-        case ExecutorConfig():
+        case ExecutorConfig(data=str(data)):
             try:
-                return {"name": value.name, "data": json.loads(value.data)}
+                return {"name": value.name, "data": json.loads(data)}
             except ValueError:
-                return {"name": value.name, "data": value.data}
+                return {"name": value.name, "data": data}
         case ThriftStruct():
             members = {field.name: getattr(value, field.attribute) for field in fields_of(type(value))}
             return {name: _plain(member) for name, member in members.items() if member is not None}

@@ -123,10 +123,16 @@ class Offers:
 
     def host_changed(self, hostname: str) -> None:
         """A host's maintenance mode changed: its offers count as new ones, in another place of the order."""
-        for held in list(self._by_host.get(hostname, {}).values()):
+        for number in list(self._by_host.get(hostname, ())):
+            self.renew(number)
+
+    def renew(self, number: int) -> None:
+        """Have an offer, if it is still held, looked at again by everyone."""
+        held = self._by_number.get(number)
+        if held is not None:
             self._remove(held)
             self._add(held.offer)
-        self.arrived()
+            self.arrived()
 
     async def run(self) -> None:
         """Return offers that were held long enough for nothing."""

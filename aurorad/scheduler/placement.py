@@ -325,8 +325,8 @@ class Placement:
         for claim in claims:
             infos = tuple(info for info in claim.tasks if self._is_assigned(info.task_id))
             if not infos:
-                continue
-            if self._offers.take(claim.held.number):
+                self._offers.renew(claim.held.number)  # others left it alone, for it was claimed
+            elif self._offers.take(claim.held.number):
                 await self._engine.launch(claim.held.offer.id, infos, REFUSE_S)
             else:
                 await write_patiently(self._storage, functools.partial(self._fail, infos))

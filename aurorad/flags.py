@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -59,6 +60,22 @@ def _roles(value: tuple[str, ...]) -> str | None:
     return None if value and set(value) <= set(ROLES) else f"one or more of {', '.join(ROLES)}"
 
 
+def _regex(value: str) -> str | None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        return f"a regular expression ({error})"
+    return None
+
+
+def _container_types(value: tuple[str, ...]) -> str | None:
+    return None if set(value) <= {"MESOS", "DOCKER"} else "MESOS, DOCKER or both"
+
+
+def _docker_parameters(value: tuple[str, ...]) -> str | None:
+    return None if all(all(parameter.partition("=")) for parameter in value) else "name=value, with commas between"
+
+
 def _default_work_dir() -> Path:
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "aurorad"
@@ -90,8 +107,22 @@ class Flags:
 
     max_tasks_per_job: int = _flag(4000, _JOBS, "Most instances of one job", _positive)
     max_update_instance_failures: int = _flag(20000, _JOBS, "Most instance failures one update may allow", _positive)
-    allowed_job_environments: str = _flag(r"^(prod|devel|test|staging\d*)$", _JOBS, "Environment names (regex)")
+    allowed_job_environments: str = _flag(
+        r"^(prod|devel|test|staging\d*)$", _JOBS, "Environment names (regex, whole match)", _regex
+    )
     tier_config: Path | None = _flag(None, _JOBS, "JSON file of tiers; unset = the built-in ones")
+    allowed_container_types: tuple[str, ...] = _flag(("MESOS",), _JOBS, "Kinds of container", _container_types)
+    allow_docker_parameters: bool = _flag(False, _JOBS, "Jobs may give docker parameters")
+    default_docker_parameters: tuple[str, ...] = _flag(
+        (), _JOBS, "Docker parameters of jobs that give none, name=value each", _docker_parameters
+    )
+    require_docker_use_executor: bool = _flag(True, _JOBS, "Docker tasks need an executor")
+    enable_mesos_fetcher: bool = _flag(False, _JOBS, "Jobs may have URIs fetched")
+    allow_container_volumes: bool = _flag(False, _JOBS, "Jobs may mount volumes into Mesos containers")
+    allow_gpu_resource: bool = _flag(False, _JOBS, "Jobs may ask for GPUs")
+    min_required_instances_for_sla_check: int = _flag(20, _JOBS, "Fewest instances with an SLA policy", _positive)
+    max_sla_duration_secs: Duration = _flag(7200.0, _JOBS, "Longest duration of an SLA policy", _positive)
+    sla_aware_kill_non_prod: bool = _flag(False, _JOBS, "SLA policies for non-production tiers too")
 
     min_offer_hold_time: Duration = _flag(300.0, _SCHEDULING, "Least time an offer is held", _non_negative)
     hold_offers_forever: bool = _flag(False, _SCHEDULING, "Never return an offer that nobody needs")
@@ -120,7 +151,7 @@ class Flags:
     reconciliation_explicit_batch_size: int = _flag(1000, _STATE, "Tasks asked about at once", _positive)
     reconciliation_explicit_batch_interval: Duration = _flag(5.0, _STATE, "Wait between batches", _non_negative)
     reconciliation_implicit_interval: Duration = _flag(
-        3600.0, _STATE, "Engine asked for all its tasks every", _positive
+        3600.0, _STATE, "Ask for all the engine's tasks every", _positive
     )
     reconciliation_schedule_spread: Duration = _flag(
         1800.0, _STATE, "First asked for all its tasks so much later than for ours", _non_negative

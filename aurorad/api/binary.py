@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any, TypeVar, cast
 
 from frozendict import frozendict
@@ -259,7 +260,7 @@ def _reader(t: Type) -> Reader:
 def _enum_reader(members: dict[int, Any]) -> Reader:
     def read(data: bytes, position: int) -> tuple[Any, int]:
         number: int = _I32.unpack_from(data, position)[0]
-        # An unknown number stays a number: in a query it then matches nothing (thrift-api sheet, section 1).
+        # An unknown number stays a number: in a query's set it then matches nothing (thrift-api sheet, section 1).
         return members.get(number, number), position + 4
 
     return read
@@ -310,11 +311,12 @@ def _map_reader(key: Type, value: Type) -> Reader:
 
 @functools.cache
 def _struct_reader(cls: type[ThriftStruct]) -> Reader:
-    rows: dict[tuple[int, int], tuple[str, Reader]] = {}
+    """Fields of an unknown id, of another wire type or with an unknown enum number are as if they were not there."""
+    rows: dict[tuple[int, int], tuple[str, Reader, bool]] = {}
     is_union = issubclass(cls, ThriftUnion)
 
     def add(field: Field) -> None:
-        rows[(_tag(field.type), field.id)] = (field.attribute, _reader(field.type))
+        rows[(_tag(field.type), field.id)] = (field.attribute, _reader(field.type), isinstance(field.type, EnumOf))
 
     for field in fields_of(cls):
         add(field)
@@ -323,10 +325,12 @@ def _struct_reader(cls: type[ThriftStruct]) -> Reader:
         values: dict[str, Any] = {}
         while tag := data[position]:
             row = rows.get((tag, _I16.unpack_from(data, position + 1)[0]))
-            if row is None:  # unknown, or of another type: as if it were not there
+            if row is None:
                 position = _skip(data, position + 3, tag, MAX_DEPTH)
             else:
-                values[row[0]], position = row[1](data, position + 3)
+                value, position = row[1](data, position + 3)
+                if not row[2] or isinstance(value, IntEnum):
+                    values[row[0]] = value
         if is_union and len(values) != 1:
             raise UnionError(f"{cls.__name__}: {len(values)} members set where exactly one was expected")
         return cls(**values), position + 1

@@ -10,6 +10,7 @@ import base64
 import binascii
 import functools
 from collections.abc import Callable, Iterable
+from enum import IntEnum
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -267,10 +268,11 @@ def _map_from_json(key: Type, value: Type) -> Convert:
 
 @functools.cache
 def _struct_from_json(cls: type[ThriftStruct]) -> Convert:
-    rows: dict[str, tuple[str, str, Convert]] = {}
+    """Fields of an unknown id, of another type or with an unknown enum number are as if they were not there."""
+    rows: dict[str, tuple[str, str, Convert, bool]] = {}
     is_union = issubclass(cls, ThriftUnion)
     for f in fields_of(cls):
-        rows[str(f.id)] = (f.attribute, _name(f.type), _from_json(f.type))
+        rows[str(f.id)] = (f.attribute, _name(f.type), _from_json(f.type), isinstance(f.type, EnumOf))
 
     def convert(raw: Any) -> ThriftStruct:
         if not isinstance(raw, dict):
@@ -279,8 +281,10 @@ def _struct_from_json(cls: type[ThriftStruct]) -> Convert:
         for field_id, typed in raw.items():
             ((name, value),) = typed.items()
             row = rows.get(field_id)
-            if row is not None and row[1] == name:  # else unknown, or of another type: as if it were not there
-                values[row[0]] = row[2](value)
+            if row is not None and row[1] == name:
+                member = row[2](value)
+                if not row[3] or isinstance(member, IntEnum):
+                    values[row[0]] = member
         if is_union and len(values) != 1:
             raise UnionError(f"{cls.__name__}: {len(values)} members set where exactly one was expected")
         return cls(**values)

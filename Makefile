@@ -38,7 +38,8 @@ $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
 	@touch $@
 
 run: $(INSTALLED)
-	@$(BIN)/python examples/run.py $(if $(ONCE),--once)
+	@$(BIN)/python examples/run.py $(if $(ONCE),--once) $(if $(HTTP_PORT),--http-port $(HTTP_PORT)) \
+		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest $(ARGS)

@@ -125,8 +125,12 @@ class Flags:
     sla_aware_kill_non_prod: bool = _flag(False, _JOBS, "SLA policies for non-production tiers too")
 
     min_offer_hold_time: Duration = _flag(300.0, _SCHEDULING, "Least time an offer is held", _non_negative)
+    hold_offers_forever: bool = _flag(False, _SCHEDULING, "Never return an offer that nobody needs")
     offer_hold_jitter_window: Duration = _flag(60.0, _SCHEDULING, "Most random extra hold", _non_negative)
     offer_filter_duration: Duration = _flag(5.0, _SCHEDULING, "How long a declined offer stays away", _non_negative)
+    unavailability_threshold: Duration = _flag(
+        360.0, _SCHEDULING, "So long before a host's announced unavailability nothing is placed on it", _non_negative
+    )
     first_schedule_delay: Duration = _flag(0.001, _SCHEDULING, "Delay before the first attempt", _positive)
     initial_schedule_penalty: Duration = _flag(1.0, _SCHEDULING, "First wait after nothing fitted", _positive)
     max_schedule_penalty: Duration = _flag(60.0, _SCHEDULING, "Longest wait after nothing fitted", _positive)
@@ -143,6 +147,15 @@ class Flags:
     history_max_per_job_threshold: int = _flag(100, _STATE, "Ended tasks kept per job", _non_negative)
     reconciliation_initial_delay: Duration = _flag(60.0, _STATE, "First reconciliation after", _non_negative)
     reconciliation_explicit_interval: Duration = _flag(3600.0, _STATE, "Reconciliation every", _positive)
+
+    reconciliation_explicit_batch_size: int = _flag(1000, _STATE, "Tasks asked about at once", _positive)
+    reconciliation_explicit_batch_interval: Duration = _flag(5.0, _STATE, "Wait between batches", _non_negative)
+    reconciliation_implicit_interval: Duration = _flag(
+        3600.0, _STATE, "Ask for all the engine's tasks every", _positive
+    )
+    reconciliation_schedule_spread: Duration = _flag(
+        1800.0, _STATE, "First asked for all its tasks so much later than for ours", _non_negative
+    )
 
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)

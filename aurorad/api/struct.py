@@ -38,7 +38,8 @@ class Id(NamedTuple):
 class ThriftStruct(msgspec.Struct, frozen=True, cache_hash=True, gc=False, rename="camel", omit_defaults=True):
     """Base of every declared struct. Instances are values: immutable, hashable, compared by content.
 
-    They hold nothing but other values, so they can form no cycle and the garbage collector need not look at them.
+    A value can hold nothing that holds it, so the garbage collector need not look at values: with 100,000 tasks in
+    memory that is what keeps it from stopping the event loop for 60 ms and more.
     """
 
 

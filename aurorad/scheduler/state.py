@@ -15,6 +15,7 @@ from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskConfig
 from aurorad.flags import Flags
 from aurorad.rules import task_states, throttling
 from aurorad.rules.task_states import Action, StateChangeResult
+from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
@@ -62,7 +63,8 @@ class StateManager:
         if not active.isdisjoint(wanted):
             raise InstanceIdCollision
         tasks = [self._entered(self._fresh(config, instance_id), ScheduleStatus.PENDING) for instance_id in wanted]
-        tx.save_tasks(*tasks)
+        for task in tasks:  # one by one: a set has no order, and the first instance shall be placed first
+            tx.save_tasks(task)
         return tuple(task.assigned_task.task_id for task in tasks)
 
     def change_state(
@@ -124,14 +126,16 @@ class StateManager:
         tx.save_tasks(assigned)
         return assigned
 
-    def penalty_ms(self, tx: Transaction, ended: ScheduledTask) -> int:
-        """How long the successor of an ended task is THROTTLED."""
-        return throttling.penalty(ended, tx.tables.task, self._flapping)
+    def remaining_penalty_ms(self, tables: Tables, task: ScheduledTask) -> int:
+        """How long a THROTTLED task must still wait, by what its ancestors did."""
+        ended = tables.task(task.ancestor_id) if task.ancestor_id is not None else None
+        penalty_ms = throttling.penalty(ended, tables.task, self._flapping) if ended is not None else 0
+        return max(0, task.task_events[-1].timestamp + penalty_ms - self._now_ms())
 
     def _reschedule(self, tx: Transaction, ended: ScheduledTask) -> None:
         config, instance_id = ended.assigned_task.task, ended.assigned_task.instance_id
         task = task_states.successor(ended, keys.task_id(config.job, instance_id, self._new_uuid()))
-        penalty_ms = self.penalty_ms(tx, ended)
+        penalty_ms = throttling.penalty(ended, tx.tables.task, self._flapping)
         if penalty_ms > 0:
             message = f"Rescheduled, penalized for {penalty_ms} ms for flapping"
             task = self._entered(task, ScheduleStatus.THROTTLED, message)

@@ -13,9 +13,9 @@ from functools import partial
 
 import trio
 
+from aurorad.api import keys
 from aurorad.api.enums import JobUpdateAction, JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Result, StartJobUpdateResult
-from aurorad.api.tasks import JobKey
 from aurorad.api.text import render
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.flags import Flags
@@ -23,18 +23,17 @@ from aurorad.rules.job_diff import by_config
 from aurorad.rules.updates import pulses, transitions
 from aurorad.rules.updates.evaluation import Outcome, evaluate
 from aurorad.rules.updates.history import prunable
+from aurorad.rules.updates.instances import may_matter
 from aurorad.rules.updates.plan import Plan
 from aurorad.rules.updates.transitions import IllegalTransition
+from aurorad.scheduler.limits import active_update
 from aurorad.scheduler.rpc.answers import Refused
 from aurorad.scheduler.state import StateManager
+from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import StorageEvent, TaskChanged
-from aurorad.storage.storage import LogFull, Storage
-from aurorad.storage.tables import Tables
+from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
-
-RETRY_S = 1.0
-"""How soon a step is tried again that the log had no room for."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +61,10 @@ class Updater:
         )
 
     def start(self, tx: Transaction, update: JobUpdate, user: str, message: str | None) -> None:
-        """Store a new update and set it going. Raises `Refused`, with the running one, if its job has one already."""
+        """Store a new update and set it going.
+
+        Raises `Refused`: with the running update if the job has one already, or for what is not there yet.
+        """
         key = update.summary.key
         running = active_update(tx.tables, key.job)
         if running is not None:
@@ -74,27 +76,32 @@ class Updater:
                     )
                 ),
             )
+        if update.instructions.settings.sla_aware:
+            raise Refused("Updates with slaAware are not supported yet.")
         tx.save_job_update(update)
         first = JobUpdateStatus.ROLLING_FORWARD
         if update.instructions.settings.block_if_no_pulses_after_ms > 0:
             first = transitions.blocked(first)
         self._enter(tx, key, first, user, message)
 
-    def pause(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
-        """Raises `Refused`, like all that follow, for an unknown update or one that cannot go there."""
-        status = _status(_existing(tx, key))
-        self._request(tx, key, status, transitions.paused(status), user, message)
+    def pause(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
+        """Whether anything changed: not if it is paused already.
 
-    def resume(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
+        Raises `Refused`, like `resume`, `abort` and `rollback`, for an unknown update or one that cannot go there.
+        """
+        status = _status(_existing(tx, key))
+        return self._request(tx, key, status, transitions.paused(status), user, message)
+
+    def resume(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
         details = _existing(tx, key, "Update does not exist: ")
         status = _status(details)
-        self._request(tx, key, status, transitions.resumed(status, self._pulse_expired(details)), user, message)
+        return self._request(tx, key, status, transitions.resumed(status, self._pulse_expired(details)), user, message)
 
-    def abort(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
-        self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ABORTED, user, message)
+    def abort(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
+        return self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ABORTED, user, message)
 
-    def rollback(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> None:
-        self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ROLLING_BACK, user, message)
+    def rollback(self, tx: Transaction, key: JobUpdateKey, user: str, message: str | None) -> bool:
+        return self._request(tx, key, _status(_existing(tx, key)), JobUpdateStatus.ROLLING_BACK, user, message)
 
     def pulse(self, tx: Transaction, key: JobUpdateKey) -> JobUpdatePulseStatus:
         """Note a sign of life from outside; an update that waited for it rolls on."""
@@ -112,12 +119,12 @@ class Updater:
 
         Cancelled at any point it loses nothing: whoever runs next decides from the same tables.
         """
-        events = self._storage.subscribe()
-        for key, details in self._storage.tables.updates.items():
-            if _status(details) in transitions.ROLLING:
-                self._mark(key)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, events)
+            # From here on nothing goes unheard; what happened before is in the tables.
+            nursery.start_soon(self._listen, self._storage.subscribe())
+            for key, details in self._storage.tables.updates.items():
+                if _status(details) in transitions.ROLLING:
+                    self._mark(key)
             nursery.start_soon(self._prune_for_ever)
             task_status.started()
             await self._step_for_ever()
@@ -130,13 +137,14 @@ class Updater:
         target: JobUpdateStatus | None,
         user: str,
         message: str | None,
-    ) -> None:
+    ) -> bool:
         try:
             entered = transitions.step(current, target)
         except IllegalTransition as wrong:
             raise Refused(str(wrong)) from None
         if entered is not None:
             self._enter(tx, key, entered, user, message)
+        return entered is not None
 
     def _enter(
         self,
@@ -152,7 +160,7 @@ class Updater:
         at_ms = max(self._now_ms(), events[-1].timestamp_ms if events else 0)
         tx.save_job_update_event(key, JobUpdateEvent(status, at_ms, user, message))
         self._stats.count(f"update_transition_{status.name}")
-        _log.info("update %s %s: %s", key.job, key.id, status.name)
+        _log.info("update %s of %s: %s", key.id, keys.canonical(key.job), status.name)
         self._mark(key)
 
     def _mark(self, key: JobUpdateKey) -> None:
@@ -161,8 +169,10 @@ class Updater:
         self._wake.set()
 
     async def _listen(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
-        async for event in events:
-            if isinstance(event, TaskChanged):
+        with events:
+            async for event in events:
+                if not isinstance(event, TaskChanged) or not may_matter(event.after):
+                    continue
                 task = event.after or event.before
                 assert task is not None, "a task changed from nothing to nothing"
                 running = active_update(self._storage.tables, task.assigned_task.task.job)
@@ -182,12 +192,7 @@ class Updater:
                 await self._step(key)
 
     async def _step(self, key: JobUpdateKey) -> None:
-        try:
-            wake_ms = await self._storage.write(partial(self._take_step, key=key))
-        except LogFull as refusal:
-            _log.warning("update %s %s waits: %s", key.job, key.id, refusal)
-            self._alarms[key] = trio.current_time() + RETRY_S
-            return
+        wake_ms = await write_patiently(self._storage, partial(self._take_step, key=key))
         if wake_ms is not None:
             self._alarms[key] = trio.current_time() + max(0, wake_ms - self._now_ms()) / 1000
 
@@ -239,27 +244,18 @@ class Updater:
     async def _prune_for_ever(self) -> None:
         while True:
             await trio.sleep(self._flags.job_update_history_pruning_interval)
-            try:
-                pruned = await self._storage.write(self._prune)
-            except LogFull as refusal:
-                _log.warning("ended updates stay until the next pruning: %s", refusal)
-                continue
+            pruned = await write_patiently(self._storage, self._prune)
             self._stats.count("job_updates_pruned", pruned)
 
     def _prune(self, tx: Transaction) -> int:
-        keys = prunable(
+        ended = prunable(
             (details.update.summary for details in tx.tables.updates.values()),
             has_tasks=lambda job: bool(tx.tables.job_tasks(job)),
             created_before_ms=self._now_ms() - round(self._flags.job_update_history_pruning_threshold * 1000),
             per_job=self._flags.job_update_history_per_job_threshold,
         )
-        tx.remove_job_updates(keys)
-        return len(keys)
-
-
-def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:
-    """The update that locks the job, if one does."""
-    return next((details for details in tables.job_updates(job) if _status(details) in transitions.ACTIVE), None)
+        tx.remove_job_updates(ended)
+        return len(ended)
 
 
 def _status(details: JobUpdateDetails) -> JobUpdateStatus:

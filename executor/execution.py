@@ -199,11 +199,10 @@ class Execution:
         user = self._make_sandbox(log)
         hostname = assigned.slave_host or socket.gethostname()
         bindings = Bindings(assigned.task_id, assigned.instance_id, hostname, user.name)
-        executor = assigned.task.executor_config
+        config = assigned.task.executor_config
+        data = config.data or "" if config is not None else ""
         try:
-            instance, bindings = parse_instance(
-                executor.data or "" if executor is not None else "", bindings, assigned.assigned_ports
-            )
+            instance, bindings = parse_instance(data, bindings, assigned.assigned_ports)
         except InvalidTask as error:
             raise _Unfit(f"Could not deserialize Thermos task from AssignedTask: {error}") from None
         sandbox = self._directory / SANDBOX

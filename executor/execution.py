@@ -20,10 +20,11 @@ from executor import checkpoint
 from executor.checkpoint import CheckpointError, RunnerHeader
 from executor.health import find_check, watch_health
 from executor.instance import InvalidTask, parse_instance
+from executor.ledger import TaskDiffers
 from executor.lifecycle import ask_to_end
 from executor.logs import close_log, open_log
 from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
-from executor.runner import KILL_WAIT_S, Runner, TaskDiffers
+from executor.runner import KILL_WAIT_S, Runner
 from executor.sandbox import SandboxError, User, create_sandbox, user_for
 from executor.task import TaskInstance
 from executor.templates import Bindings
@@ -198,7 +199,8 @@ class Execution:
         user = self._make_sandbox(log)
         hostname = assigned.slave_host or socket.gethostname()
         bindings = Bindings(assigned.task_id, assigned.instance_id, hostname, user.name)
-        data = assigned.task.executor_config.data if assigned.task.executor_config is not None else ""
+        config = assigned.task.executor_config
+        data = config.data or "" if config is not None else ""
         try:
             instance, bindings = parse_instance(data, bindings, assigned.assigned_ports)
         except InvalidTask as error:

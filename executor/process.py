@@ -31,6 +31,8 @@ _HANDLED = (  # what a program with an event loop may have a handler for
     signal.SIGINT,
 )
 
+_NAME = b"thermos-coord"  # a coordinator, as ps shows it
+
 Destination = Literal["file", "console", "none"]
 
 
@@ -50,8 +52,20 @@ class Coordinator(NamedTuple):
     """A forked coordinator. It writes a byte to `pipe` after each record, and the pipe ends when it does."""
 
     pid: int
+    pidfd: int
     pipe: int
     go: int
+
+    def release(self) -> None:
+        """Its FORKED record is written: it may start the command."""
+        with contextlib.suppress(BrokenPipeError):  # it was killed already; its pipe says so
+            os.write(self.go, b"g")
+        os.close(self.go)
+
+    def abandon(self) -> None:
+        """It ends without having started the command."""
+        for fd in (self.go, self.pipe, self.pidfd):
+            os.close(fd)
 
 
 def environment_for(sandbox: Path, user: User, profile: Path, path: str | None) -> dict[str, str]:
@@ -70,7 +84,7 @@ def environment_for(sandbox: Path, user: User, profile: Path, path: str | None) 
 def fork_coordinator(launch: Launch, stream: StreamWriter, seq: int) -> Coordinator:
     """A coordinator that waits for `release`; `seq` is the number of its FORKED record, which the caller writes before.
 
-    The caller owns both pipe ends. Raises `OSError`; then nothing was forked.
+    The caller owns its descriptors. Raises `OSError`; then nothing was started.
     """
     go_read, go_write = os.pipe()
     record_read, record_write = os.pipe()
@@ -79,6 +93,7 @@ def fork_coordinator(launch: Launch, stream: StreamWriter, seq: int) -> Coordina
         pid = fork()
         if pid == 0:
             _in_coordinator(launch, stream, seq, go_read, record_write)
+        pidfd = os.pidfd_open(pid)
     except OSError:
         os.close(go_write)
         os.close(record_read)
@@ -86,14 +101,7 @@ def fork_coordinator(launch: Launch, stream: StreamWriter, seq: int) -> Coordina
     finally:  # not in the coordinator, which never gets here
         os.close(go_read)
         os.close(record_write)
-    return Coordinator(pid, record_read, go_write)
-
-
-def release(coordinator: Coordinator) -> None:
-    """Its FORKED record is written: it may start the command. Without this it ends when `go` is closed."""
-    with contextlib.suppress(BrokenPipeError):  # it was killed already; its pipe says so
-        os.write(coordinator.go, b"g")
-    os.close(coordinator.go)
+    return Coordinator(pid, pidfd, record_read, go_write)
 
 
 def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, records: int) -> NoReturn:
@@ -104,6 +112,7 @@ def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, rec
         if os.read(go, 1):
             os.close(go)
             os.setsid()
+            Path("/proc/self/comm").write_bytes(_NAME)
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:

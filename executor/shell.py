@@ -90,7 +90,9 @@ def _in_between(command: str, user: User, directory: Path, output: int, status: 
                 os.dup2(fd, number)
             close_all_but({0, 1, 2})
             os.execv("/bin/bash", ["/bin/bash", "-c", command])  # noqa: S606
-        close_all_but({status})
+        close_all_but({status, output})
         os.write(status, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    except BaseException as error:
+        os.write(output, f"{type(error).__name__}: {error}".encode())
     finally:
         os._exit(127)

@@ -161,7 +161,10 @@ def run_task(directory: Path, task: dict[str, Any], **options: Any) -> Executor:
 
 
 async def _execute(task: AssignedTask, directory: Path, write: int, options: dict[str, Any]) -> None:
+    killed_before = options.pop("killed_before", False)
     execution = Execution(task, directory, **options)
+    if killed_before:
+        execution.kill()
 
     async def report(state: TaskState, message: str | None) -> None:
         os.write(write, json.dumps([state, message]).encode() + b"\n")

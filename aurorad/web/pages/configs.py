@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from aurorad.api.enums import CronCollisionPolicy
 from aurorad.api.struct import ThriftStruct, fields_of
 from aurorad.api.tasks import Constraint, ExecutorConfig, JobConfiguration, ScheduledTask, SlaPolicy, TaskConfig
 from aurorad.pages import formats
@@ -58,7 +59,7 @@ def cron_view(job: JobConfiguration) -> ConfigView:
     """What a cron job will run, and when."""
     rows = (
         ("Cron Schedule", job.cron_schedule or ""),
-        ("Collision Policy", job.cron_collision_policy.name),
+        ("Collision Policy", (job.cron_collision_policy or CronCollisionPolicy.KILL_EXISTING).name),
         ("# Instances", str(job.instance_count)),
     )
     config = job.task_config
@@ -144,7 +145,7 @@ def _processes(config: TaskConfig) -> tuple[Process, ...]:
     if config.executor_config is None:
         return ()
     try:
-        return tuple(msgspec.json.decode(config.executor_config.data, type=_ThermosJob).task.processes)
+        return tuple(msgspec.json.decode(config.executor_config.data or "", type=_ThermosJob).task.processes)
     except msgspec.DecodeError:
         return ()
 
@@ -159,7 +160,7 @@ def _plain(value: object) -> object:
     match value:
         case ExecutorConfig():
             try:
-                return {"name": value.name, "data": json.loads(value.data)}
+                return {"name": value.name, "data": json.loads(value.data or "")}
             except ValueError:
                 return {"name": value.name, "data": value.data}
         case ThriftStruct():

@@ -25,7 +25,7 @@ from aurorad.engine.local.processes import Identity, claimant, lives
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORT = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from tests.engine.stand_in import main; main()"
-LAUNCHER = (sys.executable, "-c", _IMPORT)
+STAND_IN = (sys.executable, "-c", _IMPORT)
 MACHINE = amounts({"cpus": 4, "mem": 1024, "disk": 10000}, range(31000, 31010))
 PATIENCE = Patience(to_subscribe=20, to_kill=20, to_exit=5)
 LIMIT_S = 20.0  # how long a test waits for what must happen
@@ -144,10 +144,11 @@ async def running(
     patience: Patience = PATIENCE,
     gc_delay_s: float = 1000.0,
     acknowledging: bool = True,
+    launcher: tuple[str, ...] = STAND_IN,
 ) -> AsyncIterator[Rig]:
     """An engine on `work_dir`; it stops, and its executors go on, at the end of the block."""
     engine = LocalEngine(
-        work_dir, "localhost", machine, now_ms, patience=patience, gc_delay_s=gc_delay_s, launcher=LAUNCHER
+        work_dir, "localhost", machine, now_ms, patience=patience, gc_delay_s=gc_delay_s, launcher=launcher
     )
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:

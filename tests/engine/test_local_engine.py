@@ -1,19 +1,29 @@
 """The local engine with real processes; what the executors do is a stand-in."""
 
+import json
 import os
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
+from aurorad.api import binary
+from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
+from aurorad.engine import executor_api as api
 from aurorad.engine.base import ExecutorLost, Registered, Rescind, StatusUpdate, TaskState
+from aurorad.engine.local import processes
 from aurorad.engine.local.capacity import amounts, from_resources
+from aurorad.engine.local.engine import LAUNCHER
 from aurorad.engine.local.home import WorkDirInUse
 from aurorad.engine.local.live import Patience
 from aurorad.engine.local.processes import lives, wait_for_end
-from tests.engine.rig import LIMIT_S, Rig, end_leftovers, running, task
+from executor.agent_link import AgentGone, AgentLink, Settings
+from executor.sandbox import current_user
+from tests.engine.rig import LIMIT_S, Rig, end_leftovers, now_ms, running, task
 
 STARTING, RUNNING, FINISHED = TaskState.TASK_STARTING, TaskState.TASK_RUNNING, TaskState.TASK_FINISHED
 FAILED, KILLED, LOST = TaskState.TASK_FAILED, TaskState.TASK_KILLED, TaskState.TASK_LOST
@@ -275,6 +285,41 @@ async def test_a_directory_that_cannot_be_written_loses_the_task_and_nothing_els
         rig.events.clear()
         await rig.launch("t-2")
         await rig.update("t-2", FINISHED)
+
+
+async def test_an_executor_without_its_token_is_not_believed(work_dir: Path) -> None:
+    async with running(work_dir) as rig:
+        await rig.launch("t-1", sleep=1000)
+        await rig.update("t-1", RUNNING)
+        registered = rig.events[0]
+        assert isinstance(registered, Registered)
+        endpoint = f"unix:{work_dir}/agent/agent.sock"
+        impostor = Settings(registered.framework_id, "thermos-t-1", endpoint, "guessed", checkpoint=True)
+        send, _receive = trio.open_memory_channel[api.Event](0)
+        with pytest.raises(AgentGone, match="answered SUBSCRIBE with 401"):
+            await AgentLink(impostor, now_ms, random.Random(1)).run(send)
+        await rig.engine.stop_all_tasks()
+
+
+async def test_a_real_executor_runs_a_real_task(work_dir: Path) -> None:
+    process = {"name": "hello", "cmdline": "echo hello; echo $HOME; sleep 1000"}
+    job = {"role": current_user().name, "environment": "test", "name": "job", "cluster": "c"}
+    data = json.dumps({**job, "task": {"name": "hello", "processes": [process]}})
+    async with running(work_dir, launcher=LAUNCHER) as rig:
+        offer = await rig.offer()
+        config = TaskConfig(
+            job=JobKey(current_user().name, "test", "job"), executor_config=ExecutorConfig("AuroraExecutor", data)
+        )
+        assigned = AssignedTask("t-1", offer.agent_id, offer.hostname, config)
+        info = msgspec.structs.replace(task(offer.agent_id, "t-1"), data=binary.encode(assigned))
+        await rig.engine.launch(offer.id, (info,), 0)
+        await rig.update("t-1", RUNNING)
+        assert (rig.run_directory("t-1") / "checkpoints/tasks/active/t-1").exists()
+        os.kill(rig.executor("t-1").pid, signal.SIGKILL)
+        update = await rig.update("t-1", LOST)
+        assert "left of it were killed" in (update.message or "")
+        run_id = rig.run_directory("t-1").readlink().name
+        assert processes.end_all(None, run_id, "nothing", work_dir) == 0
 
 
 async def test_a_second_engine_on_the_same_work_dir_is_refused(work_dir: Path) -> None:

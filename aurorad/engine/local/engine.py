@@ -36,7 +36,7 @@ from aurorad.engine.base import (
 from aurorad.engine.local import processes, server
 from aurorad.engine.local.capacity import Amounts, from_resources, ports_in_use, to_resources
 from aurorad.engine.local.home import Home
-from aurorad.engine.local.live import DEFAULT_PATIENCE, RESEND_S, LiveRun, Patience
+from aurorad.engine.local.live import DEFAULT_PATIENCE, RESEND_S, TERMINAL, LiveRun, Patience
 from aurorad.engine.local.offers import Offering
 from aurorad.engine.local.processes import Identity
 from aurorad.engine.local.runs import Line, Run, Runs, is_file_name
@@ -329,12 +329,20 @@ class LocalEngine:
         return api.Event("ACKNOWLEDGED", acknowledged=api.Acknowledged(status.task_id, status.uuid))
 
     async def _record(self, live: LiveRun, update: StatusUpdate) -> None:
-        """Durable first, then passed on. One that is known already is not passed on again."""
+        """Written down first, then passed on. One that is known already is not passed on again.
+
+        Only a task's end must survive the machine: one that is not known to have ended, and whose executor a reboot
+        ended, is lost in any case.
+        """
         async with live.recording:
             if live.knows(update):
                 return
-            append = functools.partial(self._runs.append, live.run, Line(update=update), durably=True)
-            await trio.to_thread.run_sync(append)
+            line = Line(update=update)
+            if update.state in TERMINAL:
+                append = functools.partial(self._runs.append, live.run, line, durably=True)
+                await trio.to_thread.run_sync(append)
+            else:
+                self._runs.append(live.run, line, durably=False)
             live.note(update, trio.current_time())
             self._tell(update)
 

@@ -18,7 +18,7 @@ from aurorad.vars import Vars
 _logger = logging.getLogger(__name__)
 
 # How far the database may lag. What changes several times meanwhile is written once.
-INTERVAL_S = 0.2
+INTERVAL_S = 1.0
 RETRY_S = 5.0
 SWEEP_INTERVAL_S = 3600.0
 

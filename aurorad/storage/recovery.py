@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,6 +87,13 @@ async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
     Raises `UnreadableLog`, `LogDamaged`.
     """
     started = trio.current_time()
+    with _garbage_collection_paused():
+        recovered = await _recover(log, path, stats)
+    stats.observe("scheduler_storage_recover", trio.current_time() - started)
+    return recovered
+
+
+async def _recover(log: Log, path: Path, stats: Vars) -> Recovered:
     configs = Configs()
     loaded = await trio.to_thread.run_sync(_load, path, log, configs, stats)
     empty = Tables(stats) if log.begin == 0 else None
@@ -101,8 +109,19 @@ async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
             loaded.database.close()
         raise
     unwritten = await trio.to_thread.run_sync(_unwritten, changes if loaded else None, replay.tables)
-    stats.observe("scheduler_storage_recover", trio.current_time() - started)
     return Recovered(replay.tables, loaded.database if loaded else None, unwritten, replay.transactions)
+
+
+@contextmanager
+def _garbage_collection_paused() -> Iterator[None]:
+    """Reading makes much that lives on and nothing cyclic: searching it again and again would hold the event loop."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _load(path: Path, log: Log, configs: Configs, stats: Vars) -> _Loaded | None:

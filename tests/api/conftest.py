@@ -16,4 +16,4 @@ def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apache]:
         with compiled(folder) as made:
             yield made
     except FileNotFoundError:
-        pytest.skip("no thrift compiler: apt-get install thrift-compiler")
+        pytest.fail("no thrift compiler: apt-get install thrift-compiler")

@@ -13,6 +13,7 @@ import pytest
 from aurorad.log.disk import Folder
 from aurorad.log.errors import LogFull, LogInUse
 from aurorad.log.segments import Segments
+from tests.log.small_disk import small_disk
 
 
 def test_the_folder_and_its_files_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -87,17 +88,6 @@ def test_a_write_that_the_kernel_does_in_part_leaves_nothing(tmp_path: Path) -> 
     again = Segments(Folder(tmp_path))
     assert [entry for some in again.read(0) for _, entry in some] == [b"kept", b"next"]
     again.close()
-
-
-@contextmanager
-def small_disk(path: Path, size: str) -> Iterator[None]:
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a small disk can be mounted by root alone")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", path], check=True)
 
 
 def test_a_disk_that_is_full_refuses_until_there_is_room(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ResourceAggregate
 from aurorad.log.errors import LogDamaged, LogInUse
 from aurorad.log.local import LocalLog
-from aurorad.storage import materialise, snapshots
+from aurorad.storage import commits, materialise, snapshots
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.recovery import open_storage
-from aurorad.storage.storage import Storage
+from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
-from tests.storage.samples import JOB, task
+from tests.log.small_disk import small_disk
+from tests.storage.samples import JOB, config, task
 from tests.waiting import until
 
 
@@ -219,3 +220,41 @@ async def test_cancelling_the_block_closes_everything(tmp_path: Path) -> None:
             await trio.sleep_forever()
     async with opened(tmp_path) as storage:
         assert ids(storage) == {"a"}
+
+
+async def test_a_full_disk_refuses_writes_loses_nothing_and_recovers_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "PROBE_S", 0.01)
+    with small_disk(tmp_path, "2m"):
+        ballast = tmp_path / "ballast"
+        _write(ballast, bytes(1 << 20))
+        async with opened(tmp_path / "state") as storage:
+            kept = await _save_until_refused(storage)
+            assert "No space left on device" in str(storage.refusing)
+            assert ids(storage) == kept
+        async with opened(tmp_path / "state") as storage:
+            assert ids(storage) == kept, "a disk that is full keeps nobody from reading"
+            with pytest.raises(LogFull):
+                await storage.write(lambda tx: tx.save_tasks(task("x", config=config(data="x" * 500_000))))
+            _write(ballast, b"")
+            await until(lambda: storage.refusing is None)
+            await save(storage, "later")
+        async with opened(tmp_path / "state") as storage:
+            assert ids(storage) == kept | {"later"}
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+async def _save_until_refused(storage: Storage) -> set[str]:
+    """The ids of the tasks that got in."""
+    kept: set[str] = set()
+    while True:
+        saved = task(f"t{len(kept)}", config=config(data="x" * 50_000 + str(len(kept))))
+        try:
+            await storage.write(lambda tx, saved=saved: tx.save_tasks(saved))
+        except LogFull:
+            return kept
+        kept.add(saved.assigned_task.task_id)

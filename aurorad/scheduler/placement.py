@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable
+from typing import TypeGuard
 
 import trio
 
@@ -145,11 +146,11 @@ class Placement:
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
-        if _is_pending(change.before) and change.before is not None and not _is_pending(change.after):
+        if _is_pending(change.before) and not _is_pending(change.after):
             self._remove(change.before)
-        if _is_pending(change.after) and change.after is not None:
+        if _is_pending(change.after):
             self._add(change.after)
-        if change.before is not None and _is_on_agent(change.before) and not _is_on_agent(change.after):
+        if _is_on_agent(change.before) and not _is_on_agent(change.after):
             for config in self._by_job.get(change.before.assigned_task.task.job, ()):
                 if self._groups[config].depends_on_job:
                     self._ask_all(config)
@@ -359,9 +360,9 @@ class Placement:
             )
 
 
-def _is_pending(task: ScheduledTask | None) -> bool:
+def _is_pending(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:
     return task is not None and task.status is ScheduleStatus.PENDING
 
 
-def _is_on_agent(task: ScheduledTask | None) -> bool:
+def _is_on_agent(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:
     return task is not None and task.status in SLAVE_ASSIGNED_STATES

@@ -6,6 +6,7 @@ Stop: the pages, with a grace for open requests; the services; the storage. Task
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import signal
 import socket
@@ -157,7 +158,7 @@ class _Daemon:
         return Scheduler(
             storage=storage,
             engine=engine,
-            flags=self._flags,
+            flags=dataclasses.replace(self._flags, hold_offers_forever=True),  # nobody else wants this machine
             stats=self._stats,
             now_ms=now_ms,
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing

@@ -180,6 +180,26 @@ def take(
     return tuple(taken), tuple(left)
 
 
+def covers(offered: Iterable[Resource], wanted: Iterable[Resource]) -> bool:
+    """Whether all that was taken from one offer is in another one, too, of the same role and kind."""
+    left: dict[tuple[str, str, bool], float] = {}
+    ports: set[int] = set()
+    for resource in offered:
+        kind = (resource.name, resource.role, resource.revocable)
+        left[kind] = left.get(kind, 0) + (resource.scalar or 0)
+        ports.update(_numbers(resource))
+    for resource in wanted:
+        kind = (resource.name, resource.role, resource.revocable)
+        left[kind] = left.get(kind, 0) - (resource.scalar or 0)
+        if not ports.issuperset(_numbers(resource)):
+            return False
+    return all(amount >= -NEGLIGIBLE for amount in left.values())
+
+
+def _numbers(resource: Resource) -> Iterable[int]:
+    return (number for first, last in resource.ranges for number in range(first, last + 1))
+
+
 def _split_scalar(resource: Resource, used: float, taken: list[Resource], left: list[Resource]) -> None:
     rest = (resource.scalar or 0) - used
     if used > NEGLIGIBLE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import TypeGuard
 
 import trio
 
@@ -45,13 +46,13 @@ class Kills:
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
-        was, awaits = _awaits_end(change.before), _awaits_end(change.after)
-        if was and not awaits and change.before is not None:
-            self._timers.cancel(change.before.assigned_task.task_id)
-            self._backoffs_ms.pop(change.before.assigned_task.task_id, None)
-        if awaits and not was and change.after is not None:
-            task_id = change.after.assigned_task.task_id
-            if change.before is None:
+        before, after = change.before, change.after
+        if _awaits_end(before) and not _awaits_end(after):
+            self._timers.cancel(before.assigned_task.task_id)
+            self._backoffs_ms.pop(before.assigned_task.task_id, None)
+        if _awaits_end(after) and not _awaits_end(before):
+            task_id = after.assigned_task.task_id
+            if before is None:
                 self.request(task_id)
             if task_id not in self._backoffs_ms:
                 self._remind_later(task_id)
@@ -81,5 +82,5 @@ class Kills:
         self._timers.set(task_id, wait_ms / 1000)
 
 
-def _awaits_end(task: ScheduledTask | None) -> bool:
+def _awaits_end(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:
     return task is not None and task.status in AWAITING_END

@@ -55,6 +55,7 @@ class Offers:
         self._by_host: dict[str, dict[int, HeldOffer]] = {}
         self._order: list[HeldOffer] = []
         self._returns: Timers[str] = Timers()
+        self._added = trio.Event()
         self.arrived: Callable[[], None] = lambda: None
         """Called after offers were added."""
         stats.declare("scheduler_resource_offers", "offers_rescinded", "offer_accept_races", "offer_cancel_failures")
@@ -75,6 +76,12 @@ class Offers:
     def all(self) -> Iterator[Offer]:
         """The offers as they came, oldest first."""
         return (held.offer for held in self._by_number.values())
+
+    async def of_agent(self, agent_id: str) -> HeldOffer:
+        """The offer of an agent; waits until there is one."""
+        while agent_id not in self._by_agent:
+            await self._added.wait()
+        return self._by_agent[agent_id]
 
     def take(self, number: int) -> bool:
         """Stop holding an offer, to use it; False if it is no longer held."""
@@ -161,6 +168,8 @@ class Offers:
         self._by_agent[offer.agent_id] = held
         self._by_host.setdefault(offer.hostname, {})[held.number] = held
         bisect.insort(self._order, held, key=_order_of)
+        self._added.set()
+        self._added = trio.Event()
         if not self._flags.hold_offers_forever:
             jitter_s = self._flags.offer_hold_jitter_window * self._rng.random()
             self._returns.set(offer.id, self._flags.min_offer_hold_time + jitter_s)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable
+from typing import TypeGuard
 
 import trio
 
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig, TaskQuery
-from aurorad.engine.base import Engine, Resource, TaskInfo
+from aurorad.engine.base import Engine, Offer, Resource, TaskInfo
 from aurorad.flags import Flags
 from aurorad.rules import matching, resources, throttling
 from aurorad.rules.matching import Census, Host, Verdict
@@ -36,6 +37,9 @@ LONGEST_WRITE_S = 0.02
 
 REFUSE_S = 0.0
 """What launched tasks leave of an offer is wanted back at once."""
+
+REPLACED_WITHIN_S = 0.5
+"""An engine that takes an offer back to make a larger one does so at once."""
 
 LAUNCH_FAILED = "Unknown exception attempting to schedule task."
 
@@ -142,11 +146,11 @@ class Placement:
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
-        if _is_pending(change.before) and change.before is not None and not _is_pending(change.after):
+        if _is_pending(change.before) and not _is_pending(change.after):
             self._remove(change.before)
-        if _is_pending(change.after) and change.after is not None:
+        if _is_pending(change.after):
             self._add(change.after)
-        if change.before is not None and _is_on_agent(change.before) and not _is_on_agent(change.after):
+        if _is_on_agent(change.before) and not _is_on_agent(change.after):
             for config in self._by_job.get(change.before.assigned_task.task.job, ()):
                 if self._groups[config].depends_on_job:
                     self._ask_all(config)
@@ -326,10 +330,23 @@ class Placement:
             infos = tuple(info for info in claim.tasks if self._is_assigned(info.task_id))
             if not infos:
                 self._offers.renew(claim.held.number)  # others left it alone, for it was claimed
-            elif self._offers.take(claim.held.number):
-                await self._engine.launch(claim.held.offer.id, infos, REFUSE_S)
+                continue
+            offer = await self._take(claim.held, infos)
+            if offer is not None:
+                await self._engine.launch(offer.id, infos, REFUSE_S)
             else:
                 await write_patiently(self._storage, functools.partial(self._fail, infos))
+
+    async def _take(self, claimed: HeldOffer, infos: tuple[TaskInfo, ...]) -> Offer | None:
+        """The claimed offer, or if it went while the log was written, the one that took its place and has as much."""
+        if self._offers.take(claimed.number):
+            return claimed.offer
+        wanted = [part for info in infos for part in (*info.resources, *info.executor_resources)]
+        with trio.move_on_after(REPLACED_WITHIN_S):
+            held = await self._offers.of_agent(claimed.offer.agent_id)
+            if resources.covers(held.offer.resources, wanted) and self._offers.take(held.number):
+                return held.offer
+        return None
 
     def _is_assigned(self, task_id: str) -> bool:
         task = self._storage.tables.task(task_id)
@@ -343,9 +360,9 @@ class Placement:
             )
 
 
-def _is_pending(task: ScheduledTask | None) -> bool:
+def _is_pending(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:
     return task is not None and task.status is ScheduleStatus.PENDING
 
 
-def _is_on_agent(task: ScheduledTask | None) -> bool:
+def _is_on_agent(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:
     return task is not None and task.status in SLAVE_ASSIGNED_STATES

@@ -65,9 +65,7 @@ class Scheduler:
         self._storage = storage
         self._engine = engine
         self._stats = stats
-        self.states = StateManager(
-            now_ms=now_ms, new_uuid=new_uuid, rng=rng, hostname=hostname, flags=flags, stats=stats
-        )
+        self.states = StateManager(now_ms=now_ms, new_uuid=new_uuid, hostname=hostname, flags=flags, stats=stats)
         self.offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=rng)
         self._placement = Placement(
             storage=storage,

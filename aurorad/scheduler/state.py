@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
@@ -35,7 +34,6 @@ class StateManager:
         *,
         now_ms: Callable[[], int],
         new_uuid: Callable[[], UUID],
-        rng: random.Random,
         hostname: str,
         flags: Flags,
         stats: Vars,

@@ -100,6 +100,25 @@ def test_too_few_ports_are_told() -> None:
         resources.pick_ports((Resource("ports", ranges=((1, 1),)),), ("a", "b"), random.Random(1))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "covered"),
+    [
+        ((), True),
+        (
+            (Resource("cpus", 4.0), Resource("mem", 512.0, role="www"), Resource("ports", ranges=((31000, 31001),))),
+            True,
+        ),
+        ((Resource("cpus", 2.0), Resource("cpus", 2.1)), False),
+        ((Resource("cpus", 2.1, revocable=True),), False),
+        ((Resource("mem", 600.0, role="www"),), False),
+        ((Resource("gpus", 1.0),), False),
+        ((Resource("ports", ranges=((31009, 31010),)),), False),
+    ],
+)
+def test_whether_one_offer_has_what_was_taken_from_another(wanted: tuple[Resource, ...], covered: bool) -> None:
+    assert resources.covers(OFFERED, wanted) is covered
+
+
 SPANS = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 5)), max_size=5, unique_by=lambda span: span[0])
 
 

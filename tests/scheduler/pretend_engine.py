@@ -233,9 +233,11 @@ class PretendEngine:
         del self.tasks[task_id]
         self._freed.set()
 
-    def rescind_all(self) -> None:
-        for offer_id in list(self.offers):
+    def rescind_all(self, refuse_s: float = 0) -> None:
+        """Every offer is taken back, and made again after a while."""
+        for offer_id, (agent_id, _) in list(self.offers.items()):
             del self.offers[offer_id]
+            self._refused_until[agent_id] = trio.current_time() + refuse_s
             self.tell(Rescind(offer_id))
         self._freed.set()
 

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from aurorad.api.enums import MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import HostAttributes, TaskConfig
+from aurorad.engine.base import TaskState
 from aurorad.flags import Flags
 from tests.scheduler.pretend_engine import Agent, PretendEngine, attributes_of
 from tests.scheduler.world import World, config, limit, story, value
@@ -194,13 +195,28 @@ async def test_an_offer_that_goes_while_the_log_is_written_costs_the_task_but_no
         (task_id,) = await world.create(config())
         await trio.sleep(0.5)
         assert world.task(task_id).status is S.ASSIGNED
-        world.engine.rescind_all()
+        world.engine.rescind_all(refuse_s=10)
         lost = await world.until_status(task_id, S.LOST)
         assert story(lost)[-1] == (S.LOST, "Unknown exception attempting to schedule task.")
         successor = await world.until_successor(task_id)
         await world.until_status(successor.assigned_task.task_id, S.RUNNING)
         assert world.stats.get("assigner_launch_failures") == 1
         assert world.stats.get("offer_accept_races") == 1
+
+
+async def test_an_offer_that_is_replaced_while_the_log_is_written_costs_nothing(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1", cpus=2))).running() as world:
+        (first,) = await world.create(config(cpus=0.75, service=False))
+        await world.until_status(first, S.RUNNING)
+        await trio.sleep(1)
+        world.log.delay_s = 1
+        (second,) = await world.create(config(cpus=0.75, ports=("http",), name="other"))
+        await trio.sleep(0.5)
+        assert world.task(second).status is S.ASSIGNED
+        world.engine.status(first, TaskState.TASK_FINISHED)
+        world.engine.rescind_all()
+        await world.until_status(second, S.RUNNING)
+        assert [status for status, _ in story(world.task(second))] == [S.PENDING, S.ASSIGNED, S.STARTING, S.RUNNING]
 
 
 async def test_a_task_killed_before_its_launch_is_not_launched(autojump_clock: MockClock) -> None:

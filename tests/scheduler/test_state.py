@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from uuid import UUID
 
 import msgspec
@@ -33,7 +32,6 @@ class Desk:
         self.states = StateManager(
             now_ms=lambda: self.now_ms,
             new_uuid=lambda: UUID(int=next(numbers)),
-            rng=random.Random(1),
             hostname="here",
             flags=Flags(),
             stats=self.stats,

@@ -6,7 +6,6 @@ Meant for a mocked clock: everything takes virtual time only.
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -86,7 +85,6 @@ class World:
         self.states = StateManager(
             now_ms=now_ms,
             new_uuid=lambda: UUID(int=next(numbers)),
-            rng=random.Random(1),
             hostname="here",
             flags=self.flags,
             stats=self.stats,

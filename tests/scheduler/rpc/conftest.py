@@ -67,7 +67,6 @@ class Scheduler:
         self.state = StateManager(
             now_ms=lambda: self.now_ms,
             new_uuid=lambda: UUID(int=numbers.getrandbits(128)),
-            rng=numbers,
             hostname="scheduler-host",
             flags=self.flags,
             stats=self.stats,

@@ -57,15 +57,15 @@ def _declare(statistics: Vars, observer: Observer, now_ms: Callable[[], int]) ->
 def _answer_errors(app: QuartTrio, look: Look) -> None:
     @app.errorhandler(NotThere)
     async def not_there(error: NotThere) -> Response:
-        return look.message(404, error.title, *error.lines)
+        return await look.message(404, error.title, *error.lines)
 
     @app.errorhandler(Refused)
     async def refused(error: Refused) -> Response:
-        return look.message(404, "No such file", f"Looked for: {error}")
+        return await look.message(404, "No such file", f"Looked for: {error}")
 
     @app.errorhandler(HTTPException)
     async def http_error(error: HTTPException) -> Response:
-        return look.message(error.code or 500, error.name, error.description or "")
+        return await look.message(error.code or 500, error.name, error.description or "")
 
 
 def _diagnostics(app: QuartTrio, statistics: Vars) -> None:

@@ -93,7 +93,7 @@ class FileRoutes:
             if steps:
                 raise
             raise NotThere("Sandbox does not exist.", f"Looked for {sandbox}, the sandbox of {task_id}") from None
-        return self._context.look.page(
+        return await self._context.look.page(
             "browse.html",
             task=views.task_row(task),
             steps=[(step, f"/browse/{views.path_url(task_id, *steps[: n + 1])}") for n, step in enumerate(steps)],
@@ -140,7 +140,7 @@ class FileRoutes:
             if not missing_is_empty:
                 raise
             window = Window(0, b"", 0)
-        return self._context.look.page(
+        return await self._context.look.page(
             "view.html",
             task=views.task_row(task),
             file=file,

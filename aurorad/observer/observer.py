@@ -153,12 +153,14 @@ class Observer:
 
     async def tasks(self, task_ids: Iterable[str]) -> list[TaskView]:
         """The tasks as they are now; those that there are not are left out."""
-        wanted = [task_id for task_id in task_ids if task_id in self._found]
+        wanted = list(dict.fromkeys(task_ids))
         views: list[TaskView] = []
         for start in range(0, len(wanted), BATCH):
-            batch = wanted[start : start + BATCH]
-            await self._read(batch)
-            views += [view for task_id in batch if (view := self._view(task_id)) is not None]
+            batch = [task_id for task_id in wanted[start : start + BATCH] if task_id in self._found]
+            followers = {task_id: self._follower(task_id) for task_id in batch}
+            await trio.to_thread.run_sync(_read_all, list(followers.values()))
+            views += [self._view(task_id, follower) for task_id, follower in followers.items()]
+            self._forget_some()
         return views
 
     async def task(self, task_id: str) -> TaskView | None:
@@ -168,35 +170,24 @@ class Observer:
         found = await self.tasks([task_id])
         return found[0] if found else None
 
-    async def _read(self, task_ids: Sequence[str]) -> None:
-        followers = [self._follower(task_id) for task_id in task_ids]
-
-        def read_all() -> None:
-            for follower in followers:
-                follower.read()
-
-        await trio.to_thread.run_sync(read_all)
-
     def _follower(self, task_id: str) -> _Follower:
-        follower = self._followers.get(task_id)
-        if follower is None:
-            follower = self._followers[task_id] = _Follower(self._found[task_id].paths)
-            finished = [known for known in self._followers if self._is_finished(known)]
-            for stale in finished[: max(0, len(finished) - MOST_KEPT)]:
-                del self._followers[stale]
+        if task_id not in self._followers:
+            self._followers[task_id] = _Follower(self._found[task_id].paths)
         self._followers.move_to_end(task_id)
-        return follower
+        return self._followers[task_id]
+
+    def _forget_some(self) -> None:
+        """Of what has ended keep the stories asked for last."""
+        finished = [task_id for task_id in self._followers if self._is_finished(task_id)]
+        for task_id in finished[: max(0, len(finished) - MOST_KEPT)]:
+            del self._followers[task_id]
 
     def _is_finished(self, task_id: str) -> bool:
         return task_id not in self._found or self._found[task_id].finished
 
-    def _view(self, task_id: str) -> TaskView | None:
-        """What the last reading said; None if the task vanished meanwhile."""
-        found, follower = self._found.get(task_id), self._followers.get(task_id)
-        if found is None or follower is None:
-            return None
+    def _view(self, task_id: str, follower: _Follower) -> TaskView:
         usage = msgspec.structs.replace(self._usage.get(task_id, NOTHING), disk=self._disk.get(task_id, 0))
-        return TaskView(task_id, found.finished, follower.state, follower.description, usage)
+        return TaskView(task_id, self._is_finished(task_id), follower.state, follower.description, usage)
 
     async def _sample(self) -> None:
         assert self._sampler is not None
@@ -209,6 +200,11 @@ class Observer:
             if view.state.header is not None and view.state.header.sandbox:
                 sandbox = Path(view.state.header.sandbox)
                 self._disk[view.task_id] = await trio.to_thread.run_sync(disk_used, sandbox, abandon_on_cancel=True)
+
+
+def _read_all(followers: Sequence[_Follower]) -> None:
+    for follower in followers:
+        follower.read()
 
 
 def _running(state: RunnerState) -> dict[str, ProcessStatus]:

@@ -41,11 +41,11 @@ class PageRoutes:
 
     async def index(self) -> Response:
         lists = [await self._list(kind, 0, LIST_IN_OVERVIEW) for kind in ("active", "finished")]
-        return self._look.page("tasks.html", lists=lists, host=_host())
+        return await self._look.page("tasks.html", lists=lists, host=_host())
 
     async def main(self, which: str = "all", offset: str = "0", num: str = DEFAULT_COUNT) -> Response:
         lists = [await self._list(*slice_of(self._observer, which, offset, num))]
-        return self._look.page("tasks.html", lists=lists, host=_host())
+        return await self._look.page("tasks.html", lists=lists, host=_host())
 
     async def _list(self, kind: Kind, start: int, count: int) -> views.TaskList:
         every = self._observer.ids(kind)
@@ -54,7 +54,7 @@ class PageRoutes:
 
     async def task(self, task_id: str) -> Response:
         found = await self._context.task(task_id)
-        return self._look.page(
+        return await self._look.page(
             "task.html",
             task=views.task_row(found),
             statuses=views.status_rows(found.state)[-EVENTS_SHOWN:],
@@ -66,14 +66,16 @@ class PageRoutes:
 
     async def rawtask(self, task_id: str) -> Response:
         found = await self._context.task(task_id)
-        return self._look.page("rawtask.html", task=views.task_row(found), json=json.dumps(found.description, indent=4))
+        return await self._look.page(
+            "rawtask.html", task=views.task_row(found), json=json.dumps(found.description, indent=4)
+        )
 
     async def process(self, task_id: str, process: str) -> Response:
         found = await self._context.task(task_id)
         if process not in views.process_names(found):
             raise NotThere(f"Invalid task/process combination: {task_id}/{process}")
         runs = [views.run_row(found, process, n) for n in range(len(found.state.processes.get(process, ())))]
-        return self._look.page(
+        return await self._look.page(
             "process.html",
             task=views.task_row(found),
             name=process,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from importlib import resources
+from itertools import islice
 
 import jinja2
 from quart import Blueprint, Response, redirect
 from werkzeug import Response as AnyResponse
 
 from aurorad.pages import formats, tones
+from aurorad.pages.gently import gently
 
 CONTENT_SECURITY_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _STATIC_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_PIECES = 200  # of a template, rendered in one go: a millisecond at most
 _STATIC_MAX_AGE_S = 3600  # as the original's /assets
 
 
@@ -34,14 +37,20 @@ class Look:
         )
         self._environment.globals.update(f=formats, tone=tones, asset=self._asset_url, **everywhere)
 
-    def page(self, template: str, status: int = 200, **values: object) -> Response:
-        """The page as an answer. `now` in templates is the time of rendering, in ms."""
-        html = self._environment.get_template(template).render(now=self._now_ms(), **values)
-        return Response(html, status, content_type="text/html; charset=utf-8", headers={"Cache-Control": "no-store"})
+    async def page(self, template: str, status: int = 200, **values: object) -> Response:
+        """The page as an answer. `now` in templates is the time of rendering, in ms.
 
-    def message(self, status: int, title: str, *lines: str, link: tuple[str, str] | None = None) -> Response:
+        Rendered in pieces with turns for others between them, so `values` must be values: nothing that changes.
+        """
+        pieces = self._environment.get_template(template).generate(now=self._now_ms(), **values)
+        html = await gently("".join, iter(lambda: list(islice(pieces, _PIECES)), []))
+        return Response(
+            "".join(html), status, content_type="text/html; charset=utf-8", headers={"Cache-Control": "no-store"}
+        )
+
+    async def message(self, status: int, title: str, *lines: str, link: tuple[str, str] | None = None) -> Response:
         """A page that says one thing: what was looked for, and where (`link`: address and words) to go on."""
-        return self.page("message.html", status, title=title, lines=lines, link=link)
+        return await self.page("message.html", status, title=title, lines=lines, link=link)
 
     def assets(self) -> Blueprint:
         """``/assets/<file>`` and ``/favicon.ico``."""

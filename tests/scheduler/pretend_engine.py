@@ -142,7 +142,7 @@ class PretendEngine:
             self.offers[offer_id] = (agent_id, free)
             offers.append(Offer(offer_id, agent_id, agent.name, free.resources(), attributes_of(agent)))
         if offers:
-            self._send(Offers(tuple(offers)))
+            self.tell(Offers(tuple(offers)))
 
     def free(self, agent_id: str) -> Amount:
         """What is neither used nor offered. Fails if that is less than nothing."""
@@ -214,10 +214,10 @@ class PretendEngine:
         for task_id in task_ids or tuple(self.tasks):
             if task_id in self.tasks:
                 state = self.tasks[task_id].state
-                self._send(StatusUpdate(task_id, state, reason="REASON_RECONCILIATION"))
+                self.tell(StatusUpdate(task_id, state, reason="REASON_RECONCILIATION"))
             else:
                 message = "Reconciliation: Task is unknown"
-                self._send(StatusUpdate(task_id, TaskState.TASK_LOST, None, message, "REASON_RECONCILIATION"))
+                self.tell(StatusUpdate(task_id, TaskState.TASK_LOST, None, message, "REASON_RECONCILIATION"))
 
     # What tests do to it.
 
@@ -236,14 +236,14 @@ class PretendEngine:
     def rescind_all(self) -> None:
         for offer_id in list(self.offers):
             del self.offers[offer_id]
-            self._send(Rescind(offer_id))
+            self.tell(Rescind(offer_id))
         self._freed.set()
 
     def disconnect(self) -> None:
         """The connection breaks and comes back."""
         self.offers.clear()
-        self._send(Disconnected())
-        self._send(Registered("framework-1"))
+        self.tell(Disconnected())
+        self.tell(Registered("framework-1"))
         self._freed.set()
 
     def live_tasks(self) -> dict[str, TaskInfo]:
@@ -264,9 +264,10 @@ class PretendEngine:
         uuid = next(self._numbers).to_bytes(16, "big")
         update = StatusUpdate(task_id, state, None, message, reason, uuid=uuid)
         self.unacknowledged[uuid] = update
-        self._send(update)
+        self.tell(update)
 
-    def _send(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
+        """Something happened; a scheduler hears of it if there is one."""
         if self._events is not None:
             try:
                 self._events.send_nowait(event)

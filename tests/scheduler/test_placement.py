@@ -219,6 +219,19 @@ async def test_a_task_killed_before_its_launch_is_not_launched(autojump_clock: M
         assert set(world.engine.live_tasks()) == {second}
 
 
+async def test_an_offer_claimed_for_a_task_that_was_killed_goes_to_the_next_at_once(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1", cpus=1))).running() as world:
+        await trio.sleep(1)
+        world.log.delay_s = 1
+        first, second = await world.create(config(cpus=0.75, service=False), 2)
+        await trio.sleep(0.5)
+        assert world.task(first).status is S.ASSIGNED
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.kill, first)
+            with trio.fail_after(2):
+                await world.until_status(second, S.ASSIGNED)
+
+
 async def test_two_offers_of_an_agent_become_one(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1", cpus=2))).running() as world:
         first, second = await world.create(config(cpus=0.75, service=False), 2)

@@ -14,11 +14,11 @@ from aurorad.api import keys
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateKey
+from aurorad.pages.gently import gently
 from aurorad.pages.look import Look, protect
 from aurorad.pages.paging import Here, paginate
 from aurorad.storage.tables import Tables
 from aurorad.web.pages import configs, jobs, roles, tasks, updates, urls
-from aurorad.web.pages.gently import gently
 from aurorad.web.pages.tasks import Ties
 
 _NAMES = "letters, digits, '.', '-' and '_'"
@@ -58,7 +58,7 @@ def scheduler_pages(
 
     @blueprint.errorhandler(_Missing)
     async def missing(error: _Missing) -> Response:
-        return look.message(404, error.title, *error.lines, link=error.link)
+        return await look.message(404, error.title, *error.lines, link=error.link)
 
     return blueprint
 
@@ -90,12 +90,12 @@ class _Pages:
         }
 
     async def index(self) -> Response:
-        return self._look.page("index.html")
+        return await self._look.page("index.html")
 
     async def home(self) -> Response:
         here = _here()
         rows = roles.role_rows(list(self._tables.job_keys()), self._tables.cron_jobs)
-        return self._look.page("home.html", here=here, page=roles.roles_page(rows, here), total=len(rows))
+        return await self._look.page("home.html", here=here, page=roles.roles_page(rows, here), total=len(rows))
 
     async def role(self, role: str) -> Response:
         return await self._jobs_of(role, None)
@@ -111,7 +111,7 @@ class _Pages:
             raise _no_jobs(role, environment)
         here = _here()
         rows = await gently(lambda key: roles.job_row(self._tables, key), wanted)
-        return self._look.page(
+        return await self._look.page(
             "role.html",
             here=here,
             role=role,
@@ -123,7 +123,9 @@ class _Pages:
 
     async def job(self, role: str, environment: str, name: str) -> Response:
         key, here = self._key(role, environment, name), _here()
-        return self._look.page("job.html", here=here, key=key, job=jobs.job_page(self._tables, key, here, self._ties))
+        return await self._look.page(
+            "job.html", here=here, key=key, job=jobs.job_page(self._tables, key, here, self._ties)
+        )
 
     async def instance(self, role: str, environment: str, name: str, instance: str) -> Response:
         key = self._key(role, environment, name)
@@ -140,14 +142,14 @@ class _Pages:
                 f"Instance {int(instance)} of {keys.canonical(key)} has no task, and none in its history.",
                 link=(urls.job(key), "See the job"),
             )
-        return self._instance_page(key, int(instance), found)
+        return await self._instance_page(key, int(instance), found)
 
-    def _instance_page(self, key: JobKey, instance: int, found: list[ScheduledTask]) -> Response:
+    async def _instance_page(self, key: JobKey, instance: int, found: list[ScheduledTask]) -> Response:
         here = _here()
         active, completed = tasks.active_tasks(found), tasks.completed_tasks(found)
         history = paginate(completed, here.number("page", 1))
         neighbours, more = tasks.neighbours(self._tables, active[0]) if active else ([], 0)
-        return self._look.page(
+        return await self._look.page(
             "instance.html",
             here=here,
             key=key,
@@ -168,7 +170,7 @@ class _Pages:
                 f"Looked for: {task_id}",
                 link=(urls.job(key), "See the job"),
             )
-        return self._look.page(
+        return await self._look.page(
             "task.html",
             key=key,
             row=tasks.task_row(task, self._ties),
@@ -184,7 +186,7 @@ class _Pages:
                 f"Looked for: update {update_id} of {keys.canonical(key)}. Old updates are removed after a while.",
                 link=(urls.job(key), "See the job"),
             )
-        return self._look.page("update.html", here=here, key=key, update=updates.update_page(details, here))
+        return await self._look.page("update.html", here=here, key=key, update=updates.update_page(details, here))
 
     async def updates(self) -> Response:
         here, every = _here(), list(self._tables.updates.values())
@@ -197,7 +199,7 @@ class _Pages:
         for parameter, half in halves.items():
             page = paginate(updates.newest(half, updates.LISTED), here.number(parameter, 1))
             pages[parameter] = msgspec.structs.replace(page, rows=tuple(map(updates.update_row, page.rows)))
-        return self._look.page("updates.html", here=here, active=pages["page"], done=pages["donepage"])
+        return await self._look.page("updates.html", here=here, active=pages["page"], done=pages["donepage"])
 
     async def elsewhere(self, rest: str) -> Response:
         raise _Missing("No such page", f"Looked for: /scheduler/{rest}")

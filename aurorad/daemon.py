@@ -151,7 +151,7 @@ class _Daemon:
         flags = self._flags
         executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
         total = capacity.measure(flags.work_dir, flags.thermos_executor_cpu, executor_ram_mb)
-        return LocalEngine(flags.work_dir, self._hostname, total, now_ms)
+        return LocalEngine(flags.work_dir, self._hostname, total, now_ms, gc_delay_s=flags.gc_delay)
 
     def _scheduler(self, storage: Storage, engine: LocalEngine) -> Scheduler:
         revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)

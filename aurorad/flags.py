@@ -96,6 +96,7 @@ class Flags:
         metadata={"flag": _Declaration("Folder that holds everything this daemon keeps", _CLUSTER, None)},
     )
     cluster_name: str = _flag("devcluster", _CLUSTER, "Cluster name shown in answers and pages")
+    gc_delay: Duration = _flag(172800.0, _CLUSTER, "Sandboxes of ended tasks are kept this long", _non_negative)
     stop_tasks_on_exit: bool = _flag(False, _CLUSTER, "Kill the local engine's tasks when the daemon stops")
 
     http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)

@@ -86,6 +86,7 @@ def _is_first(engine: socket.socket, request: Request) -> bool:
 def _settle_in(directory: Path) -> None:
     """Make the run's directory our place: work there, write there, and let go of all that came with the fork."""
     os.chdir(directory)
+    os.umask(0o022)  # a task's files look the same wherever and however the daemon was started
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), descriptor)

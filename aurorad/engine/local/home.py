@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from aurorad.engine.local.runs import is_file_name, write_durably
+
+_log = logging.getLogger(__name__)
 
 
 class WorkDirInUse(Exception):
@@ -38,6 +42,8 @@ class Home:
         self.path.mkdir(parents=True, exist_ok=True)
         for folder in (self._work_dir, self.path):
             folder.chmod(mode)
+        if os.geteuid() == 0:
+            self._warn_of_closed_parents()
         with (self.path / "lock").open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,6 +52,11 @@ class Home:
                     f"{self.path} is used by another aurorad: stop that one, or choose another -work_dir"
                 ) from None
             yield
+
+    def _warn_of_closed_parents(self) -> None:
+        for folder in self._work_dir.parents:
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                _log.warning("tasks of other users than root will fail: they cannot pass %s to their sandboxes", folder)
 
     def agent_id(self) -> str:
         """Made once, ``<uuid>-S0`` as Mesos' are."""

@@ -97,6 +97,10 @@ class Runs:
     def _create(self, run: Run) -> None:
         directory = self.directory(run)
         (directory / "sandbox").mkdir(parents=True)
+        for folder in (directory, *directory.parents):
+            if folder == self._agent:
+                break
+            folder.chmod(0o755)  # whatever our umask: the task's user must get to its sandbox
         _relink(directory.parent / "latest", run.id)
         meta = self._meta / run.id
         meta.mkdir()

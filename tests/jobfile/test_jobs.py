@@ -68,7 +68,7 @@ def test_values_are_coerced_by_the_type_of_their_field(tmp_path: Path) -> None:
             r"Element in ProcessList failed check: Process\[cmdline\] is required.",
         ),
         (
-            minimal().replace("environment = 'test'", ""),
+            minimal().replace("environment = 'test',", ""),
             r"Job not fully specified: MesosJob\[environment\] is required",
         ),
         (minimal().replace("cluster = 'west',", ""), 'The configuration was invalid: Cluster required for job "hello"'),

@@ -1,0 +1,52 @@
+"""Which processes belong to a task, and signals to all of them (thermos-runner sheet, section 10.2).
+
+A pid on record may long belong to someone else: it counts as ours only if it was created when the record says.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Mapping
+
+from executor import procfs
+from executor.checkpoint import ProcessStatus
+from executor.procfs import ProcessInfo
+
+_START_TOLERANCE_S = 10.0
+
+
+def is_ours(pid: int | None, recorded_s: float | None, among: Mapping[int, ProcessInfo]) -> bool:
+    """Whether `pid` is still the process that was started at `recorded_s` (seconds since the epoch)."""
+    if pid is None or recorded_s is None or pid not in among:
+        return False
+    return abs(procfs.start_time_s(among[pid]) - recorded_s) < _START_TOLERANCE_S
+
+
+def members(run: ProcessStatus, among: Mapping[int, ProcessInfo]) -> set[int]:
+    """What is left of a run: its coordinator, its command, their descendants, and the rest of their session."""
+    found: set[int] = set()
+    for pid, recorded_s in ((run.coordinator_pid, run.fork_time), (run.pid, run.start_time)):
+        if pid is not None and is_ours(pid, recorded_s, among):
+            found |= {pid, *procfs.descendants(pid, among)}
+    session = run.coordinator_pid
+    if session is not None and (session not in among or is_ours(session, run.fork_time, among)):
+        found |= {process.pid for process in among.values() if process.session == session}
+    return found
+
+
+def task_members(runs: Iterable[ProcessStatus], among: Mapping[int, ProcessInfo]) -> set[int]:
+    """Everything alive of a task: what is left of its runs, and every descendant of this process."""
+    found = procfs.descendants(os.getpid(), among)
+    for run in runs:
+        found |= members(run, among)
+    found.discard(os.getpid())
+    return {pid for pid in found if not among[pid].zombie}
+
+
+def kill_run(run: ProcessStatus) -> bool:
+    """SIGKILL to all that is left of a run. False if nothing was alive."""
+    among = procfs.processes()
+    found = members(run, among) - {os.getpid()}
+    procfs.send(found, signal.SIGKILL)
+    return any(not among[pid].zombie for pid in found)

@@ -1,0 +1,36 @@
+"""The executor's own log, in the line format of all of Aurora's Python programs (executor sheet, section 14)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+LOG_NAME = "thermos_executor.log"
+
+
+class GoogleFormatter(logging.Formatter):
+    """``I0314 15:09:26.535897 4242 runner.py:12] message``, in local time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
+        micros = int(record.created % 1 * 1e6)
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return f"{record.levelname[0]}{when}.{micros:06d} {record.process} {record.filename}:{record.lineno}] {text}"
+
+
+def open_log(directory: Path) -> logging.Logger:
+    """A logger of its own, of no one's hierarchy. Whoever opens it closes its handlers."""
+    log = logging.Logger("thermos_executor", logging.DEBUG)
+    handler = logging.FileHandler(directory / LOG_NAME)
+    handler.setFormatter(GoogleFormatter())
+    log.addHandler(handler)
+    return log
+
+
+def close_log(log: logging.Logger) -> None:
+    for handler in log.handlers[:]:
+        log.removeHandler(handler)
+        handler.close()

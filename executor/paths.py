@@ -1,0 +1,83 @@
+"""Where a task's files are, in one place (thermos-runner sheet, section 1)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+CHECKPOINTS = "checkpoints"  # the checkpoint root, within the executor's run directory
+SANDBOX = "sandbox"
+LOGS = ".logs"  # within the sandbox
+PROFILE = ".thermos_profile"  # within the sandbox; sourced by every later process
+HEALTH_CHECK_SNOOZE = ".healthchecksnooze"  # within the sandbox
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskPaths:
+    """The files of one task under a checkpoint root. `task_id` must be a plain file name: `ValueError` otherwise."""
+
+    root: Path
+    task_id: str
+
+    def __post_init__(self) -> None:
+        _file_name("task id", self.task_id)
+
+    @property
+    def active(self) -> Path:
+        """The task's description while it runs."""
+        return self.root / "tasks" / "active" / self.task_id
+
+    @property
+    def finished(self) -> Path:
+        """The same file once the task is over."""
+        return self.root / "tasks" / "finished" / self.task_id
+
+    @property
+    def runner(self) -> Path:
+        """The runner's stream of checkpoints."""
+        return self.root / CHECKPOINTS / self.task_id / "runner"
+
+    def retire(self) -> None:
+        """Files an ended task's description under the finished ones, if that has not been done."""
+        if self.active.exists():
+            self.finished.parent.mkdir(parents=True, exist_ok=True)
+            self.active.rename(self.finished)
+            os.utime(self.finished)
+
+    def coordinator(self, process: str) -> Path:
+        """One process's stream, over all its runs."""
+        return self.root / CHECKPOINTS / self.task_id / f"coordinator.{_file_name('process name', process)}"
+
+
+def log_directory(log_base: Path, process: str, run: int) -> Path:
+    """Holds `stdout` and `stderr` of one run; runs count from 0. `log_base` is the header's `log_dir`."""
+    return log_base / _file_name("process name", process) / str(run)
+
+
+def active_tasks(root: Path) -> list[str]:
+    """Ids of the tasks that run, or whose runner left them so."""
+    return _names(root / "tasks" / "active")
+
+
+def finished_tasks(root: Path) -> list[str]:
+    return _names(root / "tasks" / "finished")
+
+
+def _names(directory: Path) -> list[str]:
+    """File names in it; what starts with a dot is still being written."""
+    if not directory.is_dir():
+        return []
+    return sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith("."))
+
+
+def _file_name(what: str, name: str) -> str:
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise ValueError(f"{what} {name!r}: expected a name without '/' that does not start with '.'")
+    return name
+
+
+def checkpoint_roots(mesos_root: Path) -> list[Path]:
+    """The checkpoint roots of all runs on an agent whose work directory this is; links to runs are left out."""
+    found = mesos_root.glob(f"slaves/*/frameworks/*/executors/*/runs/*/{CHECKPOINTS}")
+    return sorted(root for root in found if not root.parent.is_symlink() and root.is_dir())

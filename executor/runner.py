@@ -1,0 +1,354 @@
+"""Running one task: launches what the planner allows, follows it, cleans up, finalizes (thermos-runner sheet, 5-11).
+
+The runner owns its process: whatever descends from it belongs to the task and is ended with it. Whatever happens is
+on record before anything follows from it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from executor import ladder, procfs
+from executor.checkpoint import (
+    CheckpointError,
+    ProcessState,
+    ProcessStatus,
+    RunnerCkpt,
+    RunnerHeader,
+    RunnerState,
+    TaskState,
+)
+from executor.ledger import Ledger
+from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
+from executor.planner import History, Plan, Standing, stand
+from executor.process import Coordinator, Destination, Launch, environment_for, fork_coordinator
+from executor.sandbox import User
+from executor.task import Process, Task
+
+KILL_WAIT_S = 60.0  # from a kill to SIGKILL, finalizing processes included
+_FORKED_LIMIT_S = 60.0  # a coordinator that has not started its command by then never will
+_POLL_S = 1.0  # for what nobody tells us of
+_DEATH_LIMIT_S = 10.0  # SIGKILL works at once, but for a process that the kernel holds
+_LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are forked
+
+
+class Runner:
+    """Runs `task` under `paths`, or goes on with what a runner before left there.
+
+    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        paths: TaskPaths,
+        header: RunnerHeader,
+        user: User,
+        *,
+        now_ms: Callable[[], int],
+        log: logging.Logger,
+        path: str | None = None,
+    ) -> None:
+        self._task, self._header, self._user = task, header, user
+        self._now_ms, self._log, self._path = now_ms, log, path
+        self._sandbox = Path(header.sandbox or "")
+        self._log_base = Path(header.log_dir or self._sandbox / LOGS)
+        self._processes = {process.name: process for process in task.processes}
+        self._regular, self._final = Plan.of(task, final=False), Plan.of(task, final=True)
+        self._ledger = Ledger(paths, self._processes, now_ms, log)
+        self._since_s = math.inf
+        self._ended_s: dict[str, float] = {}
+        self._watched: set[str] = set()  # processes whose coordinator has not ended
+        self._cleaning_since_s: float | None = None
+        self._forced: TaskState | None = None
+        self._kill_deadline_s = math.inf
+        self._changed = trio.Event()
+
+    @property
+    def state(self) -> RunnerState:
+        """All that is on record now."""
+        return self._ledger.snapshot()
+
+    @property
+    def active(self) -> bool:
+        """Whether the regular plan is still being run, and nobody asked for its end."""
+        return self._ledger.state == TaskState.ACTIVE and self._forced is None
+
+    def take_control(self) -> None:
+        """Becomes the task's one runner. Raises as `Ledger.open`."""
+        self._ledger.open(self._task, self._header)
+        procfs.become_subreaper()
+        self._since_s = trio.current_time()
+
+    def kill(self, state: TaskState = TaskState.KILLED, wait_s: float = KILL_WAIT_S) -> None:
+        """End the task as `state` within `wait_s` seconds: SIGTERM, finalizing processes, SIGKILL. May come again."""
+        self._forced = self._forced or state
+        self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
+        self._changed.set()
+
+    def put_down(self) -> None:
+        """SIGKILL to everything, nothing recorded: for when the runner itself has failed."""
+        procfs.send(self._everything(), signal.SIGKILL)
+
+    async def run(self) -> TaskState:
+        """Until the task is over; gives its terminal state, and nothing of it is alive then.
+
+        Cancelled, it sends no signal: processes and their coordinators go on, and another runner may take control.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._reap)
+                self._adopt(nursery)
+                while not (state := self._ledger.state).terminal:
+                    self._changed = trio.Event()
+                    wait_s = await self._pass(state, nursery)
+                    await trio.lowlevel.checkpoint()
+                    with trio.move_on_after(wait_s):
+                        await self._changed.wait()
+                nursery.cancel_scope.cancel()
+            return state
+        finally:
+            self._ledger.close()
+
+    # The stages
+
+    async def _pass(self, state: TaskState, nursery: trio.Nursery) -> float:
+        """Does what is due. Seconds until something is due again by itself."""
+        if state == TaskState.ACTIVE:
+            return self._active(nursery)
+        if self._cleaning_since_s is None:  # a runner before us got this far
+            self._cleaning_since_s = self._since_s
+            if state == TaskState.CLEANING:
+                procfs.send(self._everything(), signal.SIGTERM)
+        if state == TaskState.CLEANING:
+            return await self._cleaning(self._cleaning_since_s)
+        return await self._finalizing(self._cleaning_since_s, nursery)
+
+    def _active(self, nursery: trio.Nursery) -> float:
+        standing = self._standing(self._regular)
+        if self._forced is None and not standing.complete and self._healthy(standing):
+            return self._start(standing, nursery)
+        self._ledger.enter(TaskState.CLEANING)
+        self._cleaning_since_s = trio.current_time()
+        procfs.send(self._everything(), signal.SIGTERM)
+        return 0.0
+
+    async def _cleaning(self, since_s: float) -> float:
+        now_s = trio.current_time()
+        left_s = self._deadline_s(since_s) - now_s
+        busy = bool(self._ledger.live())
+        # Stragglers whose runs are over, daemons that escaped their session, may not use up the finalizers' time.
+        if not busy and (left_s <= now_s - since_s or not self._everything()):
+            await self._kill_all()
+            self._ledger.enter(TaskState.FINALIZING)
+        elif left_s <= 0:
+            self._log.warning("Exceeded finalization wait, skipping finalization.")
+            await self._finish()
+        else:
+            return min(left_s, _POLL_S)
+        return 0.0
+
+    async def _finalizing(self, since_s: float, nursery: trio.Nursery) -> float:
+        standing = self._standing(self._final)
+        left_s = self._deadline_s(since_s) - trio.current_time()
+        if not standing.complete and not standing.deadlocked and left_s > 0:
+            return min(left_s, self._start(standing, nursery))
+        if standing.deadlocked:
+            self._log.warning("Finalizing plan deadlocked.")
+        elif not standing.complete:
+            self._log.warning("Exceeded finalization wait, terminating finalization.")
+        await self._finish()
+        return 0.0
+
+    async def _finish(self) -> None:
+        healthy = self._healthy(self._standing(self._regular))
+        await self._kill_all()
+        self._ledger.enter(self._forced or (TaskState.SUCCESS if healthy else TaskState.FAILED))
+
+    def _deadline_s(self, since_s: float) -> float:
+        """The end of CLEANING and FINALIZING together; a kill's own replaces the task's (sheet, section 7.1)."""
+        return since_s + self._task.finalization_wait if self._forced is None else self._kill_deadline_s
+
+    def _standing(self, plan: Plan) -> Standing:
+        histories = {}
+        for name in plan.processes:
+            if runs := self._ledger.runs(name):
+                histories[name] = History.of(runs, self._ended_s.get(name, self._since_s))
+        return stand(plan, histories, trio.current_time())
+
+    def _healthy(self, standing: Standing) -> bool:
+        limit = self._task.max_failures
+        return not standing.deadlocked and (limit == 0 or len(standing.failed) < limit)
+
+    # Starting processes
+
+    def _start(self, standing: Standing, nursery: trio.Nursery) -> float:
+        """Launches what may run now. Seconds until the next may."""
+        limit = self._task.max_concurrency or math.inf
+        free = int(max(0, min(limit - len(standing.running), _LAUNCHES_PER_PASS)))
+        batch = [name for name in standing.runnable if name not in self._watched][:free]
+        for name in batch:
+            self._launch(self._processes[name], nursery)
+        return 0.0 if batch else standing.next_s
+
+    def _launch(self, process: Process, nursery: trio.Nursery) -> None:
+        last = self._ledger.last(process.name)
+        if last is None or last.state != ProcessState.WAITING:
+            self._ledger.step(process.name, ProcessState.WAITING)
+        try:
+            coordinator = self._fork(process)
+        except (OSError, CheckpointError) as error:
+            self._log.error("Failed to launch process %s: %s", process.name, error)
+            self._step(process.name, ProcessState.FAILED)
+            return
+        self._watched.add(process.name)
+        nursery.start_soon(self._watch, process.name, coordinator.pidfd, coordinator.pipe)
+
+    def _fork(self, process: Process) -> Coordinator:
+        """A coordinator at work. After `OSError` or `CheckpointError` no command was started."""
+        name = process.name
+        launch = Launch(
+            process=name,
+            cmdline=process.cmdline,
+            sandbox=self._sandbox,
+            environment=environment_for(self._sandbox, self._user, self._sandbox / PROFILE, self._path),
+            user=self._user,
+            logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
+            destination=self._destination(process),
+        )
+        stream = self._ledger.coordinator(name)
+        try:
+            seq, fork_time = self._ledger.next_seq(name), self._now_ms() / 1000
+            coordinator = fork_coordinator(launch, stream, seq)
+            try:
+                pid = coordinator.pid
+                forked = ProcessStatus(seq, name, ProcessState.FORKED, coordinator_pid=pid, fork_time=fork_time)
+                stream.append(RunnerCkpt(process_status=forked))
+                self._ledger.collect(name)
+            except BaseException:
+                coordinator.abandon()
+                raise
+        finally:
+            stream.close()
+        coordinator.release()
+        return coordinator
+
+    def _destination(self, process: Process) -> Destination:
+        logger = process.logger
+        if logger is None:
+            return "file"
+        if logger.destination == "both" or logger.mode == "rotate":
+            self._log.warning("Process %s logs to plain files: 'both' and 'rotate' are not yet there.", process.name)
+        return "file" if logger.destination == "both" else logger.destination
+
+    # Following them
+
+    def _adopt(self, nursery: trio.Nursery) -> None:
+        """Follows the coordinators that a runner before us left behind."""
+        for name in self._processes:
+            self._collect(name)
+        among = procfs.processes()
+        for run in self._ledger.live():
+            pid = run.coordinator_pid
+            if pid is not None and ladder.is_ours(pid, run.fork_time, among):
+                try:
+                    pidfd = os.pidfd_open(pid)
+                except ProcessLookupError:
+                    pass
+                else:
+                    self._watched.add(run.process)
+                    nursery.start_soon(self._watch, run.process, pidfd, None)
+                    continue
+            self._collect(run.process)
+            self._lose(run.process)
+
+    async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
+        """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
+        give_up_s = trio.current_time() + _FORKED_LIMIT_S
+        try:
+            over = False
+            while not over:
+                last = self._ledger.last(name)
+                forked = last is not None and last.state == ProcessState.FORKED
+                with trio.move_on_after(_POLL_S if forked else math.inf):
+                    await trio.lowlevel.wait_readable(pidfd if pipe is None else pipe)
+                    over = pipe is None or not os.read(pipe, 512)
+                if over:  # only a dead coordinator has surely given its stream back
+                    await trio.lowlevel.wait_readable(pidfd)
+                self._collect(name)
+                if forked and trio.current_time() > give_up_s:
+                    self._lose(name)
+            self._lose(name)
+        finally:
+            os.close(pidfd)
+            if pipe is not None:
+                os.close(pipe)
+        self._watched.discard(name)
+        self._changed.set()
+
+    def _collect(self, name: str) -> None:
+        """Takes over what the coordinator wrote, and does what follows from it."""
+        for status in self._ledger.collect(name):
+            stage = self._ledger.state
+            if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
+                procfs.send([status.pid or 0], signal.SIGTERM)  # it came too late for the first
+            if status.state.terminal:
+                self._ended_s[name] = trio.current_time()
+                run = self._ledger.last(name)
+                # In CLEANING everything was told to end and may take its time.
+                if run is not None and stage != TaskState.CLEANING:
+                    ladder.kill_run(run)
+        self._changed.set()
+
+    def _lose(self, name: str) -> None:
+        """A coordinator that ended without a last word leaves its run LOST."""
+        run = self._ledger.last(name)
+        if run is not None and run in self._ledger.live():
+            ladder.kill_run(run)
+            self._step(name, ProcessState.LOST)
+
+    def _step(self, name: str, state: ProcessState, stop_time: float | None = None, code: int | None = None) -> None:
+        """A run that ends by our word."""
+        self._ledger.step(name, state, stop_time, code)
+        self._ended_s[name] = trio.current_time()
+
+    # Ending all
+
+    def _everything(self) -> set[int]:
+        """Every living process of the task but the coordinators, which only tell what becomes of it."""
+        runs = self._ledger.last_runs()
+        return ladder.task_members(runs, procfs.processes()) - {run.coordinator_pid for run in runs}
+
+    async def _kill_all(self) -> None:
+        """SIGKILL until nothing of the task is alive. Runs that were are KILLED, those that only seemed so LOST."""
+        for name in self._processes:
+            self._collect(name)
+        for run in self._ledger.live():
+            if ladder.kill_run(run):
+                self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
+            else:
+                self._step(run.process, ProcessState.LOST)
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        while left := self._everything():
+            if trio.current_time() > limit_s:
+                self._log.error("Processes %s do not die.", sorted(left))
+                return
+            procfs.send(left, signal.SIGKILL)
+            self._changed = trio.Event()
+            with trio.move_on_after(_POLL_S / 10):
+                await self._changed.wait()
+
+    async def _reap(self, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+            task_status.started()
+            procfs.reap()
+            async for _ in signals:
+                procfs.reap()
+                self._changed.set()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
-from pystachio import Empty, Ref
+from pystachio import Empty, MustacheParser, Ref
+from pystachio.base import Object
 
 from aurorad.jobfile import plan, ports
 from aurorad.jobfile.errors import ConfigError
@@ -37,6 +39,21 @@ class JobConfig:
     ports: frozenset[str]  # those that processes mention
 
 
+@contextmanager
+def _templates_explained() -> Iterator[None]:
+    """Reading any field resolves its templates, so each reader may meet one that cannot be."""
+    try:
+        yield
+    except Ref.InvalidRefError as error:
+        raise ConfigError(
+            f"A template in double braces cannot be read: {error}. To have braces as they are, write {{{{&name}}}}"
+        ) from None
+    except MustacheParser.Uninterpolatable as error:
+        raise ConfigError(f"A template refers to itself: {error}") from None
+    except (Object.CoercionError, AttributeError) as error:
+        raise ConfigError(f"Job not fully specified: {error}") from None
+
+
 def parse_binding(text: str) -> tuple[str, str]:
     """``name=value``. Raises `ValueError` that says what was expected."""
     name, equals, value = text.partition("=")
@@ -55,6 +72,7 @@ def bound(jobs: Sequence[Any], bindings: Sequence[tuple[str, str]]) -> list[Any]
     return [job.bind(*scopes, _STANDARD_BINDINGS) for job in jobs]
 
 
+@_templates_explained()
 def describe(job: Any) -> str:
     """``cluster/role/environment/name`` with ``{MISSING}`` for what is not set."""
     return "/".join(_text(part, "{MISSING}") for part in (job.cluster(), job.role(), job.environment(), job.name()))
@@ -64,6 +82,7 @@ def _text(value: Any, missing: str) -> str:
     return missing if value is Empty else str(value)
 
 
+@_templates_explained()
 def pick(jobs: Sequence[Any], wanted: Selector) -> Any:
     """The one job meant. Raises `ConfigError` that lists the jobs there are."""
     if not jobs:
@@ -92,16 +111,14 @@ def _matches(job: Any, wanted: Selector) -> bool:
     return all(want is None or _text(part, "") == want for want, part in zip(wanted, parts, strict=True))
 
 
+@_templates_explained()
 def evaluate(job: Any) -> JobConfig:
     """Resolve the templates that can be resolved now and check the job. Raises `ConfigError`."""
     _require(job)
-    try:
-        checked = job.bind(_ANY_INSTANCE).check()
-        if not checked.ok():
-            raise ConfigError(f"Job not fully specified: {checked.message()}")
-        source, refs = job.interpolate()
-    except Ref.InvalidRefError as error:
-        raise ConfigError(f"A template in double braces cannot be read: {error}") from None
+    checked = job.bind(_ANY_INSTANCE).check()
+    if not checked.ok():
+        raise ConfigError(f"Job not fully specified: {checked.message()}")
+    source, refs = job.interpolate()
     mentioned = ports.referenced(source.task().processes().interpolate()[1]) if refs else frozenset()
     _check_refs(refs, source, ports.referenced(refs))
     try:

@@ -156,6 +156,6 @@ def test_what_an_ok_says_is_logged(aurora: Runner, scheduler: FakeScheduler) -> 
 def test_nobody_listening_is_told_in_the_words_of_the_system() -> None:
     with (
         transport.Transport("http://127.0.0.1:1/", "test") as made,
-        pytest.raises(transport.TransportError, match="127.0.0.1:1/api: Connection refused"),
+        pytest.raises(transport.TransportError, match=r"127\.0\.0\.1:1/api: Connection refused"),
     ):
         made.send(GetJobs())

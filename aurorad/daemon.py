@@ -172,7 +172,15 @@ class _Daemon:
         handlers = {
             **reads.handlers(storage=storage, limits=limits, tiers=tiers, reason=scheduler.pending_reason),
             **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=tiers, stats=stats),
-            **updates.handlers(storage, updater, flags, tiers, stats, uuid.uuid4),
+            **updates.handlers(
+                storage=storage,
+                updater=updater,
+                limits=limits,
+                tiers=tiers,
+                flags=flags,
+                stats=stats,
+                new_uuid=uuid.uuid4,
+            ),
         }
         return Api(handlers, storage, flags, stats)
 

@@ -180,16 +180,37 @@ def _boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"-?\d{1,18}(\.\d{1,18})?", text, re.ASCII):
+        raise ValueError("a number")
+    return float(text)
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("a path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of a user there is not
+        raise ValueError("a path") from None
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text not in ("", "''") else ()
 
 
 _KINDS: dict[object, _Kind] = {
     bool: _Kind("true or false", _boolean),
-    int: _Kind("a whole number", int),
-    float: _Kind("a number", float),
+    int: _Kind("a whole number", _integer),
+    float: _Kind("a number", _number),
     str: _Kind("text", str),
-    Path: _Kind("a path", lambda text: Path(text).expanduser()),
+    Path: _Kind("a path", _path),
     tuple[str, ...]: _Kind("a comma-separated list", _list),
     Duration: _Kind("a duration such as 10secs or 1mins", units.parse_duration),
     Data: _Kind("an amount of data such as 64MB", units.parse_data),
@@ -209,7 +230,10 @@ def _without_none(hint: Any) -> object:
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``."""
+    """The flags given, the others at their defaults; a list that is given again grows.
+
+    Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``.
+    """
     kinds = _kinds()
     checks = {f.name: f.metadata["flag"].check for f in dataclasses.fields(Flags)}
     values: dict[str, Any] = {}
@@ -223,12 +247,15 @@ def parse(arguments: Sequence[str]) -> Flags:
             raise HelpRequested
         if name not in kinds:
             raise FlagError(f"unknown flag -{name}{equals}{text}: -help lists those there are")
-        if name in values:
-            raise FlagError(f"-{name} was given twice, the second time with {text!r}: once was expected")
         kind = kinds[name]
         if not equals:
             text = _next_value(name, kind, rest)
-        values[name] = _value(name, kind, text, checks[name])
+        value = _value(name, kind, text, checks[name])
+        if name in values:
+            if not isinstance(value, tuple):
+                raise FlagError(f"-{name} was given twice, the second time with {text!r}: once was expected")
+            value = values[name] + value
+        values[name] = value
     return Flags(**values)
 
 

@@ -52,3 +52,7 @@ def _run_daemon(values: Flags) -> int:
         log.critical("aurorad cannot go on", exc_info=True)
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    entry()

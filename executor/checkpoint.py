@@ -240,14 +240,17 @@ def read_stream(path: Path) -> list[RunnerCkpt]:
 
 
 class StreamWriter:
-    """The one writer of a stream, as long as it is open. Raises `CheckpointError` if another holds the lock."""
+    """The one writer of a stream, as long as it is open.
 
-    def __init__(self, path: Path) -> None:
+    If another holds the lock, raises `CheckpointError`, or with `wait` blocks until it does no more.
+    """
+
+    def __init__(self, path: Path, *, wait: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             os.close(self.fd)
             if error.errno not in (errno.EAGAIN, errno.EACCES):

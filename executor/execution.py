@@ -18,15 +18,21 @@ from aurorad.api.tasks import AssignedTask
 from aurorad.engine.base import TaskState
 from executor import checkpoint
 from executor.checkpoint import CheckpointError, RunnerHeader
+from executor.health import find_check, watch_health
 from executor.instance import InvalidTask, parse_instance
+from executor.ledger import TaskDiffers
+from executor.lifecycle import ask_to_end
 from executor.logs import close_log, open_log
-from executor.paths import CHECKPOINTS, LOGS, SANDBOX, TaskPaths
-from executor.runner import KILL_WAIT_S, Runner, TaskDiffers
+from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
+from executor.runner import KILL_WAIT_S, Runner
 from executor.sandbox import SandboxError, User, create_sandbox, user_for
 from executor.task import TaskInstance
 from executor.templates import Bindings
 
 Report = Callable[[TaskState, str | None], Awaitable[None]]
+Tell = Callable[[TaskState, str | None], None]
+
+_STOP_TIMEOUT_S = 120.0  # for asking a task over HTTP to end, all waits together
 
 
 class Outcome(NamedTuple):
@@ -47,6 +53,15 @@ _ENDS = {
     checkpoint.TaskState.LOST: Outcome(TaskState.TASK_LOST, "Task lost."),
     checkpoint.TaskState.ACTIVE: Outcome(TaskState.TASK_LOST, "Runner died while task was active."),
 }
+
+
+class _Fit(NamedTuple):
+    """A task that can be started."""
+
+    instance: TaskInstance
+    bindings: Bindings
+    user: User
+    runner: Runner
 
 
 class _Unfit(Exception):
@@ -115,15 +130,15 @@ class Execution:
         self._outcome = self._outcome or outcome
         self._decided.set()
 
-    async def _run(self, tell: Callable[[TaskState, str | None], None], log: logging.Logger) -> Outcome:
+    async def _run(self, tell: Tell, log: logging.Logger) -> Outcome:
         resumed = self._paths.runner.exists()
         if not resumed:
             tell(TaskState.TASK_STARTING, None)
             if self._outcome is not None:
                 return _KILLED_EARLY
         try:
-            instance, runner = self._prepare(log)
-            runner.take_control()
+            fit = self._prepare(log)
+            fit.runner.take_control()
         except _Unfit as error:
             return Outcome(TaskState.TASK_FAILED, str(error))
         except TaskDiffers as error:
@@ -132,21 +147,41 @@ class Execution:
         except CheckpointError as error:
             log.error("%s", error)
             return self._recorded_end()
-        return await self._supervise(instance, runner, tell, log)
+        return await self._supervise(fit, tell, log)
 
-    async def _supervise(
-        self, instance: TaskInstance, runner: Runner, tell: Callable[[TaskState, str | None], None], log: logging.Logger
-    ) -> Outcome:
+    async def _supervise(self, fit: _Fit, tell: Tell, log: logging.Logger) -> Outcome:
         over = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._run_task, runner, over, log)
-            tell(TaskState.TASK_RUNNING, "No health-check defined, task is assumed healthy.")
+            nursery.start_soon(self._run_task, fit.runner, over, log)
+            nursery.start_soon(self._check_health, fit, tell, log)
             await self._decided.wait()
             if not over.is_set():
-                runner.kill(wait_s=self._kill_wait_s)
+                with trio.move_on_after(_STOP_TIMEOUT_S):
+                    await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, log)
+                fit.runner.kill(wait_s=self._kill_wait_s)
                 await over.wait()
+            nursery.cancel_scope.cancel()
         assert self._outcome is not None
         return self._outcome
+
+    async def _check_health(self, fit: _Fit, tell: Tell, log: logging.Logger) -> None:
+        """Tells once that the task runs: at once if nobody asked for checks, else when they say so."""
+        config = fit.instance.health_check_config
+        check = find_check(config, fit.bindings.ports, fit.user, self._directory)
+        if check is None:
+            log.info("No health-checks defined, will use a no-op health-checker.")
+            self._tell_running(tell, "No health-check defined, task is assumed healthy.")
+            return
+        snooze = self._directory / SANDBOX / HEALTH_CHECK_SNOOZE
+        reason = await watch_health(
+            check, config, snooze.exists, lambda: self._tell_running(tell, "Task is healthy."), log
+        )
+        if fit.runner.active:  # a task that is ending need not be healthy
+            self._decide(Outcome(TaskState.TASK_FAILED, f"Failed health check! {reason}"))
+
+    def _tell_running(self, tell: Tell, message: str) -> None:
+        if self._outcome is None:
+            tell(TaskState.TASK_RUNNING, message)
 
     async def _run_task(self, runner: Runner, over: trio.Event, log: logging.Logger) -> None:
         try:
@@ -158,13 +193,14 @@ class Execution:
         over.set()
         self._decide(outcome)
 
-    def _prepare(self, log: logging.Logger) -> tuple[TaskInstance, Runner]:
+    def _prepare(self, log: logging.Logger) -> _Fit:
         """Everything before the first process. Raises `_Unfit`, and what making a `Runner` raises."""
         assigned = self._assigned
         user = self._make_sandbox(log)
         hostname = assigned.slave_host or socket.gethostname()
         bindings = Bindings(assigned.task_id, assigned.instance_id, hostname, user.name)
-        data = assigned.task.executor_config.data if assigned.task.executor_config is not None else ""
+        config = assigned.task.executor_config
+        data = config.data or "" if config is not None else ""
         try:
             instance, bindings = parse_instance(data, bindings, assigned.assigned_ports)
         except InvalidTask as error:
@@ -181,7 +217,7 @@ class Execution:
             uid=user.uid,
         )
         runner = Runner(instance.task, self._paths, header, user, now_ms=self._now_ms, log=log, path=self._path)
-        return instance, runner
+        return _Fit(instance, bindings, user, runner)
 
     def _make_sandbox(self, log: logging.Logger) -> User:
         container = self._assigned.task.container

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 CHECKPOINTS = "checkpoints"  # the checkpoint root, within the executor's run directory
@@ -37,6 +38,13 @@ class TaskPaths:
         """The runner's stream of checkpoints."""
         return self.root / CHECKPOINTS / self.task_id / "runner"
 
+    def retire(self) -> None:
+        """Files an ended task's description under the finished ones, if that has not been done."""
+        if self.active.exists():
+            self.finished.parent.mkdir(parents=True, exist_ok=True)
+            self.active.rename(self.finished)
+            os.utime(self.finished)
+
     def coordinator(self, process: str) -> Path:
         """One process's stream, over all its runs."""
         return self.root / CHECKPOINTS / self.task_id / f"coordinator.{_file_name('process name', process)}"
@@ -67,3 +75,9 @@ def _file_name(what: str, name: str) -> str:
     if not name or name.startswith(".") or "/" in name or "\0" in name:
         raise ValueError(f"{what} {name!r}: expected a name without '/' that does not start with '.'")
     return name
+
+
+def checkpoint_roots(mesos_root: Path) -> list[Path]:
+    """The checkpoint roots of all runs on an agent whose work directory this is; links to runs are left out."""
+    found = mesos_root.glob(f"slaves/*/frameworks/*/executors/*/runs/*/{CHECKPOINTS}")
+    return sorted(root for root in found if not root.parent.is_symlink() and root.is_dir())

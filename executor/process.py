@@ -21,6 +21,18 @@ import msgspec
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.sandbox import User
 
+_HANDLED = (  # what a program with an event loop may have a handler for
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCHLD,
+    signal.SIGINT,
+)
+
+_NAME = b"thermos-coord"  # a coordinator, as ps shows it
+
 Destination = Literal["file", "console", "none"]
 
 
@@ -40,8 +52,20 @@ class Coordinator(NamedTuple):
     """A forked coordinator. It writes a byte to `pipe` after each record, and the pipe ends when it does."""
 
     pid: int
+    pidfd: int
     pipe: int
     go: int
+
+    def release(self) -> None:
+        """Its FORKED record is written: it may start the command."""
+        with contextlib.suppress(BrokenPipeError):  # it was killed already; its pipe says so
+            os.write(self.go, b"g")
+        os.close(self.go)
+
+    def abandon(self) -> None:
+        """It ends without having started the command."""
+        for fd in (self.go, self.pipe, self.pidfd):
+            os.close(fd)
 
 
 def environment_for(sandbox: Path, user: User, profile: Path, path: str | None) -> dict[str, str]:
@@ -60,47 +84,35 @@ def environment_for(sandbox: Path, user: User, profile: Path, path: str | None) 
 def fork_coordinator(launch: Launch, stream: StreamWriter, seq: int) -> Coordinator:
     """A coordinator that waits for `release`; `seq` is the number of its FORKED record, which the caller writes before.
 
-    The caller owns both pipe ends. Raises `OSError`; then nothing was forked.
+    The caller owns its descriptors. Raises `OSError`; then nothing was started.
     """
     go_read, go_write = os.pipe()
     record_read, record_write = os.pipe()
     os.set_blocking(record_read, False)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             _in_coordinator(launch, stream, seq, go_read, record_write)
+        pidfd = os.pidfd_open(pid)
     except OSError:
         os.close(go_write)
         os.close(record_read)
         raise
     finally:  # not in the coordinator, which never gets here
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(go_read)
         os.close(record_write)
-    return Coordinator(pid, record_read, go_write)
-
-
-def release(coordinator: Coordinator) -> None:
-    """Its FORKED record is written: it may start the command. Without this it ends when `go` is closed."""
-    with contextlib.suppress(BrokenPipeError):  # it was killed already; its pipe says so
-        os.write(coordinator.go, b"g")
-    os.close(coordinator.go)
+    return Coordinator(pid, pidfd, record_read, go_write)
 
 
 def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, records: int) -> NoReturn:
     code = 1
     try:
-        gc.disable()  # a collection would copy pages that are shared with the runner
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        _close_all_but({0, 1, 2, go, records, stream.fd})
+        close_all_but({0, 1, 2, go, records, stream.fd})
         if os.read(go, 1):
             os.close(go)
             os.setsid()
+            Path("/proc/self/comm").write_bytes(_NAME)
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:
@@ -139,17 +151,12 @@ def _state_after(return_code: int) -> ProcessState:
 
 def _become_command(launch: Launch) -> NoReturn:
     try:
-        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores some of these
-            signal.signal(number, signal.SIG_DFL)
-        user = launch.user
-        if user.drop:
-            os.setgroups(user.groups)
-            os.setgid(user.gid)
-            os.setuid(user.uid)
+        default_signals()
+        become_user(launch.user)
         # From here on as the user: whatever lies in the sandbox cannot lead root astray.
         os.chdir(launch.sandbox)
         _redirect(launch)
-        _close_all_but({0, 1, 2})
+        close_all_but({0, 1, 2})
         os.execve("/bin/bash", ["/bin/bash", "-c", launch.cmdline], launch.environment)  # noqa: S606
     except BaseException as error:
         os.write(2, f"Failed to launch process {launch.process}: {error}\n".encode())
@@ -169,7 +176,40 @@ def _redirect(launch: Launch) -> None:
         os.dup2(fd, number)
 
 
-def _close_all_but(keep: set[int]) -> None:
+def fork() -> int:
+    """As `os.fork`, from within an event loop: no signal of the child can reach the loop of the parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                gc.disable()  # a collection would copy pages that are shared with the parent
+                signal.set_wakeup_fd(-1)
+                for number in _HANDLED:
+                    signal.signal(number, signal.SIG_DFL)
+            except BaseException:
+                os._exit(1)
+            before = set()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
+
+
+def default_signals() -> None:
+    """Undoes what Python, or a coordinator, ignores; a command must not inherit it."""
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def become_user(user: User) -> None:
+    """Gives up root's rights for good, if there are any to give up."""
+    if user.drop:
+        os.setgroups(user.groups)
+        os.setgid(user.gid)
+        os.setuid(user.uid)
+
+
+def close_all_but(keep: set[int]) -> None:
     for fd in {int(name) for name in os.listdir("/proc/self/fd")} - keep:
         try:
             os.close(fd)

@@ -121,7 +121,7 @@ class TaskInstance(Model, frozen=True):
 
 def to_json(task: Task) -> bytes:
     """The task's description as it is kept on disk: defaults written out, unset fields left out."""
-    return msgspec.json.encode(_without_none(msgspec.to_builtins(task)))
+    return msgspec.json.encode(_without_none(msgspec.json.decode(msgspec.json.encode(task))))
 
 
 def _without_none(tree: JsonValue) -> JsonValue:

@@ -16,7 +16,6 @@ from frozendict import frozendict
 from aurorad.api.struct import (
     Base,
     EnumOf,
-    Field,
     ListOf,
     MapOf,
     SetOf,
@@ -312,14 +311,10 @@ def _map_reader(key: Type, value: Type) -> Reader:
 @functools.cache
 def _struct_reader(cls: type[ThriftStruct]) -> Reader:
     """Fields of an unknown id, of another wire type or with an unknown enum number are as if they were not there."""
-    rows: dict[tuple[int, int], tuple[str, Reader, bool]] = {}
     is_union = issubclass(cls, ThriftUnion)
-
-    def add(field: Field) -> None:
-        rows[(_tag(field.type), field.id)] = (field.attribute, _reader(field.type), isinstance(field.type, EnumOf))
-
-    for field in fields_of(cls):
-        add(field)
+    rows = {
+        (int(_tag(f.type)), f.id): (f.attribute, _reader(f.type), isinstance(f.type, EnumOf)) for f in fields_of(cls)
+    }
 
     def read(data: bytes, position: int) -> tuple[ThriftStruct, int]:
         values: dict[str, Any] = {}

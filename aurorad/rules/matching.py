@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from frozendict import frozendict
@@ -17,7 +17,7 @@ from aurorad.rules.resources import Bag, ResourceType
 DEDICATED = "dedicated"
 
 
-class VetoType(Enum):
+class VetoType(StrEnum):
     """Why an offer cannot take a task. Value: the name in statistics."""
 
     DEDICATED_CONSTRAINT_MISMATCH = "dedicated_constraint_mismatch"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from enum import Enum
+from enum import StrEnum
 
 import msgspec
 from frozendict import frozendict
@@ -19,7 +19,7 @@ NEGLIGIBLE = 1e-6
 """Amounts below are zero: sums of decimal fractions are not exact."""
 
 
-class ResourceType(Enum):
+class ResourceType(StrEnum):
     """The types, in the order in which they are told. Value: Mesos' name."""
 
     CPUS = "cpus"

@@ -29,6 +29,10 @@ TRANSIENT_STATES = frozenset(
 )
 
 
+AT_ONCE = 300
+"""Tasks moved on in one write, lest it hold the loop."""
+
+
 class Stay(NamedTuple):
     """One task's present stay in a state."""
 
@@ -71,7 +75,8 @@ class Deadlines:
     async def run(self) -> None:
         while True:
             due = await self._timers.due()
-            await write_patiently(self._storage, functools.partial(self._expire, due))
+            for start in range(0, len(due), AT_ONCE):
+                await write_patiently(self._storage, functools.partial(self._expire, due[start : start + AT_ONCE]))
 
     def _delay_s(self, task: ScheduledTask) -> float | None:
         if task.status in TRANSIENT_STATES:

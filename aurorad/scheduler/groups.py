@@ -84,10 +84,10 @@ class Group:
 
     def note(self, held: HeldOffer, verdict: Verdict, lasting: bool) -> None:
         """Remember why an offer does not fit; for good, if that lasts as long as the offer."""
-        if lasting and matching.is_static(verdict):
-            self._static[held.number] = verdict
         if not matching.is_static(verdict):
             self._has_met_limit = True
+        elif lasting:
+            self._static[held.number] = verdict
         if not self._nearest or matching.distance(verdict) < matching.distance(self._nearest):
             self._nearest = verdict
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import trio
+
 from aurorad.api.enums import TERMINAL_STATES
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.flags import Flags
@@ -38,6 +40,7 @@ class History:
         while True:
             for job in await self._timers.due():
                 await self._prune(job)
+                await trio.lowlevel.checkpoint()
 
     async def _prune(self, job: JobKey) -> None:
         def work(tx: Transaction) -> int:

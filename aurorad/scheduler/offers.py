@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
+import trio
 
 from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import HostAttributes
@@ -21,6 +22,9 @@ from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+
+AT_ONCE = 500
+"""Offers taken in without a pause, for a connected engine offers all its agents in one go."""
 
 
 class HeldOffer(msgspec.Struct, frozen=True, eq=False):
@@ -84,6 +88,11 @@ class Offers:
     async def receive(self, offers: tuple[Offer, ...]) -> None:
         """Note the hosts, then hold the offers. Two of one agent go back at once, to return as one."""
         self._stats.count("scheduler_resource_offers", len(offers))
+        for start in range(0, len(offers), AT_ONCE):
+            await self._receive_some(offers[start : start + AT_ONCE])
+            await trio.lowlevel.checkpoint()
+
+    async def _receive_some(self, offers: tuple[Offer, ...]) -> None:
         if any(self._host_of(offer) != self._storage.tables.hosts.get(offer.hostname) for offer in offers):
             await write_patiently(self._storage, lambda tx: self._save_hosts(tx, offers))
         split: list[str] = []
@@ -114,10 +123,16 @@ class Offers:
 
     def host_changed(self, hostname: str) -> None:
         """A host's maintenance mode changed: its offers count as new ones, in another place of the order."""
-        for held in list(self._by_host.get(hostname, {}).values()):
+        for number in list(self._by_host.get(hostname, ())):
+            self.renew(number)
+
+    def renew(self, number: int) -> None:
+        """Have an offer, if it is still held, looked at again by everyone."""
+        held = self._by_number.get(number)
+        if held is not None:
             self._remove(held)
             self._add(held.offer)
-        self.arrived()
+            self.arrived()
 
     async def run(self) -> None:
         """Return offers that were held long enough for nothing."""

@@ -31,9 +31,8 @@ from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
-MOST_PLACED = 200
-MOST_JUDGED = 5_000
-"""In one write: both keep it well below 50 ms."""
+LONGEST_WRITE_S = 0.02
+"""What is left goes into the next write, after others had their turn: nothing may hold the loop for 50 ms."""
 
 REFUSE_S = 0.0
 """What launched tasks leave of an offer is wanted back at once."""
@@ -53,16 +52,16 @@ class _Claim:
 class _Write:
     """What one write has done so far."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, unavailable_before_ms: int) -> None:
         self.tx = tx
+        self.unavailable_before_ms = unavailable_before_ms
         self.claims: dict[int, _Claim] = {}
-        self.placed = 0
-        self.judged = 0
+        self._until = trio.current_time() + LONGEST_WRITE_S
         self._censuses: dict[JobKey, dict[tuple[str, str], int]] = {}
 
     @property
     def is_long(self) -> bool:
-        return self.placed >= MOST_PLACED or self.judged >= MOST_JUDGED
+        return trio.current_time() >= self._until
 
     def left_of(self, held: HeldOffer) -> tuple[Resource, ...]:
         claim = self.claims.get(held.number)
@@ -88,7 +87,6 @@ class _Write:
         claim = self.claims.setdefault(held.number, _Claim(held))
         claim.left = left
         claim.tasks.append(info)
-        self.placed += 1
         if job in self._censuses:
             matching.count_in(self._censuses[job], held.values)
 
@@ -235,7 +233,7 @@ class Placement:
 
     def _place(self, tx: Transaction) -> list[_Claim]:
         """Place what can be placed, a few tasks of each group in turn, until nothing is left or it takes too long."""
-        write = _Write(tx)
+        write = _Write(tx, self._now_ms() + round(self._flags.unavailability_threshold * 1000))
         while self._ready and not write.is_long:
             config = next(iter(self._ready))
             del self._ready[config]
@@ -302,9 +300,8 @@ class Placement:
             write.available(held, request.revocable),
             Host(held.values, mode, held.offer.unavailability_start_ms),
             write.census(group.config.job) if request.limits else {},
-            self._now_ms() + round(self._flags.unavailability_threshold * 1000),
+            write.unavailable_before_ms,
         )
-        write.judged += 1
         self._stats.count("veto_evaluated_offers")
         if verdict:
             group.note(held, verdict, lasting=held.number not in write.claims)
@@ -328,8 +325,8 @@ class Placement:
         for claim in claims:
             infos = tuple(info for info in claim.tasks if self._is_assigned(info.task_id))
             if not infos:
-                continue
-            if self._offers.take(claim.held.number):
+                self._offers.renew(claim.held.number)  # others left it alone, for it was claimed
+            elif self._offers.take(claim.held.number):
                 await self._engine.launch(claim.held.offer.id, infos, REFUSE_S)
             else:
                 await write_patiently(self._storage, functools.partial(self._fail, infos))

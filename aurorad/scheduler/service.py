@@ -9,7 +9,7 @@ from uuid import UUID
 
 import trio
 
-from aurorad.api.tasks import ScheduledTask, TaskQuery
+from aurorad.api.tasks import ScheduledTask
 from aurorad.engine.base import (
     AgentLost,
     Disconnected,
@@ -35,7 +35,11 @@ from aurorad.scheduler.task_stats import TaskStats
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Table
 from aurorad.vars import Vars
+
+RECALLED_AT_ONCE = 1000
+"""Tasks told of without a pause when the scheduler starts."""
 
 
 class Scheduler:
@@ -110,8 +114,7 @@ class Scheduler:
             await self._registered.wait()
             with self._storage.subscribe() as changes:
                 nursery.start_soon(self.reconciliation.run, self.reconciliation.assigned())
-                for task in self._storage.tables.tasks(TaskQuery()):
-                    self._changed(TaskChanged(None, task))
+                await self._recall(list(self._storage.tables.rows(Table.TASKS).values()))
                 nursery.start_soon(self._placement.run)
                 nursery.start_soon(self.offers.run)
                 nursery.start_soon(self._statuses.run)
@@ -158,6 +161,13 @@ class Scheduler:
                     self._changed(event)
                 case KillRequested():
                     self._kills.request(event.task_id)
+
+    async def _recall(self, tasks: list[ScheduledTask]) -> None:
+        """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
+        for number, task in enumerate(tasks):
+            self._changed(TaskChanged(None, task))
+            if number % RECALLED_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
 
     def _changed(self, change: TaskChanged) -> None:
         self._placement.changed(change)

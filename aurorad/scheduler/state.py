@@ -63,7 +63,8 @@ class StateManager:
         if not active.isdisjoint(wanted):
             raise InstanceIdCollision
         tasks = [self._entered(self._fresh(config, instance_id), ScheduleStatus.PENDING) for instance_id in wanted]
-        tx.save_tasks(*tasks)
+        for task in tasks:  # one by one: a set has no order, and the first instance shall be placed first
+            tx.save_tasks(task)
         return tuple(task.assigned_task.task_id for task in tasks)
 
     def change_state(

@@ -13,6 +13,7 @@ from functools import partial
 
 import trio
 
+from aurorad.api import keys
 from aurorad.api.enums import JobUpdateAction, JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Result, StartJobUpdateResult
 from aurorad.api.text import render
@@ -22,6 +23,7 @@ from aurorad.rules.job_diff import by_config
 from aurorad.rules.updates import pulses, transitions
 from aurorad.rules.updates.evaluation import Outcome, evaluate
 from aurorad.rules.updates.history import prunable
+from aurorad.rules.updates.instances import may_matter
 from aurorad.rules.updates.plan import Plan
 from aurorad.rules.updates.transitions import IllegalTransition
 from aurorad.scheduler.limits import active_update
@@ -158,7 +160,7 @@ class Updater:
         at_ms = max(self._now_ms(), events[-1].timestamp_ms if events else 0)
         tx.save_job_update_event(key, JobUpdateEvent(status, at_ms, user, message))
         self._stats.count(f"update_transition_{status.name}")
-        _log.info("update %s %s: %s", key.job, key.id, status.name)
+        _log.info("update %s of %s: %s", key.id, keys.canonical(key.job), status.name)
         self._mark(key)
 
     def _mark(self, key: JobUpdateKey) -> None:
@@ -169,9 +171,10 @@ class Updater:
     async def _listen(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
         with events:
             async for event in events:
-                task = (event.after or event.before) if isinstance(event, TaskChanged) else None
-                if task is None:
+                if not isinstance(event, TaskChanged) or not may_matter(event.after):
                     continue
+                task = event.after or event.before
+                assert task is not None, "a task changed from nothing to nothing"
                 running = active_update(self._storage.tables, task.assigned_task.task.job)
                 if running is not None and _status(running) in transitions.ROLLING:
                     self._mark(running.update.summary.key)
@@ -245,14 +248,14 @@ class Updater:
             self._stats.count("job_updates_pruned", pruned)
 
     def _prune(self, tx: Transaction) -> int:
-        keys = prunable(
+        ended = prunable(
             (details.update.summary for details in tx.tables.updates.values()),
             has_tasks=lambda job: bool(tx.tables.job_tasks(job)),
             created_before_ms=self._now_ms() - round(self._flags.job_update_history_pruning_threshold * 1000),
             per_job=self._flags.job_update_history_per_job_threshold,
         )
-        tx.remove_job_updates(keys)
-        return len(keys)
+        tx.remove_job_updates(ended)
+        return len(ended)
 
 
 def _status(details: JobUpdateDetails) -> JobUpdateStatus:

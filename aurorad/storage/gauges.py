@@ -18,7 +18,8 @@ _SIZES = {
 
 
 def export(tables: Tables, stats: Vars) -> None:
-    """Show the sizes of `tables` from now on."""
+    """Show the sizes of `tables` from now on, and the counters of its queries."""
+    stats.declare(*(f"task_queries_{index}" for index in ("by_id", "by_job", "by_host", "by_status", "all")))
     for status in ScheduleStatus:
         stats.gauge(f"task_store_{status.name}", partial(tables.count, status))
     for name, table in _SIZES.items():

@@ -42,22 +42,22 @@ class Materialiser:
         self._stats = stats
         self._dirty = unwritten
         self._position = position
+        self._written = -1 if unwritten or database is None else position
         self._wake = trio.Event()
         self._gave_up = False
         self._sweep_at = -float("inf")
         stats.declare("storage_database_failures")
-        stats.gauge("storage_database_rows_waiting", lambda: len(self._dirty))
-        if unwritten or database is None:
+        stats.gauge("storage_database_lag", lambda: self._position - self._written)
+        if self._written < position:
             self._wake.set()
 
     def follow(self, position: int, changes: Sequence[Change]) -> None:
         """Take note of what changed in the log up to `position`."""
-        if self._gave_up:
-            return
-        for change in changes:
-            self._dirty[change.table, change.key] = change.after
         self._position = position
-        self._wake.set()
+        if not self._gave_up:
+            for change in changes:
+                self._dirty[change.table, change.key] = change.after
+            self._wake.set()
 
     async def run(self) -> None:
         while not self._gave_up:
@@ -72,10 +72,11 @@ class Materialiser:
             self._database.close()
 
     async def _write(self) -> None:
-        dirty, self._dirty = self._dirty, {}
+        dirty, self._dirty, position = self._dirty, {}, self._position
         try:
             # Not abandoned when cancelled: whoever closes the database then must not meet the thread.
-            await trio.to_thread.run_sync(self._apply, dirty, self._position)
+            await trio.to_thread.run_sync(self._apply, dirty, position)
+            self._written = position
         except sqlite3.OperationalError as error:  # no room, or someone holds a lock
             self._failed("cannot be written now", error)
             self._dirty = dirty | self._dirty

@@ -87,8 +87,8 @@ async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
     """
     started = trio.current_time()
     configs = Configs()
-    loaded = await trio.to_thread.run_sync(_load, path, log, configs)
-    empty = Tables() if log.begin == 0 else None
+    loaded = await trio.to_thread.run_sync(_load, path, log, configs, stats)
+    empty = Tables(stats) if log.begin == 0 else None
     replay = Replay(loaded.tables if loaded else empty, stats, configs)
     changes: list[Change] = []
     try:
@@ -105,14 +105,14 @@ async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
     return Recovered(replay.tables, loaded.database if loaded else None, unwritten, replay.transactions)
 
 
-def _load(path: Path, log: Log, configs: Configs) -> _Loaded | None:
+def _load(path: Path, log: Log, configs: Configs, stats: Vars) -> _Loaded | None:
     """What the database holds; None if there is none, and none any more, that can be used."""
     if not path.exists():
         return None
     try:
         found = Database(path)
         try:
-            return _Loaded(found, *_state(found, log, configs))
+            return _Loaded(found, *_state(found, log, configs, stats))
         except BaseException:
             found.close()
             raise
@@ -122,13 +122,13 @@ def _load(path: Path, log: Log, configs: Configs) -> _Loaded | None:
         return None
 
 
-def _state(found: Database, log: Log, configs: Configs) -> tuple[Tables, int]:
+def _state(found: Database, log: Log, configs: Configs, stats: Vars) -> tuple[Tables, int]:
     position = found.position()
     if position is None:
         raise DatabaseUnusable("it holds nothing yet")
     if not log.begin <= position + 1 <= log.end:
         raise DatabaseUnusable(f"it is at position {position}, the log has those from {log.begin} to {log.end - 1}")
-    tables = Tables()
+    tables = Tables(stats)
     for some in found.load(configs):
         tables.load(some)
     return tables, position

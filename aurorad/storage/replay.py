@@ -32,6 +32,7 @@ class Replay:
         self.transactions = 0
         """How many came since the last snapshot began."""
         self._joiner = Joiner(stats)
+        self._stats = stats
         self._configs = configs
         self._snapshot: _Snapshot | None = None
 
@@ -48,7 +49,7 @@ class Replay:
     def _entry(self, entry: Entry) -> list[Change]:
         if isinstance(entry, SnapshotBegin):
             self.transactions = 0
-            self._snapshot = _Snapshot(self._configs) if self.tables is None else None
+            self._snapshot = _Snapshot(self._configs, Tables(self._stats)) if self.tables is None else None
         elif isinstance(entry, Transaction):
             self.transactions += 1
             if self.tables is not None:
@@ -63,9 +64,9 @@ class Replay:
 class _Snapshot:
     """A snapshot on its way in, and what was done while it was written."""
 
-    def __init__(self, configs: Configs) -> None:
+    def __init__(self, configs: Configs, tables: Tables) -> None:
         self._configs = configs
-        self._tables = Tables()
+        self._tables = tables
         self._parts = 0
         self._later: list[Transaction] = []
 

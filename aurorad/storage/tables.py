@@ -24,6 +24,7 @@ from aurorad.api.tasks import (
     TaskQuery,
 )
 from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.vars import Vars
 
 
 class Table(StrEnum):
@@ -59,7 +60,9 @@ FRAMEWORK_ID = "framework_id"
 class Tables:
     """Read freely; only `apply` and `revert` change anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, stats: Vars | None = None) -> None:
+        """`stats` count which index serves each query."""
+        self._stats = stats or Vars()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
         self._by_job: dict[JobKey, dict[str, None]] = {}
         self._by_host: dict[str, dict[str, None]] = {}
@@ -141,14 +144,19 @@ class Tables:
         ids: Iterable[str]
         jobs = _queried_jobs(query)
         if query.task_ids:
+            self._stats.count("task_queries_by_id")
             ids = query.task_ids
         elif jobs is not None:
+            self._stats.count("task_queries_by_job")
             ids = [task_id for job in jobs for task_id in self._by_job.get(job, ())]
         elif query.slave_hosts:
+            self._stats.count("task_queries_by_host")
             ids = [task_id for host in query.slave_hosts for task_id in self._by_host.get(host, ())]
         elif query.statuses:
+            self._stats.count("task_queries_by_status")
             ids = [task_id for status in query.statuses for task_id in self._by_status.get(status, ())]
         else:
+            self._stats.count("task_queries_all")
             return list(tasks.values())
         return [tasks[task_id] for task_id in ids if task_id in tasks]
 
@@ -274,13 +282,13 @@ def _update_rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
         key, details = op.save_job_update_event.key, tables.updates.get(op.save_job_update_event.key)
         if details is None:
             raise LookupError(f"Update not found: {key}")
-        events = _sorted((*details.update_events, op.save_job_update_event.event))
+        events = _sorted_in(details.update_events, op.save_job_update_event.event)
         return [(Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, update_events=events)))]
     if op.save_job_instance_update_event is not None:
         key, details = op.save_job_instance_update_event.key, tables.updates.get(op.save_job_instance_update_event.key)
         if details is None:
             raise LookupError(f"Update not found: {key}")
-        instance_events = _sorted((*details.instance_events, op.save_job_instance_update_event.event))
+        instance_events = _sorted_in(details.instance_events, op.save_job_instance_update_event.event)
         return [
             (Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, instance_events=instance_events)))
         ]
@@ -289,8 +297,11 @@ def _update_rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
     return []  # locks and pruneJobUpdateHistory are legacy and mean nothing (storage sheet, A3)
 
 
-def _sorted(events: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(sorted(events, key=lambda event: event.timestamp_ms))
+def _sorted_in(events: tuple[Any, ...], event: Any) -> tuple[Any, ...]:
+    """Stable by time. An update has up to two events an instance, so the usual case, the newest, must be cheap."""
+    if not events or events[-1].timestamp_ms <= event.timestamp_ms:
+        return (*events, event)
+    return tuple(sorted((*events, event), key=lambda event: event.timestamp_ms))
 
 
 def with_derived_state(details: JobUpdateDetails) -> JobUpdateDetails:

@@ -131,11 +131,17 @@ class Cluster:
     def wait_for_status(self, key: str, status: str, within_s: float = 30.0) -> str:
         """The output of `aurora job status` once it shows the status."""
 
+        output = ""
+
         def probe() -> str | None:
+            nonlocal output
             output = self.aurora("job", "status", key).stdout
             return output if f"status: {status}" in output else None
 
-        return eventually(f"{key} is {status}", probe, within_s)
+        try:
+            return eventually(f"{key} is {status}", probe, within_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; at last:\n{output}\n{self.log()}") from None
 
 
 @contextmanager

@@ -1,3 +1,4 @@
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +12,27 @@ from tests.e2e.cluster import Cluster, cluster
 
 
 @pytest.fixture
-def devcluster(tmp_path: Path) -> Iterator[Cluster]:
+def folder() -> Iterator[Path]:
+    """A folder that other users can reach: where the tests run as root, tasks run as their role's user."""
+    with tempfile.TemporaryDirectory(prefix="aurorad-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def devcluster(folder: Path) -> Iterator[Cluster]:
     """A cluster of its own for one test."""
-    with cluster(tmp_path) as it:
+    with cluster(folder) as it:
         yield it
 
 
 @pytest.fixture(scope="module")
-def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def shared_cluster() -> Iterator[Cluster]:
     """A cluster for tests of one module that do not disturb each other."""
-    with cluster(tmp_path_factory.mktemp("cluster")) as it:
-        yield it
+    with tempfile.TemporaryDirectory(prefix="aurorad-") as name:
+        Path(name).chmod(0o755)
+        with cluster(Path(name)) as it:
+            yield it
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from tests.e2e.jobs import call, shell_job
 TOO_MANY_CPUS = 1000.0  # so that these jobs stay pending
 
 
-def test_kill_9_in_the_middle_of_200_creates_loses_nothing_that_was_answered_ok(tmp_path: Path) -> None:
-    with cluster(tmp_path) as it:
-        runners = start_runners(it, tmp_path, 4)
+def test_kill_9_in_the_middle_of_200_creates_loses_nothing_that_was_answered_ok(folder: Path) -> None:
+    with cluster(folder) as it:
+        runners = start_runners(it, folder, 4)
         answered: set[str] = set()
         enough = threading.Event()
 
@@ -43,21 +43,21 @@ def test_kill_9_in_the_middle_of_200_creates_loses_nothing_that_was_answered_ok(
         it.start()
         assert answered <= job_names(it)
         eventually("the engine has told what runs", lambda: reconciled(it))
-        assert {pid_file.name: pids(pid_file) for pid_file in tmp_path.glob("runner-*")} == runners
+        assert {pid_file.name: pids(pid_file) for pid_file in folder.glob("notes/*")} == runners
         assert it.task_processes()
 
 
-def test_tasks_survive_an_orderly_restart(tmp_path: Path) -> None:
-    it = Cluster(tmp_path)
+def test_tasks_survive_an_orderly_restart(folder: Path) -> None:
+    it = Cluster(folder)
     it.start()
-    runners = start_runners(it, tmp_path, 2)
+    runners = start_runners(it, folder, 2)
     assert it.stop() == 0
     alive = it.task_processes()
     assert alive
-    with cluster(tmp_path) as again:
+    with cluster(folder) as again:
         eventually("the engine has told what runs", lambda: reconciled(again))
         assert again.task_processes() == alive
-        assert {pid_file.name: pids(pid_file) for pid_file in tmp_path.glob("runner-*")} == runners
+        assert {pid_file.name: pids(pid_file) for pid_file in folder.glob("notes/*")} == runners
         (task, _) = active_tasks(again)
         assert task.status is ScheduleStatus.RUNNING
     assert it.task_processes() == []  # -stop_tasks_on_exit
@@ -65,10 +65,13 @@ def test_tasks_survive_an_orderly_restart(tmp_path: Path) -> None:
 
 def start_runners(it: Cluster, folder: Path, count: int) -> dict[str, list[str]]:
     """Jobs that write a line with their pid whenever they are started; the lines there are, once all run."""
+    notes = folder / "notes"
+    notes.mkdir()
+    notes.chmod(0o777)  # as root, tasks run as the user of their role
     for number in range(count):
-        command = f"echo $$ >> {folder}/runner-{number}; exec sleep 600"
+        command = f"echo $$ >> {notes}/runner-{number}; exec sleep 600"
         assert call(it, CreateJob(shell_job(f"runner-{number}", command))).response_code is ResponseCode.OK
-    files = [folder / f"runner-{number}" for number in range(count)]
+    files = [notes / f"runner-{number}" for number in range(count)]
     eventually("the runners run", lambda: all(file.exists() and len(pids(file)) == 1 for file in files))
     eventually("the scheduler knows", lambda: all(t.status is ScheduleStatus.RUNNING for t in active_tasks(it)))
     return {file.name: pids(file) for file in files}

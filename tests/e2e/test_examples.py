@@ -44,10 +44,10 @@ def port_in(output: str) -> int | None:
 
 def test_an_environment_tailored_file_gives_each_environment_its_own_job(shared_cluster: Cluster) -> None:
     for environment in ("devel", "prod"):
-        key = f"devcluster/www-data/{environment}/tailored"
+        key = f"devcluster/www-data/{environment}/greeter"
         inspected = shared_cluster.aurora("job", "inspect", key, str(EXAMPLES / "tailored.aurora"))
         assert inspected.returncode == 0, inspected.stdout
-    key = "devcluster/www-data/devel/tailored"
+    key = "devcluster/www-data/devel/greeter"
     create(shared_cluster, key, "tailored.aurora")
     shared_cluster.wait_for_status(key, "RUNNING")
     assert shared_cluster.aurora("job", "killall", key).returncode == 0

@@ -20,14 +20,14 @@ PADDING = "# " + "x" * 20_000
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Cluster]:
+def small_disk(folder: Path) -> Iterator[Cluster]:
     """A cluster whose log is on a file system of 1 MB, in a mount namespace of its own."""
-    log = tmp_path / "work" / "log"
+    log = folder / "work" / "log"
     log.mkdir(parents=True, mode=0o700)
     log.parent.chmod(0o700)
     namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     mount = f'mount -t tmpfs -o size=1m none "{log}" && exec "$@"'
-    with cluster(tmp_path, prefix=(*namespace, "sh", "-c", mount, "sh")) as it:
+    with cluster(folder, prefix=(*namespace, "sh", "-c", mount, "sh")) as it:
         yield it
 
 

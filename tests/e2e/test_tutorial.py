@@ -13,9 +13,9 @@ TUTORIAL = EXAMPLES / "tutorial"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def files(folder: Path) -> Path:
     """The tutorial's two files in a folder of the user's."""
-    return Path(shutil.copytree(TUTORIAL, tmp_path / "tutorial"))
+    return Path(shutil.copytree(TUTORIAL, folder / "tutorial"))
 
 
 def shows(browser: WebDriver, *words: str) -> bool:
@@ -86,8 +86,8 @@ def kill_it(cluster: Cluster, browser: WebDriver, key: str) -> None:
     assert f"No tasks to kill found for job {key}" in again.stdout
 
 
-def test_the_newer_tutorial_fixing_the_script_in_place(devcluster: Cluster, browser: WebDriver, folder: Path) -> None:
-    key, job = "devcluster/www-data/devel/hello_world", folder / "hello_world.aurora"
+def test_the_newer_tutorial_fixing_the_script_in_place(devcluster: Cluster, browser: WebDriver, files: Path) -> None:
+    key, job = "devcluster/www-data/devel/hello_world", files / "hello_world.aurora"
     created = devcluster.aurora("job", "create", key, str(job))
     url = f"{devcluster.scheduler}/scheduler/www-data/devel/hello_world"
     assert created.returncode == 0, created.stdout
@@ -99,7 +99,7 @@ def test_the_newer_tutorial_fixing_the_script_in_place(devcluster: Cluster, brow
 
     see_it_fail(devcluster, browser, key)
 
-    fix(folder / "hello_world.py")
+    fix(files / "hello_world.py")
     updated = devcluster.aurora("update", "start", "--wait", key, str(job))
     assert updated.returncode == 0, updated.stdout
     for line in (" INFO] Starting update for: hello_world", "This job update will:\n", "update instances: [0]"):
@@ -119,14 +119,14 @@ def test_the_newer_tutorial_fixing_the_script_in_place(devcluster: Cluster, brow
     kill_it(devcluster, browser, key)
 
 
-def test_the_newer_tutorial_saving_a_second_version(devcluster: Cluster, browser: WebDriver, folder: Path) -> None:
-    key, job = "devcluster/www-data/devel/hello_world", folder / "hello_world.aurora"
+def test_the_newer_tutorial_saving_a_second_version(devcluster: Cluster, browser: WebDriver, files: Path) -> None:
+    key, job = "devcluster/www-data/devel/hello_world", files / "hello_world.aurora"
     job.write_text(quick_update(job.read_text()))
     assert devcluster.aurora("job", "create", key, str(job)).returncode == 0
     see_it_fail(devcluster, browser, key)
 
-    second = folder / "hello_world_v2.py"
-    shutil.copy(folder / "hello_world.py", second)
+    second = files / "hello_world_v2.py"
+    shutil.copy(files / "hello_world.py", second)
     fix(second)
     job.write_text(job.read_text().replace("hello_world.py", "hello_world_v2.py"))
     started = devcluster.aurora("update", "start", key, str(job))
@@ -138,10 +138,10 @@ def test_the_newer_tutorial_saving_a_second_version(devcluster: Cluster, browser
 
 
 def test_an_update_that_still_has_the_bug_is_rolled_back_and_the_page_says_why(
-    devcluster: Cluster, browser: WebDriver, folder: Path
+    devcluster: Cluster, browser: WebDriver, files: Path
 ) -> None:
-    key, job = "devcluster/www-data/devel/hello_world", folder / "hello_world.aurora"
-    script = folder / "hello_world.py"
+    key, job = "devcluster/www-data/devel/hello_world", files / "hello_world.aurora"
+    script = files / "hello_world.py"
     job.write_text(quick_update(job.read_text()))
     buggy = script.read_text()
     fix(script)

@@ -83,7 +83,7 @@ def task(
     status: ScheduleStatus, *, service: bool = False, max_failures: int = 1, failures: int = 0, events: str = ""
 ) -> ScheduledTask:
     config = TaskConfig(is_service=service, max_task_failures=max_failures)
-    history = tuple(TaskEvent(1000 + i, S[name]) for i, name in enumerate(events.split()))
+    history = tuple(TaskEvent(1000 + i, ScheduleStatus[name]) for i, name in enumerate(events.split()))
     return ScheduledTask(AssignedTask("a-task", task=config), status, failures, task_events=history)
 
 

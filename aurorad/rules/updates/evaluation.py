@@ -82,7 +82,7 @@ class _Evaluation:
 
     def run(self) -> Outcome:
         self._go_on_with_those_started()
-        if self._too_many_failed():
+        if self._too_many_failed() or not self._plan.strategy.has_room(len(self._progress.working)):
             return self._outcome
         idle = [i for i in self._plan.in_order(self._forward) if self._needs_a_turn(i)]
         if not idle and not self._progress.working:

@@ -72,6 +72,11 @@ def failures(target: TaskConfig | None, tasks: Iterable[ScheduledTask], since_ms
     )
 
 
+def may_matter(after: ScheduledTask | None) -> bool:
+    """Whether a task that became this (None: was removed) can change a verdict; one on its way cannot."""
+    return after is None or after.status is ScheduleStatus.RUNNING or after.status in TERMINAL_STATES
+
+
 def active_one(tasks: Iterable[ScheduledTask]) -> ScheduledTask | None:
     """The active task among those of one instance; there is never more than one."""
     return next((task for task in tasks if task.status in ACTIVE_STATES), None)

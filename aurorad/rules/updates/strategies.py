@@ -22,15 +22,19 @@ class Strategy(NamedTuple):
     sizes: tuple[int, ...]
     autopause: bool = False
 
+    def has_room(self, active: int) -> bool:
+        """Whether any more may be started beside the `active` ones."""
+        return active < self.sizes[0] if self.kind is Kind.QUEUE else active == 0
+
     def group_size(self, *, idle: int, active: int, started: int, forward: bool) -> int:
         """How many of the `idle` instances to start now.
 
         `active` are in progress, `started` had their turn in this direction, finished or not.
         """
-        if self.kind is Kind.QUEUE:
-            return min(idle, max(0, self.sizes[0] - active))
-        if active:
+        if not self.has_room(active):
             return 0
+        if self.kind is Kind.QUEUE:
+            return min(idle, self.sizes[0] - active)
         if self.kind is Kind.BATCH:
             return min(idle, self.sizes[0])
         return min(idle, self._variable_forward(started) if forward else self._variable_backward(idle))

@@ -38,8 +38,10 @@ def refused(refusal: Refused) -> Response:
 
 
 def given_key(job: JobKey | None) -> JobKey:
-    """The job key of a call. Raises `Refused`, without a text as the original does, if it is unset or not valid."""
-    if job is None or not keys.is_valid(job):
+    """The job key of a call. Raises `Refused` if it is unset, or not valid: then without a text, as the original."""
+    if job is None:
+        raise Refused("A job key was expected.", ResponseCode.ERROR)
+    if not keys.is_valid(job):
         raise Refused("", ResponseCode.ERROR)
     return job
 

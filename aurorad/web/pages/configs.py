@@ -142,10 +142,10 @@ class _ThermosJob(msgspec.Struct):
 
 def _processes(config: TaskConfig) -> tuple[Process, ...]:
     """What will run, if the executor's data is a Thermos job; another executor's data is its own affair."""
-    if config.executor_config is None:
+    if config.executor_config is None or config.executor_config.data is None:
         return ()
     try:
-        return tuple(msgspec.json.decode(config.executor_config.data or "", type=_ThermosJob).task.processes)
+        return tuple(msgspec.json.decode(config.executor_config.data, type=_ThermosJob).task.processes)
     except msgspec.DecodeError:
         return ()
 
@@ -158,11 +158,11 @@ def config_json(config: TaskConfig) -> str:
 
 def _plain(value: object) -> object:
     match value:
-        case ExecutorConfig():
+        case ExecutorConfig(data=str(data)):
             try:
-                return {"name": value.name, "data": json.loads(value.data or "")}
+                return {"name": value.name, "data": json.loads(data)}
             except ValueError:
-                return {"name": value.name, "data": value.data}
+                return {"name": value.name, "data": data}
         case ThriftStruct():
             members = {field.name: getattr(value, field.attribute) for field in fields_of(type(value))}
             return {name: _plain(member) for name, member in members.items() if member is not None}

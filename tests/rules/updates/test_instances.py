@@ -5,7 +5,7 @@ import pytest
 from aurorad.api.enums import ACTIVE_STATES, TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskConfig, TaskEvent
 from aurorad.api.updates import JobUpdateSettings
-from aurorad.rules.updates.instances import Step, Verdict, active_one, failures, verdict
+from aurorad.rules.updates.instances import Step, Verdict, active_one, failures, may_matter, verdict
 
 OLD, NEW = TaskConfig(is_service=True, priority=1), TaskConfig(is_service=True, priority=2)
 SETTINGS = JobUpdateSettings(max_per_instance_failures=1, min_wait_in_instance_running_ms=500)
@@ -85,6 +85,14 @@ def test_a_task_there_before_the_turn_counts_when_it_ends_after_it():
     before = ScheduledTask(AssignedTask(task=NEW), ScheduleStatus.FAILED, task_events=events)
     assert failures(NEW, [before], since_ms=999) == 1
     assert failures(NEW, [before], since_ms=1000) == 0
+
+
+def test_a_task_on_its_way_changes_no_verdict():
+    on_the_way = {s for s in ScheduleStatus if not may_matter(task(NEW, s))}
+    assert on_the_way == set(ScheduleStatus) - TERMINAL_STATES - {RUNNING}
+    assert may_matter(None)
+    for status in on_the_way & ACTIVE_STATES:
+        assert decide(NEW, task(NEW, status)) == Verdict(Step.WAIT)
 
 
 def test_the_active_task_is_found_among_the_ended():

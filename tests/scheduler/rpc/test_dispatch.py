@@ -20,6 +20,7 @@ from aurorad.api.results import Response, ServerInfo
 from aurorad.api.tasks import JobKey, TaskQuery
 from aurorad.scheduler.rpc.answers import ok
 from aurorad.scheduler.rpc.dispatch import Api
+from aurorad.storage.storage import LogFull
 from tests.scheduler.rpc.conftest import Scheduler, a_job, message
 
 EVERYTHING = GetTasksStatus(TaskQuery())
@@ -149,8 +150,11 @@ async def test_no_tasks_to_kill_is_not_said_while_a_kill_may_still_be_undone(sch
 
 async def test_a_read_gives_up_when_what_it_sees_is_undone_again_and_again(scheduler: Scheduler) -> None:
     async def unlucky(call: GetJobs, user: str) -> Response:
-        scheduler.storage.refusals += 1
+        with pytest.raises(LogFull):
+            await scheduler.storage.write(lambda tx: tx.save_framework_id("seen, then undone"))
         return ok()
+
+    scheduler.log.full = True
 
     api = Api({GetJobs: unlucky}, scheduler.storage, scheduler.flags, scheduler.stats)
     assert (await api.handle(GetJobs(), "alice")).response_code is ResponseCode.ERROR_TRANSIENT

@@ -218,7 +218,7 @@ async def test_add_instances_go_above_the_highest_and_are_like_the_one_named(sch
 @pytest.mark.parametrize(
     ("call", "refused"),
     [
-        (AddInstances(None, 1), ("ERROR", None)),
+        (AddInstances(None, 1), ("ERROR", "A job key was expected.")),
         (AddInstances(InstanceKey(BAD, 0), 1), ("ERROR", None)),
         (AddInstances(InstanceKey(JOB, 0), 0), ("INVALID_REQUEST", "Instance count must be positive.")),
         (AddInstances(InstanceKey(JOB, 7), 1), ("INVALID_REQUEST", "No active task found for a given instance ID.")),
@@ -241,9 +241,9 @@ async def test_instances_are_not_added_to_cron_jobs(scheduler: Scheduler) -> Non
     assert refusal(response) == ("INVALID_REQUEST", "Instances may not be added to cron jobs.")
 
 
-@pytest.mark.parametrize("key", [None, BAD, JobKey()])
+@pytest.mark.parametrize(("key", "text"), [(None, "A job key was expected."), (BAD, None), (JobKey(), None)])
 @pytest.mark.parametrize("kind", [KillTasks, RestartShards])
-async def test_a_key_that_is_none_is_an_error_without_words(
-    scheduler: Scheduler, kind: type[KillTasks] | type[RestartShards], key: JobKey | None
+async def test_a_key_that_is_none_is_an_error(
+    scheduler: Scheduler, kind: type[KillTasks] | type[RestartShards], key: JobKey | None, text: str | None
 ) -> None:
-    assert refusal(await scheduler.call(kind(key))) == ("ERROR", None)
+    assert refusal(await scheduler.call(kind(key))) == ("ERROR", text)

@@ -229,8 +229,8 @@ async def test_a_job_without_tasks_has_no_configurations(scheduler: Scheduler) -
     result = (await scheduler.result(GetConfigSummary(JOB))).config_summary_result
     assert result is not None
     assert (result.summary.key, result.summary.groups) == (JOB, frozenset())
-    for key in (None, JobKey("www", "prod", "a b")):
-        assert await refused(scheduler, GetConfigSummary(key)) == ("ERROR", None)
+    assert await refused(scheduler, GetConfigSummary(JobKey("www", "prod", "a b"))) == ("ERROR", None)
+    assert await refused(scheduler, GetConfigSummary(None)) == ("ERROR", "A job key was expected.")
 
 
 def amounts(cpus: float, ram_mb: int, disk_mb: int) -> ResourceAggregate:

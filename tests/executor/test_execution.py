@@ -1,0 +1,251 @@
+"""A task as the engine sees it (executor sheet, sections 4-6, 9, 10 and 13; tutorial-walkthrough sheet)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from aurorad.api.tasks import Container, DockerContainer
+from aurorad.engine.base import TaskState
+from tests.executor.harness import Executor, assigned, process, task, wait_until
+
+STARTING = (TaskState.TASK_STARTING, None)
+RUNNING = (TaskState.TASK_RUNNING, "No health-check defined, task is assumed healthy.")
+KILLED = (TaskState.TASK_KILLED, "Instructed to kill task.")
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that every user may enter."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+def port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_the_tutorials_script_fails_with_its_traceback_in_stderr_and_runs_once_mended(tmp_path: Path) -> None:
+    script = tmp_path / "hello_world.py"
+    text = "import time\nfor i in xrang(100):\n    print('Hello world!', flush=True)\n    time.sleep(10)\n"
+    fetch = process("fetch_package", f"cp {script} . && echo 0cc175b9 && chmod +x hello_world.py")
+    hello = process("hello_world", f"{sys.executable} -u hello_world.py")
+    job = assigned(task(fetch, hello, order=("fetch_package", "hello_world")))
+
+    script.write_text(text)
+    (tmp_path / "first").mkdir()
+    first = Executor(job, tmp_path / "first")
+    assert first.finish() == (TaskState.TASK_FAILED, "Task failed.")
+    assert first.updates == [STARTING, RUNNING, (TaskState.TASK_FAILED, "Task failed.")]
+    assert first.output("fetch_package") == "0cc175b9\n"
+    assert first.states("hello_world") == ["FAILED"]
+    traceback = first.output("hello_world", stream="stderr")
+    assert 'hello_world.py", line 2' in traceback
+    assert "NameError: name 'xrang' is not defined" in traceback
+
+    script.write_text(text.replace("xrang", "range"))
+    (tmp_path / "second").mkdir()
+    second = Executor(job, tmp_path / "second")
+    second.wait_for_file(".logs/hello_world/0/stdout")
+    second.kill()
+    assert second.finish() == KILLED
+    assert second.updates == [STARTING, RUNNING, KILLED]
+    assert second.inhabitants() == []
+    assert second.states("hello_world") == ["KILLED"]
+    assert second.output("hello_world") == "Hello world!\n"
+
+
+def test_shutdown_is_told_apart_from_kill_and_the_first_counts(tmp_path: Path) -> None:
+    executor = Executor(assigned(task(process("p", "echo up > up; exec sleep 1000"))), tmp_path)
+    executor.wait_for_file("up")
+    executor.shutdown()
+    wait_until(lambda: len(executor.state.statuses) > 1, "the end has begun")
+    executor.kill()
+    assert executor.finish() == (TaskState.TASK_KILLED, "Told to shut down executor.")
+
+
+def test_a_kill_before_the_start_starts_nothing(tmp_path: Path) -> None:
+    executor = Executor(assigned(task(process("p", "touch ran"))), tmp_path, killed_before=True)
+    assert executor.finish() == (TaskState.TASK_KILLED, "Task killed during initialization.")
+    assert executor.updates[0] == STARTING
+    assert not executor.sandbox.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"executor_config": None},
+            "Could not deserialize Thermos task from AssignedTask: Task did not have a thermos config!",
+        ),
+        (
+            {"container": Container(docker=DockerContainer("image"))},
+            "Failed to initialize sandbox: this executor cannot run images yet",
+        ),
+    ],
+)
+def test_a_task_that_cannot_run_fails_with_the_reason(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    job = assigned(task(process("p", "true")))
+    job = msgspec.structs.replace(job, task=msgspec.structs.replace(job.task, **change))
+    executor = Executor(job, tmp_path)
+    assert executor.finish() == (TaskState.TASK_FAILED, message)
+    assert executor.updates == [STARTING, (TaskState.TASK_FAILED, message)]
+
+
+def test_an_invalid_task_fails_with_the_reason(tmp_path: Path) -> None:
+    cycle = task(process("a", "true"), process("b", "true"), order=("a", "b", "a"))
+    state, message = Executor(assigned(cycle), tmp_path).finish()
+    assert state == TaskState.TASK_FAILED
+    assert message == (
+        "Could not deserialize Thermos task from AssignedTask: "
+        "Got invalid task: Task has invalid plan: Cycles detected in the task schedule!"
+    )
+
+
+def test_templates_and_ports_are_filled_in(tmp_path: Path) -> None:
+    said = "{{thermos.task_id}} {{mesos.instance}} {{mesos.hostname}} {{thermos.ports[http]}}"
+    executor = Executor(assigned(task(process("p", f"echo {said}")), ports={"http": 31000}), tmp_path)
+    executor.finish()
+    assert executor.output("p") == "role-test-job-0-1234 0 host.example 31000\n"
+    header = executor.state.header
+    assert header is not None
+    assert (header.hostname, dict(header.ports)) == ("host.example", {"http": 31000})
+    assert header.sandbox == str(executor.sandbox)
+
+
+class TestUsers:
+    @root_only
+    def test_root_runs_a_task_as_the_roles_user(self, open_path: Path) -> None:
+        who = process("who", "id -un; id -u; id -G; echo $USER; touch mine; test -w / || echo tame")
+        executor = Executor(assigned(task(who), role="nobody"), open_path)
+        assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
+        name, uid, _, user, tame = executor.output("who").splitlines()
+        assert (name, user, tame) == ("nobody", "nobody", "tame")
+        assert (executor.sandbox / "mine").stat().st_uid == int(uid)
+        assert executor.sandbox.stat().st_uid == int(uid)
+        assert stat.S_IMODE(executor.sandbox.stat().st_mode) == 0o700
+        assert (executor.sandbox / ".logs/who/0/stdout").stat().st_uid == int(uid)
+        assert (open_path / "checkpoints").stat().st_uid == 0
+        header = executor.state.header
+        assert header is not None
+        assert (header.user, header.uid) == ("nobody", int(uid))
+
+    @root_only
+    def test_a_log_directory_that_leads_elsewhere_leads_no_root_there(self, open_path: Path) -> None:
+        elsewhere = open_path / "elsewhere"
+        elsewhere.mkdir()
+        trap = process("trap", f"ln -s {elsewhere} .logs/victim")
+        executor = Executor(
+            assigned(task(trap, process("victim", "true"), order=("trap", "victim")), role="nobody"), open_path
+        )
+        executor.finish()
+        assert executor.states("victim") == ["FAILED"]
+        assert list(elsewhere.iterdir()) == []
+
+    @root_only
+    def test_root_refuses_a_role_without_a_user(self, tmp_path: Path) -> None:
+        executor = Executor(assigned(task(process("p", "touch ran")), role="no-such-user"), tmp_path)
+        assert executor.finish() == (
+            TaskState.TASK_FAILED,
+            "Failed to initialize sandbox: Could not create sandbox because user does not exist: no-such-user",
+        )
+        assert not executor.sandbox.exists()
+
+    def test_told_not_to_change_user_it_says_so_once(self, tmp_path: Path) -> None:
+        executor = Executor(assigned(task(process("p", "id -u")), role="no-such-user"), tmp_path, set_user=False)
+        assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
+        assert executor.output("p") == f"{os.geteuid()}\n"
+        assert (tmp_path / "thermos_executor.log").read_text().count("not as the role's user no-such-user") == 1
+
+
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, code, body):
+        self.send_response(code); self.end_headers(); self.wfile.write(body)
+    def do_GET(self):
+        self.answer(200, open("health").read().encode())
+    def do_POST(self):
+        print(self.path, flush=True)
+        self.answer(200, b"")
+        if self.path == sys.argv[2]:
+            import os; os._exit(0)
+    def log_message(self, *words):
+        pass
+open("health", "a").close()
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+open("up", "w").write("up\\n")
+server.serve_forever()
+"""
+
+
+class TestHttp:
+    def start(self, directory: Path, *, quits_on: str) -> Executor:
+        (directory / "server.py").write_text(SERVER)
+        command = f"echo ok > health; exec {sys.executable} -u ../server.py {{{{thermos.ports[health]}}}} {quits_on}"
+        config = {
+            "initial_interval_secs": 0.1,
+            "interval_secs": 0.05,
+            "max_consecutive_failures": 200,
+            "timeout_secs": 5,
+        }
+        lifecycle = {"http": {"graceful_shutdown_wait_secs": 1, "shutdown_wait_secs": 10}}
+        job = assigned(
+            task(process("server", command)), ports={"health": port()}, health_check_config=config, lifecycle=lifecycle
+        )
+        return Executor(job, directory)
+
+    def test_a_healthy_task_runs_and_ends_when_asked_gracefully(self, tmp_path: Path) -> None:
+        executor = self.start(tmp_path, quits_on="/quitquitquit")
+        assert executor.until(TaskState.TASK_RUNNING) == "Task is healthy."
+        executor.kill()
+        assert executor.finish() == KILLED
+        assert executor.output("server") == "/quitquitquit\n"
+        assert executor.states("server") == ["SUCCESS"]
+
+    def test_what_does_not_quit_is_asked_to_abort(self, tmp_path: Path) -> None:
+        executor = self.start(tmp_path, quits_on="/abortabortabort")
+        executor.until(TaskState.TASK_RUNNING)
+        executor.kill()
+        assert executor.finish() == KILLED
+        assert executor.output("server") == "/quitquitquit\n/abortabortabort\n"
+
+    def test_a_task_that_becomes_unhealthy_fails(self, tmp_path: Path) -> None:
+        command = "until test -e sandbox/up; do sleep 0.01; done; test ! -e sandbox/sick"
+        checks = {"health_checker": {"shell": {"shell_command": command}}}
+        config = {**checks, "initial_interval_secs": 0, "interval_secs": 0.02, "timeout_secs": 20}
+        job = assigned(task(process("p", "echo up > up; exec sleep 1000")), health_check_config=config)
+        executor = Executor(job, tmp_path)
+        executor.until(TaskState.TASK_RUNNING)
+        (executor.sandbox / "sick").touch()
+        assert executor.finish() == (
+            TaskState.TASK_FAILED,
+            f"Failed health check! Command '{command}' returned non-zero exit status 1 with output ''",
+        )
+        assert executor.inhabitants() == []
+
+    def test_a_shell_check_gates_running(self, tmp_path: Path) -> None:
+        checks = {"health_checker": {"shell": {"shell_command": "test -e sandbox/up"}}}
+        config = {**checks, "initial_interval_secs": 0, "interval_secs": 0.02, "max_consecutive_failures": 500}
+        job = assigned(
+            task(process("p", "sleep 0.1; echo up > up; exec sleep 1000")),
+            health_check_config={**config, "timeout_secs": 5},
+        )
+        executor = Executor(job, tmp_path)
+        assert executor.until(TaskState.TASK_RUNNING) == "Task is healthy."
+        assert (executor.sandbox / "up").exists()
+        executor.kill()
+        assert executor.finish() == KILLED

@@ -1,0 +1,240 @@
+"""What attempts at a health check amount to (executor sheet, section 9)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from executor.health import Health, Rule, begin, find_check, judge, watch_health
+from executor.sandbox import current_user
+from executor.task import HealthCheckConfig, HealthChecker, HttpHealthChecker, ShellHealthChecker
+
+LATE = "Not enough successful health checks in time."
+
+
+def config(
+    initial: float | None, failures: int = 0, successes: int = 1, interval: float = 10.0, timeout: float = 5.0
+) -> HealthCheckConfig:
+    return HealthCheckConfig(
+        initial_interval_secs=initial,
+        interval_secs=interval,
+        max_consecutive_failures=failures,
+        min_consecutive_successes=successes,
+        timeout_secs=timeout,
+    )
+
+
+def story(rule: Rule, attempts: str) -> str:
+    """One letter an attempt, ``+`` or ``-``; gives one each: starting, Running, or X and no more."""
+    health, told = Health(), ""
+    for attempt in attempts:
+        health = begin(rule, health)
+        if health.reason is None:
+            health = judge(rule, health, None if attempt == "+" else "no")
+        told += "X" if health.reason else "R" if health.running else "s"
+        if health.reason:
+            break
+    return told
+
+
+@pytest.mark.parametrize(
+    ("config", "attempts", "told"),
+    [
+        (config(None), "+", "R"),
+        (config(None), "-+", "sR"),
+        (config(None), "---", "ssX"),
+        (config(None), "+-", "RR"),
+        (config(None), "+--", "RRX"),
+        (config(0), "-", "X"),
+        (config(0), "+-", "RX"),
+        (config(15, 2, 4), "--------", "ssssX"),
+        (config(15, 2, 2), "++---", "sRRRX"),
+        (config(15, 2, 2), "++--+---", "sRRRRRRX"),
+        (config(0, 3, 2), "+-+-+-+-", "ssssssX"),
+    ],
+)
+def test_attempts_add_up_as_in_the_examples(config: HealthCheckConfig, attempts: str, told: str) -> None:
+    assert story(Rule.of(config), attempts) == told
+
+
+def test_a_task_that_never_succeeds_often_enough_is_given_up() -> None:
+    rule = Rule(grace=0, allowed=2, max_failures=9, min_successes=1)
+    assert begin(rule, Health(attempts=2)).reason is None
+    assert begin(rule, Health(attempts=3)).reason == LATE
+    assert begin(rule, Health(attempts=3, running=True)).reason is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        (config(None), Rule(2, 3, 0, 1)),
+        (config(15.0), Rule(2, 3, 0, 1)),
+        (config(0.0, 1, 2), Rule(0, 3, 1, 2)),
+        (config(15.0, interval=0.0), Rule(0, 1, 0, 1)),
+    ],
+)
+def test_intervals_become_attempts(settings: HealthCheckConfig, rule: Rule) -> None:
+    assert Rule.of(settings) == rule
+
+
+class TestWatching:
+    async def test_it_tells_once_that_the_task_runs_and_then_why_it_does_not(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        results = iter(["no", None, None, "dead"])
+        told: list[float] = []
+
+        async def check() -> str | None:
+            return next(results)
+
+        reason = await watch_health(
+            check, config(5), lambda: False, lambda: told.append(trio.current_time()), logging.getLogger("test")
+        )
+        assert reason == "dead"
+        assert len(told) == 1
+
+    async def test_a_snoozed_check_succeeds_without_being_made(self, autojump_clock: trio.testing.MockClock) -> None:
+        asked = 0
+
+        async def check() -> str | None:
+            nonlocal asked
+            asked += 1
+            return "bad"
+
+        snoozed = iter([True, True, False])
+        told: list[None] = []
+        reason = await watch_health(
+            check, config(0), lambda: next(snoozed), lambda: told.append(None), logging.getLogger("test")
+        )
+        assert (reason, asked, len(told)) == ("bad", 1, 1)
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield listener.getsockname()[1]
+
+
+class TestHttp:
+    async def ask(self, answer: bytes | None, wanted: HttpHealthChecker, timeout: float = 5.0) -> str | None:
+        async def serve(stream: trio.SocketStream) -> None:
+            request = await stream.receive_some()
+            assert request.startswith(b"GET /health HTTP/1.1\r\n")
+            if answer is None:
+                await trio.sleep_forever()
+            else:
+                await stream.send_all(answer)
+
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+            self.port = listeners[0].socket.getsockname()[1]
+            settings = HealthCheckConfig(health_checker=HealthChecker(http=wanted), timeout_secs=timeout)
+            check = find_check(settings, {"health": self.port}, current_user(), Path("/"))
+            assert check is not None
+            reason = await check()
+            nursery.cancel_scope.cancel()
+        return reason
+
+    @pytest.mark.parametrize(
+        ("answer", "wanted", "reason"),
+        [
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nOK\r\n", HttpHealthChecker(), None),
+            (b"HTTP/1.0 200 OK\r\n\r\nok", HttpHealthChecker(), None),
+            (
+                b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nnot ok",
+                HttpHealthChecker(),
+                'Response differs from expected response (expected "ok", got "not ok")',
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n0123456789",
+                HttpHealthChecker(),
+                'Response differs from expected response (expected "ok", got "0123456...")',
+            ),
+            (
+                b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\nok",
+                HttpHealthChecker(expected_response="", expected_response_code=200),
+                "Response code differs from expected response (expected 200, got 500)",
+            ),
+            (b"HTTP/1.1 404 Oh\r\ncontent-length: 2\r\n\r\nok", HttpHealthChecker(expected_response=""), None),
+        ],
+    )
+    async def test_answers_are_compared(self, answer: bytes, wanted: HttpHealthChecker, reason: str | None) -> None:
+        assert await self.ask(answer, wanted) == reason
+
+    async def test_no_http_is_no_answer(self) -> None:
+        reason = await self.ask(b"hello\r\n\r\n", HttpHealthChecker())
+        assert reason == f"Failed to signal http://localhost:{self.port}/health: Error within RemoteProtocolError"
+
+    async def test_silence_is_no_answer(self, autojump_clock: trio.testing.MockClock) -> None:
+        reason = await self.ask(None, HttpHealthChecker())
+        assert reason == f"Failed to signal http://localhost:{self.port}/health: Error within TimeoutError"
+
+    async def test_nobody_listening_is_no_answer(self, free_port: int) -> None:
+        check = find_check(HealthCheckConfig(), {"health": free_port}, current_user(), Path("/"))
+        assert check is not None
+        reason = await check()
+        assert reason is not None
+        assert reason.startswith(f"Failed to signal http://localhost:{free_port}/health: ")
+
+    async def test_without_a_health_port_nothing_is_checked(self) -> None:
+        assert find_check(HealthCheckConfig(), {"http": 1}, current_user(), Path("/")) is None
+
+
+def reap() -> None:
+    """The runner's part."""
+    os.waitpid(-1, 0)
+
+
+class TestShell:
+    async def check(self, command: str, directory: Path, timeout: float = 10.0) -> str | None:
+        checker = HealthChecker(shell=ShellHealthChecker(command), http=HttpHealthChecker())
+        settings = HealthCheckConfig(health_checker=checker, timeout_secs=timeout)
+        check = find_check(settings, {"health": 1}, current_user(), directory)
+        assert check is not None
+        try:
+            return await check()
+        finally:
+            reap()
+
+    async def test_success_is_no_reason(self, tmp_path: Path) -> None:
+        assert await self.check("pwd > here; sleep 100 & true", tmp_path) is None
+        assert (tmp_path / "here").read_text().strip() == str(tmp_path)
+
+    async def test_a_failure_is_told_with_its_output(self, tmp_path: Path) -> None:
+        reason = await self.check("echo out; echo err >&2; exit 3", tmp_path)
+        assert reason == (
+            "Command 'echo out; echo err >&2; exit 3' returned non-zero exit status 3 with output 'out\nerr\n'"
+        )
+
+    async def test_of_much_output_the_end_is_kept(self, tmp_path: Path) -> None:
+        reason = await self.check("head -c 300000 /dev/zero | tr '\\0' x; echo END; false", tmp_path)
+        assert reason is not None
+        assert reason.endswith("xEND\n'")
+        assert len(reason) < 1200
+
+    async def test_a_late_one_is_killed(self, tmp_path: Path) -> None:
+        assert await self.check("sleep 1000", tmp_path, timeout=0.1) == "Health check timed out."
+
+    async def test_a_directory_that_is_gone_is_a_reason(self, tmp_path: Path) -> None:
+        reason = await self.check("true", tmp_path / "none")
+        assert reason is not None
+        assert "No such file or directory" in reason
+
+
+async def test_callables_are_not_called_before_they_are_due() -> None:
+    never: Callable[[], None] = lambda: pytest.fail("too early")  # noqa: E731
+
+    async def check() -> str | None:
+        await trio.sleep_forever()
+        return None
+
+    with trio.move_on_after(0.01):
+        await watch_health(check, config(0), lambda: False, never, logging.getLogger("test"))

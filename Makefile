@@ -42,6 +42,8 @@ run: $(INSTALLED)
 		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
+	@for tool in chromium chromedriver thrift; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver thrift-compiler" >&2; exit 1; }; done
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(INSTALLED_DEV)

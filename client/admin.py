@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from difflib import get_close_matches
 
 from aurorad import __version__
@@ -32,9 +33,11 @@ def entry() -> None:
 def run(arguments: Sequence[str], outside: Outside) -> int:
     """The exit status."""
     verbose = any(argument in ("-v", "--verbose") for argument in arguments)
-    session = Session(Terminal(sys.stdout, sys.stderr, verbose), outside, user_agent="Aurora Admin")
+    terminal = Terminal(sys.stdout, sys.stderr, verbose)
     words = [argument for argument in arguments if argument not in _GLOBAL_FLAGS]
-    return guarded(session.terminal, lambda: _dispatch(words, session))
+    with ExitStack() as closing:
+        session = Session(terminal, outside, closing, user_agent="Aurora Admin")
+        return guarded(terminal, lambda: _dispatch(words, session))
 
 
 def _dispatch(words: list[str], session: Session) -> int:
@@ -58,14 +61,14 @@ def _dispatch(words: list[str], session: Session) -> int:
 
 def _cannot(command: str) -> CommandError:
     if command in _NOT_YET:
-        return CommandError(Exit.INVALID_COMMAND, f"'aurora_admin {command}' is not there yet")
+        return CommandError(Exit.INVALID_COMMAND, f"'aurora_admin {command}' is not available yet")
     close = get_close_matches(command, [*_COMMANDS, *_NOT_YET], n=1)
     hint = f": did you mean {close[0]}?" if close else ""
     return CommandError(Exit.FATAL, f"Subcommand {command} not found{hint or '.'}")
 
 
 def _usage() -> str:
-    rows = [f"    {name}" for name in _COMMANDS] + [f"    {name} (not there yet)" for name in _NOT_YET]
+    rows = [f"    {name}" for name in _COMMANDS] + [f"    {name} (not yet)" for name in _NOT_YET]
     return "\n".join(["usage: aurora_admin COMMAND [options] ARGUMENTS", "", "Available commands:", *sorted(rows)])
 
 

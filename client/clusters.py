@@ -30,7 +30,7 @@ class Cluster:
         if self.settings.get("zk"):
             raise CommandError(
                 Exit.INVALID_COMMAND,
-                f"Cluster {self.name} is to be found through ZooKeeper, which is not there yet: "
+                f"Cluster {self.name} is to be found through ZooKeeper, which is not available yet: "
                 "give it a scheduler_uri in clusters.json",
             )
         raise CommandError(Exit.INVALID_CONFIGURATION, f'"{self.name}" does not specify zk or scheduler_uri')

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from client.nouns import NOUNS
+from client.nouns import NOUNS, Noun
 
 _USAGE = "usage: aurora [-h] [--version] NOUN VERB [options] ARGUMENTS"
 # What the older dialect's `version` printed; the API has not changed its number since.
@@ -18,7 +18,7 @@ def version(number: str) -> str:
 def overview() -> str:
     lines = [_USAGE, "", "commands:"]
     for name, noun in NOUNS.items():
-        lines += [f"  {name:<8} {noun.summary}", *_rows({v: verb.summary for v, verb in noun.verbs.items()})]
+        lines += [f"  {name:<8} {noun.summary}", *_verbs(noun)]
     lines += [
         f"  {'version':<8} Show the version",
         f"  {'help':<8} Show this, or 'aurora help NOUN VERB' for one command",
@@ -29,13 +29,13 @@ def overview() -> str:
 def of_noun(name: str) -> str:
     noun = NOUNS[name]
     usage = f"usage: aurora {name} [-h] VERB [options] ARGUMENTS"
-    verbs = _rows({v: verb.summary for v, verb in noun.verbs.items()})
-    return "\n".join([usage, "", noun.summary, "", "subcommands:", *verbs])
+    return "\n".join([usage, "", noun.summary, "", "subcommands:", *_verbs(noun)])
 
 
-def _rows(summaries: Mapping[str, str]) -> list[str]:
-    width = max(map(len, summaries))
-    return [f"    {name:<{width}}  {summary}" for name, summary in summaries.items()]
+def _verbs(noun: Noun) -> list[str]:
+    width = max(map(len, noun.verbs))
+    notes = {name: "" if verb.place else " (not yet)" for name, verb in noun.verbs.items()}
+    return [f"    {name:<{width}}  {verb.summary}{notes[name]}" for name, verb in noun.verbs.items()]
 
 
 def unknown_noun(word: str) -> str:

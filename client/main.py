@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from aurorad import __version__
@@ -28,8 +29,10 @@ def entry() -> None:
 def run(arguments: Sequence[str], outside: Outside) -> int:
     """The exit status."""
     verbose = any(argument in ("-v", "--verbose") for argument in arguments)
-    session = Session(Terminal(sys.stdout, sys.stderr, verbose), outside)
-    return guarded(session.terminal, lambda: _dispatch(list(arguments), session))
+    terminal = Terminal(sys.stdout, sys.stderr, verbose)
+    with ExitStack() as closing:
+        session = Session(terminal, outside, closing)
+        return guarded(terminal, lambda: _dispatch(list(arguments), session))
 
 
 def _dispatch(arguments: list[str], session: Session) -> int:
@@ -57,7 +60,7 @@ def _unknown(word: str) -> CommandError:
     if word in OLD_VERBS:
         return CommandError(
             Exit.INVALID_COMMAND,
-            f"'aurora {word}' belongs to the older dialect, which is not there yet: use 'aurora {OLD_VERBS[word]}'",
+            f"'aurora {word}' belongs to the older dialect, which is not available yet: use 'aurora {OLD_VERBS[word]}'",
         )
     return CommandError(Exit.USAGE, helptext.unknown_noun(word))
 
@@ -73,7 +76,7 @@ def _run_verb(noun: str, name: str, arguments: list[str], session: Session) -> i
     verb = NOUNS[noun].verbs[name]
     command = _command(verb)
     if command is None:
-        raise CommandError(Exit.INVALID_COMMAND, f"'aurora {noun} {name}' is not there yet")
+        raise CommandError(Exit.INVALID_COMMAND, f"'aurora {noun} {name}' is not available yet")
     parser = _parser(noun, name, verb, command)
     return command.run(parser.parse_intermixed_args(arguments), session)
 

@@ -6,6 +6,7 @@ import dataclasses
 import getpass
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from client import clusters
@@ -13,7 +14,7 @@ from client.clusters import Cluster
 from client.terminal import Terminal
 
 if TYPE_CHECKING:  # the HTTP library takes its time to load, and not every command talks
-    from client.scheduler import Clock, Scheduler
+    from client.scheduler import Scheduler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,26 +30,26 @@ class Outside:
 
 @dataclasses.dataclass(frozen=True)
 class Session:
+    """`closing` ends with the command, and with it the connections that were made."""
+
     terminal: Terminal
     outside: Outside
+    closing: ExitStack
     user_agent: str = "Aurora V2"
 
     def clusters(self) -> dict[str, Cluster]:
         """Raises `CommandError` for a broken clusters.json."""
         return clusters.load(self.outside.environ)
 
-    def clock(self) -> Clock:
-        from client.scheduler import Clock
-
-        return Clock(self.outside.now, self.outside.sleep)
-
     def scheduler(self, cluster_name: str) -> Scheduler:
         """Raises `CommandError` for a cluster that is not known or has no address."""
-        from client.scheduler import Scheduler
+        from client.scheduler import Clock, Scheduler
         from client.transport import Transport
 
         cluster = clusters.find(self.clusters(), cluster_name)
-        return Scheduler(cluster, Transport(cluster.scheduler_url, self.user_agent), self.clock(), self.terminal)
+        transport = self.closing.enter_context(Transport(cluster.scheduler_url, self.user_agent))
+        clock = Clock(self.outside.now, self.outside.sleep)
+        return Scheduler(cluster, transport, clock, self.terminal)
 
     def user(self) -> str:
         """The login name that jobs are sent under."""

@@ -51,6 +51,12 @@ class Transport:
         # The scheduler of this machine is not behind a proxy, whatever the environment says.
         self._proxies = {"no_proxy": host} if host in _LOOPBACK else None
 
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
     def send(self, call: Call) -> Response:
         """Raises `TransportError`, `AuthenticationError` or `ProtocolError`."""
         body = binary.encode_message(MessageHeader(call.method(), MessageType.CALL, 0), call)

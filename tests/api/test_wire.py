@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from aurorad.api import binary, tjson
 from aurorad.api.calls import CreateJob, GetJobs, GetTasksStatus, GetTierConfigs, Reply
 from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
-from aurorad.api.results import Response
+from aurorad.api.results import QueryRecoveryResult, Response
 from aurorad.api.storage import LogEntry
 from aurorad.api.struct import ThriftStruct
 from aurorad.api.tasks import (
+    AssignedTask,
     HostAttributes,
     JobConfiguration,
     JobKey,
     PercentageSlaPolicy,
     Resource,
+    ScheduledTask,
     TaskConfig,
     TaskQuery,
 )
@@ -104,6 +106,17 @@ def test_text_around_and_after_a_json_message_is_ignored() -> None:
 
 def test_control_characters_that_are_not_escaped_are_understood() -> None:
     assert tjson.decode(JobKey, b'{"1":{"str":"a\x01\nb"}}') == JobKey("a\x01\nb")
+
+
+def test_values_that_share_a_part_are_written_like_values_that_do_not() -> None:
+    def pair(*configs: TaskConfig) -> QueryRecoveryResult:
+        return QueryRecoveryResult(
+            frozenset(ScheduledTask(AssignedTask(str(i), task=c)) for i, c in enumerate(configs))
+        )
+
+    one, equal, other = TaskConfig(priority=1), TaskConfig(priority=1), TaskConfig(priority=2)
+    for value in (pair(one, one), pair(one, equal), pair(one, other)):
+        assert binary.decode(QueryRecoveryResult, binary.encode(value)) == value
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])

@@ -22,11 +22,11 @@ jobs = [Job(cluster = 'devcluster', role = 'www-data', environment = 'devel', na
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (GOOD.replace("resources =", "resources =" + " ((("), ["bad.aurora", "line "]),
+        (GOOD.replace("resources =", "resources =" + " ((("), ["bad.aurora:4: SyntaxError"]),
         (GOOD.replace("cmdline = 'true')]", ")]"), ["cmdline"]),
         (
             GOOD.replace("SequentialTask(", "Task(constraints = order('a', 'b') + order('b', 'a'),"),
-            ["cycl"],
+            ["Cycles detected", "b -> a -> b"],
         ),
         (GOOD.replace("name = 'bad', task", "name = 'good', task"), [KEY, "devcluster/www-data/devel/good"]),
     ],

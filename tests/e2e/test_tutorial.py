@@ -31,8 +31,14 @@ def reload_until(browser: WebDriver, *words: str, within_s: float = 30.0) -> Non
     eventually(f"{browser.current_url} shows {words}", probe, within_s)
 
 
-def click(browser: WebDriver, selector: str) -> None:
-    browser.find_element(By.CSS_SELECTOR, selector).click()
+def click_host(browser: WebDriver, section: str) -> None:
+    """The host of the first task in a section of the job page."""
+    browser.find_element(By.XPATH, f"//section[h2='{section}']//tbody/tr[1]//a[.='localhost']").click()
+
+
+def click_output(browser: WebDriver, process: str, stream: str) -> None:
+    """The output of a process on the observer's page of a task."""
+    browser.find_element(By.XPATH, f"//tr[@data-key='{process}']//a[.='{stream}']").click()
 
 
 def fix(script: Path) -> None:
@@ -46,10 +52,11 @@ def see_it_fail(cluster: Cluster, browser: WebDriver, key: str) -> None:
     browser.get(f"{cluster.scheduler}/scheduler")
     browser.find_element(By.LINK_TEXT, role).click()
     browser.find_element(By.LINK_TEXT, "hello_world").click()
-    assert shows(browser, "FAILED", "Task failed.")
-    click(browser, "#completed .task a.host")  # one
-    assert shows(browser, "FAILED", "ACTIVE", "CLEANING", "FINALIZING", "fetch_package", "SUCCESS")
-    click(browser, "[data-process=hello_world] a.stderr")  # two
+    eventually("the failure", lambda: shows(browser, "FAILED", "Task failed."))
+    click_host(browser, "Completed Tasks")  # one
+    states = ("FAILED", "ACTIVE", "CLEANING", "FINALIZING", "fetch_package", "SUCCESS")
+    eventually("the task's story", lambda: shows(browser, *states))
+    click_output(browser, "hello_world", "stderr")  # two
     eventually("the traceback", lambda: shows(browser, "Traceback", "hello_world.py", "NameError", "xrang"))
 
 
@@ -58,9 +65,9 @@ def see_it_run(cluster: Cluster, browser: WebDriver, key: str) -> None:
     cluster.wait_for_status(key, "RUNNING")
     browser.get(f"{cluster.scheduler}/scheduler/{key.partition('/')[2]}")
     reload_until(browser, "RUNNING")
-    click(browser, "#active .task a.host")
-    assert shows(browser, "ACTIVE", "fetch_package", "SUCCESS", "RUNNING")
-    click(browser, "[data-process=hello_world] a.stdout")
+    click_host(browser, "Active Tasks")
+    eventually("the task's page", lambda: shows(browser, "ACTIVE", "fetch_package", "SUCCESS", "RUNNING"))
+    click_output(browser, "hello_world", "stdout")
     eventually("a first line", lambda: shows(browser, "Hello world! The time is now:"))
 
     def lines() -> int:
@@ -79,7 +86,7 @@ def kill_it(cluster: Cluster, browser: WebDriver, key: str) -> None:
     assert cluster.task_processes() == []
     browser.get(f"{cluster.scheduler}/scheduler/{key.partition('/')[2]}")
     assert shows(browser, "KILLED")
-    assert not browser.find_elements(By.CSS_SELECTOR, "#active .task")
+    assert shows(browser, "No active tasks.")
     assert "status: KILLED" in cluster.aurora("job", "status", key).stdout
     assert key not in cluster.aurora("job", "list", f"{key.split('/')[0]}/{key.split('/')[1]}").stdout
     again = cluster.aurora("job", "killall", key)
@@ -141,12 +148,10 @@ def test_an_update_that_still_has_the_bug_is_rolled_back_and_the_page_says_why(
     devcluster: Cluster, browser: WebDriver, files: Path
 ) -> None:
     key, job = "devcluster/www-data/devel/hello_world", files / "hello_world.aurora"
-    script = files / "hello_world.py"
-    job.write_text(quick_update(job.read_text()))
-    buggy = script.read_text()
-    fix(script)
+    shutil.copy(files / "hello_world.py", files / "hello_world_v2.py")
+    fix(files / "hello_world.py")
     assert devcluster.aurora("job", "create", "--wait-until", "RUNNING", key, str(job)).returncode == 0
-    script.write_text(buggy)
+    job.write_text(job.read_text().replace("hello_world.py", "hello_world_v2.py"))
     updated = devcluster.aurora("update", "start", "--wait", key, str(job))
     assert updated.returncode == 4, updated.stdout
     update_id = updated.stdout.partition("/update/")[2].split()[0]

@@ -145,7 +145,7 @@ def _processes(config: TaskConfig) -> tuple[Process, ...]:
     if config.executor_config is None or config.executor_config.data is None:
         return ()
     try:
-        return tuple(msgspec.json.decode(config.executor_config.data, type=_ThermosJob).task.processes)
+        return tuple(msgspec.json.decode(config.executor_config.data or "", type=_ThermosJob).task.processes)
     except msgspec.DecodeError:
         return ()
 
@@ -160,7 +160,7 @@ def _plain(value: object) -> object:
     match value:
         case ExecutorConfig(data=str(data)):
             try:
-                return {"name": value.name, "data": json.loads(data)}
+                return {"name": value.name, "data": json.loads(value.data or "")}
             except ValueError:
                 return {"name": value.name, "data": data}
         case ThriftStruct():

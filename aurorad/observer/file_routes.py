@@ -17,7 +17,7 @@ from werkzeug import Response as AnyResponse
 
 from aurorad.observer import files, listing, views
 from aurorad.observer.context import Context, NotThere, routes, sandbox_of, whole_number
-from aurorad.observer.files import Entry, Refused, Window
+from aurorad.observer.files import Refused, Window
 from aurorad.observer.observer import TaskView
 
 VIEW_BYTES = 100_000  # of a file on a page
@@ -86,7 +86,7 @@ class FileRoutes:
         task = await self._context.task(task_id)
         sandbox, steps = sandbox_of(task), [step for step in path.split("/") if step]
         try:
-            entries = await trio.to_thread.run_sync(files.list_folder, sandbox, path)
+            lines = await trio.to_thread.run_sync(_lines, task_id, sandbox, steps)
         except NotADirectoryError:
             return redirect(f"/file/{views.path_url(task_id, *steps)}", 303)
         except Refused:
@@ -97,7 +97,7 @@ class FileRoutes:
             "browse.html",
             task=views.task_row(task),
             steps=[(step, f"/browse/{views.path_url(task_id, *steps[: n + 1])}") for n, step in enumerate(steps)],
-            lines=_lines(task_id, steps, entries),
+            lines=lines,
             sandbox=str(sandbox),
         )
 
@@ -178,9 +178,10 @@ async def _chunk(file: _File) -> Response:
     return jsonify(answer)
 
 
-def _lines(task_id: str, steps: list[str], entries: list[Entry]) -> list[listing.Line]:
+def _lines(task_id: str, sandbox: Path, steps: list[str]) -> list[listing.Line]:
+    """In a thread: besides the disk, it asks for the names of users and groups. Raises as `list_folder`."""
     year = datetime.now(UTC).year
-    return [listing.line(task_id, steps, entry, year) for entry in entries]
+    return [listing.line(task_id, steps, entry, year) for entry in files.list_folder(sandbox, "/".join(steps))]
 
 
 class _Download(ResponseBody):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from executor.paths import TaskPaths
+from executor.paths import CHECKPOINTS, TaskPaths
 
 
 class Found(NamedTuple):
@@ -21,49 +21,50 @@ class Found(NamedTuple):
 class Finder:
     """Looks for tasks, again and again.
 
-    What has come to its end in the run of an executor stays as it is, so that only a `full` scan looks there again.
+    An executor has one task. Once that has ended nothing changes there, so that only a `full` scan looks again.
     """
 
     def __init__(self, mesos_root: Path | None, other_roots: Iterable[Path] = ()) -> None:
         """`mesos_root` is the agent's work directory; `other_roots` are checkpoint roots with any number of tasks."""
         self._mesos_root = mesos_root
         self._other_roots = tuple(other_roots)
-        self._settled: dict[Path, tuple[Found, ...]] = {}
+        self._settled: dict[str, tuple[Found, ...]] = {}  # by folder of the executor
 
     def scan(self, *, full: bool = False) -> dict[str, Found]:
         """All tasks by id; of those with the same id one that runs, else the newest."""
-        if full:
-            self._settled.clear()
+        settled = {} if full else self._settled
+        self._settled = {}
         found: dict[str, Found] = {}
-        seen: set[Path] = set()
-        for root in self._run_roots():
-            seen.add(root)
-            tasks = self._settled.get(root)
+        for executor in self._executors():
+            tasks = settled.get(executor)
             if tasks is None:
-                tasks = tuple(_tasks(root))
-                if tasks and all(task.finished for task in tasks):
-                    self._settled[root] = tasks
+                tasks = _of_executor(executor)
+            if tasks and all(task.finished for task in tasks):
+                self._settled[executor] = tasks
             _choose(found, tasks)
-        self._settled = {root: tasks for root, tasks in self._settled.items() if root in seen}
         for root in self._other_roots:
             _choose(found, _tasks(root))
         return found
 
-    def _run_roots(self) -> Iterator[Path]:
-        """``slaves/*/frameworks/*/executors/*/runs/*/checkpoints``, links to runs left out."""
+    def _executors(self) -> Iterator[str]:
+        """``slaves/*/frameworks/*/executors/*``."""
         if self._mesos_root is None:
             return
-        for slave in _folders(self._mesos_root / "slaves"):
-            for framework in _folders(slave / "frameworks"):
-                for executor in _folders(framework / "executors"):
-                    for run in _folders(executor / "runs"):
-                        yield run / "checkpoints"
+        for slave in _folders(f"{self._mesos_root}/slaves"):
+            for framework in _folders(f"{slave}/frameworks"):
+                yield from _folders(f"{framework}/executors")
 
 
-def _folders(parent: Path) -> list[Path]:
+def _of_executor(executor: str) -> tuple[Found, ...]:
+    """The tasks of all its runs; links to runs are left out."""
+    roots = [Path(run, CHECKPOINTS) for run in _folders(f"{executor}/runs")]
+    return tuple(task for root in roots for task in _tasks(root))
+
+
+def _folders(parent: str) -> list[str]:
     try:
         with os.scandir(parent) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:  # not there, not any more, or not ours to read
         return []
 

@@ -8,6 +8,7 @@ from importlib import resources
 from itertools import islice
 
 import jinja2
+import trio
 from quart import Blueprint, Response, redirect
 from werkzeug import Response as AnyResponse
 
@@ -27,6 +28,7 @@ class Look:
         """`everywhere` are names that all templates see."""
         self._now_ms = now_ms
         self._static = _static_files()
+        self._compiled = False
         loaders = [jinja2.PackageLoader(package), jinja2.PackageLoader("aurorad.pages")]
         self._environment = jinja2.Environment(
             loader=jinja2.ChoiceLoader(loaders),
@@ -42,6 +44,8 @@ class Look:
 
         Rendered in pieces with turns for others between them, so `values` must be values: nothing that changes.
         """
+        if not self._compiled:
+            await trio.to_thread.run_sync(self._compile)
         pieces = self._environment.get_template(template).generate(now=self._now_ms(), **values)
         html = await gently("".join, iter(lambda: list(islice(pieces, _PIECES)), []))
         return Response(
@@ -71,6 +75,12 @@ class Look:
             return redirect("/assets/icon.svg", 302)
 
         return blueprint
+
+    def _compile(self) -> None:
+        """All templates, once: too long for the loop."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+        self._compiled = True
 
     def _asset_url(self, name: str) -> str:
         """The address changes with the content, so that a cached file is never stale."""

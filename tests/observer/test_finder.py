@@ -43,10 +43,10 @@ def test_what_has_ended_is_looked_at_again_only_by_a_full_scan(tmp_path: Path) -
     assert "t1" not in finder.scan(full=True)
 
 
-def test_a_run_that_was_removed_is_gone_at_once(tmp_path: Path) -> None:
+def test_an_executor_that_was_removed_is_gone_at_once(tmp_path: Path) -> None:
     finder, task = Finder(tmp_path), failed_task(tmp_path, "t1")
     assert "t1" in finder.scan()
-    shutil.rmtree(task.run)
+    shutil.rmtree(task.run.parent.parent)
     assert finder.scan() == {}
 
 

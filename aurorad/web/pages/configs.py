@@ -160,7 +160,7 @@ def _plain(value: object) -> object:
     match value:
         case ExecutorConfig(data=str(data)):
             try:
-                return {"name": value.name, "data": json.loads(value.data or "")}
+                return {"name": value.name, "data": json.loads(data)}
             except ValueError:
                 return {"name": value.name, "data": data}
         case ThriftStruct():

@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from aurorad.api.enums import ACTIVE_STATES, AURORA_EXECUTOR_NAME, TERMINAL_STATES, ScheduleStatus
+from aurorad.api.enums import (
+    ACTIVE_STATES,
+    AURORA_EXECUTOR_NAME,
+    SLAVE_ASSIGNED_STATES,
+    TERMINAL_STATES,
+    ScheduleStatus,
+)
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskQuery
 from aurorad.pages import tones
 from aurorad.pages.paging import Here, Page, paginate
@@ -43,7 +49,7 @@ class ObserverLinks(msgspec.Struct, frozen=True):
 
 
 class TaskRow(msgspec.Struct, frozen=True):
-    """`ran_ms` is how long a task that ended took, None for one that has not."""
+    """`ran_ms` is how long a task that ended ran, None for one that has not ended or never began."""
 
     task_id: str
     instance_id: int
@@ -135,7 +141,7 @@ def task_row(task: ScheduledTask, ties: Ties) -> TaskRow:
         status=task.status.name,
         tone=tones.of_task(task.status.name),
         since_ms=last_event_ms(task),
-        ran_ms=events[-1].timestamp - events[0].timestamp if events and task.status not in ACTIVE_STATES else None,
+        ran_ms=_ran_ms(task),
         message=_message(task, ties),
         host=assigned.slave_host or "",
         links=observer_links(task, ties),
@@ -143,6 +149,14 @@ def task_row(task: ScheduledTask, ties: Ties) -> TaskRow:
         events_left_out=max(0, len(events) - EVENTS_SHOWN),
         ports=tuple(sorted(assigned.assigned_ports.items())),
     )
+
+
+def _ran_ms(task: ScheduledTask) -> int | None:
+    """From when it had a host to its end; waiting for one, or out a penalty, is not running."""
+    begun = [event.timestamp for event in task.task_events if event.status in SLAVE_ASSIGNED_STATES]
+    if not begun or task.status in ACTIVE_STATES:
+        return None
+    return task.task_events[-1].timestamp - begun[0]
 
 
 def _message(task: ScheduledTask, ties: Ties) -> str:

@@ -25,7 +25,7 @@ async def test_a_failing_job_shows_its_failures_at_a_glance() -> None:
     assert "Rescheduled, penalized for 30000 ms for flapping" in html
     assert "FAILED" in html
     assert "Task failed." in html
-    assert "ran for 3 s" in html
+    assert "ran for 2 s" in html
     assert '<a href="http://localhost:1338/task/t1">localhost</a>' in html
     assert '<a href="http://localhost:1338/output/t1/stderr">stderr</a>' in html
 
@@ -41,7 +41,13 @@ def test_a_killed_task_says_who_killed_it() -> None:
         for e in killed.task_events
     ]
     row = tasks.task_row(msgspec.structs.replace(killed, task_events=tuple(events)), TIES)
-    assert (row.status, row.message, row.ran_ms) == ("KILLED", "Killed by UNSECURE", 4000)
+    assert (row.status, row.message, row.ran_ms) == ("KILLED", "Killed by UNSECURE", 3000)
+
+
+def test_waiting_is_not_running() -> None:
+    assert tasks.task_row(task(0, S.THROTTLED, S.PENDING, S.PENDING, S.ASSIGNED, S.FAILED), TIES).ran_ms == 1000
+    assert tasks.task_row(task(0, S.PENDING, S.KILLED), TIES).ran_ms is None
+    assert tasks.task_row(task(0), TIES).ran_ms is None
 
 
 def test_other_executors_have_no_observer_to_link_to() -> None:

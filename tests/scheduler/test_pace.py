@@ -17,9 +17,9 @@ async def test_others_run_only_once_a_bite_is_over(autojump_clock: trio.testing.
         nursery.start_soon(other)
         await pace.breathe()
         assert heard == []
-        autojump_clock.jump(0.01)
-        await pace.breathe()
-        await pace.breathe()
+        for _ in range(5):  # who runs first of those that can is left to chance
+            autojump_clock.jump(0.01)
+            await pace.breathe()
         assert heard == ["other"]
 
 

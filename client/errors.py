@@ -1,4 +1,4 @@
-"""Exit statuses, and the error that carries one (client-commands sheet, section 2)."""
+"""Exit statuses and the error that carries one (client-commands sheet, section 2); how a call can go wrong."""
 
 from __future__ import annotations
 
@@ -34,3 +34,15 @@ class FatalError(CommandError):
 
     def __init__(self, message: str) -> None:
         super().__init__(Exit.FATAL, message)
+
+
+class TransportError(Exception):
+    """The call may or may not have arrived."""
+
+
+class AuthenticationError(Exception):
+    """The scheduler wants other credentials."""
+
+
+class ProtocolError(Exception):
+    """The scheduler answered, but not with a Response."""

@@ -15,7 +15,7 @@ def plain(value: object) -> Json:
     match value:
         case ThriftStruct():
             fields = ((field.name, getattr(value, field.attribute)) for field in fields_of(type(value)))
-            return {name: plain(inner) for name, inner in fields if inner is not None and inner != ""}
+            return {name: plain(inner) for name, inner in fields if inner is not None}
         case bool() | IntEnum():
             return int(value)
         case frozenset():

@@ -10,9 +10,8 @@ from aurorad.api.calls import Call, ReadOnlyCall, RestartShards, StartJobUpdate
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, Result
 from client.clusters import Cluster
-from client.errors import CommandError, Exit
+from client.errors import AuthenticationError, CommandError, Exit, ProtocolError, TransportError
 from client.terminal import Terminal
-from client.transport import AuthenticationError, ProtocolError, TransportError
 
 RETRY_WINDOW_S = 600.0
 RETRY_PAUSE_S = 5.0

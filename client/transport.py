@@ -15,24 +15,13 @@ from aurorad.api.calls import Call, Reply
 from aurorad.api.results import Response
 from aurorad.api.struct import I32, Id, ThriftStruct
 from aurorad.api.wire import MessageHeader, MessageType, WireError
+from client.errors import AuthenticationError, ProtocolError, TransportError
 
 _BINARY = "application/vnd.apache.thrift.binary"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CONNECT_TIMEOUT_S = 30.0
 # A scheduler may think for a while; longer than the window for retries nobody waits.
 _ANSWER_TIMEOUT_S = 600.0
-
-
-class TransportError(Exception):
-    """The call may or may not have arrived."""
-
-
-class AuthenticationError(Exception):
-    """The scheduler wants other credentials."""
-
-
-class ProtocolError(Exception):
-    """The scheduler answered, but not with a Response."""
 
 
 class _ApplicationException(ThriftStruct, frozen=True, cache_hash=True):

@@ -15,7 +15,7 @@ from aurorad.api.tasks import JobConfiguration
 from aurorad.api.wire import MessageHeader, MessageType
 from client import transport
 from client.clusters import Cluster
-from client.errors import CommandError, Exit
+from client.errors import CommandError, Exit, TransportError
 from client.scheduler import Clock, Scheduler
 from client.terminal import Terminal
 from tests.client import fake_scheduler
@@ -83,7 +83,7 @@ class _Broken:
 
     def send(self, call: object) -> fake_scheduler.Response:
         self.sent += 1
-        raise transport.TransportError("gone")
+        raise TransportError("gone")
 
 
 def _scheduler(sender: _Broken, world: World) -> Scheduler:
@@ -101,7 +101,7 @@ def test_a_redirect_keeps_the_call(aurora: Runner, scheduler: FakeScheduler, cod
 
 def test_a_redirect_that_would_lose_the_call_is_trouble(aurora: Runner, scheduler: FakeScheduler) -> None:
     scheduler.on(CreateJob, Http(302, {"Location": f"{scheduler.url}/elsewhere"}))
-    with transport.Transport(scheduler.url, "test") as made, pytest.raises(transport.TransportError):
+    with transport.Transport(scheduler.url, "test") as made, pytest.raises(TransportError):
         made.send(CreateJob())
 
 
@@ -156,6 +156,6 @@ def test_what_an_ok_says_is_logged(aurora: Runner, scheduler: FakeScheduler) -> 
 def test_nobody_listening_is_told_in_the_words_of_the_system() -> None:
     with (
         transport.Transport("http://127.0.0.1:1/", "test") as made,
-        pytest.raises(transport.TransportError, match=r"127\.0\.0\.1:1/api: Connection refused"),
+        pytest.raises(TransportError, match=r"127\.0\.0\.1:1/api: Connection refused"),
     ):
         made.send(GetJobs())

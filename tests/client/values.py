@@ -28,7 +28,7 @@ CONFIG = TaskConfig(
     max_task_failures=1,
     tier="preemptible",
     resources=frozenset({Resource(num_cpus=2.0), Resource(ram_mb=2048), Resource(disk_mb=4096)}),
-    executor_config=ExecutorConfig("AuroraExecutor", ""),
+    executor_config=ExecutorConfig("AuroraExecutor"),
 )
 
 

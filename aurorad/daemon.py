@@ -7,6 +7,7 @@ Stop: the pages, with a grace for open requests; the services; the storage. Task
 from __future__ import annotations
 
 import dataclasses
+import gc
 import random
 import signal
 import socket
@@ -23,7 +24,7 @@ from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import TaskQuery
 from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
-from aurorad.engine.local.home import WorkDirInUse
+from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
 from aurorad.flags import Flags
 from aurorad.log.errors import LogDamaged, LogInUse
 from aurorad.observer.app import observer_app
@@ -53,7 +54,7 @@ class CannotStart(Exception):
     """Something outside the daemon is not as it must be; one sentence says what."""
 
 
-_OUTSIDE_OUR_POWER = (LogInUse, LogDamaged, UnreadableLog, TierError, server.PortTaken, WorkDirInUse)
+_OUTSIDE_OUR_POWER = (LogInUse, LogDamaged, UnreadableLog, TierError, server.PortTaken, WorkDirInUse, BadFrameworkId)
 
 
 def run(flags: Flags) -> None:
@@ -131,6 +132,7 @@ class _Daemon:
             max_entry_bytes=flags.dlog_max_entry_size,
             snapshot_interval_s=flags.dlog_snapshot_interval,
         ) as storage:
+            _leave_to_live()
             engine = self._local_engine()
             scheduler = self._scheduler(storage, engine)
             updater = Updater(storage, scheduler.states, now_ms, self._stats, flags)
@@ -222,6 +224,12 @@ def _app(*blueprints: Blueprint) -> QuartTrio:
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     return app
+
+
+def _leave_to_live() -> None:
+    """Keep the garbage collector from looking again and again at what was loaded at the start."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _stop_tasks(storage: Storage, scheduler: Scheduler, engine: LocalEngine) -> None:

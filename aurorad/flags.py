@@ -77,6 +77,8 @@ def _docker_parameters(value: tuple[str, ...]) -> str | None:
 
 
 def _default_work_dir() -> Path:
+    if os.geteuid() == 0:  # tasks run as other users, who could not pass through root's home
+        return Path("/var/lib/aurorad")
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "aurorad"
 

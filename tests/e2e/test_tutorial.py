@@ -113,7 +113,7 @@ def test_the_newer_tutorial_fixing_the_script_in_place(devcluster: Cluster, brow
         assert line in updated.stdout
     update_id = updated.stdout.partition(f"{url}/update/")[2].split()[0]
     browser.get(f"{url}/update/{update_id}")
-    assert shows(browser, "ROLLED_FORWARD", "INSTANCE_UPDATED")
+    assert shows(browser, "Update Successful", "ROLLED_FORWARD", "Instance Updated", "1 / 1 (100%)")
     assert "ROLLED_FORWARD" in devcluster.aurora("update", "info", key, update_id).stdout
     browser.get(url)
     assert shows(browser, update_id)

@@ -98,15 +98,21 @@ class Cluster:
     def log(self) -> str:
         return (self.folder / "aurorad.log").read_text()
 
-    def aurora(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def aurora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The real client, in a process of its own; output and errors together in `stdout`."""
+        return self._command("client.main", *arguments)
+
+    def aurora_admin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._command("client.admin", *arguments)
+
+    def _command(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "client.main", *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=self._environment,
-            cwd=cwd or self.folder,
+            cwd=self.folder,
             timeout=150,
             check=False,
         )

@@ -1,5 +1,6 @@
 """The tutorial's story, on real parts: a job with a bug, seen failing, its traceback read, fixed, updated, killed."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def fix(script: Path) -> None:
     script.write_text(script.read_text().replace("xrang(", "range("))
 
 
-def see_it_fail(cluster: Cluster, browser: WebDriver, key: str) -> None:
+def see_it_fail(cluster: Cluster, browser: WebDriver, key: str, files: Path) -> None:
     """Steps 3 and 4: FAILED on the command line and in the browser; the traceback three clicks from the job page."""
     role = key.split("/")[1]
     cluster.wait_for_status(key, "FAILED", within_s=12)
@@ -58,6 +59,13 @@ def see_it_fail(cluster: Cluster, browser: WebDriver, key: str) -> None:
     eventually("the task's story", lambda: shows(browser, *states))
     click_output(browser, "hello_world", "stderr")  # two
     eventually("the traceback", lambda: shows(browser, "Traceback", "hello_world.py", "NameError", "xrang"))
+    browser.back()
+    click_output(browser, "fetch_package", "stdout")
+    md5 = hashlib.md5((files / "hello_world.py").read_bytes()).hexdigest()
+    eventually("the checksum", lambda: shows(browser, md5))
+    browser.back()
+    browser.find_element(By.LINK_TEXT, "browse").click()
+    eventually("the sandbox", lambda: shows(browser, "hello_world.py"))
 
 
 def see_it_run(cluster: Cluster, browser: WebDriver, key: str) -> None:
@@ -95,6 +103,9 @@ def kill_it(cluster: Cluster, browser: WebDriver, key: str) -> None:
 
 def test_the_newer_tutorial_fixing_the_script_in_place(devcluster: Cluster, browser: WebDriver, files: Path) -> None:
     key, job = "devcluster/www-data/devel/hello_world", files / "hello_world.aurora"
+    found = devcluster.aurora_admin("get_scheduler", "devcluster")
+    assert found.returncode == 0
+    assert devcluster.scheduler in found.stdout
     created = devcluster.aurora("job", "create", key, str(job))
     url = f"{devcluster.scheduler}/scheduler/www-data/devel/hello_world"
     assert created.returncode == 0, created.stdout
@@ -104,7 +115,7 @@ def test_the_newer_tutorial_fixing_the_script_in_place(devcluster: Cluster, brow
     assert again.returncode == 4
     assert "Job creation failed due to error:\n\tJob www-data/devel/hello_world already exists" in again.stdout
 
-    see_it_fail(devcluster, browser, key)
+    see_it_fail(devcluster, browser, key, files)
 
     fix(files / "hello_world.py")
     updated = devcluster.aurora("update", "start", "--wait", key, str(job))
@@ -130,7 +141,7 @@ def test_the_newer_tutorial_saving_a_second_version(devcluster: Cluster, browser
     key, job = "devcluster/www-data/devel/hello_world", files / "hello_world.aurora"
     job.write_text(quick_update(job.read_text()))
     assert devcluster.aurora("job", "create", key, str(job)).returncode == 0
-    see_it_fail(devcluster, browser, key)
+    see_it_fail(devcluster, browser, key, files)
 
     second = files / "hello_world_v2.py"
     shutil.copy(files / "hello_world.py", second)
@@ -148,6 +159,7 @@ def test_an_update_that_still_has_the_bug_is_rolled_back_and_the_page_says_why(
     devcluster: Cluster, browser: WebDriver, files: Path
 ) -> None:
     key, job = "devcluster/www-data/devel/hello_world", files / "hello_world.aurora"
+    job.write_text(quick_update(job.read_text()))
     shutil.copy(files / "hello_world.py", files / "hello_world_v2.py")
     fix(files / "hello_world.py")
     assert devcluster.aurora("job", "create", "--wait-until", "RUNNING", key, str(job)).returncode == 0

@@ -254,8 +254,9 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        among = procfs.processes()
-        for run in self._ledger.live():
+        left = self._ledger.live()
+        among = procfs.processes() if left else {}
+        for run in left:
             pid = run.coordinator_pid
             if pid is not None and ladder.is_ours(pid, run.fork_time, among):
                 try:

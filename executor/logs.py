@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -21,10 +23,26 @@ class GoogleFormatter(logging.Formatter):
         return f"{record.levelname[0]}{when}.{micros:06d} {record.process} {record.filename}:{record.lineno}] {text}"
 
 
+class _FileHandler(logging.Handler):
+    """One write a line, nothing kept back: a fork has nothing to write a second time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # a full disk takes the log, but must not take the task
+            os.write(self._fd, f"{self.format(record)}\n".encode())
+
+    def close(self) -> None:
+        os.close(self._fd)
+        super().close()
+
+
 def open_log(directory: Path) -> logging.Logger:
-    """A logger of its own, of no one's hierarchy. Whoever opens it closes its handlers."""
+    """A logger of its own, of no one's hierarchy. Whoever opens it closes it. Raises `OSError`."""
     log = logging.Logger("thermos_executor", logging.DEBUG)
-    handler = logging.FileHandler(directory / LOG_NAME)
+    handler = _FileHandler(directory / LOG_NAME)
     handler.setFormatter(GoogleFormatter())
     log.addHandler(handler)
     return log

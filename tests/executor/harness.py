@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -162,6 +163,8 @@ def run_task(directory: Path, task: dict[str, Any], **options: Any) -> Executor:
 
 async def _execute(task: AssignedTask, directory: Path, write: int, options: dict[str, Any]) -> None:
     killed_before = options.pop("killed_before", False)
+    if limit := options.pop("file_limit", None):  # as if the disk were full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     execution = Execution(task, directory, **options)
     if killed_before:
         execution.kill()

@@ -225,6 +225,13 @@ def test_output_goes_where_the_logger_says(tmp_path: Path, destination: str, wri
     assert (done.sandbox / ".logs" / "p" / "0" / "stdout").exists() == written
 
 
+def test_when_the_runner_itself_fails_the_task_is_lost_and_nothing_of_it_goes_on(tmp_path: Path) -> None:
+    many = [process(f"p{i}", "exec sleep 1000") for i in range(12)]
+    done = run_task(tmp_path, task(*many), file_limit=1900)
+    assert done.updates[-1] == (TaskState.TASK_LOST, "Thermos failed with an unknown error.")
+    wait_until(lambda: done.inhabitants() == [], "all dead")
+
+
 class TestTakeOver:
     def test_a_task_goes_on_when_its_executor_is_cancelled_and_another_takes_over(self, tmp_path: Path) -> None:
         job = assigned(task(process("p", "echo $$ > pid; until test -e go; do sleep 0.01; done; echo done")))

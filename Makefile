@@ -38,9 +38,12 @@ $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
 	@touch $@
 
 run: $(INSTALLED)
-	@$(BIN)/python examples/run.py $(if $(ONCE),--once)
+	@$(BIN)/python examples/run.py $(if $(ONCE),--once) $(if $(HTTP_PORT),--http-port $(HTTP_PORT)) \
+		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
+	@for tool in chromium chromedriver thrift; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver thrift-compiler" >&2; exit 1; }; done
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(INSTALLED_DEV)

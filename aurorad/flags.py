@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -59,7 +60,25 @@ def _roles(value: tuple[str, ...]) -> str | None:
     return None if value and set(value) <= set(ROLES) else f"one or more of {', '.join(ROLES)}"
 
 
+def _regex(value: str) -> str | None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        return f"a regular expression ({error})"
+    return None
+
+
+def _container_types(value: tuple[str, ...]) -> str | None:
+    return None if set(value) <= {"MESOS", "DOCKER"} else "MESOS, DOCKER or both"
+
+
+def _docker_parameters(value: tuple[str, ...]) -> str | None:
+    return None if all(all(parameter.partition("=")) for parameter in value) else "name=value, with commas between"
+
+
 def _default_work_dir() -> Path:
+    if os.geteuid() == 0:  # tasks run as other users, who could not pass through root's home
+        return Path("/var/lib/aurorad")
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "aurorad"
 
@@ -79,6 +98,7 @@ class Flags:
         metadata={"flag": _Declaration("Folder that holds everything this daemon keeps", _CLUSTER, None)},
     )
     cluster_name: str = _flag("devcluster", _CLUSTER, "Cluster name shown in answers and pages")
+    gc_delay: Duration = _flag(172800.0, _CLUSTER, "Sandboxes of ended tasks are kept this long", _non_negative)
     stop_tasks_on_exit: bool = _flag(False, _CLUSTER, "Kill the local engine's tasks when the daemon stops")
 
     http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)
@@ -90,12 +110,30 @@ class Flags:
 
     max_tasks_per_job: int = _flag(4000, _JOBS, "Most instances of one job", _positive)
     max_update_instance_failures: int = _flag(20000, _JOBS, "Most instance failures one update may allow", _positive)
-    allowed_job_environments: str = _flag(r"^(prod|devel|test|staging\d*)$", _JOBS, "Environment names (regex)")
+    allowed_job_environments: str = _flag(
+        r"^(prod|devel|test|staging\d*)$", _JOBS, "Environment names (regex, whole match)", _regex
+    )
     tier_config: Path | None = _flag(None, _JOBS, "JSON file of tiers; unset = the built-in ones")
+    allowed_container_types: tuple[str, ...] = _flag(("MESOS",), _JOBS, "Kinds of container", _container_types)
+    allow_docker_parameters: bool = _flag(False, _JOBS, "Jobs may give docker parameters")
+    default_docker_parameters: tuple[str, ...] = _flag(
+        (), _JOBS, "Docker parameters of jobs that give none, name=value each", _docker_parameters
+    )
+    require_docker_use_executor: bool = _flag(True, _JOBS, "Docker tasks need an executor")
+    enable_mesos_fetcher: bool = _flag(False, _JOBS, "Jobs may have URIs fetched")
+    allow_container_volumes: bool = _flag(False, _JOBS, "Jobs may mount volumes into Mesos containers")
+    allow_gpu_resource: bool = _flag(False, _JOBS, "Jobs may ask for GPUs")
+    min_required_instances_for_sla_check: int = _flag(20, _JOBS, "Fewest instances with an SLA policy", _positive)
+    max_sla_duration_secs: Duration = _flag(7200.0, _JOBS, "Longest duration of an SLA policy", _positive)
+    sla_aware_kill_non_prod: bool = _flag(False, _JOBS, "SLA policies for non-production tiers too")
 
     min_offer_hold_time: Duration = _flag(300.0, _SCHEDULING, "Least time an offer is held", _non_negative)
+    hold_offers_forever: bool = _flag(False, _SCHEDULING, "Never return an offer that nobody needs")
     offer_hold_jitter_window: Duration = _flag(60.0, _SCHEDULING, "Most random extra hold", _non_negative)
     offer_filter_duration: Duration = _flag(5.0, _SCHEDULING, "How long a declined offer stays away", _non_negative)
+    unavailability_threshold: Duration = _flag(
+        360.0, _SCHEDULING, "So long before a host's announced unavailability nothing is placed on it", _non_negative
+    )
     first_schedule_delay: Duration = _flag(0.001, _SCHEDULING, "Delay before the first attempt", _positive)
     initial_schedule_penalty: Duration = _flag(1.0, _SCHEDULING, "First wait after nothing fitted", _positive)
     max_schedule_penalty: Duration = _flag(60.0, _SCHEDULING, "Longest wait after nothing fitted", _positive)
@@ -112,6 +150,15 @@ class Flags:
     history_max_per_job_threshold: int = _flag(100, _STATE, "Ended tasks kept per job", _non_negative)
     reconciliation_initial_delay: Duration = _flag(60.0, _STATE, "First reconciliation after", _non_negative)
     reconciliation_explicit_interval: Duration = _flag(3600.0, _STATE, "Reconciliation every", _positive)
+
+    reconciliation_explicit_batch_size: int = _flag(1000, _STATE, "Tasks asked about at once", _positive)
+    reconciliation_explicit_batch_interval: Duration = _flag(5.0, _STATE, "Wait between batches", _non_negative)
+    reconciliation_implicit_interval: Duration = _flag(
+        3600.0, _STATE, "Ask for all the engine's tasks every", _positive
+    )
+    reconciliation_schedule_spread: Duration = _flag(
+        1800.0, _STATE, "First asked for all its tasks so much later than for ours", _non_negative
+    )
 
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)
@@ -136,16 +183,37 @@ def _boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"-?\d{1,18}(\.\d{1,18})?", text, re.ASCII):
+        raise ValueError("a number")
+    return float(text)
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("a path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of a user there is not
+        raise ValueError("a path") from None
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text not in ("", "''") else ()
 
 
 _KINDS: dict[object, _Kind] = {
     bool: _Kind("true or false", _boolean),
-    int: _Kind("a whole number", int),
-    float: _Kind("a number", float),
+    int: _Kind("a whole number", _integer),
+    float: _Kind("a number", _number),
     str: _Kind("text", str),
-    Path: _Kind("a path", lambda text: Path(text).expanduser()),
+    Path: _Kind("a path", _path),
     tuple[str, ...]: _Kind("a comma-separated list", _list),
     Duration: _Kind("a duration such as 10secs or 1mins", units.parse_duration),
     Data: _Kind("an amount of data such as 64MB", units.parse_data),
@@ -165,7 +233,10 @@ def _without_none(hint: Any) -> object:
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``."""
+    """The flags given, the others at their defaults; a list that is given again grows.
+
+    Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``.
+    """
     kinds = _kinds()
     checks = {f.name: f.metadata["flag"].check for f in dataclasses.fields(Flags)}
     values: dict[str, Any] = {}
@@ -179,12 +250,15 @@ def parse(arguments: Sequence[str]) -> Flags:
             raise HelpRequested
         if name not in kinds:
             raise FlagError(f"unknown flag -{name}{equals}{text}: -help lists those there are")
-        if name in values:
-            raise FlagError(f"-{name} was given twice, the second time with {text!r}: once was expected")
         kind = kinds[name]
         if not equals:
             text = _next_value(name, kind, rest)
-        values[name] = _value(name, kind, text, checks[name])
+        value = _value(name, kind, text, checks[name])
+        if name in values:
+            if not isinstance(value, tuple):
+                raise FlagError(f"-{name} was given twice, the second time with {text!r}: once was expected")
+            value = values[name] + value
+        values[name] = value
     return Flags(**values)
 
 

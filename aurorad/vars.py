@@ -5,7 +5,10 @@ No statistic is global: a `Vars` belongs to one daemon, tests make their own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+
+_NOT_IN_NAME = re.compile(r"[^\w/.\-]", re.ASCII)
 
 Number = int | float
 Value = Number | str
@@ -41,7 +44,7 @@ class Vars:
         return gauge() if gauge is not None else self._counters.get(name, 0)
 
     def snapshot(self) -> Mapping[str, Value]:
-        """All values by name, sorted."""
+        """All values by name, sorted. Characters that a name may not have show as ``_`` (vars sheet, section 1)."""
         values: dict[str, Value] = dict(self._counters)
         values.update({name: read() for name, read in self._gauges.items()})
-        return dict(sorted(values.items()))
+        return {_NOT_IN_NAME.sub("_", name): values[name] for name in sorted(values)}

@@ -201,7 +201,8 @@ class Execution:
         user = self._make_sandbox(log)
         hostname = assigned.slave_host or socket.gethostname()
         bindings = Bindings(assigned.task_id, assigned.instance_id, hostname, user.name)
-        data = assigned.task.executor_config.data if assigned.task.executor_config is not None else ""
+        config = assigned.task.executor_config
+        data = config.data or "" if config is not None else ""
         try:
             instance, bindings = parse_instance(data, bindings, assigned.assigned_ports)
         except InvalidTask as error:

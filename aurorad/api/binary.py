@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any, TypeVar, cast
 
 from frozendict import frozendict
@@ -15,7 +16,6 @@ from frozendict import frozendict
 from aurorad.api.struct import (
     Base,
     EnumOf,
-    Field,
     ListOf,
     MapOf,
     SetOf,
@@ -29,8 +29,18 @@ from aurorad.api.wire import MAX_DEPTH, MessageHeader, MessageType, Tag, UnionEr
 
 S = TypeVar("S", bound=ThriftStruct)
 
+
+class _Output(bytearray):
+    """The bytes so far, and those of each large struct among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: dict[int, bytes] = {}
+        """By identity: the values being written outlive the writing."""
+
+
 # The value's type is known only to the declaration that a writer or reader was built from, hence Any.
-Writer = Callable[[Any, bytearray], None]
+Writer = Callable[[Any, _Output], None]
 Reader = Callable[[bytes, int], tuple[Any, int]]
 
 _I16, _I32, _I64, _F64 = struct.Struct(">h"), struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
@@ -44,12 +54,14 @@ _TAGS = {
     "string": Tag.STRING,
     "binary": Tag.STRING,
 }
+# A struct of so many fields that meets us again, as the configuration of a job's next instance does, is copied.
+_LARGE_FIELD_COUNT = 10
 _FIXED = {Tag.BOOL: 1, Tag.BYTE: 1, Tag.DOUBLE: 8, Tag.I16: 2, Tag.I32: 4, Tag.I64: 8}
 
 
 def encode(value: ThriftStruct) -> bytes:
     """The struct's bytes, without a message around it."""
-    out = bytearray()
+    out = _Output()
     _struct_writer(type(value))(value, out)
     return bytes(out)
 
@@ -69,7 +81,8 @@ def read_struct(cls: type[S], data: bytes, position: int) -> tuple[S, int]:
 
 
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
-    out = bytearray(struct.pack(">I", _VERSION | header.type))
+    out = _Output()
+    out += struct.pack(">I", _VERSION | header.type)
     _write_bytes(header.method.encode(), out)
     out += _I32.pack(header.sequence)
     _struct_writer(type(body))(body, out)
@@ -96,23 +109,23 @@ def decode_header(data: bytes) -> tuple[MessageHeader, int]:
         raise WireError(f"message header: {error}") from None
 
 
-def _write_bytes(value: bytes, out: bytearray) -> None:
+def _write_bytes(value: bytes, out: _Output) -> None:
     out += _I32.pack(len(value))
     out += value
 
 
-def _write_string(value: str, out: bytearray) -> None:
+def _write_string(value: str, out: _Output) -> None:
     _write_bytes(value.encode(), out)
 
 
-def _write_bool(value: bool, out: bytearray) -> None:
+def _write_bool(value: bool, out: _Output) -> None:
     out.append(1 if value else 0)
 
 
 def _packer(packed: struct.Struct) -> Writer:
     pack = packed.pack
 
-    def write(value: Any, out: bytearray) -> None:
+    def write(value: Any, out: _Output) -> None:
         out += pack(value)
 
     return write
@@ -163,7 +176,7 @@ def _writer(t: Type) -> Writer:
 def _collection_writer(element: Type) -> Writer:
     tag, write = _tag(element), _writer(element)
 
-    def write_all(values: Any, out: bytearray) -> None:
+    def write_all(values: Any, out: _Output) -> None:
         out.append(tag)
         out += _I32.pack(len(values))
         for value in values:
@@ -175,7 +188,7 @@ def _collection_writer(element: Type) -> Writer:
 def _map_writer(key: Type, value: Type) -> Writer:
     tags, write_key, write_value = bytes((_tag(key), _tag(value))), _writer(key), _writer(value)
 
-    def write(values: Any, out: bytearray) -> None:
+    def write(values: Any, out: _Output) -> None:
         out += tags
         out += _I32.pack(len(values))
         for k, v in values.items():
@@ -189,7 +202,7 @@ def _map_writer(key: Type, value: Type) -> Writer:
 def _struct_writer(cls: type[ThriftStruct]) -> Writer:
     rows = [(f.attribute, _FIELD.pack(_tag(f.type), f.id), _writer(f.type)) for f in fields_of(cls)]
 
-    def write(value: Any, out: bytearray) -> None:
+    def write(value: Any, out: _Output) -> None:
         for attribute, header, write_field in rows:
             field = getattr(value, attribute)
             if field is not None:
@@ -197,7 +210,16 @@ def _struct_writer(cls: type[ThriftStruct]) -> Writer:
                 write_field(field, out)
         out.append(Tag.STOP)
 
-    return write
+    def write_or_copy(value: Any, out: _Output) -> None:
+        known = out.written.get(id(value))
+        if known is not None:
+            out += known
+            return
+        start = len(out)
+        write(value, out)
+        out.written[id(value)] = bytes(out[start:])
+
+    return write if len(rows) < _LARGE_FIELD_COUNT else write_or_copy
 
 
 def _read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
@@ -259,7 +281,7 @@ def _reader(t: Type) -> Reader:
 def _enum_reader(members: dict[int, Any]) -> Reader:
     def read(data: bytes, position: int) -> tuple[Any, int]:
         number: int = _I32.unpack_from(data, position)[0]
-        # An unknown number stays a number: in a query it then matches nothing (thrift-api sheet, section 1).
+        # An unknown number stays a number: in a query's set it then matches nothing (thrift-api sheet, section 1).
         return members.get(number, number), position + 4
 
     return read
@@ -310,23 +332,22 @@ def _map_reader(key: Type, value: Type) -> Reader:
 
 @functools.cache
 def _struct_reader(cls: type[ThriftStruct]) -> Reader:
-    rows: dict[tuple[int, int], tuple[str, Reader]] = {}
+    """Fields of an unknown id, of another wire type or with an unknown enum number are as if they were not there."""
     is_union = issubclass(cls, ThriftUnion)
-
-    def add(field: Field) -> None:
-        rows[(_tag(field.type), field.id)] = (field.attribute, _reader(field.type))
-
-    for field in fields_of(cls):
-        add(field)
+    rows = {
+        (int(_tag(f.type)), f.id): (f.attribute, _reader(f.type), isinstance(f.type, EnumOf)) for f in fields_of(cls)
+    }
 
     def read(data: bytes, position: int) -> tuple[ThriftStruct, int]:
         values: dict[str, Any] = {}
         while tag := data[position]:
             row = rows.get((tag, _I16.unpack_from(data, position + 1)[0]))
-            if row is None:  # unknown, or of another type: as if it were not there
+            if row is None:
                 position = _skip(data, position + 3, tag, MAX_DEPTH)
             else:
-                values[row[0]], position = row[1](data, position + 3)
+                value, position = row[1](data, position + 3)
+                if not row[2] or isinstance(value, IntEnum):
+                    values[row[0]] = value
         if is_union and len(values) != 1:
             raise UnionError(f"{cls.__name__}: {len(values)} members set where exactly one was expected")
         return cls(**values), position + 1

@@ -20,7 +20,7 @@ class JobStats(ThriftStruct, frozen=True, cache_hash=True):
 class JobSummary(ThriftStruct, frozen=True, cache_hash=True):
     job: Annotated[JobConfiguration, Id(1)] = JobConfiguration()
     stats: Annotated[JobStats, Id(2)] = JobStats()
-    next_cron_run_ms: Annotated[I64, Id(3, optional=True)] = 0
+    next_cron_run_ms: Annotated[I64 | None, Id(3, optional=True)] = None
 
 
 class ConfigGroup(ThriftStruct, frozen=True, cache_hash=True):

@@ -18,6 +18,8 @@ from aurorad.api.tasks import (
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 
+CURRENT_SCHEMA_VERSION = 1
+
 
 class SaveFrameworkId(ThriftStruct, frozen=True, cache_hash=True):
     id: Annotated[str, Id(1)] = ""

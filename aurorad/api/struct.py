@@ -35,8 +35,12 @@ class Id(NamedTuple):
     optional: bool = False
 
 
-class ThriftStruct(msgspec.Struct, frozen=True, cache_hash=True, rename="camel", omit_defaults=True):
-    """Base of every declared struct. Instances are values: immutable, hashable, compared by content."""
+class ThriftStruct(msgspec.Struct, frozen=True, cache_hash=True, gc=False, rename="camel", omit_defaults=True):
+    """Base of every declared struct. Instances are values: immutable, hashable, compared by content.
+
+    A value can hold nothing that holds it, so the garbage collector need not look at values: with 100,000 tasks in
+    memory that is what keeps it from stopping the event loop for 60 ms and more.
+    """
 
 
 class ThriftUnion(ThriftStruct, frozen=True, cache_hash=True):

@@ -86,7 +86,7 @@ class MesosFetcherURI(ThriftStruct, frozen=True, cache_hash=True):
 
 class ExecutorConfig(ThriftStruct, frozen=True, cache_hash=True):
     name: Annotated[str, Id(1)] = ""
-    data: Annotated[str, Id(2)] = ""
+    data: Annotated[str | None, Id(2)] = None
 
 
 class Volume(ThriftStruct, frozen=True, cache_hash=True):
@@ -192,7 +192,7 @@ class JobConfiguration(ThriftStruct, frozen=True, cache_hash=True):
     key: Annotated[JobKey, Id(9)] = JobKey()
     owner: Annotated[Identity | None, Id(7)] = None
     cron_schedule: Annotated[str | None, Id(4, optional=True)] = None
-    cron_collision_policy: Annotated[CronCollisionPolicy, Id(5)] = CronCollisionPolicy.KILL_EXISTING
+    cron_collision_policy: Annotated[CronCollisionPolicy | None, Id(5)] = None
     task_config: Annotated[TaskConfig, Id(6)] = TaskConfig()
     instance_count: Annotated[I32, Id(8)] = 0
 

@@ -1,14 +1,47 @@
-"""How messages print structs: ``IJobKey{role=R, environment=E, name=N}`` (thrift-api sheet, section 1)."""
+"""How messages print structs (thrift-api sheet, section 1): as the original's immutable values, or as thrift's own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 
-from aurorad.api.struct import ThriftStruct, ThriftUnion, fields_of
+from aurorad.api.struct import Field, ThriftStruct, ThriftUnion, fields_of
 
 
 def render(value: object) -> str:
-    """A struct, or any value inside one, as the original prints it; unset is ``null``."""
+    """``IJobKey{role=R, environment=E, name=N}``; unset is ``null``."""
+    match value:
+        case ThriftUnion():
+            field = _member(value)
+            if field is None:
+                return f"I{type(value).__name__}{{}}"
+            words = "".join(f"_{c}" if c.isupper() else c.upper() for c in field.name)
+            return f"I{type(value).__name__}{{setField={words}, value={render(getattr(value, field.attribute))}}}"
+        case ThriftStruct():
+            inner = ", ".join(f"{f.name}={render(getattr(value, f.attribute))}" for f in fields_of(type(value)))
+            return f"I{type(value).__name__}{{{inner}}}"
+    return _plain(value, render, "=")
+
+
+def thrift_text(value: object) -> str:
+    """``JobKey(role:R, environment:E, name:N)``; optional fields that are unset are left out."""
+    match value:
+        case ThriftUnion():
+            field = _member(value)
+            inner = f"{field.name}:{thrift_text(getattr(value, field.attribute))}" if field is not None else ""
+            return f"<{type(value).__name__} {inner}>"
+        case ThriftStruct():
+            fields = [(f, getattr(value, f.attribute)) for f in fields_of(type(value))]
+            shown = ", ".join(f"{f.name}:{thrift_text(member)}" for f, member in fields if member or not f.optional)
+            return f"{type(value).__name__}({shown})"
+    return _plain(value, thrift_text, ":")
+
+
+def _member(union: ThriftUnion) -> Field | None:
+    return next((f for f in fields_of(type(union)) if getattr(union, f.attribute) is not None), None)
+
+
+def _plain(value: object, inner: Callable[[object], str], between: str) -> str:
     match value:
         case None:
             return "null"
@@ -16,22 +49,8 @@ def render(value: object) -> str:
             return str(value).lower()
         case IntEnum():
             return value.name
-        case ThriftUnion():
-            return _union(value)
-        case ThriftStruct():
-            inner = ", ".join(f"{f.name}={render(getattr(value, f.attribute))}" for f in fields_of(type(value)))
-            return f"I{type(value).__name__}{{{inner}}}"
         case tuple() | frozenset():
-            return f"[{', '.join(map(render, value))}]"
+            return f"[{', '.join(map(inner, value))}]"
         case dict():
-            return f"{{{', '.join(f'{render(k)}={render(v)}' for k, v in value.items())}}}"
+            return f"{{{', '.join(f'{inner(k)}{between}{inner(v)}' for k, v in value.items())}}}"
     return str(value)
-
-
-def _union(value: ThriftUnion) -> str:
-    for field in fields_of(type(value)):
-        member = getattr(value, field.attribute)
-        if member is not None:
-            words = "".join(f"_{c}" if c.isupper() else c.upper() for c in field.name)
-            return f"I{type(value).__name__}{{setField={words}, value={render(member)}}}"
-    return f"I{type(value).__name__}{{}}"

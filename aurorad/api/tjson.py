@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import json
+import reprlib
 from collections.abc import Callable, Iterable
+from enum import IntEnum
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -68,15 +71,34 @@ def decode_message(data: bytes) -> Message:
     """The first JSON value in `data` as a message; text after it is ignored. Raises `WireError`."""
     match _parse(data):
         case [1, str(method), int(kind), int(sequence), body] if kind in set(MessageType):
-            return Message(MessageHeader(method, MessageType(kind), sequence), body)
+            return Message(MessageHeader(method, MessageType(kind), _integer(32)(sequence)), body)
     raise WireError('a TJSON message was expected: [1, "<method>", <type>, <sequence>, {...}]')
 
 
 def _parse(data: bytes) -> object:
+    """The first JSON value in `data`. Raises `WireError`."""
     try:
         return cast(object, msgspec.json.decode(data))
-    except msgspec.DecodeError as error:
-        raise WireError(f"not JSON: {error}") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        try:
+            return _parse_leniently(data)
+        except (ValueError, RecursionError):
+            raise WireError(f"not JSON: {error}") from None
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+# Apache's Python library writes control characters as they are, and text may follow a message (thrift-api sheet).
+_LENIENT = json.JSONDecoder(strict=False, parse_constant=_no_constant)
+
+
+def _parse_leniently(data: bytes) -> object:
+    text = data.decode()
+    start = len(text) - len(text.lstrip())
+    value, _ = _LENIENT.raw_decode(text, start)
+    return cast(object, msgspec.json.decode(msgspec.json.encode(value)))  # so that both ways give the same values
 
 
 def _build(cls: type[S], value: object) -> S:
@@ -84,7 +106,7 @@ def _build(cls: type[S], value: object) -> S:
         return cast(S, _from_json(StructOf(cls))(value))
     except WireError:
         raise
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise WireError(f"{cls.__name__}: {error}") from None
 
 
@@ -170,7 +192,7 @@ def _integer(bits: int) -> Convert:
     def convert(value: Any) -> int:
         number = int(value) if isinstance(value, str) else value
         if not isinstance(number, int) or isinstance(number, bool) or not -limit <= number < limit:
-            raise WireError(f"{value!r} where a {bits}-bit integer was expected")
+            raise WireError(f"{reprlib.repr(value)} where a {bits}-bit integer was expected")
         return number
 
     return convert
@@ -179,13 +201,13 @@ def _integer(bits: int) -> Convert:
 def _decode_bool(value: Any) -> bool:
     if value in (0, 1):
         return bool(value)
-    raise WireError(f"{value!r} where 0 or 1 was expected")
+    raise WireError(f"{reprlib.repr(value)} where 0 or 1 was expected")
 
 
 def _decode_string(value: Any) -> str:
     if isinstance(value, str):
         return value
-    raise WireError(f"{value!r} where a string was expected")
+    raise WireError(f"{reprlib.repr(value)} where a string was expected")
 
 
 def _decode_base64(value: Any) -> bytes:
@@ -198,7 +220,7 @@ def _decode_base64(value: Any) -> bytes:
 
 def _decode_double(value: Any) -> float:
     if isinstance(value, bool):
-        raise WireError(f"{value!r} where a number was expected")
+        raise WireError(f"{reprlib.repr(value)} where a number was expected")
     return float(value)
 
 
@@ -245,7 +267,9 @@ def _collection_from_json(element: Type, make: Callable[[Iterable[Any]], Any]) -
     def convert_all(value: Any) -> Any:
         got, size, *values = value
         if size != len(values) or (got != name and values):
-            raise WireError(f'["{name}", {len(values)}, ...] was expected, not ["{got}", {size}, ...]')
+            raise WireError(
+                f'["{name}", {len(values)}, ...] was expected, not [{reprlib.repr(got)}, {reprlib.repr(size)}, ...]'
+            )
         return make(map(convert, values))
 
     return convert_all
@@ -257,9 +281,8 @@ def _map_from_json(key: Type, value: Type) -> Convert:
     def convert(raw: Any) -> Any:
         key_name, value_name, size, pairs = raw
         if size != len(pairs) or (pairs and (key_name, value_name) != names):
-            raise WireError(
-                f"a map of {names} with {len(pairs)} pairs was expected, not {(key_name, value_name, size)}"
-            )
+            got = reprlib.repr((key_name, value_name, size))
+            raise WireError(f"a map of {names} with {len(pairs)} pairs was expected, not {got}")
         return frozendict({convert_key(k): convert_value(v) for k, v in pairs.items()})
 
     return convert
@@ -267,20 +290,23 @@ def _map_from_json(key: Type, value: Type) -> Convert:
 
 @functools.cache
 def _struct_from_json(cls: type[ThriftStruct]) -> Convert:
-    rows: dict[str, tuple[str, str, Convert]] = {}
+    """Fields of an unknown id, of another type or with an unknown enum number are as if they were not there."""
+    rows: dict[str, tuple[str, str, Convert, bool]] = {}
     is_union = issubclass(cls, ThriftUnion)
     for f in fields_of(cls):
-        rows[str(f.id)] = (f.attribute, _name(f.type), _from_json(f.type))
+        rows[str(f.id)] = (f.attribute, _name(f.type), _from_json(f.type), isinstance(f.type, EnumOf))
 
     def convert(raw: Any) -> ThriftStruct:
         if not isinstance(raw, dict):
-            raise WireError(f"{cls.__name__}: a JSON object was expected, not {raw!r}")
+            raise WireError(f"{cls.__name__}: a JSON object was expected, not {reprlib.repr(raw)}")
         values: dict[str, Any] = {}
         for field_id, typed in raw.items():
             ((name, value),) = typed.items()
             row = rows.get(field_id)
-            if row is not None and row[1] == name:  # else unknown, or of another type: as if it were not there
-                values[row[0]] = row[2](value)
+            if row is not None and row[1] == name:
+                member = row[2](value)
+                if not row[3] or isinstance(member, IntEnum):
+                    values[row[0]] = member
         if is_union and len(values) != 1:
             raise UnionError(f"{cls.__name__}: {len(values)} members set where exactly one was expected")
         return cls(**values)

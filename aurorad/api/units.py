@@ -17,7 +17,7 @@ _BITS = {
     "TB": 8 << 40,
     "PB": 8 << 50,
 }
-_AMOUNT = re.compile(r"(\d+)([A-Za-z]+)", re.ASCII)
+_AMOUNT = re.compile(r"(\d{1,18})([A-Za-z]+)", re.ASCII)
 
 
 def parse_duration(text: str) -> float:
@@ -37,11 +37,12 @@ def parse_data(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact spelling that `parse_duration` reads back."""
+    """The shortest exact spelling, to the nanosecond, that `parse_duration` reads back."""
+    nanos = round(seconds * 1e9)
     for unit, size in reversed(_SECONDS.items()):
-        count = seconds / size
-        if count >= 1 and abs(count - round(count)) < 1e-9:
-            return f"{round(count)}{unit}"
+        count, rest = divmod(nanos, round(size * 1e9))
+        if count and not rest:
+            return f"{count}{unit}"
     return "0secs"
 
 

@@ -1,1 +1,1 @@
-"""Agreement: the log that says what happened, in order."""
+"""An append-only log of entries: append, read from a position, forget what lies before one."""

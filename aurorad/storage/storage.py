@@ -2,149 +2,126 @@
 
 A write's work runs at once, on the tables; its operations then wait for the log together with those of other writers
 (group commit). Until they are durable nobody is told: subscribers get no event, `write` does not return, and a reader
-who must not see more than the log holds awaits `settled` first. If the log refuses, the work is undone.
+who must not see more than the log holds awaits `settled` after reading. If the log refuses, the work is undone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-import msgspec
 import trio
 
-from aurorad.api import storage as s
+from aurorad.log.errors import LogFull as LogFull
+from aurorad.log.face import Log
+from aurorad.storage import entries
+from aurorad.storage.commits import Commit, GroupCommit
+from aurorad.storage.commits import StorageNotReady as StorageNotReady
 from aurorad.storage.events import StorageEvent
-from aurorad.storage.tables import Tables
+from aurorad.storage.tables import Change, Tables
 from aurorad.storage.transaction import Transaction
 
 T = TypeVar("T")
 
+MAX_ENTRY_BYTES = 512 << 10
 
-class LogFull(Exception):
-    """The log has no room: nothing was written, and the same write may succeed later."""
+# What must fit before the log counts as having room again: a few bytes may fit although nothing else does.
+_PROBE_BYTES = 64 << 10
 
-
-class StorageNotReady(Exception):
-    """The storage is not serving (yet, or any more): ERROR_TRANSIENT to a client."""
-
-
-class Log(Protocol):
-    """What storage needs of a log."""
-
-    async def append(self, entries: Sequence[bytes]) -> int:
-        """Make all entries durable, in order; the position of the last.
-
-        Raises `LogFull` when there is no room; then none of them is in the log.
-        """
-
-
-class _Pending:
-    """A transaction on its way into the log."""
-
-    def __init__(self, transaction: Transaction, entry: bytes) -> None:
-        self.transaction = transaction
-        self.entry = entry
-        self.done = trio.Event()
-        self.refused: LogFull | None = None
+Follower = Callable[[int, Sequence[Change]], None]
+"""Told of each transaction once the log has it: its position there, and what it changed."""
 
 
 class Storage:
     """Tables, transactions and subscriptions over a log. `run` must run for writes to become durable."""
 
-    def __init__(self, log: Log, tables: Tables) -> None:
+    def __init__(
+        self, log: Log, tables: Tables, max_entry_bytes: int = MAX_ENTRY_BYTES, follower: Follower = lambda *_: None
+    ) -> None:
         self.tables = tables
-        self._log = log
-        self._pending: list[_Pending] = []
-        self._in_flight: list[_Pending] = []
-        self._wake = trio.Event()
+        self._commits = GroupCommit(log, probe=entries.records(entries.Padding(bytes(_PROBE_BYTES)), max_entry_bytes))
+        self.transactions = 0
+        """How many the log got from here."""
+        self._max_entry_bytes = max_entry_bytes
+        self._follower = follower
         self._subscribers: list[trio.MemorySendChannel[StorageEvent]] = []
-        self._ready = False
-        self.refusing: str | None = None
-        """Why the last write was refused, None after one that was not."""
+
+    @property
+    def refusing(self) -> str | None:
+        """Why the log has no room, None as long as it has."""
+        return self._commits.refusing
+
+    @property
+    def refusals(self) -> int:
+        """How often writes were refused and undone: what was read across a change of this may not be true."""
+        return self._commits.refusals
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Do `work` as one transaction; its result, once the log has it.
+        """Do `work` as one transaction; its result, once the log has it and all that it could see.
 
         Raises what `work` raises (nothing changed then), `LogFull` if the log has no room (likewise), or
         `StorageNotReady`. If cancelled while waiting for the log, the write may still become durable.
         """
-        if not self._ready:
-            raise StorageNotReady("Storage is not READY")
+        self._commits.check_ready()
         transaction = Transaction(self.tables)
         try:
             result = work(transaction)
+            records = self._records(transaction)
         except BaseException:
             transaction.revert()
             raise
-        if transaction.ops or transaction.events():
-            await self._commit(transaction)
+        if records or transaction.events():
+            await self._commits.add(records, lambda at: self._done(at, transaction), transaction.revert).wait()
+        else:
+            await self.settled()
         return result
 
-    async def settled(self) -> None:
-        """Wait until all that the tables show is in the log.
+    def append(self, entry: entries.Entry, durable: Callable[[int], None] = lambda _: None) -> Commit:
+        """Queue an entry that changes no table behind all writes up to now; `durable` is told where its last record is.
 
-        Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` before the storage serves.
+        Raises `StorageNotReady`.
         """
-        if not self._ready:
-            raise StorageNotReady("Storage is not READY")
-        waiting = self._pending or self._in_flight
-        if waiting:
-            await waiting[-1].done.wait()
+        return self._commits.add(entries.records(entry, self._max_entry_bytes), durable)
+
+    async def settled(self) -> None:
+        """Wait until all that the tables show now is in the log.
+
+        Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` if the storage does not serve.
+        """
+        self._commits.check_ready()
+        last = self._commits.last()
+        if last is not None:
+            await last.wait()
 
     def subscribe(self) -> trio.MemoryReceiveChannel[StorageEvent]:
-        """All events from now on, in the order of the log. The buffer is unbounded: keep reading."""
+        """All events from now on, in the order of the log. The buffer is unbounded: keep reading, or close it."""
         send, receive = trio.open_memory_channel[StorageEvent](math.inf)
         self._subscribers.append(send)
         return receive
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Commit writes in groups until cancelled; whatever waits then is undone and gets `StorageNotReady`."""
-        self._ready = True
-        task_status.started()
+        """Commit writes in groups until cancelled; whatever waits then is undone and gets `StorageNotReady`.
+
+        A log that fails for good ends it with its error: what is true is known again when the log is opened anew.
+        """
+        await self._commits.run(task_status=task_status)
+
+    def _records(self, transaction: Transaction) -> list[bytes]:
+        if not transaction.ops:
+            return []
+        return entries.records(entries.transaction(transaction.ops), self._max_entry_bytes)
+
+    def _done(self, position: int, transaction: Transaction) -> None:
+        if transaction.ops:
+            self.transactions += 1
+            self._follower(position, transaction.changes)
+        for subscriber in list(self._subscribers):
+            self._publish(subscriber, transaction.events())
+
+    def _publish(self, subscriber: trio.MemorySendChannel[StorageEvent], events: Sequence[StorageEvent]) -> None:
         try:
-            while True:
-                await self._wake.wait()
-                self._wake = trio.Event()
-                await self._commit_group()
-        finally:
-            self._ready = False
-
-    async def _commit(self, transaction: Transaction) -> None:
-        pending = _Pending(transaction, msgspec.msgpack.encode(s.Transaction(tuple(transaction.ops), 1)))
-        self._pending.append(pending)
-        self._wake.set()
-        await pending.done.wait()
-        if pending.refused is not None:
-            raise pending.refused
-
-    async def _commit_group(self) -> None:
-        group, self._pending = self._pending, []
-        self._in_flight = group
-        try:
-            await self._log.append([pending.entry for pending in group])
-        except LogFull as refusal:
-            self._refuse(refusal)
-            return
-        self._in_flight = []
-        self.refusing = None
-        for pending in group:
-            self._publish(pending.transaction.events())
-            pending.done.set()
-
-    def _refuse(self, refusal: LogFull) -> None:
-        """Undo the group and all that was built on it, newest first."""
-        refused = self._in_flight + self._pending
-        self._in_flight, self._pending = [], []
-        self.refusing = str(refusal)
-        for pending in reversed(refused):
-            pending.transaction.revert()
-            pending.refused = refusal
-        for pending in refused:
-            pending.done.set()
-
-    def _publish(self, events: list[StorageEvent]) -> None:
-        for subscriber in self._subscribers:
             for event in events:
                 subscriber.send_nowait(event)
+        except trio.BrokenResourceError:  # it was closed by its reader
+            self._subscribers.remove(subscriber)

@@ -5,7 +5,7 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from aurorad.api.tasks import (
     TaskQuery,
 )
 from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.vars import Vars
 
 
 class Table(StrEnum):
@@ -45,13 +46,23 @@ class Change(NamedTuple):
     after: Any
 
 
-_FRAMEWORK_ID = "framework_id"
+class Row(NamedTuple):
+    """One row as it is."""
+
+    table: Table
+    key: Any
+    value: Any
+
+
+FRAMEWORK_ID = "framework_id"
 
 
 class Tables:
     """Read freely; only `apply` and `revert` change anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, stats: Vars | None = None) -> None:
+        """`stats` count which index serves each query."""
+        self._stats = stats or Vars()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
         self._by_job: dict[JobKey, dict[str, None]] = {}
         self._by_host: dict[str, dict[str, None]] = {}
@@ -81,7 +92,7 @@ class Tables:
 
     @property
     def framework_id(self) -> str | None:
-        value: str | None = self._rows[Table.METADATA].get(_FRAMEWORK_ID)
+        value: str | None = self._rows[Table.METADATA].get(FRAMEWORK_ID)
         return value
 
     def rows(self, table: Table) -> Mapping[Any, Any]:
@@ -107,29 +118,47 @@ class Tables:
     def count(self, status: ScheduleStatus) -> int:
         return len(self._by_status.get(status, ()))
 
+    @property
+    def indexed_jobs(self) -> int:
+        """How many jobs have tasks."""
+        return len(self._by_job)
+
+    @property
+    def indexed_hosts(self) -> int:
+        """How many hosts have tasks."""
+        return len(self._by_host)
+
     def tasks(self, query: TaskQuery) -> list[ScheduledTask]:
         """All matches (thrift-api sheet, "TaskQuery semantics"), offset and limit not applied.
 
         Raises `ValueError` for a job key that is none.
         """
-        return [task for task in self._candidates(query) if _matches(task, query)]
+        return [task for task in self.candidates(query) if matches(task, query)]
 
-    def _candidates(self, query: TaskQuery) -> Iterator[ScheduledTask]:
-        """The smallest index that covers the query."""
+    def candidates(self, query: TaskQuery) -> list[ScheduledTask]:
+        """The tasks in the smallest index that covers the query; of these, those that `matches` says are meant.
+
+        Raises `ValueError` for a job key that is none.
+        """
         tasks: dict[str, ScheduledTask] = self._rows[Table.TASKS]
         ids: Iterable[str]
         jobs = _queried_jobs(query)
         if query.task_ids:
+            self._stats.count("task_queries_by_id")
             ids = query.task_ids
         elif jobs is not None:
+            self._stats.count("task_queries_by_job")
             ids = [task_id for job in jobs for task_id in self._by_job.get(job, ())]
         elif query.slave_hosts:
+            self._stats.count("task_queries_by_host")
             ids = [task_id for host in query.slave_hosts for task_id in self._by_host.get(host, ())]
         elif query.statuses:
+            self._stats.count("task_queries_by_status")
             ids = [task_id for status in query.statuses for task_id in self._by_status.get(status, ())]
         else:
-            ids = list(tasks)
-        return (tasks[task_id] for task_id in ids if task_id in tasks)
+            self._stats.count("task_queries_all")
+            return list(tasks.values())
+        return [tasks[task_id] for task_id in ids if task_id in tasks]
 
     def apply(self, op: Op) -> list[Change]:
         """Apply one operation; the changes it made, in order."""
@@ -138,14 +167,19 @@ class Tables:
             self._put(change.table, change.key, change.after)
         return changes
 
-    def revert(self, changes: Iterable[Change]) -> None:
+    def revert(self, changes: Sequence[Change]) -> None:
         """Undo `changes`, given oldest first."""
-        for change in reversed(list(changes)):
+        for change in reversed(changes):
             self._put(change.table, change.key, change.before)
 
-    def clear(self) -> None:
-        """Forget everything, as the restoring of a snapshot begins."""
-        self.__init__()  # type: ignore[misc]
+    def load(self, rows: Iterable[Row]) -> None:
+        """Put rows as a snapshot or the database holds them."""
+        for row in rows:
+            self._put(row.table, row.key, row.value)
+
+    def copy(self) -> dict[Table, dict[Any, Any]]:
+        """All rows as they are now; quick, since rows are immutable and shared."""
+        return {table: dict(rows) for table, rows in self._rows.items()}
 
     def _put(self, table: Table, key: Any, after: Any) -> None:
         rows = self._rows[table]
@@ -197,7 +231,8 @@ def _queried_jobs(query: TaskQuery) -> frozenset[JobKey] | None:
     return query.job_keys or None
 
 
-def _matches(task: ScheduledTask, query: TaskQuery) -> bool:
+def matches(task: ScheduledTask, query: TaskQuery) -> bool:
+    """Whether the query means this task (thrift-api sheet, "TaskQuery semantics")."""
     assigned = task.assigned_task
     job = assigned.task.job
     return (
@@ -219,7 +254,7 @@ def _rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
     if op.remove_tasks is not None:
         return [(Table.TASKS, task_id, None) for task_id in op.remove_tasks.task_ids]
     if op.save_framework_id is not None:
-        return [(Table.METADATA, _FRAMEWORK_ID, op.save_framework_id.id)]
+        return [(Table.METADATA, FRAMEWORK_ID, op.save_framework_id.id)]
     if op.save_cron_job is not None:
         return [(Table.CRON_JOBS, op.save_cron_job.job_config.key, op.save_cron_job.job_config)]
     if op.remove_job is not None:
@@ -247,13 +282,13 @@ def _update_rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
         key, details = op.save_job_update_event.key, tables.updates.get(op.save_job_update_event.key)
         if details is None:
             raise LookupError(f"Update not found: {key}")
-        events = _sorted((*details.update_events, op.save_job_update_event.event))
+        events = _sorted_in(details.update_events, op.save_job_update_event.event)
         return [(Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, update_events=events)))]
     if op.save_job_instance_update_event is not None:
         key, details = op.save_job_instance_update_event.key, tables.updates.get(op.save_job_instance_update_event.key)
         if details is None:
             raise LookupError(f"Update not found: {key}")
-        instance_events = _sorted((*details.instance_events, op.save_job_instance_update_event.event))
+        instance_events = _sorted_in(details.instance_events, op.save_job_instance_update_event.event)
         return [
             (Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, instance_events=instance_events)))
         ]
@@ -262,8 +297,11 @@ def _update_rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
     return []  # locks and pruneJobUpdateHistory are legacy and mean nothing (storage sheet, A3)
 
 
-def _sorted(events: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(sorted(events, key=lambda event: event.timestamp_ms))
+def _sorted_in(events: tuple[Any, ...], event: Any) -> tuple[Any, ...]:
+    """Stable by time. An update has up to two events an instance, so the usual case, the newest, must be cheap."""
+    if not events or events[-1].timestamp_ms <= event.timestamp_ms:
+        return (*events, event)
+    return tuple(sorted((*events, event), key=lambda event: event.timestamp_ms))
 
 
 def with_derived_state(details: JobUpdateDetails) -> JobUpdateDetails:

@@ -28,6 +28,9 @@ class Transaction:
         self._kills: list[str] = []
 
     def save_tasks(self, *tasks: ScheduledTask) -> None:
+        """Create or overwrite tasks by their ids. Raises `ValueError` if two have the same one."""
+        if len({task.assigned_task.task_id for task in tasks}) < len(tasks):
+            raise ValueError("Proposed new tasks would create task ID collision.")
         if tasks:
             self._apply(s.Op(save_tasks=s.SaveTasks(frozenset(tasks))))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from aurorad.api import keys
 from aurorad.api.calls import Call
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ResponseDetail, Result
+from aurorad.api.tasks import JobKey
+from aurorad.rules.admission import AdmissionError
+from aurorad.rules.quota import QuotaExceeded
 
 # A handler takes its own kind of call, which a mapping by type cannot say; the second argument is the user's name.
 Handler = Callable[[Any, str], Awaitable[Response]]
@@ -30,3 +35,30 @@ def ok(result: Result | None = None, *details: str) -> Response:
 def refused(refusal: Refused) -> Response:
     text = str(refusal)
     return Response(refusal.code, result=refusal.result, details=(ResponseDetail(text or None),))
+
+
+def given_key(job: JobKey | None) -> JobKey:
+    """The job key of a call. Raises `Refused` if it is unset, or not valid: then without a text, as the original."""
+    if job is None:
+        raise Refused("A job key was expected.", ResponseCode.ERROR)
+    if not keys.is_valid(job):
+        raise Refused("", ResponseCode.ERROR)
+    return job
+
+
+def given_text(text: str | None) -> str:
+    """A text of a call. Raises `Refused` if it is unset or blank."""
+    if text is None or not text.strip():
+        raise Refused("Argument cannot be blank", ResponseCode.ERROR)
+    return text
+
+
+@contextlib.contextmanager
+def rules_refuse() -> Iterator[None]:
+    """What the rules do not let in becomes a refusal of the call, with the rules' own text."""
+    try:
+        yield
+    except AdmissionError as error:
+        raise Refused(str(error), error.code) from None
+    except QuotaExceeded as error:
+        raise Refused(str(error)) from None

@@ -1,0 +1,251 @@
+"""The daemon: every role it has, in one nursery, started and stopped in order.
+
+Start: the sockets (a taken port is told before anything is touched), the storage, the scheduler's services, the pages.
+Stop: the pages, with a grace for open requests; the services; the storage. Tasks go on unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import random
+import signal
+import socket
+import time
+import uuid
+
+import trio
+from quart import Blueprint
+from quart_trio import QuartTrio
+
+from aurorad.api.calls import GetQuota
+from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
+from aurorad.api.results import GetQuotaResult
+from aurorad.api.tasks import TaskQuery
+from aurorad.engine.local import capacity
+from aurorad.engine.local.engine import LocalEngine
+from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
+from aurorad.flags import Flags
+from aurorad.log.errors import LogDamaged, LogInUse
+from aurorad.observer.app import observer_app
+from aurorad.observer.observer import Observer
+from aurorad.rules.tiers import TierError, Tiers
+from aurorad.scheduler.limits import admission_limits, configured_tiers
+from aurorad.scheduler.rpc import jobs, reads, updates
+from aurorad.scheduler.rpc.dispatch import Api
+from aurorad.scheduler.service import Scheduler
+from aurorad.scheduler.updater import Updater
+from aurorad.storage.entries import UnreadableLog
+from aurorad.storage.recovery import open_storage
+from aurorad.storage.storage import Storage
+from aurorad.storage.transaction import Transaction
+from aurorad.vars import Vars
+from aurorad.watchdog import Watchdog
+from aurorad.web import server
+from aurorad.web.admin import admin_endpoints
+from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.thrift import MAX_BODY_BYTES, thrift_endpoint
+
+# Until callers say who they are (security sheet).
+ANYBODY = "UNSECURE"
+
+
+class CannotStart(Exception):
+    """Something outside the daemon is not as it must be; one sentence says what."""
+
+
+_OUTSIDE_OUR_POWER = (LogInUse, LogDamaged, UnreadableLog, TierError, server.PortTaken, WorkDirInUse, BadFrameworkId)
+
+
+def run(flags: Flags) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `CannotStart`; any other exception is a defect."""
+    stats = Vars()
+    try:
+        flags.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"-work_dir={flags.work_dir} cannot be used: {error.strerror}") from error
+    try:
+        daemon = _Daemon(flags, stats, configured_tiers(flags))
+        trio.run(daemon.run, instruments=[Watchdog(stats)])
+    except _OUTSIDE_OUR_POWER as error:
+        raise CannotStart(str(error)) from error
+    except BaseExceptionGroup as group:
+        outside, defects = group.split(_OUTSIDE_OUR_POWER)
+        if outside is None or defects is not None:
+            raise
+        raise CannotStart("; ".join(map(str, _leaves(outside)))) from group
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class _Daemon:
+    def __init__(self, flags: Flags, stats: Vars, tiers: Tiers) -> None:
+        self._flags = flags
+        self._stats = stats
+        self._tiers = tiers
+        self._stopping = trio.Event()
+        self._hostname = flags.hostname or flags.ip or "localhost"
+        self._address = flags.ip or (socket.gethostbyname(flags.hostname) if flags.hostname else "127.0.0.1")
+
+    async def run(self) -> None:
+        """All roles, until told to stop."""
+        flags = self._flags
+        schedules, observes = "scheduler" in flags.role, "observer" in flags.role
+        scheduler = server.listen(self._address, flags.http_port, "http_port") if schedules else None
+        observer = server.listen(self._address, flags.observer_port, "observer_port") if observes else None
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._heed_signals)
+            if observer is not None:
+                scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
+                await nursery.start(self._observe, observer, scheduler_url)
+            if scheduler is not None:
+                observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
+                await nursery.start(self._schedule, scheduler, observer_port)
+            print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
+
+    async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            await anext(signals)
+            self._stopping.set()
+
+    async def _observe(
+        self, sock: socket.socket, scheduler_url: str | None, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        observer = Observer(self._flags.work_dir / "agent")
+        app = observer_app(observer, self._hostname, now_ms, Vars(), scheduler_url)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(observer.run)
+            async with trio.open_nursery() as pages:
+                await self._serve(pages, "observer", app, sock)
+                task_status.started()
+            nursery.cancel_scope.cancel()
+
+    async def _schedule(self, sock: socket.socket, observer_port: int, *, task_status: trio.TaskStatus[None]) -> None:
+        flags = self._flags
+        async with open_storage(
+            flags.work_dir,
+            stats=self._stats,
+            now_ms=now_ms,
+            max_entry_bytes=flags.dlog_max_entry_size,
+            snapshot_interval_s=flags.dlog_snapshot_interval,
+        ) as storage:
+            _leave_to_live()
+            engine = self._local_engine()
+            scheduler = self._scheduler(storage, engine)
+            updater = Updater(storage, scheduler.states, now_ms, self._stats, flags)
+            api = self._api(storage, scheduler, updater)
+            app = self._scheduler_app(storage, scheduler, api, observer_port)
+            async with trio.open_nursery() as services:
+                await services.start(scheduler.run)
+                await services.start(updater.run)
+                async with trio.open_nursery() as pages:
+                    await self._serve(pages, "scheduler", app, sock)
+                    task_status.started()
+                    await self._stopping.wait()
+                    if flags.stop_tasks_on_exit:
+                        await _stop_tasks(storage, scheduler, engine)
+                services.cancel_scope.cancel()
+
+    def _local_engine(self) -> LocalEngine:
+        flags = self._flags
+        executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
+        total = capacity.measure(flags.work_dir, flags.thermos_executor_cpu, executor_ram_mb)
+        return LocalEngine(flags.work_dir, self._hostname, total, now_ms, gc_delay_s=flags.gc_delay)
+
+    def _scheduler(self, storage: Storage, engine: LocalEngine) -> Scheduler:
+        revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)
+        return Scheduler(
+            storage=storage,
+            engine=engine,
+            flags=dataclasses.replace(self._flags, hold_offers_forever=True),  # nobody else wants this machine
+            stats=self._stats,
+            now_ms=now_ms,
+            rng=random.Random(),  # noqa: S311 - places tasks, guards nothing
+            new_uuid=uuid.uuid4,
+            hostname=self._hostname,
+            revocable_tiers=revocable,
+        )
+
+    def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:
+        flags, stats, tiers = self._flags, self._stats, self._tiers
+        limits = admission_limits(flags)
+        handlers = {
+            **reads.handlers(storage=storage, limits=limits, tiers=tiers, reason=scheduler.pending_reason),
+            **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=tiers, stats=stats),
+            **updates.handlers(
+                storage=storage,
+                updater=updater,
+                limits=limits,
+                tiers=tiers,
+                flags=flags,
+                stats=stats,
+                new_uuid=uuid.uuid4,
+            ),
+        }
+        return Api(handlers, storage, flags, stats)
+
+    def _scheduler_app(self, storage: Storage, scheduler: Scheduler, api: Api, observer_port: int) -> QuartTrio:
+        async def quota(role: str) -> GetQuotaResult:
+            answer = await api.handle(GetQuota(role), ANYBODY)
+            assert answer.result is not None
+            assert answer.result.get_quota_result is not None
+            return answer.result.get_quota_result
+
+        def observer_url(host: str) -> str:
+            return f"http://{host}:{observer_port}"
+
+        pages = scheduler_pages(
+            storage.tables, scheduler.pending_reason, observer_url, self._flags.cluster_name, now_ms, quota
+        )
+        return _app(
+            thrift_endpoint(api.handle, lambda: ANYBODY),
+            admin_endpoints(self._stats, lambda: storage.refusing),
+            pages,
+        )
+
+    async def _serve(self, nursery: trio.Nursery, name: str, app: QuartTrio, sock: socket.socket) -> None:
+        async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+            grace_s = self._flags.shutdown_grace
+            await server.serve(app, sock, stopping=self._stopping, grace_s=grace_s, task_status=task_status)
+
+        await nursery.start(serve)
+        print(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}", flush=True)
+
+    def _url(self, sock: socket.socket) -> str:
+        return f"http://{self._hostname}:{sock.getsockname()[1]}"
+
+
+def _app(*blueprints: Blueprint) -> QuartTrio:
+    app = QuartTrio("aurorad", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _leave_to_live() -> None:
+    """Keep the garbage collector from looking again and again at what was loaded at the start."""
+    gc.collect()
+    gc.freeze()
+
+
+async def _stop_tasks(storage: Storage, scheduler: Scheduler, engine: LocalEngine) -> None:
+    """End all tasks; each has a successor waiting for the next start, and none is blamed for having been short."""
+
+    def restart(tx: Transaction) -> None:
+        for task in tx.tables.tasks(TaskQuery(statuses=SLAVE_ASSIGNED_STATES)):
+            task_id = task.assigned_task.task_id
+            scheduler.states.change_state(tx, task_id, ScheduleStatus.RESTARTING, "aurorad is stopping.")
+
+    with trio.CancelScope(shield=True):
+        await storage.write(restart)
+        await engine.stop_all_tasks()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf for one in group.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
+    ]

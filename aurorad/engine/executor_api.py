@@ -1,0 +1,175 @@
+"""Mesos' v1 executor API as both its sides need it: calls, events, RecordIO framing and where an agent listens.
+
+An executor POSTs calls to ``/api/v1/executor``; the answer to SUBSCRIBE is a stream of events that stays open, every
+other call is answered 202. JSON with bytes in base64. Fields that neither side uses are not declared; those a real
+agent sends are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import trio
+
+from aurorad.engine.base import TaskState
+
+PATH = "/api/v1/executor"
+UNIX = "unix:"
+MAX_RECORD_BYTES = 64 << 20  # a task's data holds its whole job configuration; nothing real comes near
+_MAX_LENGTH_DIGITS = 20
+
+
+class Id(msgspec.Struct, frozen=True):
+    """Any of Mesos' ids, which are messages of one field."""
+
+    value: str
+
+
+class TaskStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`timestamp` in seconds since the epoch. An update with a `uuid` is acknowledged by it."""
+
+    task_id: Id
+    state: TaskState
+    uuid: bytes | None = None
+    message: str | None = None
+    source: str | None = None
+    reason: str | None = None
+    timestamp: float | None = None
+    executor_id: Id | None = None
+
+
+class Update(msgspec.Struct, frozen=True):
+    status: TaskStatus
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    """What the agent may not know: tasks received, and updates sent, of which nothing was acknowledged."""
+
+    unacknowledged_tasks: tuple[msgspec.Raw, ...] = ()
+    unacknowledged_updates: tuple[Update, ...] = ()
+
+
+class Call(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From executor to agent: SUBSCRIBE, UPDATE or MESSAGE, with the field of that name."""
+
+    type: str
+    framework_id: Id
+    executor_id: Id
+    subscribe: Subscribe | None = None
+    update: Update | None = None
+
+
+class LaunchedTask(msgspec.Struct, frozen=True):
+    """The part of Mesos' TaskInfo that an executor needs."""
+
+    name: str
+    task_id: Id
+    agent_id: Id
+    data: bytes = b""
+
+
+class Launch(msgspec.Struct, frozen=True):
+    task: msgspec.Raw
+    """A `LaunchedTask`, raw because it goes back whole in `Subscribe`."""
+
+
+class Kill(msgspec.Struct, frozen=True):
+    task_id: Id
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    task_id: Id
+    uuid: bytes
+
+
+class Error(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From agent to executor: SUBSCRIBED, LAUNCH, KILL, ACKNOWLEDGED, SHUTDOWN, ERROR, or what is to be skipped."""
+
+    type: str
+    launch: Launch | None = None
+    kill: Kill | None = None
+    acknowledged: Acknowledged | None = None
+    error: Error | None = None
+
+
+def record(event: Event) -> bytes:
+    """The event as RecordIO frames it: its length in digits, a line feed, its JSON."""
+    body = msgspec.json.encode(event)
+    return b"%d\n%b" % (len(body), body)
+
+
+class Records:
+    """Cuts a RecordIO stream into events."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """The events that are complete now. Raises `ValueError` for what is not RecordIO or not an event."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\n", 0, _MAX_LENGTH_DIGITS + 1)) >= 0:
+            length = int(self._buffer[:end])
+            if not 0 < length <= MAX_RECORD_BYTES:
+                raise ValueError(f"record of {length} bytes where 1 to {MAX_RECORD_BYTES} were expected")
+            if len(self._buffer) <= end + length:
+                return
+            body = bytes(self._buffer[end + 1 : end + 1 + length])
+            del self._buffer[: end + 1 + length]
+            yield msgspec.json.decode(body, type=Event)
+        if len(self._buffer) > _MAX_LENGTH_DIGITS:
+            raise ValueError(f"no record length in {bytes(self._buffer[:_MAX_LENGTH_DIGITS])!r}")
+
+
+async def connect(endpoint: str) -> trio.SocketStream:
+    """A connection to ``unix:<path>`` or ``<host>:<port>``. Raises `OSError`."""
+    if not endpoint.startswith(UNIX):
+        host, _, port = endpoint.rpartition(":")
+        return await trio.open_tcp_stream(host, int(port))
+    path = Path(endpoint.removeprefix(UNIX))
+    sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+    directory = -1
+    try:
+        directory = _open_directory(path)
+        await sock.connect(_short(directory, path))
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        if directory >= 0:
+            os.close(directory)
+    return trio.SocketStream(sock)
+
+
+def listen(path: Path) -> trio.SocketListener:
+    """Listen on a unix socket that only this user may use, in place of whatever socket is at `path`."""
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    directory = _open_directory(path)
+    try:
+        os.fchmod(sock.fileno(), stat.S_IRUSR | stat.S_IWUSR)  # before bind: nobody can come in between
+        sock.bind(_short(directory, path))
+        sock.listen(1024)
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.close(directory)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+
+
+def _open_directory(path: Path) -> int:
+    return os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _short(directory: int, path: Path) -> str:
+    """The kernel takes 107 bytes of socket path; through its open folder every path is short."""
+    return f"/proc/self/fd/{directory}/{path.name}"

@@ -1,0 +1,1 @@
+"""This machine as an engine of one agent: `engine.LocalEngine`."""

@@ -1,0 +1,440 @@
+"""This machine as an engine of one agent.
+
+The engine starts executors, hears them on a unix socket (`server`), writes down what they report (`runs`), passes it
+on until it is acknowledged, and offers what is free (`offers`). Executors go on without it; a new engine finds them by
+their files. Each run has one task of ours, `_oversee`, which waits for the end of the executor's process, kills what
+is left of it, and reports the task's end if the executor did not.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import secrets
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import trio
+
+from aurorad.api.tasks import Attribute
+from aurorad.engine import executor_api as api
+from aurorad.engine.base import (
+    Event,
+    ExecutorLost,
+    Offer,
+    Offers,
+    Registered,
+    Rescind,
+    StatusUpdate,
+    TaskInfo,
+    TaskState,
+)
+from aurorad.engine.local import processes, server
+from aurorad.engine.local.capacity import Amounts, from_resources, ports_in_use, to_resources
+from aurorad.engine.local.home import Home
+from aurorad.engine.local.live import DEFAULT_PATIENCE, RESEND_S, TERMINAL, LiveRun, Patience
+from aurorad.engine.local.offers import Offering
+from aurorad.engine.local.processes import Identity
+from aurorad.engine.local.runs import Line, Run, Runs, is_file_name
+from aurorad.engine.local.server import Refusal, Subscription
+from aurorad.engine.local.spawner import AGENT_MARK, CannotStart, Request, Spawner
+
+LAUNCHER = (sys.executable, "-P", "-m", "executor.launcher")  # -P: nothing is imported from where we happen to be
+GC_INTERVAL_S = 600.0
+SHUTDOWN_GRACE_S = 30.0
+_UNKNOWN_EXIT = -1  # an executor is not our child: how it ended only its own parent could know
+
+_log = logging.getLogger(__name__)
+
+
+class LocalEngine:
+    """`aurorad.engine.base.Engine` on this machine. An instance runs once.
+
+    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command of
+    `executor.launcher`. Ended runs are removed `gc_delay_s` after their end.
+    """
+
+    def __init__(
+        self,
+        work_dir: Path,
+        hostname: str,
+        total: Amounts,
+        now_ms: Callable[[], int],
+        *,
+        gc_delay_s: float = 172800.0,
+        patience: Patience = DEFAULT_PATIENCE,
+        launcher: Sequence[str] = LAUNCHER,
+    ) -> None:
+        self._home = Home(work_dir)
+        self._hostname = hostname
+        self._total = total
+        self._now_ms = now_ms
+        self._gc_delay_s = gc_delay_s
+        self._patience = patience
+        self._launcher = launcher
+        self._runs = Runs(self._home.path)
+        self._outbox, self._to_send = trio.open_memory_channel[Event](math.inf)
+        self._live: dict[str, LiveRun] = {}  # by task id
+        self._by_token: dict[str, LiveRun] = {}
+        self._changed = trio.Event()
+        self._run_ended = trio.Event()
+        self._stopping = False
+        self.garbage_collected = trio.Event()
+        """Set once runs that ended too long ago were removed for the first time."""
+        self._sweeps = trio.CapacityLimiter(1)  # each reads all of /proc
+
+    async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None:
+        """Raises `WorkDirInUse`, `BadFrameworkId`, and `ValueError` where a file of a run is damaged."""
+        with self._home.claimed():
+            self._framework_id = self._home.framework_id(framework_id)
+            self._agent_id = self._home.agent_id()
+            # A new prefix each time: an offer from before a restart is not ours to honour.
+            self._offers = Offering(self._total, f"{self._agent_id}-O{secrets.token_hex(4)}-")
+            self._agent_mark = f"{AGENT_MARK}={self._agent_id}"
+            self._spawner = Spawner(self._launcher, {AGENT_MARK: self._agent_id})
+            self._tell(Registered(self._framework_id))
+            async with trio.open_nursery() as self._nursery:
+                await self._recover()
+                listener = api.listen(self._home.socket)
+                agent = server.Agent(self._accept, self._lost_stream)
+                self._nursery.start_soon(self._forward, events)
+                self._nursery.start_soon(server.serve, listener, agent)
+                self._nursery.start_soon(self._spawner.run)
+                self._nursery.start_soon(self._make_offers)
+                self._nursery.start_soon(self._resend)
+                self._nursery.start_soon(self._collect_garbage)
+
+    @property
+    def launcher_pid(self) -> int | None:
+        """The process that forks executors, while there is one."""
+        return self._spawner.launcher_pid
+
+    # What the scheduler asks for.
+
+    async def launch(self, offer_id: str, tasks: tuple[TaskInfo, ...], refuse_s: float) -> None:
+        """The tasks are started in the background; what cannot be started is told by an event."""
+        admitted = [live for task in tasks if (live := self._admit(offer_id, task)) is not None]
+        self._offers.used(offer_id, trio.current_time(), refuse_s)
+        self._changed.set()
+        if admitted:
+            self._nursery.start_soon(self._start, admitted)
+
+    async def decline(self, offer_id: str, refuse_s: float) -> None:
+        self._offers.used(offer_id, trio.current_time(), refuse_s)
+        self._changed.set()
+
+    async def kill(self, task_id: str) -> None:
+        live = self._live.get(task_id)
+        if live is None:
+            self._tell(self._answer(task_id, TaskState.TASK_LOST, "Task is unknown to the agent"))
+        else:
+            live.kill(trio.current_time())
+
+    async def acknowledge(self, update: StatusUpdate) -> None:
+        live = self._live.get(update.task_id)
+        if live is None or update.uuid is None or live.unacknowledged.pop(update.uuid, None) is None:
+            return
+        try:
+            self._runs.append(live.run, Line(acknowledged=update.uuid), durably=False)
+        except OSError as error:  # forgotten by a restart: then it is sent, and acknowledged, once more
+            _log.warning("cannot note an acknowledgement of task %s: %s", live.task_id, error)
+        self._forget_if_done(live)
+
+    async def reconcile(self, task_ids: tuple[str, ...]) -> None:
+        for task_id in task_ids or [live.task_id for live in self._live.values() if not live.over]:
+            live = self._live.get(task_id)
+            if live is None:
+                text = "Reconciliation: Task is unknown to the agent"
+                self._tell(self._answer(task_id, TaskState.TASK_LOST, text))
+            else:
+                text = "Reconciliation: Latest task state"
+                self._tell(self._answer(task_id, live.state, text))
+
+    async def stop_all_tasks(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
+        """End every task, as its executor does on SHUTDOWN or else after `grace_s` by force, and start no more."""
+        self._stopping = True
+        for live in self._live.values():
+            if live.overseen:
+                live.shut_down(trio.current_time(), grace_s)
+        while any(live.overseen for live in self._live.values()):
+            self._run_ended = trio.Event()
+            await self._run_ended.wait()
+
+    # From a launch to an executor.
+
+    def _admit(self, offer_id: str, task: TaskInfo) -> LiveRun | None:
+        """Set aside what the task needs, or tell why it does not start."""
+        run = Run(str(uuid.uuid4()), self._framework_id, self._agent_id, secrets.token_urlsafe(), task)
+        if not is_file_name(task.task_id) or not is_file_name(task.executor_id):
+            text = "Task id or executor id is not a name of at most 255 letters, digits, - and _"
+            refusal = self._answer(task.task_id, TaskState.TASK_FAILED, text, "REASON_TASK_INVALID")
+        elif task.task_id in self._live:
+            refusal = self._answer(task.task_id, TaskState.TASK_ERROR, "Task has duplicate ID", "REASON_TASK_INVALID")
+        elif self._stopping or task.agent_id != self._agent_id or not self._offers.made(offer_id):
+            text = f"Task launched with invalid offers: Offer {offer_id} is no longer valid"
+            refusal = self._answer(task.task_id, TaskState.TASK_LOST, text, "REASON_INVALID_OFFERS")
+        elif missing := self._offers.hold(run.id, _needs(task)):
+            text = f"Task uses more resources than available: {', '.join(missing)}"
+            refusal = self._answer(task.task_id, TaskState.TASK_LOST, text, "REASON_INVALID_OFFERS")
+        else:
+            live = LiveRun(run, self._patience, trio.current_time())
+            self._enter(live)
+            return live
+        self._tell(refusal)
+        return None
+
+    async def _start(self, admitted: list[LiveRun]) -> None:
+        """All are durable before the first starts."""
+        try:
+            await trio.to_thread.run_sync(self._runs.create, [live.run for live in admitted])
+        except OSError as error:
+            _log.error("cannot write the run directories: %s", error)
+            for live in admitted:
+                text = f"Cannot write the run directory: {error}"
+                self._leave(live)
+                self._tell(self._answer(live.task_id, TaskState.TASK_LOST, text, "REASON_CONTAINER_LAUNCH_FAILED"))
+            return
+        for live in admitted:
+            self._nursery.start_soon(self._oversee, live)
+
+    async def _oversee(self, live: LiveRun) -> None:
+        """From the start of a run's executor, or from finding it again, until nothing of it is left."""
+        state, text = TaskState.TASK_LOST, "Executor terminated"
+        try:
+            if live.executor is None and not live.over:
+                live.executor = await self._executor_for(live.run)
+        except CannotStart as error:
+            text = f"Executor could not be started: {error}"
+        if live.executor is not None:
+            with live.watch:
+                await processes.wait_for_end(live.executor)
+            if live.watch.cancelled_caught:
+                overdue = live.overdue()
+                state, text = overdue.state, overdue.message
+        await self._end(live, state, text)
+
+    async def _executor_for(self, run: Run) -> Identity:
+        """Raises `CannotStart`. One that comes after that is refused when it subscribes, and ends."""
+        try:
+            return await self._spawner.start(self._request(run), self._patience.to_start)
+        except CannotStart:
+            executor = self._runs.identity(run)
+            if executor is None:
+                raise
+            return executor
+
+    def _request(self, run: Run) -> Request:
+        directory = str(self._runs.directory(run))
+        return Request(
+            run.id,
+            directory,
+            str(self._runs.identity_file(run)),
+            {
+                "MESOS_FRAMEWORK_ID": run.framework_id,
+                "MESOS_EXECUTOR_ID": run.task.executor_id,
+                "MESOS_SLAVE_ID": run.agent_id,
+                "MESOS_DIRECTORY": directory,
+                "MESOS_SANDBOX": directory,
+                "MESOS_AGENT_ENDPOINT": f"{api.UNIX}{self._home.socket}",
+                "MESOS_CHECKPOINT": "1",
+                "MESOS_RECOVERY_TIMEOUT": "520weeks",  # however long we are down, tasks go on
+                "MESOS_SUBSCRIPTION_BACKOFF_MAX": "1secs",
+                "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": f"{SHUTDOWN_GRACE_S:g}secs",
+                "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": run.token,
+            },
+        )
+
+    async def _end(self, live: LiveRun, state: TaskState, text: str) -> None:
+        """The executor is gone or shall be: end what is left of it, then report its task unless it did."""
+        directory = self._runs.directory(live.run)
+        sweep = functools.partial(processes.end_all, live.executor, live.run.id, self._agent_mark, directory)
+        ended = await trio.to_thread.run_sync(sweep, limiter=self._sweeps)
+        if not live.over:
+            _log.warning("run %s: %s; %d processes killed", directory, text, ended)
+            if ended:
+                text += f" ({ended} processes left of it were killed)"
+            update = self._answer(live.task_id, state, text, "REASON_EXECUTOR_TERMINATED")
+            try:
+                await self._record(live, msgspec.structs.replace(update, uuid=uuid.uuid4().bytes))
+            except OSError as error:  # after a restart the same is found, and reported, again
+                _log.error("cannot write down the end of task %s: %s", live.task_id, error)
+            self._tell(ExecutorLost(live.run.task.executor_id, self._agent_id, _UNKNOWN_EXIT))
+        live.overseen = False
+        if live.subscription is not None:
+            live.subscription.end()
+        self._by_token.pop(live.run.token)
+        self._offers.release(live.run.id)
+        self._changed.set()
+        self._run_ended.set()
+        self._forget_if_done(live)
+
+    # What executors say.
+
+    async def _accept(self, call: api.Call, token: str) -> Subscription | None:
+        live = self._by_token.get(token)
+        if live is None or (call.executor_id.value, call.framework_id.value) != (
+            live.run.task.executor_id,
+            live.run.framework_id,
+        ):
+            raise Refusal(401, f"executor {call.executor_id.value!r} is not one of this agent's")
+        if call.type == "SUBSCRIBE" and call.subscribe is not None:
+            return await self._subscribe(live, call.subscribe)
+        if call.type == "UPDATE" and call.update is not None:
+            live.put(await self._take(live, call.update.status))
+        elif call.type not in ("MESSAGE", "HEARTBEAT"):  # there is nobody to pass messages to
+            raise Refusal(400, f"call {call.type!r}: SUBSCRIBE, UPDATE or MESSAGE was expected, with its field")
+        return None
+
+    async def _subscribe(self, live: LiveRun, subscribe: api.Subscribe) -> Subscription:
+        taken = [await self._take(live, update.status) for update in subscribe.unacknowledged_updates]
+        subscription = Subscription()
+        live.subscribed(subscription)
+        live.put(api.Event("SUBSCRIBED"))
+        for acknowledged in taken:
+            live.put(acknowledged)
+        if live.state is TaskState.TASK_STAGING and not subscribe.unacknowledged_tasks:
+            live.put(api.Event("LAUNCH", launch=api.Launch(_launched(live.run.task))))
+        live.remind()
+        return subscription
+
+    def _lost_stream(self, call: api.Call, subscription: Subscription) -> None:
+        for live in self._by_token.values():
+            live.disconnected(subscription, trio.current_time())
+
+    async def _take(self, live: LiveRun, status: api.TaskStatus) -> api.Event:
+        """Write down and pass on an executor's update; the event that acknowledges it. Raises `Refusal`."""
+        if status.uuid is None:
+            raise Refusal(400, "an update without uuid")
+        if status.task_id.value == live.task_id:
+            update = StatusUpdate(
+                task_id=live.task_id,
+                state=status.state,
+                agent_id=self._agent_id,
+                message=status.message,
+                reason=status.reason,
+                source=status.source or "SOURCE_EXECUTOR",
+                timestamp_s=status.timestamp or self._now_ms() / 1000,
+                uuid=status.uuid,
+            )
+            try:
+                await self._record(live, update)
+            except OSError as error:
+                raise Refusal(503, f"cannot write down an update of task {live.task_id}: {error}") from error
+        else:
+            _log.warning("an executor speaks of task %s, which is not its own", status.task_id.value)
+        return api.Event("ACKNOWLEDGED", acknowledged=api.Acknowledged(status.task_id, status.uuid))
+
+    async def _record(self, live: LiveRun, update: StatusUpdate) -> None:
+        """Written down first, then passed on. One that is known already is not passed on again.
+
+        Only a task's end must survive the machine: one that is not known to have ended, and whose executor a reboot
+        ended, is lost in any case.
+        """
+        async with live.recording:
+            if live.knows(update):
+                return
+            line = Line(update=update)
+            if update.state in TERMINAL:
+                append = functools.partial(self._runs.append, live.run, line, durably=True)
+                await trio.to_thread.run_sync(append)
+            else:
+                self._runs.append(live.run, line, durably=False)
+            live.note(update, trio.current_time())
+            self._tell(update)
+
+    # What goes on by itself.
+
+    async def _recover(self) -> None:
+        now = trio.current_time()
+        for known in await trio.to_thread.run_sync(self._runs.load):
+            live = LiveRun.of(known, self._patience, now)
+            self._enter(live)
+            for pending in live.unacknowledged.values():
+                self._tell(pending.update)
+            self._offers.hold_anyway(known.run.id, _needs(known.run.task))
+            self._nursery.start_soon(self._oversee, live)
+        _log.info("agent %s: %d runs found", self._agent_id, len(self._live))
+
+    async def _forward(self, events: trio.MemorySendChannel[Event]) -> None:
+        async for event in self._to_send:
+            await events.send(event)
+
+    async def _make_offers(self) -> None:
+        while True:
+            self._changed = trio.Event()
+            stale = self._offers.stale()
+            if stale is not None:
+                self._tell(Rescind(stale.id))
+            now = trio.current_time()
+            due = math.inf if self._stopping else self._offers.next_at(now)
+            if due <= now:
+                taken = await trio.to_thread.run_sync(ports_in_use)
+                made = self._offers.make()
+                self._tell(Offers((self._offer(made.id, made.free, taken),)))
+                continue
+            with trio.move_on_at(due):
+                await self._changed.wait()
+
+    def _offer(self, offer_id: str, free: Amounts, taken: frozenset[int]) -> Offer:
+        resources = to_resources(msgspec.structs.replace(free, ports=free.ports - taken))
+        attributes = frozenset({Attribute("host", frozenset({self._hostname}))})
+        return Offer(offer_id, self._agent_id, self._hostname, resources, attributes)
+
+    async def _resend(self) -> None:
+        while True:
+            await trio.sleep(RESEND_S[0] / 2)
+            now = trio.current_time()
+            for live in self._live.values():
+                for pending in live.unacknowledged.values():
+                    if pending.resend_at <= now:
+                        self._tell(pending.update)
+                        pending.resent(now)
+
+    async def _collect_garbage(self) -> None:
+        while True:
+            before_s = self._now_ms() / 1000 - self._gc_delay_s
+            removed = await trio.to_thread.run_sync(self._runs.remove_ended, before_s)
+            if removed:
+                _log.info("removed %d runs that ended more than %g s ago", removed, self._gc_delay_s)
+            self.garbage_collected.set()
+            await trio.sleep(GC_INTERVAL_S)
+
+    def _enter(self, live: LiveRun) -> None:
+        self._live[live.task_id] = live
+        self._by_token[live.run.token] = live
+
+    def _leave(self, live: LiveRun) -> None:
+        del self._live[live.task_id], self._by_token[live.run.token]
+        self._offers.release(live.run.id)
+        self._changed.set()
+        self._run_ended.set()
+
+    def _forget_if_done(self, live: LiveRun) -> None:
+        if live.overseen or live.unacknowledged:
+            return
+        del self._live[live.task_id]
+        try:
+            self._runs.end(live.run)
+        except OSError as error:  # a restart finds it ended and tries again
+            _log.warning("cannot mark run %s as ended: %s", live.run.id, error)
+
+    def _tell(self, event: Event) -> None:
+        self._outbox.send_nowait(event)
+
+    def _answer(self, task_id: str, state: TaskState, text: str, reason: str = "REASON_RECONCILIATION") -> StatusUpdate:
+        """An update of our own, without uuid: nobody need acknowledge it."""
+        seconds = self._now_ms() / 1000
+        return StatusUpdate(task_id, state, self._agent_id, text, reason, "SOURCE_AGENT", seconds)
+
+
+def _needs(task: TaskInfo) -> Amounts:
+    return from_resources(task.resources + task.executor_resources)
+
+
+def _launched(task: TaskInfo) -> msgspec.Raw:
+    launched = api.LaunchedTask(task.name, api.Id(task.task_id), api.Id(task.agent_id), task.data)
+    return msgspec.Raw(msgspec.json.encode(launched))

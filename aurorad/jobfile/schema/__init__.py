@@ -1,0 +1,1 @@
+"""The structs a job file may use, as Pystachio declares them."""

@@ -1,0 +1,20 @@
+"""What can go wrong with a log."""
+
+from __future__ import annotations
+
+
+class LogFull(Exception):
+    """The log has no room: nothing was written, and the same write may succeed later."""
+
+
+class LogInUse(Exception):
+    """Another process holds the log. The text says which folder."""
+
+
+class LogDamaged(Exception):
+    """The log does not hold what was written to it, which no crash explains. The text says where."""
+
+    def __init__(self, file: str, offset: int, what: str) -> None:
+        super().__init__(f"{file} is damaged at byte {offset}: {what}")
+        self.file = file
+        self.offset = offset

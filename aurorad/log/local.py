@@ -1,0 +1,99 @@
+"""The log of a cluster of one: `Segments` behind the face that every log has, off the event loop."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from aurorad.log.disk import Folder
+from aurorad.log.segments import Segments
+from aurorad.vars import Vars
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+# Entries handed over by one read: few thread hops, and yet no long hold of the loop.
+_READ_ENTRIES = 500
+
+
+class LocalLog:
+    """Positions count entries from 0. One process holds a log at a time."""
+
+    def __init__(self, segments: Segments, stats: Vars) -> None:
+        self._segments = segments
+        self._stats = stats
+        self._limiter = trio.CapacityLimiter(1)
+        stats.declare("scheduler_log_bytes_written", "scheduler_log_entries_written")
+        stats.declare("scheduler_log_bytes_read", "scheduler_log_entries_read")
+
+    @classmethod
+    async def open(cls, folder: Path, stats: Vars) -> LocalLog:
+        """Raises `LogInUse`, `LogDamaged`, or `OSError`."""
+        segments = await trio.to_thread.run_sync(lambda: Segments(Folder(folder)))
+        if segments.cut_bytes:
+            _logger.warning(
+                "%s: cut off %d bytes of a write that a crash interrupted; nobody had been told that it was done",
+                folder,
+                segments.cut_bytes,
+            )
+        return cls(segments, stats)
+
+    @property
+    def begin(self) -> int:
+        """The position of the first entry that is still there."""
+        return self._segments.begin
+
+    @property
+    def end(self) -> int:
+        """The position that the next entry gets."""
+        return self._segments.end
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return self._segments.size
+
+    async def append(self, entries: Sequence[bytes]) -> int:
+        """Make all entries durable, at consecutive positions; the position of the last.
+
+        Raises `LogFull` if there is no room: then none of them is in the log. Any other `OSError` is final. If
+        cancelled, nothing was written.
+        """
+        started = trio.current_time()
+        position = await self._off_loop(lambda: self._segments.append(entries))
+        self._stats.observe("scheduler_log_native_append", trio.current_time() - started)
+        self._stats.count("scheduler_log_entries_written", len(entries))
+        self._stats.count("scheduler_log_bytes_written", sum(map(len, entries)))
+        return position
+
+    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+        """The entries from `position` on with their positions, a handful at a time.
+
+        Raises `LookupError` where entries were truncated, `LogDamaged` if they are no more what they were.
+        """
+        entries = itertools.chain.from_iterable(self._segments.read(position))
+        while some := await self._off_loop(lambda: list(itertools.islice(entries, _READ_ENTRIES))):
+            self._stats.count("scheduler_log_entries_read", len(some))
+            self._stats.count("scheduler_log_bytes_read", sum(len(entry) for _, entry in some))
+            yield some
+
+    async def truncate(self, before: int) -> None:
+        """Entries before the position `before` may be forgotten. Any `OSError` is final."""
+        started = trio.current_time()
+        await self._off_loop(lambda: self._segments.truncate(before))
+        self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
+
+    async def aclose(self) -> None:
+        """Let the log go, even if cancelled."""
+        with trio.CancelScope(shield=True):
+            await self._off_loop(self._segments.close)
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        """One at a time, and not abandoned: a cancelled caller waits until the disk has answered."""
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)

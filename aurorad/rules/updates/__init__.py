@@ -1,0 +1,1 @@
+"""Rolling updates of service jobs, decided: values in, values out (updates sheet)."""

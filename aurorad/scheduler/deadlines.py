@@ -1,0 +1,116 @@
+"""What time alone does to a task: penalties end, transient states and partitions time out (task-state-machine sheet,
+sections 6, 8 and 9)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from aurorad.api.enums import ScheduleStatus
+from aurorad.api.tasks import ScheduledTask
+from aurorad.flags import Flags
+from aurorad.scheduler.state import StateManager
+from aurorad.scheduler.timers import Timers
+from aurorad.scheduler.writing import write_patiently
+from aurorad.storage.events import TaskChanged
+from aurorad.storage.storage import Storage
+from aurorad.storage.transaction import Transaction
+from aurorad.vars import Vars
+
+TRANSIENT_STATES = frozenset(
+    {
+        ScheduleStatus.ASSIGNED,
+        ScheduleStatus.PREEMPTING,
+        ScheduleStatus.RESTARTING,
+        ScheduleStatus.KILLING,
+        ScheduleStatus.DRAINING,
+    }
+)
+
+
+AT_ONCE = 300
+"""Tasks moved on in one write, lest it hold the loop."""
+
+
+class Stay(NamedTuple):
+    """One task's present stay in a state."""
+
+    task_id: str
+    status: ScheduleStatus
+    since_ms: int
+
+
+class Deadlines:
+    """Moves a task on when it has been in its state for as long as it may.
+
+    After a restart the penalties go on counting from where they began; transient states get the whole time again, for
+    what happened meanwhile is yet to be told.
+    """
+
+    def __init__(
+        self, *, storage: Storage, states: StateManager, flags: Flags, stats: Vars, now_ms: Callable[[], int]
+    ) -> None:
+        self._storage = storage
+        self._states = states
+        self._stats = stats
+        self._now_ms = now_ms
+        self._timeout_s = flags.transient_task_state_timeout
+        self._timers: Timers[Stay] = Timers()
+        stats.declare("timed_out_tasks")
+
+    def changed(self, change: TaskChanged) -> None:
+        """Heard of every change, and of every task there is at the start."""
+        before = _stay(change.before) if change.before is not None else None
+        after = _stay(change.after) if change.after is not None else None
+        if before == after:
+            return
+        if before is not None:
+            self._timers.cancel(before)
+        if change.after is not None and after is not None:
+            delay_s = self._delay_s(change.after)
+            if delay_s is not None:
+                self._timers.set(after, delay_s)
+
+    async def run(self) -> None:
+        while True:
+            due = await self._timers.due()
+            for start in range(0, len(due), AT_ONCE):
+                await write_patiently(self._storage, functools.partial(self._expire, due[start : start + AT_ONCE]))
+
+    def _delay_s(self, task: ScheduledTask) -> float | None:
+        if task.status in TRANSIENT_STATES:
+            return self._timeout_s
+        if task.status is ScheduleStatus.THROTTLED:
+            penalty_ms = self._states.remaining_penalty_ms(self._storage.tables, task)
+            self._stats.count("task_throttle_ms_total", penalty_ms)
+            self._stats.count("task_throttle_events")
+            return penalty_ms / 1000
+        if task.status is ScheduleStatus.PARTITIONED:
+            policy = task.assigned_task.task.partition_policy
+            if policy is None:
+                return 0.0
+            if policy.reschedule:
+                return policy.delay_secs - (self._now_ms() - task.task_events[-1].timestamp) / 1000
+        return None
+
+    def _expire(self, due: list[Stay], tx: Transaction) -> None:
+        for stay in due:
+            task = tx.tables.task(stay.task_id)
+            if task is not None and _stay(task) == stay:
+                self._move_on(tx, stay)
+
+    def _move_on(self, tx: Transaction, stay: Stay) -> None:
+        match stay.status:
+            case ScheduleStatus.THROTTLED:
+                self._states.change_state(tx, stay.task_id, ScheduleStatus.PENDING)
+            case ScheduleStatus.PARTITIONED:
+                self._states.change_state(tx, stay.task_id, ScheduleStatus.LOST, "Task partitioned for too long.")
+            case _:
+                self._states.change_state(tx, stay.task_id, ScheduleStatus.LOST, "Task timed out")
+                self._stats.count("timed_out_tasks")
+
+
+def _stay(task: ScheduledTask) -> Stay:
+    since_ms = task.task_events[-1].timestamp if task.task_events else 0
+    return Stay(task.assigned_task.task_id, task.status, since_ms)

@@ -1,0 +1,175 @@
+"""The scheduler's services, put together over a storage and an engine."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from uuid import UUID
+
+import trio
+
+from aurorad.api.tasks import ScheduledTask
+from aurorad.engine.base import (
+    AgentLost,
+    Disconnected,
+    Engine,
+    Event,
+    ExecutorLost,
+    Registered,
+    Rescind,
+    StatusUpdate,
+)
+from aurorad.engine.base import Offers as OffersMade
+from aurorad.flags import Flags
+from aurorad.scheduler.deadlines import Deadlines
+from aurorad.scheduler.groups import PendingGroup
+from aurorad.scheduler.history import History
+from aurorad.scheduler.kills import Kills
+from aurorad.scheduler.offers import Offers
+from aurorad.scheduler.placement import Placement
+from aurorad.scheduler.reconciliation import Reconciliation
+from aurorad.scheduler.state import StateManager
+from aurorad.scheduler.statuses import Statuses
+from aurorad.scheduler.task_stats import TaskStats
+from aurorad.scheduler.writing import write_patiently
+from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Table
+from aurorad.vars import Vars
+
+RECALLED_AT_ONCE = 1000
+"""Tasks told of without a pause when the scheduler starts."""
+
+
+class Scheduler:
+    """Keeps tasks as the rules say. It has no truth of its own: a new one over the same tables goes on where it was.
+
+    Every service hears of every change, in the order of the log, by way of one subscription; at the start of every
+    task, as of a change from nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        engine: Engine,
+        flags: Flags,
+        stats: Vars,
+        now_ms: Callable[[], int],
+        rng: random.Random,
+        new_uuid: Callable[[], UUID],
+        hostname: str,
+        revocable_tiers: frozenset[str] = frozenset({"revocable"}),
+    ) -> None:
+        self._storage = storage
+        self._engine = engine
+        self._stats = stats
+        self.states = StateManager(now_ms=now_ms, new_uuid=new_uuid, hostname=hostname, flags=flags, stats=stats)
+        self.offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=rng)
+        self._placement = Placement(
+            storage=storage,
+            engine=engine,
+            states=self.states,
+            offers=self.offers,
+            flags=flags,
+            stats=stats,
+            rng=rng,
+            now_ms=now_ms,
+            revocable_tiers=revocable_tiers,
+        )
+        self.reconciliation = Reconciliation(storage=storage, engine=engine, flags=flags, stats=stats, now_ms=now_ms)
+        self._statuses = Statuses(
+            storage=storage, engine=engine, states=self.states, flags=flags, stats=stats, now_ms=now_ms
+        )
+        self._kills = Kills(engine=engine, flags=flags, stats=stats, rng=rng)
+        self._deadlines = Deadlines(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
+        self._history = History(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
+        self._task_stats = TaskStats(storage=storage, stats=stats)
+        self._registered = trio.Event()
+        self._is_connected = False
+        stats.declare("slaves_lost", "scheduler_lost_executors", "scheduler_framework_disconnects")
+        stats.declare("scheduler_framework_reregisters")
+        stats.gauge("framework_registered", lambda: int(self._is_connected))
+
+    def pending_reason(self, task: ScheduledTask) -> str:
+        """Why a PENDING task waits, as of the nearest fit; empty while nothing is known."""
+        return self._placement.reason(task)
+
+    def pending_groups(self) -> tuple[PendingGroup, ...]:
+        """All groups of pending tasks."""
+        return self._placement.waiting()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Schedule until cancelled; tasks go on without us. `task_status` is told when the engine knows us.
+
+        The storage must serve before, and until after.
+        """
+        send, events = trio.open_memory_channel[Event](math.inf)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._engine.run, send, self._storage.tables.framework_id)
+            nursery.start_soon(self._hear_engine, events)
+            await self._registered.wait()
+            with self._storage.subscribe() as changes:
+                nursery.start_soon(self.reconciliation.run, self.reconciliation.assigned())
+                await self._recall(list(self._storage.tables.rows(Table.TASKS).values()))
+                nursery.start_soon(self._placement.run)
+                nursery.start_soon(self.offers.run)
+                nursery.start_soon(self._statuses.run)
+                nursery.start_soon(self._kills.run)
+                nursery.start_soon(self._deadlines.run)
+                nursery.start_soon(self._history.run)
+                task_status.started()
+                await self._hear_storage(changes)
+
+    async def _hear_engine(self, events: trio.MemoryReceiveChannel[Event]) -> None:
+        async for event in events:
+            match event:
+                case Registered():
+                    await self._register(event.framework_id)
+                case Disconnected():
+                    self._is_connected = False
+                    self._stats.count("scheduler_framework_disconnects")
+                    self.offers.clear()
+                case OffersMade():
+                    await self.offers.receive(event.offers)
+                case Rescind():
+                    self.offers.rescind(event.offer_id)
+                case StatusUpdate():
+                    self._statuses.receive(event)
+                case AgentLost():
+                    self._stats.count("slaves_lost")
+                case ExecutorLost():
+                    if event.status != 0:
+                        self._stats.count("scheduler_lost_executors")
+
+    async def _register(self, framework_id: str) -> None:
+        """The framework id is in the log before anything that relies on it."""
+        if framework_id != self._storage.tables.framework_id:
+            await write_patiently(self._storage, lambda tx: tx.save_framework_id(framework_id))
+        if self._registered.is_set():
+            self._stats.count("scheduler_framework_reregisters")
+        self._is_connected = True
+        self._registered.set()
+
+    async def _hear_storage(self, changes: trio.MemoryReceiveChannel[StorageEvent]) -> None:
+        async for event in changes:
+            match event:
+                case TaskChanged():
+                    self._changed(event)
+                case KillRequested():
+                    self._kills.request(event.task_id)
+
+    async def _recall(self, tasks: list[ScheduledTask]) -> None:
+        """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
+        for number, task in enumerate(tasks):
+            self._changed(TaskChanged(None, task))
+            if number % RECALLED_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+
+    def _changed(self, change: TaskChanged) -> None:
+        self._placement.changed(change)
+        self._kills.changed(change)
+        self._deadlines.changed(change)
+        self._history.changed(change)
+        self._task_stats.changed(change)

@@ -1,0 +1,107 @@
+"""Keeps the database near the log: collects what became durable, and writes it now and then, off the event loop."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from aurorad.storage.database import Database, Dirty, discard
+from aurorad.storage.tables import Change, Table
+from aurorad.vars import Vars
+
+_logger = logging.getLogger(__name__)
+
+# How far the database may lag. What changes several times meanwhile is written once.
+INTERVAL_S = 1.0
+RETRY_S = 5.0
+SWEEP_INTERVAL_S = 3600.0
+
+
+class Materialiser:
+    """Writes rows into `database` in batches, each with the position it stands for. `run` must run.
+
+    The state in memory does not depend on it: a database that cannot be written now is tried again, and one that is
+    damaged is thrown away, to be rebuilt from the log at the next start.
+    """
+
+    def __init__(
+        self, path: Path, database: Database | None, unwritten: dict[tuple[Table, Any], Any], position: int, stats: Vars
+    ) -> None:
+        """`database` is the one at `path`, to which `unwritten` is lacking to be at `position` of the log.
+
+        None makes it create a new one; `unwritten` are all rows then.
+        """
+        self._path = path
+        self._database = database
+        self._stats = stats
+        self._dirty = unwritten
+        self._position = position
+        self._written = -1 if unwritten or database is None else position
+        self._wake = trio.Event()
+        self._gave_up = False
+        self._sweep_at = -float("inf")
+        stats.declare("storage_database_failures")
+        stats.gauge("storage_database_lag", lambda: self._position - self._written)
+        if self._written < position:
+            self._wake.set()
+
+    def follow(self, position: int, changes: Sequence[Change]) -> None:
+        """Take note of what changed in the log up to `position`."""
+        self._position = position
+        if not self._gave_up:
+            for change in changes:
+                self._dirty[change.table, change.key] = change.after
+            self._wake.set()
+
+    async def run(self) -> None:
+        while not self._gave_up:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            await self._write()
+            await trio.sleep(INTERVAL_S)
+
+    def close(self) -> None:
+        """After `run` has ended."""
+        if self._database is not None:
+            self._database.close()
+
+    async def _write(self) -> None:
+        dirty, self._dirty, position = self._dirty, {}, self._position
+        try:
+            # Not abandoned when cancelled: whoever closes the database then must not meet the thread.
+            await trio.to_thread.run_sync(self._apply, dirty, position)
+            self._written = position
+        except sqlite3.OperationalError as error:  # no room, or someone holds a lock
+            self._failed("cannot be written now", error)
+            self._dirty = dirty | self._dirty
+            self._wake.set()
+            await trio.sleep(RETRY_S)
+        except sqlite3.Error as error:
+            self._failed("is damaged; it is thrown away, and the next start rebuilds it from the log", error)
+            self._gave_up = True
+            self._dirty = {}
+            await trio.to_thread.run_sync(self._discard)
+
+    def _apply(self, dirty: Dirty, position: int) -> None:
+        if self._database is None:
+            discard(self._path)
+            self._database = Database(self._path)
+        self._database.apply(dirty, position)
+        if time.monotonic() >= self._sweep_at:
+            self._database.sweep()
+            self._sweep_at = time.monotonic() + SWEEP_INTERVAL_S
+
+    def _discard(self) -> None:
+        self.close()
+        self._database = None
+        discard(self._path)
+
+    def _failed(self, what: str, error: sqlite3.Error) -> None:
+        self._stats.count("storage_database_failures")
+        _logger.warning("%s %s: %s", self._path, what, error)

@@ -1,0 +1,112 @@
+"""Writes the whole state into the log now and then, so that what came before can be forgotten.
+
+The log alone suffices to rebuild the state. A snapshot is the state at its beginning; writers go on while its parts are
+written, between theirs. One that a crash or a full disk ended early means nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import trio
+
+from aurorad.log.errors import LogFull
+from aurorad.log.face import Log
+from aurorad.storage import entries
+from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Row, Table
+from aurorad.vars import Vars
+
+_logger = logging.getLogger(__name__)
+
+# A part is encoded in about a millisecond, and so holds neither the loop nor other writers.
+PART_ROWS = dict.fromkeys(Table, 200) | {Table.UPDATES: 10}
+
+# A log that outgrew its last snapshot by this much, or by the size it had then, gets a new one before its time.
+GROWTH_BYTES = 64 << 20
+_CHECK_S = 5.0
+
+
+class Snapshots:
+    """Takes a snapshot every `interval_s`, and when the log has grown a lot. `run` must run for that."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        log: Log,
+        stats: Vars,
+        now_ms: Callable[[], int],
+        interval_s: float,
+        replayed_transactions: int,
+    ) -> None:
+        self._storage = storage
+        self._log = log
+        self._stats = stats
+        self._now_ms = now_ms
+        self._interval_s = interval_s
+        self._lock = trio.Lock()
+        self._log_size = 0  # after the last snapshot
+        self._transactions = -replayed_transactions  # when the last snapshot began
+        stats.declare("scheduler_log_snapshots")
+        stats.gauge(
+            "scheduler_log_un_snapshotted_transactions", lambda: self._storage.transactions - self._transactions
+        )
+
+    async def run(self) -> None:
+        due = trio.current_time() + self._interval_s
+        while True:
+            await trio.sleep(min(_CHECK_S, max(0.0, due - trio.current_time())))
+            grown = self._log.size - self._log_size > max(GROWTH_BYTES, self._log_size)
+            if not grown and trio.current_time() < due:
+                continue
+            due = trio.current_time() + self._interval_s
+            if grown or self._storage.transactions != self._transactions:
+                await self._try()
+
+    async def write(self) -> None:
+        """Take one snapshot, then forget what the log held before it.
+
+        Raises `LogFull` if there is no room for it, `StorageNotReady`. If cancelled, it means nothing.
+        """
+        async with self._lock:
+            started = trio.current_time()
+            position = await self._write()
+            await self._log.truncate(position)
+            self._log_size = self._log.size
+            self._stats.count("scheduler_log_snapshots")
+            self._stats.observe("scheduler_log_snapshot", trio.current_time() - started)
+
+    async def _try(self) -> None:
+        try:
+            await self.write()
+        except LogFull as refusal:
+            # What was written of it stays in the log: another attempt soon would only make the room less.
+            self._log_size = self._log.size
+            _logger.warning("No room for a snapshot: %s", refusal)
+
+    async def _write(self) -> int:
+        """The position of its beginning."""
+        begun: list[tuple[int, int]] = []
+        # What the tables show at this moment is what the log holds before this entry, if it gets there.
+        begin = self._storage.append(
+            entries.SnapshotBegin(self._now_ms()), lambda position: begun.append((position, self._storage.transactions))
+        )
+        rows = self._storage.tables.copy()
+        await begin.wait()
+        parts = 0
+        for part in _parts(rows):
+            await self._storage.append(part).wait()
+            parts += 1
+        await self._storage.append(entries.SnapshotEnd(parts)).wait()
+        ((position, self._transactions),) = begun
+        return position
+
+
+def _parts(rows: dict[Table, dict[Any, Any]]) -> Iterator[entries.SnapshotPart]:
+    for table, values in rows.items():
+        some = (Row(table, key, value) for key, value in values.items())
+        while part := list(itertools.islice(some, PART_ROWS[table])):
+            yield entries.part(table, part)

@@ -1,0 +1,5 @@
+"""The scheduler's pages: pure views of the tables, dumb templates, and the blueprint that joins them."""
+
+from aurorad.web.pages.blueprint import scheduler_pages
+
+__all__ = ["scheduler_pages"]

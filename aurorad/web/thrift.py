@@ -1,0 +1,131 @@
+"""``/api``: thrift over HTTP, in both encodings (wire sheet, section 1; http-endpoints sheet, 3.1)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Annotated, TypeVar, TypeVarTuple, Unpack
+
+import trio
+from quart import Blueprint, Response, request
+
+from aurorad.api import binary, tjson
+from aurorad.api.calls import CALLS, Call, Reply
+from aurorad.api.results import Response as Answer
+from aurorad.api.struct import I32, Id, ThriftStruct
+from aurorad.api.wire import MessageHeader, MessageType, UnionError, WireError
+
+JSON_TYPE = "application/vnd.apache.thrift.json"
+BINARY_TYPE = "application/vnd.apache.thrift.binary"
+_JSON_TYPES = {"", "application/x-thrift", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
+
+# Larger than any job description; a bound so that nobody fills the memory.
+MAX_BODY_BYTES = 64 << 20
+# From here on encoding would hold the loop for longer than it may.
+_BIG_TASK_COUNT = 300
+_BIG_BODY_BYTES = 256 << 10
+_WORTH_COMPRESSING_BYTES = 4 << 10
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+Handle = Callable[[Call, str], Awaitable[Answer]]
+
+
+class ApplicationException(ThriftStruct, frozen=True, cache_hash=True):
+    """Thrift's own answer to a call that it cannot make."""
+
+    message: Annotated[str, Id(1)] = ""
+    type: Annotated[I32, Id(2)] = 0
+
+
+_UNKNOWN_METHOD = 1
+_PROTOCOL_ERROR = 7
+
+
+class Encoding(Enum):
+    JSON = JSON_TYPE
+    BINARY = BINARY_TYPE
+
+
+def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
+    """`handle` answers a call made by a user; `user` says who makes the present request."""
+    blueprint = Blueprint("thrift", __name__)
+
+    @blueprint.route("/api", methods=["GET", "POST"])
+    async def api() -> Response:
+        encoding = _request_encoding(request.headers.get("Content-Type", ""))
+        if encoding is None:
+            return Response(f"Unsupported Content-Type: {request.headers['Content-Type']}", 415, mimetype="text/plain")
+        body = await request.get_data(as_text=False)
+        assert isinstance(body, bytes)
+        try:
+            header, call = await _off_loop(_decode, encoding, body, big=len(body) > _BIG_BODY_BYTES)
+        except WireError as error:
+            return Response(f"Malformed request body: {error}\n", 400, mimetype="text/plain")
+        if isinstance(call, ApplicationException):
+            return await _respond(_envelope(header, MessageType.EXCEPTION), call, big=False)
+        answer = await handle(call, user())
+        return await _respond(_envelope(header, MessageType.REPLY), Reply(answer), big=_is_big(answer))
+
+    return blueprint
+
+
+def _request_encoding(content_type: str) -> Encoding | None:
+    normal = content_type.replace(" ", "").lower()
+    if normal == BINARY_TYPE:
+        return Encoding.BINARY
+    return Encoding.JSON if normal in _JSON_TYPES else None
+
+
+def _decode(encoding: Encoding, body: bytes) -> tuple[MessageHeader, Call | ApplicationException]:
+    """The call, or what to answer instead of making it. Raises `WireError` for bytes that are no message."""
+    if encoding is Encoding.JSON:
+        message = tjson.decode_message(body)
+        cls = CALLS.get(message.header.method)
+        return message.header, message.body(cls) if cls is not None else _unknown(message.header)
+    header, position = binary.decode_header(body)
+    cls = CALLS.get(header.method)
+    if cls is None:
+        return header, _unknown(header)
+    try:
+        return header, binary.read_struct(cls, body, position)[0]
+    except UnionError:
+        return header, ApplicationException("Unrecognized type 0", _PROTOCOL_ERROR)
+
+
+def _unknown(header: MessageHeader) -> ApplicationException:
+    return ApplicationException(f"Invalid method name: '{header.method}'", _UNKNOWN_METHOD)
+
+
+def _is_big(answer: Answer) -> bool:
+    result = answer.result
+    tasks = result.schedule_status_result if result is not None else None
+    return tasks is not None and len(tasks.tasks) > _BIG_TASK_COUNT
+
+
+def _envelope(call: MessageHeader, kind: MessageType) -> MessageHeader:
+    return MessageHeader(call.method, kind, call.sequence)
+
+
+async def _respond(header: MessageHeader, body: ThriftStruct, *, big: bool) -> Response:
+    encoding = Encoding.BINARY if request.headers.get("Accept") == BINARY_TYPE else Encoding.JSON
+    encode = binary.encode_message if encoding is Encoding.BINARY else tjson.encode_message
+    data = await _off_loop(encode, header, body, big=big)
+    response = Response(data, 200, content_type=encoding.value)
+    if len(data) >= _WORTH_COMPRESSING_BYTES and request.accept_encodings["gzip"] > 0:
+        response.set_data(await _off_loop(_gzip, data, big=True))
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+def _gzip(data: bytes) -> bytes:
+    return zlib.compress(data, level=1, wbits=31)
+
+
+async def _off_loop(function: Callable[[Unpack[Args]], T], *args: *Args, big: bool) -> T:
+    """Call `function` here if it is quick, in a thread if it is `big`."""
+    if big:
+        return await trio.to_thread.run_sync(function, *args)
+    return function(*args)

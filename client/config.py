@@ -1,0 +1,91 @@
+"""From a job file to a checked job (client-internals sheet, section 7)."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from frozendict import frozendict
+
+from aurorad.api.calls import GetTierConfigs
+from aurorad.api.results import GetTierConfigResult, TierConfig
+from aurorad.api.tasks import JobConfiguration
+from aurorad.api.updates import JobUpdateSettings
+from aurorad.jobfile import convert, jobs, loader, settings, tiers, validate
+from aurorad.jobfile.errors import ConfigError, ConfigRefused
+from aurorad.jobfile.jobs import JobConfig, Selector
+from aurorad.jobfile.loader import JobFile
+from client.arguments import JobPath
+from client.errors import CommandError, Exit, FatalError
+from client.scheduler import Scheduler
+from client.session import Session
+
+
+def _tier(name: str, preemptible: bool, revocable: bool) -> TierConfig:
+    return TierConfig(name, frozendict(preemptible=str(preemptible).lower(), revocable=str(revocable).lower()))
+
+
+# What a cluster without a tier file has (config-validation sheet, section 6); for commands that ask no scheduler.
+DEFAULT_TIERS = GetTierConfigResult(
+    "preemptible",
+    frozenset({_tier("preferred", False, False), _tier("preemptible", True, False), _tier("revocable", True, True)}),
+)
+
+
+def read(path: Path, *, as_json: bool) -> JobFile:
+    """Raises `ConfigError`."""
+    return loader.load_json(path) if as_json else loader.load(path)
+
+
+def load(options: Namespace, path: JobPath, session: Session) -> JobConfig:
+    """The job that `options.config_file` defines under this key, checked; its tier is as the file has it.
+
+    Raises `CommandError`; nothing is asked of the scheduler.
+    """
+    file: Path = options.config_file
+    with _errors():
+        jobs_there = jobs.bound(read(file, as_json=options.read_json).jobs, options.bind)
+        config = jobs.evaluate(jobs.pick(jobs_there, Selector(path.cluster, *_parts(path))))
+        for warning in validate.check(config):
+            session.terminal.warn(warning)
+    session.terminal.debug(f"{file} defines {config.job}")
+    return config
+
+
+def load_for(options: Namespace, path: JobPath, session: Session, scheduler: Scheduler) -> JobConfig:
+    """As `load`, with the tier the cluster gives it."""
+    config = load(options, path, session)
+    result = scheduler.ask(
+        GetTierConfigs(), "Error loading configuration: Error getting tier configurations.", Exit.INVALID_CONFIGURATION
+    )
+    return tiers.fill(config, result.get_tier_config_result or DEFAULT_TIERS)
+
+
+def to_api(config: JobConfig, session: Session) -> JobConfiguration:
+    """Raises `CommandError`."""
+    with _errors():
+        return convert.convert(config, session.user())
+
+
+def update_settings(config: JobConfig, instances: Iterable[int]) -> JobUpdateSettings:
+    """The settings of an update of these instances, of all when none are given. Raises `CommandError`."""
+    try:
+        return settings.convert(config.job.update_config, instances)
+    except ConfigError as error:
+        raise CommandError(Exit.INVALID_CONFIGURATION, str(error)) from error
+
+
+def _parts(path: JobPath) -> tuple[str, str, str]:
+    return path.key.role, path.key.environment, path.key.name
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except ConfigRefused as error:
+        raise FatalError(str(error)) from error
+    except ConfigError as error:
+        raise CommandError(Exit.INVALID_CONFIGURATION, f"Error loading configuration: {error}") from error

@@ -1,0 +1,113 @@
+"""Calls to the scheduler: what is tried again, and what a failure means (client-internals sheet, section 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+from aurorad.api.calls import Call, ReadOnlyCall, RestartShards, StartJobUpdate
+from aurorad.api.enums import ResponseCode
+from aurorad.api.results import Response, Result
+from client.clusters import Cluster
+from client.errors import AuthenticationError, CommandError, Exit, ProtocolError, TransportError
+from client.terminal import Terminal
+
+RETRY_WINDOW_S = 600.0
+RETRY_PAUSE_S = 5.0
+# Doing these twice does no harm: reads, and two writes that the scheduler recognises.
+_REPEATABLE = (ReadOnlyCall, StartJobUpdate, RestartShards)
+
+_UPDATING_HINT = (
+    "\tError: job is locked by an active update.\n"
+    "      Run 'aurora update abort' or wait for the active update to finish."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """Seconds on a clock that only goes forward, and how to wait on it."""
+
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+class Sender(Protocol):
+    def send(self, call: Call) -> Response:
+        """Raises `TransportError`, `AuthenticationError` or `ProtocolError`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheduler:
+    """The scheduler of one cluster."""
+
+    cluster: Cluster
+    transport: Sender
+    clock: Clock
+    terminal: Terminal
+
+    def call(self, call: Call, *, repeatable: bool | None = None) -> Response:
+        """Whatever the scheduler answers. Raises `CommandError` when it does not.
+
+        `repeatable` says whether the call may be sent again after trouble on the way; unset, its kind decides.
+        """
+        may_repeat = isinstance(call, _REPEATABLE) if repeatable is None else repeatable
+        deadline = self.clock.now() + RETRY_WINDOW_S
+        while True:
+            trouble = self._attempt(call, may_repeat)
+            if isinstance(trouble, Response):
+                return trouble
+            if self.clock.now() + RETRY_PAUSE_S > deadline:
+                text = f"Timed out attempting to issue {call.method()} to {self.cluster.name}"
+                raise CommandError(Exit.TIMEOUT, text)
+            self.terminal.warn(trouble)
+            self.clock.sleep(RETRY_PAUSE_S)
+
+    def ask(
+        self,
+        call: Call,
+        failure: str = "Command failure:",
+        code: Exit = Exit.API_ERROR,
+        *,
+        repeatable: bool | None = None,
+    ) -> Result:
+        """The result of a call that must succeed. Raises `CommandError` with `failure` and the scheduler's words."""
+        response = self.call(call, repeatable=repeatable)
+        self.require_ok(response, failure, code)
+        return response.result or Result()
+
+    def require_ok(self, response: Response, failure: str, code: Exit = Exit.API_ERROR) -> None:
+        """Raises `CommandError` unless the answer is OK; what an OK says is logged."""
+        if response.response_code is ResponseCode.OK:
+            if response.details:
+                self.terminal.info(messages(response))
+            return
+        lines = [failure, f"\t{messages(response)}"]
+        if response.response_code is ResponseCode.JOB_UPDATING_ERROR:
+            lines.append(_UPDATING_HINT)
+        raise CommandError(code, "\n".join(lines))
+
+    def _attempt(self, call: Call, may_repeat: bool) -> Response | str:
+        """The answer, or why the call should be sent again."""
+        self.terminal.debug(f"{call.method()} to {self.cluster.name}")
+        try:
+            response = self.transport.send(call)
+        except AuthenticationError as error:
+            raise CommandError(Exit.AUTH_ERROR, f"Not authorized to talk to {self.cluster.name}: {error}") from None
+        except ProtocolError as error:
+            text = f"Error during thrift call {call.method()} to {self.cluster.name}: {error}"
+            raise CommandError(Exit.UNKNOWN_ERROR, text) from None
+        except TransportError as error:
+            if may_repeat:
+                return f"Transport error communicating with scheduler: {error}, retrying..."
+            raise CommandError(
+                Exit.NETWORK_ERROR,
+                f"Transport error communicating with scheduler during non-idempotent operation: {error}, not retrying",
+            ) from error
+        if response.response_code is ResponseCode.ERROR_TRANSIENT:
+            return f"Connection error with scheduler: {messages(response)}, reconnecting..."
+        return response
+
+
+def messages(response: Response) -> str:
+    return ", ".join(detail.message or "Unknown error" for detail in response.details)

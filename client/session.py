@@ -1,0 +1,64 @@
+"""What a command has at hand besides its own arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from client import clusters
+from client.clusters import Cluster
+from client.terminal import Terminal
+
+if TYPE_CHECKING:  # the HTTP library takes its time to load, and not every command talks
+    from client.scheduler import Scheduler
+
+
+@dataclasses.dataclass(frozen=True)
+class Outside:
+    """The parts of the world that tests replace."""
+
+    environ: Mapping[str, str]
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+    open_url: Callable[[str], bool]
+    new_id: Callable[[], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """`closing` ends with the command, and with it the connections that were made."""
+
+    terminal: Terminal
+    outside: Outside
+    closing: ExitStack
+    user_agent: str = "Aurora V2"
+
+    def clusters(self) -> dict[str, Cluster]:
+        """Raises `CommandError` for a broken clusters.json."""
+        return clusters.load(self.outside.environ)
+
+    def scheduler(self, cluster_name: str) -> Scheduler:
+        """Raises `CommandError` for a cluster that is not known or has no address."""
+        from client.scheduler import Clock, Scheduler
+        from client.transport import Transport
+
+        cluster = clusters.find(self.clusters(), cluster_name)
+        transport = self.closing.enter_context(Transport(cluster.scheduler_url, self.user_agent))
+        clock = Clock(self.outside.now, self.outside.sleep)
+        return Scheduler(cluster, transport, clock, self.terminal)
+
+    def user(self) -> str:
+        """The login name that jobs are sent under."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # an account without a name
+            return str(os.getuid())
+
+    def open_page(self, url: str) -> None:
+        """In a browser, if there is one."""
+        if not self.outside.open_url(url):
+            self.terminal.info(f"No browser could be started; the page is {url}")

@@ -1,0 +1,53 @@
+"""`aurora job create` (client-commands sheet, section 5.1)."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from aurorad.api.calls import CreateJob
+from client import arguments, config, options, pages, tasks
+from client.arguments import JobPath
+from client.command import Command
+from client.errors import CommandError, Exit
+from client.session import Session
+
+_WAITS: dict[str, tasks.Done | None] = {
+    "PENDING": None,
+    "RUNNING": tasks.running_or_ended,
+    "FINISHED": tasks.terminal,
+}
+
+
+def _declare(parser: ArgumentParser) -> None:
+    options.reading(parser)
+    parser.add_argument(
+        "--wait-until", choices=list(_WAITS), default="PENDING", help="return when all instances got there (PENDING)"
+    )
+    options.open_browser(parser)
+    options.job_key(parser)
+    options.config_file(parser)
+
+
+def _run(given: Namespace, session: Session) -> int:
+    path: JobPath = given.job
+    scheduler = session.scheduler(path.cluster)
+    job = config.to_api(config.load_for(given, path, session, scheduler), session)
+    if job.cron_schedule is not None:
+        text = 'Cron jobs may only be scheduled with "aurora cron schedule" command'
+        raise CommandError(Exit.COMMAND_FAILURE, text)
+    session.terminal.info(f"Creating job {path.key.name}")
+    scheduler.ask(CreateJob(job), "Job creation failed due to error:", Exit.COMMAND_FAILURE)
+    page = pages.job(scheduler.cluster, path.key)
+    if given.open_browser:
+        session.open_page(page)
+    done = _WAITS[given.wait_until]
+    if done is not None:
+        tasks.wait(scheduler, path.key, done)
+    session.terminal.info(f"Checking status of {path}")
+    if not tasks.ask(scheduler, arguments.query(path.key), code=Exit.COMMAND_FAILURE):
+        raise CommandError(Exit.COMMAND_FAILURE, f"Error occurred while creating job {path}")
+    session.terminal.out(f"Job create succeeded: job url={page}")
+    return Exit.OK
+
+
+CREATE = Command(_declare, _run)

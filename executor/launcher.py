@@ -1,0 +1,107 @@
+"""A process that has imported all an executor needs and forks one for each request.
+
+Its standard input is a packet socket to the engine; it ends when the engine does. It has no threads and no event loop,
+so its forks may start their own. They are nobody's children and leaders of their own sessions: neither the end of the
+launcher nor that of the engine reaches them.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from aurorad.engine.local.processes import claim, identity_of
+from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
+from executor import main
+from executor.execution import Execution
+from executor.main import ExecutionFactory
+
+_NAME = b"aurora-executor"  # as ps shows it; the kernel takes 15 bytes
+
+
+def serve(execution: ExecutionFactory) -> None:
+    """Fork an executor for each request until the other end is closed."""
+    with socket.socket(fileno=os.dup(0)) as engine:
+        gc.collect()
+        gc.freeze()  # a collection in a fork shall not touch, and so copy, what all of them share
+        while packet := engine.recv(MAX_PACKET_BYTES):
+            _fork(engine, msgspec.json.decode(packet, type=Request), execution)
+
+
+def _fork(engine: socket.socket, request: Request, execution: ExecutionFactory) -> None:
+    try:
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            return
+    except OSError as error:
+        _reply(engine, Reply(request.run_id, error=f"cannot fork: {error}"))
+        return
+    # The child only forks again and ends, so that its own child belongs to init or whoever reaps orphans.
+    try:
+        if os.fork() == 0:
+            _become_executor(engine, request, execution)
+    except OSError as error:
+        _reply(engine, Reply(request.run_id, error=f"cannot fork: {error}"))
+    finally:
+        os._exit(0)
+
+
+def _become_executor(engine: socket.socket, request: Request, execution: ExecutionFactory) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        if _is_first(engine, request):
+            _settle_in(Path(request.directory))
+            os.environ.update(request.environment)
+            code = main.run(os.environ, execution)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _is_first(engine: socket.socket, request: Request) -> bool:
+    """Whether the run is ours to execute. The engine is told whose it is."""
+    own = identity_of(os.getpid())
+    try:
+        first = claim(Path(request.identity_file), own)
+    except OSError as error:
+        _reply(engine, Reply(request.run_id, error=str(error)))
+        raise
+    _reply(engine, Reply(request.run_id, identity=first))
+    return first == own
+
+
+def _settle_in(directory: Path) -> None:
+    """Make the run's directory our place: work there, write there, and let go of all that came with the fork."""
+    os.chdir(directory)
+    os.umask(0o022)  # a task's files look the same wherever and however the daemon was started
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), descriptor)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    Path("/proc/self/comm").write_bytes(_NAME)
+
+
+def _reply(engine: socket.socket, reply: Reply) -> None:
+    try:
+        engine.send(msgspec.json.encode(reply))
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the engine is gone; a new one reads the identity from its file
+
+
+if __name__ == "__main__":
+    serve(Execution)

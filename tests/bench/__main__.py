@@ -1,0 +1,30 @@
+"""Prints every figure next to its goal: all of them, or those of the modules that are named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+from tests.bench import launch, storage
+
+Figure = tuple[str, str, str]  # what, measured, goal
+
+MODULES: Mapping[str, Callable[[], list[Figure]]] = {"launch": launch.figures, "storage": storage.figures}
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(MODULES)
+    if unknown:
+        raise SystemExit(f"{', '.join(sorted(unknown))}: some of {', '.join(MODULES)} were expected")
+    _print("figure", "measured", "goal", "command")
+    for name in names or MODULES:
+        for what, measured, goal in MODULES[name]():
+            _print(what, measured, goal or "-", f"python -m tests.bench {name}")
+
+
+def _print(what: str, measured: str, goal: str, command: str) -> None:
+    print(f"{what:58} {measured:>10}  {goal:20} {command}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,163 @@
+"""A whole cluster on this machine, as a user has it: the real daemon, the real client, real tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = REPOSITORY / "examples"
+_ADDRESS = re.compile(r"(scheduler|observer): (http://[^/\s]+)")
+
+
+def eventually(what: str, probe: Callable[[], T | None], within_s: float = 30.0) -> T:
+    """The first true answer of `probe`; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        time.sleep(0.05)
+
+
+class Cluster:
+    """One `aurorad` with its work folder; it may be stopped, killed and started again."""
+
+    def __init__(self, folder: Path, *flags: str, prefix: Sequence[str] = ()) -> None:
+        self.work_dir = folder / "work"
+        self.folder = folder
+        self.flags = flags
+        self.prefix = prefix
+        self.scheduler = ""
+        self.observer = ""
+        self._process: subprocess.Popen[str] | None = None
+        self._environment = {
+            **os.environ,
+            "AURORA_CONFIG_ROOT": str(folder),
+            "HOME": str(folder),
+            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "aurorad.main", f"-work_dir={self.work_dir}", "-http_port=0"]
+        log = (self.folder / "aurorad.log").open("a")
+        with log:
+            self._process = subprocess.Popen(
+                [*self.prefix, *command, "-observer_port=0", *self.flags],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environment,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            for name, url in _ADDRESS.findall(line):
+                setattr(self, name, url)
+            if line.startswith("aurorad: ready"):
+                break
+        else:
+            raise AssertionError(f"aurorad did not start:\n{self.log()}")
+        clusters = [{"name": name, "scheduler_uri": self.scheduler} for name in ("devcluster", "example")]
+        (self.folder / "clusters.json").write_text(json.dumps(clusters))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """The exit status, or minus the signal."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        status = self._process.wait(30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+        return status
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def log(self) -> str:
+        return (self.folder / "aurorad.log").read_text()
+
+    def aurora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The real client, in a process of its own; output and errors together in `stdout`."""
+        return self._command("client.main", *arguments)
+
+    def aurora_admin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._command("client.admin", *arguments)
+
+    def _command(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment,
+            cwd=self.folder,
+            timeout=150,
+            check=False,
+        )
+
+    def task_processes(self) -> list[int]:
+        """Processes that work in a sandbox of this cluster."""
+        found = []
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
+                with suppress(OSError):
+                    cwd = (process / "cwd").readlink()
+                    if cwd.is_relative_to(self.work_dir) and "sandbox" in cwd.parts:
+                        found.append(int(process.name))
+        return sorted(found)
+
+    def get(self, path: str) -> str:
+        """A page of the scheduler."""
+        with urllib.request.urlopen(self.scheduler + path, timeout=30) as response:
+            text: str = response.read().decode()
+            return text
+
+    def wait_for_status(self, key: str, status: str, within_s: float = 30.0) -> str:
+        """The output of `aurora job status` once it shows the status."""
+
+        output = ""
+
+        def probe() -> str | None:
+            nonlocal output
+            output = self.aurora("job", "status", key).stdout
+            return output if f"status: {status}" in output else None
+
+        try:
+            return eventually(f"{key} is {status}", probe, within_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; at last:\n{output}\n{self.log()}") from None
+
+
+@contextmanager
+def cluster(folder: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[Cluster]:
+    """A started cluster that leaves nothing running behind."""
+    it = Cluster(folder, "-stop_tasks_on_exit", *flags, prefix=prefix)
+    it.start()
+    try:
+        yield it
+    finally:
+        if it.running:
+            status = it.stop()
+            assert status == 0, it.log()

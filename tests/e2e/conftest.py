@@ -1,0 +1,59 @@
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.chrome.webdriver import WebDriver
+
+from tests.e2e.cluster import Cluster, cluster
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that other users can reach: where the tests run as root, tasks run as their role's user."""
+    with tempfile.TemporaryDirectory(prefix="aurorad-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def devcluster(folder: Path) -> Iterator[Cluster]:
+    """A cluster of its own for one test."""
+    with cluster(folder) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def shared_cluster() -> Iterator[Cluster]:
+    """A cluster for tests of one module that do not disturb each other."""
+    with tempfile.TemporaryDirectory(prefix="aurorad-") as name:
+        Path(name).chmod(0o755)
+        with cluster(Path(name)) as it:
+            yield it
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """Debian's chromium, headless."""
+    options = Options()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1280,1000",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()

@@ -1,0 +1,164 @@
+"""A scheduler's API over a real storage and a log in memory that can be made slow, or full."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+import pytest
+import trio
+
+from aurorad.api.calls import Call, CreateJob
+from aurorad.api.enums import ResponseCode, ScheduleStatus
+from aurorad.api.results import Response, Result
+from aurorad.api.tasks import (
+    ExecutorConfig,
+    Identity,
+    JobConfiguration,
+    JobKey,
+    Resource,
+    ResourceAggregate,
+    ScheduledTask,
+    TaskConfig,
+)
+from aurorad.flags import Flags
+from aurorad.rules.tiers import BUILT_IN
+from aurorad.scheduler.limits import admission_limits
+from aurorad.scheduler.rpc import jobs, reads
+from aurorad.scheduler.rpc.dispatch import Api
+from aurorad.scheduler.state import StateManager
+from aurorad.storage.storage import LogFull, Storage
+from aurorad.storage.tables import Tables
+from aurorad.vars import Vars
+
+
+class MemoryLog:
+    """Entries are durable at once, unless `hold` is set: then once that event is."""
+
+    def __init__(self) -> None:
+        self.entries: list[bytes] = []
+        self.full = False
+        self.hold: trio.Event | None = None
+        self.reached = trio.Event()
+        """Set when an append waits for `hold`."""
+
+    async def append(self, entries: Sequence[bytes]) -> int:
+        if self.hold is not None:
+            self.reached.set()
+            await self.hold.wait()
+        await trio.lowlevel.checkpoint()
+        if self.full:
+            raise LogFull("no space left on device")
+        self.entries += entries
+        return len(self.entries)
+
+
+class Scheduler:
+    """What a test talks to."""
+
+    def __init__(self, **flags: object) -> None:
+        self.flags = Flags(cluster_name="example", **flags)  # type: ignore[arg-type]  # as the test names them
+        self.stats = Vars()
+        self.log = MemoryLog()
+        self.storage = Storage(self.log, Tables())
+        numbers = random.Random(7)
+        self.now_ms = 1_000
+        self.state = StateManager(
+            now_ms=lambda: self.now_ms,
+            new_uuid=lambda: UUID(int=numbers.getrandbits(128)),
+            hostname="scheduler-host",
+            flags=self.flags,
+            stats=self.stats,
+        )
+        self.reasons: dict[str, str] = {}
+        limits = admission_limits(self.flags)
+        handlers = jobs.handlers(
+            storage=self.storage, state=self.state, limits=limits, tiers=BUILT_IN, stats=self.stats
+        ) | reads.handlers(
+            storage=self.storage,
+            limits=limits,
+            tiers=BUILT_IN,
+            reason=lambda task: self.reasons.get(task.assigned_task.task_id, ""),
+        )
+        self.api = Api(handlers, self.storage, self.flags, self.stats)
+
+    async def call(self, call: Call, user: str = "UNSECURE") -> Response:
+        return await self.api.handle(call, user)
+
+    async def result(self, call: Call) -> Result:
+        """That of a call which must succeed."""
+        response = await self.call(call)
+        assert response.response_code is ResponseCode.OK, response
+        assert response.result is not None
+        return response.result
+
+    async def create(self, instances: int = 1, **changes: object) -> JobKey:
+        job = a_job(instances, **changes)
+        response = await self.call(CreateJob(job))
+        assert response.response_code is ResponseCode.OK, response
+        return job.key
+
+    def tasks(self, job: JobKey) -> list[ScheduledTask]:
+        return sorted(self.storage.tables.job_tasks(job), key=lambda task: task.assigned_task.instance_id)
+
+    async def move(self, job: JobKey, *statuses: ScheduleStatus) -> None:
+        """Take every task of the job through these states."""
+
+        def work(tx):  # type: ignore[no-untyped-def]
+            for status in statuses:
+                for task in tx.tables.job_tasks(job):
+                    if status is ScheduleStatus.ASSIGNED:
+                        self.state.assign(tx, task.assigned_task.task_id, "host-1", "agent-1", {})
+                    else:
+                        self.state.change_state(tx, task.assigned_task.task_id, status)
+
+        await self.storage.write(work)
+
+    async def run_all(self, job: JobKey) -> None:
+        await self.move(job, ScheduleStatus.ASSIGNED, ScheduleStatus.STARTING, ScheduleStatus.RUNNING)
+
+    async def set_quota(self, role: str, cpus: float, ram_mb: int, disk_mb: int) -> None:
+        amounts = frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)})
+        await self.storage.write(lambda tx: tx.save_quota(role, ResourceAggregate(amounts)))
+
+
+RESOURCES = frozenset({Resource(num_cpus=0.5), Resource(ram_mb=64), Resource(disk_mb=64)})
+
+
+def a_task(**changes: object) -> TaskConfig:
+    task = TaskConfig(
+        job=JobKey("www", "prod", "hello"),
+        owner=Identity("alice"),
+        is_service=True,
+        max_task_failures=1,
+        tier="preemptible",
+        resources=RESOURCES,
+        executor_config=ExecutorConfig("AuroraExecutor", "{}"),
+    )
+    return replaced(task, changes)
+
+
+def a_job(instances: int = 1, key: JobKey | None = None, **task: object) -> JobConfiguration:
+    key = key or JobKey("www", "prod", "hello")
+    config = a_task(**({"job": key} | task))
+    return JobConfiguration(key=key, owner=Identity("alice"), task_config=config, instance_count=instances)
+
+
+def replaced(task: TaskConfig, changes: dict[str, object]) -> TaskConfig:
+    return TaskConfig(**({f: getattr(task, f) for f in task.__struct_fields__} | changes))  # type: ignore[arg-type]
+
+
+def message(response: Response) -> str | None:
+    """The one detail."""
+    (detail,) = response.details
+    return detail.message
+
+
+@pytest.fixture
+async def scheduler() -> AsyncIterator[Scheduler]:
+    made = Scheduler()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(made.storage.run)
+        yield made
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,52 @@
+"""A log in memory, which can be slow, full or broken."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import trio
+
+from aurorad.log.errors import LogFull
+
+
+class MemoryLog:
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, bytes]] = []
+        self.appends: list[int] = []
+        """How many entries each append brought."""
+        self.begin = 0
+        self.end = 0
+        self.full = False
+        self.failure: OSError | None = None
+        self.gate: trio.Event | None = None
+        """What appends wait for."""
+        self.reached = trio.Event()
+        """Set when one waits."""
+
+    @property
+    def size(self) -> int:
+        return sum(len(entry) for _, entry in self.entries)
+
+    async def append(self, entries: Sequence[bytes]) -> int:
+        await trio.lowlevel.checkpoint()
+        if self.gate is not None:
+            self.reached.set()
+            await self.gate.wait()
+        if self.full:
+            raise LogFull("No space left on device")
+        if self.failure is not None:
+            raise self.failure
+        self.entries += enumerate(entries, self.end)
+        self.appends.append(len(entries))
+        self.end += len(entries)
+        return self.end - 1
+
+    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+        for entry in [entry for entry in self.entries if entry[0] >= position]:
+            await trio.lowlevel.checkpoint()
+            yield [entry]
+
+    async def truncate(self, before: int) -> None:
+        await trio.lowlevel.checkpoint()
+        self.begin = max(self.begin, before)
+        self.entries = [entry for entry in self.entries if entry[0] >= before]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from aurorad.api import storage as s
+from aurorad.api.enums import ScheduleStatus
+from aurorad.api.updates import JobUpdateEvent, JobUpdateKey
+from aurorad.storage import entries
+from aurorad.storage.entries import Entry, SnapshotBegin, SnapshotEnd, UnreadableLog
+from aurorad.storage.replay import Replay
+from aurorad.storage.rows import Configs
+from aurorad.storage.tables import Change, Row, Table, Tables
+from aurorad.vars import Vars
+from tests.storage.samples import JOB, task
+
+BEGIN = SnapshotBegin(1)
+
+
+def saved(*ids: str) -> Entry:
+    return entries.transaction([s.Op(save_tasks=s.SaveTasks(frozenset(map(task, ids))))])
+
+
+def removed(*ids: str) -> Entry:
+    return entries.transaction([s.Op(remove_tasks=s.RemoveTasks(frozenset(ids)))])
+
+
+def part(*ids: str) -> Entry:
+    return entries.part(Table.TASKS, [Row(Table.TASKS, task_id, task(task_id)) for task_id in ids])
+
+
+def replayed(tables: Tables | None, *some: Entry) -> Replay:
+    replay = Replay(tables, Vars(), Configs())
+    for position, entry in enumerate(some):
+        for record in entries.records(entry, 1 << 20):
+            replay.feed(position, record)
+    return replay
+
+
+def ids(replay: Replay) -> set[str] | None:
+    return None if replay.tables is None else set(replay.tables.rows(Table.TASKS))
+
+
+def test_transactions_are_applied_to_what_was_before_and_their_changes_told() -> None:
+    replay = Replay(Tables(), Vars(), Configs())
+    (record,) = entries.records(saved("a"), 1000)
+    assert replay.feed(0, record) == [Change(Table.TASKS, "a", None, task("a"))]
+    assert replay.transactions == 1
+
+
+def test_snapshots_say_nothing_new_to_who_knows_the_state() -> None:
+    replay = replayed(Tables(), saved("a"), BEGIN, part("z"), saved("b"), SnapshotEnd(1), removed("a"))
+    assert ids(replay) == {"b"}
+    assert replay.transactions == 2
+
+
+def test_without_the_state_it_begins_with_the_first_whole_snapshot() -> None:
+    entries_before = (removed("x"), part("lost"), SnapshotEnd(4))
+    unfinished = (BEGIN, part("stale"), saved("u"))
+    whole = (BEGIN, part("a", "b"), removed("a"), part("c"), saved("d"), SnapshotEnd(2))
+    replay = replayed(None, *entries_before, *unfinished, *whole, removed("b"), saved("e"))
+    assert ids(replay) == {"c", "d", "e"}
+
+
+def test_without_any_whole_snapshot_the_state_stays_unknown() -> None:
+    assert ids(replayed(None, saved("a"), BEGIN, part("b"), saved("c"))) is None
+
+
+def test_a_snapshot_that_lacks_parts_is_refused() -> None:
+    with pytest.raises(UnreadableLog, match="entry at position 2 cannot be applied: the snapshot has 1 parts of 2"):
+        replayed(None, BEGIN, part("a"), SnapshotEnd(2))
+
+
+def test_an_entry_that_does_not_fit_the_state_is_refused() -> None:
+    op = s.Op(save_job_update_event=s.SaveJobUpdateEvent(JobUpdateEvent(), JobUpdateKey(JOB, "none")))
+    with pytest.raises(UnreadableLog, match="entry at position 0 cannot be applied: Update not found: "):
+        replayed(Tables(), entries.transaction([op]))
+    row = entries.TaskRow(3, task("a", ScheduleStatus.LOST))
+    with pytest.raises(UnreadableLog, match="entry at position 0 cannot be applied: "):
+        replayed(Tables(), entries.Transaction((entries.LoggedOp(None, (row,)),)))

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from aurorad.storage import snapshots
+from aurorad.storage.replay import Replay
+from aurorad.storage.rows import Configs
+from aurorad.storage.snapshots import Snapshots
+from aurorad.storage.storage import LogFull, Storage
+from aurorad.storage.tables import Table, Tables
+from aurorad.vars import Vars
+from tests.storage.memory_log import MemoryLog
+from tests.storage.samples import config, task
+
+HOUR_S = 3600.0
+
+
+class World:
+    def __init__(self, log: MemoryLog, max_entry_bytes: int = 1 << 20) -> None:
+        self.log = log
+        self.stats = Vars()
+        self.storage = Storage(log, Tables(), max_entry_bytes)
+        self.snapshots = Snapshots(self.storage, log, self.stats, lambda: 1, HOUR_S, 0)
+
+    async def save(self, *ids: str) -> None:
+        await self.storage.write(lambda tx: tx.save_tasks(*map(task, ids)))
+
+
+@asynccontextmanager
+async def running(log: MemoryLog | None = None, max_entry_bytes: int = 1 << 20) -> AsyncIterator[World]:
+    world = World(log or MemoryLog(), max_entry_bytes)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.storage.run)
+        nursery.start_soon(world.snapshots.run)
+        yield world
+        nursery.cancel_scope.cancel()
+
+
+def replayed(log: MemoryLog) -> Tables:
+    """What the log alone says."""
+    replay = Replay(Tables() if log.begin == 0 else None, Vars(), Configs())
+    for position, record in log.entries:
+        replay.feed(position, record)
+    assert replay.tables is not None
+    return replay.tables
+
+
+async def test_the_log_alone_suffices_and_what_was_before_is_forgotten() -> None:
+    async with running() as world:
+        for number in range(10):
+            await world.save(f"t{number}")
+        await world.snapshots.write()
+        await world.save("later")
+        assert world.log.begin == 10
+        assert replayed(world.log).copy() == world.storage.tables.copy()
+
+
+@pytest.mark.parametrize("max_entry_bytes", [300, 1 << 20])
+async def test_writers_go_on_while_a_snapshot_is_written(monkeypatch: pytest.MonkeyPatch, max_entry_bytes: int) -> None:
+    monkeypatch.setattr(snapshots, "PART_ROWS", dict.fromkeys(Table, 2))
+    async with running(max_entry_bytes=max_entry_bytes) as world:
+        for number in range(20):
+            await world.save(f"t{number}")
+
+        async def others() -> None:
+            for number in range(10):
+                await world.save(f"new-{number}", "t3")
+                await world.storage.write(lambda tx, number=number: tx.remove_tasks([f"t{number * 2}"]))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            nursery.start_soon(world.snapshots.write)
+        assert world.log.begin > 0
+        assert replayed(world.log).copy() == world.storage.tables.copy()
+
+
+async def test_a_snapshot_shows_nothing_that_the_log_refused() -> None:
+    async with running() as world:
+        await world.save("kept")
+        world.log.gate = trio.Event()
+        world.log.full = True
+
+        async def refused(wait: object) -> None:
+            with pytest.raises(LogFull):
+                await wait()  # type: ignore[operator]
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refused, lambda: world.save("refused"))
+            await world.log.reached.wait()
+            nursery.start_soon(refused, world.snapshots.write)
+            await wait_all_tasks_blocked()
+            world.log.gate.set()
+        assert world.log.begin == 0
+        assert set(replayed(world.log).rows(Table.TASKS)) == {"kept"}
+
+
+async def test_an_unfinished_snapshot_means_nothing() -> None:
+    async with running() as world:
+        await world.storage.write(lambda tx: tx.save_tasks(*(task(f"t{number}") for number in range(500))))
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(world.snapshots.write)
+                while world.log.end < 3:
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+        await world.storage.settled()
+        await world.save("later")
+        assert world.log.begin == 0
+        assert replayed(world.log).copy() == world.storage.tables.copy()
+        await world.snapshots.write()
+        assert replayed(world.log).copy() == world.storage.tables.copy()
+
+
+async def test_snapshots_do_not_overlap() -> None:
+    async with running() as world:
+        await world.save("a")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.snapshots.write)
+            nursery.start_soon(world.snapshots.write)
+        assert world.stats.get("scheduler_log_snapshots") == 2
+        assert replayed(world.log).copy() == world.storage.tables.copy()
+
+
+async def test_one_is_taken_at_each_interval_if_anything_changed(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.save("a")
+        assert world.stats.get("scheduler_log_un_snapshotted_transactions") == 1
+        await trio.sleep(HOUR_S - 1)
+        assert world.stats.get("scheduler_log_snapshots") == 0
+        await trio.sleep(2)
+        assert world.stats.get("scheduler_log_snapshots") == 1
+        assert world.stats.get("scheduler_log_un_snapshotted_transactions") == 0
+        await trio.sleep(HOUR_S * 3)
+        assert world.stats.get("scheduler_log_snapshots") == 1
+        await world.save("b")
+        await trio.sleep(HOUR_S)
+        assert world.stats.get("scheduler_log_snapshots") == 2
+
+
+async def test_one_is_taken_early_when_the_log_has_grown(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "GROWTH_BYTES", 10_000)
+    async with running() as world:
+        large = task("a", config=config(data="x" * 3000))
+        for _ in range(3):
+            await world.storage.write(lambda tx: tx.save_tasks(large))
+        await trio.sleep(10)
+        assert world.stats.get("scheduler_log_snapshots") == 0
+        await world.storage.write(lambda tx: tx.save_tasks(large))
+        await trio.sleep(10)
+        assert world.stats.get("scheduler_log_snapshots") == 1
+        assert world.log.size < 5000
+
+
+async def test_no_room_for_a_snapshot_is_told_and_not_tried_again_soon(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(snapshots, "GROWTH_BYTES", 1000)
+    async with running() as world:
+        await world.storage.write(lambda tx: tx.save_tasks(*(task(f"t{number}") for number in range(50))))
+        world.log.full = True
+        await trio.sleep(60)
+        assert caplog.text.count("No room for a snapshot: No space left on device") == 1
+        world.log.full = False
+        await trio.sleep(HOUR_S)
+        assert world.stats.get("scheduler_log_snapshots") == 1

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
+from aurorad.api.tasks import HostAttributes, HostMaintenanceRequest, JobConfiguration, ResourceAggregate
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateEvent, JobUpdateKey
+from aurorad.storage.events import KillRequested, TaskChanged
+from aurorad.storage.tables import Tables
+from aurorad.storage.transaction import Transaction
+from tests.storage import samples
+from tests.storage.samples import CONFIG, JOB, task
+
+HOST = HostAttributes("h1", mode=MaintenanceMode.NONE, slave_id="agent")
+KEY = JobUpdateKey(JOB, "u1")
+
+
+def test_what_a_transaction_did_it_can_read() -> None:
+    tx = Transaction(Tables())
+    tx.save_tasks(task("a"))
+    assert tx.tables.task("a") == task("a")
+
+
+def test_each_operation_is_kept_for_the_log_in_order() -> None:
+    tx = Transaction(Tables())
+    tx.save_tasks(task("a"))
+    tx.remove_tasks(["a"])
+    tx.save_framework_id("f")
+    tx.save_cron_job(JobConfiguration(JOB, task_config=CONFIG))
+    tx.remove_cron_job(JOB)
+    tx.save_quota("www", ResourceAggregate())
+    tx.remove_quota("www")
+    tx.save_host_attributes(HOST)
+    tx.save_job_update(samples.update(KEY))
+    tx.save_job_update_event(KEY, JobUpdateEvent(JobUpdateStatus.ROLLING_FORWARD, 1))
+    tx.save_job_instance_update_event(KEY, JobInstanceUpdateEvent(0, 1))
+    tx.remove_job_updates([KEY])
+    tx.save_host_maintenance_request(HostMaintenanceRequest("h1"))
+    tx.remove_host_maintenance_request("h1")
+    names = [name for op in tx.ops for name in op.__struct_fields__ if getattr(op, name) is not None]
+    assert names == [
+        "save_tasks",
+        "remove_tasks",
+        "save_framework_id",
+        "save_cron_job",
+        "remove_job",
+        "save_quota",
+        "remove_quota",
+        "save_host_attributes",
+        "save_job_update",
+        "save_job_update_event",
+        "save_job_instance_update_event",
+        "remove_job_update",
+        "save_host_maintenance_request",
+        "remove_host_maintenance_request",
+    ]
+
+
+def test_nothing_to_do_is_not_logged() -> None:
+    tables = Tables()
+    first = Transaction(tables)
+    assert first.save_host_attributes(HOST)
+    tx = Transaction(tables)
+    assert not tx.save_host_attributes(HOST)
+    tx.save_tasks()
+    tx.remove_tasks([])
+    tx.remove_job_updates([])
+    assert (tx.ops, tx.changes, tx.events()) == ([], [], [])
+
+
+def test_two_tasks_of_one_id_are_refused() -> None:
+    tx = Transaction(Tables())
+    with pytest.raises(ValueError, match=r"^Proposed new tasks would create task ID collision\.$"):
+        tx.save_tasks(task("a"), task("a", ScheduleStatus.RUNNING))
+    assert not tx.changes
+
+
+def test_events_tell_of_tasks_in_order_then_of_kills() -> None:
+    tx = Transaction(Tables())
+    tx.kill("z")
+    tx.save_tasks(task("a"))
+    tx.save_quota("www", ResourceAggregate())
+    tx.save_tasks(task("a", ScheduleStatus.KILLING))
+    tx.remove_tasks(["a"])
+    killing = task("a", ScheduleStatus.KILLING)
+    assert tx.events() == [
+        TaskChanged(None, task("a")),
+        TaskChanged(task("a"), killing),
+        TaskChanged(killing, None),
+        KillRequested("z"),
+    ]
+
+
+def test_reverting_puts_the_tables_back() -> None:
+    tables = Tables()
+    Transaction(tables).save_tasks(task("a"))
+    tx = Transaction(tables)
+    tx.save_tasks(task("a", ScheduleStatus.RUNNING, "h1"), task("b"))
+    tx.remove_tasks(["a"])
+    tx.revert()
+    assert tables.task("a") == task("a")
+    assert tables.task("b") is None
+    assert tables.indexed_hosts == 0

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurorad.flags import FlagError, Flags, HelpRequested, by_name, parse, usage
+
+
+def test_without_arguments_every_flag_has_its_default() -> None:
+    assert parse([]) == Flags()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-http_port=9000"],
+        ["--http_port=9000"],
+        ["-http_port", "9000"],
+        ["--http_port", "9000"],
+    ],
+)
+def test_a_flag_may_be_written_as_operators_are_used_to(arguments: list[str]) -> None:
+    assert parse([*arguments, "-cluster_name=x"]) == Flags(http_port=9000, cluster_name="x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (["-stop_tasks_on_exit"], True),
+        (["-stop_tasks_on_exit", "-cluster_name=x"], True),
+        (["-stop_tasks_on_exit=true"], True),
+        (["-stop_tasks_on_exit=FALSE"], False),
+        (["-stop_tasks_on_exit", "true"], True),
+        (["-stop_tasks_on_exit", "false"], False),
+    ],
+)
+def test_a_boolean_is_on_by_its_name_alone(arguments: list[str], value: bool) -> None:
+    assert parse(arguments).stop_tasks_on_exit is value
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "value"),
+    [
+        ("-offer_filter_duration=90secs", "offer_filter_duration", 90.0),
+        ("-dlog_max_entry_size=1MB", "dlog_max_entry_size", 1 << 20),
+        ("-thermos_executor_cpu=0.5", "thermos_executor_cpu", 0.5),
+        ("-role=observer,scheduler", "role", ("observer", "scheduler")),
+        ("-tier_config=/etc/tiers.json", "tier_config", Path("/etc/tiers.json")),
+        ("-work_dir=~", "work_dir", Path.home()),
+        ("-viz_job_url_prefix=http://viz/?a=b", "viz_job_url_prefix", "http://viz/?a=b"),
+        ("-viz_job_url_prefix=", "viz_job_url_prefix", ""),
+        ("-default_docker_parameters=a=b,c=d", "default_docker_parameters", ("a=b", "c=d")),
+        ("-default_docker_parameters=", "default_docker_parameters", ()),
+        ("-default_docker_parameters=''", "default_docker_parameters", ()),
+        ("-allowed_container_types=DOCKER", "allowed_container_types", ("DOCKER",)),
+    ],
+)
+def test_each_kind_of_value_is_read(argument: str, name: str, value: object) -> None:
+    assert getattr(parse([argument]), name) == value
+
+
+def test_a_list_given_again_grows() -> None:
+    assert parse(["-role=scheduler", "-role=observer"]).role == ("scheduler", "observer")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-no_such_flag=5"], "unknown flag -no_such_flag=5: -help lists those there are"),
+        (["stray"], "'stray' is not a flag: -name=value was expected"),
+        (["-http_port=x"], "-http_port=x: a whole number was expected"),
+        (["-http_port=1_0"], "-http_port=1_0: a whole number was expected"),
+        (["-http_port="], "-http_port=: a whole number was expected"),
+        (["-http_port=70000"], "-http_port=70000: a port from 0 to 65535 was expected"),
+        (["-http_port"], "-http_port has no value: a whole number was expected"),
+        (["-http_port=1", "-http_port=2"], "-http_port was given twice, the second time with '2': once was expected"),
+        (["-stop_tasks_on_exit=yes"], "-stop_tasks_on_exit=yes: true or false was expected"),
+        (["-offer_filter_duration=10"], "-offer_filter_duration=10: a duration such as 10secs or 1mins was expected"),
+        (["-shutdown_grace=-1secs"], "-shutdown_grace=-1secs: a duration such as 10secs or 1mins was expected"),
+        (["-dlog_max_entry_size=64"], "-dlog_max_entry_size=64: an amount of data such as 64MB was expected"),
+        (["-dlog_max_entry_size=0MB"], "-dlog_max_entry_size=0MB: a value above 0 was expected"),
+        (["-thermos_executor_cpu=nan"], "-thermos_executor_cpu=nan: a number was expected"),
+        (["-thermos_executor_cpu=-1.5"], "-thermos_executor_cpu=-1.5: a value of 0 or more was expected"),
+        (["-role=queen"], "-role=queen: one or more of scheduler, observer, executor was expected"),
+        (["-tier_config=~nobody-of-this-name/x"], "-tier_config=~nobody-of-this-name/x: a path was expected"),
+        (["-tier_config="], "-tier_config=: a path was expected"),
+        (["-allowed_container_types=VM"], "-allowed_container_types=VM: MESOS, DOCKER or both was expected"),
+        (
+            ["-default_docker_parameters=a"],
+            "-default_docker_parameters=a: name=value, with commas between was expected",
+        ),
+        (
+            ["-allowed_job_environments=("],
+            "-allowed_job_environments=(: a regular expression (missing ), unterminated subpattern at position 0) "
+            "was expected",
+        ),
+    ],
+)
+def test_what_cannot_be_accepted_is_named_with_what_was_expected(arguments: list[str], text: str) -> None:
+    with pytest.raises(FlagError) as refused:
+        parse(arguments)
+    assert str(refused.value) == text
+
+
+@pytest.mark.parametrize("argument", ["-help", "--help", "-h"])
+def test_help_may_be_asked_for_anywhere(argument: str) -> None:
+    with pytest.raises(HelpRequested):
+        parse(["-http_port=1", argument])
+
+
+def test_help_lists_every_flag_once_by_group_with_its_default_and_meaning() -> None:
+    text = usage()
+    groups = ["Identity, HTTP, API", "Cluster and engine", "Storage and log", "Job validation", "Task state"]
+    for group in groups:
+        assert text.count(f"\n{group}:\n") == 1
+    for field in dataclasses.fields(Flags):
+        assert text.count(f"\n  -{field.name}=") == 1
+        assert field.metadata["flag"].meaning in text
+    assert "\n  -http_port=8081\n" in text
+    assert "\n  -max_sla_duration_secs=2hrs\n" in text
+    assert "\n  -require_docker_use_executor=true\n" in text
+
+
+def test_every_flag_as_it_is_written_is_read_back() -> None:
+    flags = Flags(role=("observer",), tier_config=Path("/t"), max_sla_duration_secs=90.0, ip="127.0.0.1")
+    written = [f"-{name}={value}" for name, value in by_name(flags).items() if value]
+    assert parse(written) == flags
+
+
+@given(st.lists(st.text(max_size=12), max_size=4))
+def test_whatever_is_given_only_a_flag_error_comes_out(arguments: list[str]) -> None:
+    with contextlib.suppress(FlagError, HelpRequested):
+        parse(arguments)
+
+
+@given(st.sampled_from([field.name for field in dataclasses.fields(Flags)]), st.text(max_size=12))
+def test_whatever_the_value_a_flag_takes_it_or_says_what_was_expected(name: str, text: str) -> None:
+    try:
+        parse([f"-{name}={text}"])
+    except FlagError as refused:
+        said = str(refused)
+    else:
+        return
+    assert said.startswith(f"-{name}={text}: ")
+    assert said.endswith(" was expected")

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from aurorad.vars import Vars
+
+
+def test_a_counter_starts_at_zero_and_grows() -> None:
+    stats = Vars()
+    assert stats.get("tasks") == 0
+    stats.count("tasks")
+    stats.count("tasks", 4)
+    assert stats.get("tasks") == 5
+
+
+def test_a_declared_counter_shows_before_it_is_counted_and_keeps_what_it_has() -> None:
+    stats = Vars()
+    stats.declare("a", "b")
+    stats.count("a")
+    stats.declare("a")
+    assert stats.snapshot() == {"a": 1, "b": 0}
+
+
+def test_a_gauge_is_read_when_asked_for() -> None:
+    stats, values = Vars(), [1]
+    stats.gauge("level", lambda: values[-1])
+    stats.gauge("version", lambda: "0.1")
+    values.append(7)
+    assert stats.get("level") == 7
+    assert stats.snapshot() == {"level": 7, "version": "0.1"}
+
+
+def test_a_timed_event_is_counted_and_its_nanoseconds_summed() -> None:
+    stats = Vars()
+    stats.observe("append", 0.25)
+    stats.observe("append", 0.5)
+    assert stats.snapshot() == {"append_events": 2, "append_nanos_total": 750_000_000}
+
+
+def test_all_values_come_sorted() -> None:
+    stats = Vars()
+    for name in ("c", "a", "b"):
+        stats.count(name)
+    assert list(stats.snapshot()) == ["a", "b", "c"]
+
+
+def test_names_show_only_characters_that_names_may_have() -> None:
+    stats = Vars()
+    stats.count("tasks_LOST_ops/prod/web.1")
+    stats.count("rack a:b")
+    assert list(stats.snapshot()) == ["rack_a_b", "tasks_LOST_ops/prod/web.1"]
+
+
+def test_two_daemons_share_nothing() -> None:
+    one, other = Vars(), Vars()
+    one.count("a")
+    assert other.snapshot() == {}

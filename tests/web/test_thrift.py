@@ -1,0 +1,142 @@
+import gzip
+
+import pytest
+from quart import Response as Answer
+from quart.typing import TestClientProtocol as Client
+from quart_trio import QuartTrio
+
+from aurorad.api import binary, tjson
+from aurorad.api.calls import Call, GetJobs, GetQuota, GetTasksStatus, Reply
+from aurorad.api.enums import ResponseCode
+from aurorad.api.results import Response, ResponseDetail, Result, ScheduleStatusResult
+from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskQuery
+from aurorad.api.wire import MessageHeader, MessageType
+from aurorad.web.thrift import BINARY_TYPE, JSON_TYPE, ApplicationException, thrift_endpoint
+
+JSON = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
+BINARY = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
+
+
+@pytest.fixture
+def heard() -> list[tuple[Call, str]]:
+    return []
+
+
+@pytest.fixture
+def client(heard: list[tuple[Call, str]]) -> Client:
+    async def handle(call: Call, user: str) -> Response:
+        heard.append((call, user))
+        if isinstance(call, GetTasksStatus):
+            tasks = tuple(ScheduledTask(AssignedTask(f"task-{i}")) for i in range(2000))
+            return Response(result=Result(schedule_status_result=ScheduleStatusResult(tasks)))
+        return Response(ResponseCode.OK, details=(ResponseDetail("done"),))
+
+    app = QuartTrio("tests")
+    app.register_blueprint(thrift_endpoint(handle, lambda: "UNSECURE"))
+    return app.test_client()
+
+
+async def raw(answer: Answer) -> bytes:
+    body = await answer.get_data(as_text=False)
+    assert isinstance(body, bytes)
+    return body
+
+
+def header(call: Call, kind: MessageType = MessageType.CALL) -> MessageHeader:
+    return MessageHeader(call.method(), kind, 7)
+
+
+async def test_a_binary_call_gets_a_binary_reply(client: Client, heard: list[tuple[Call, str]]) -> None:
+    call = GetJobs(owner_role="www-data")
+    answer = await client.post("/api", data=binary.encode_message(header(call), call), headers=BINARY)
+    body = await raw(answer)
+    reply, position = binary.decode_header(body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, BINARY_TYPE)
+    assert reply == MessageHeader("getJobs", MessageType.REPLY, 7)
+    assert binary.read_struct(Reply, body, position)[0] == Reply(Response(details=(ResponseDetail("done"),)))
+    assert heard == [(call, "UNSECURE")]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/x-thrift", JSON_TYPE, f"{JSON_TYPE}; charset=UTF-8"],
+)
+async def test_every_json_type_means_tjson(client: Client, content_type: str) -> None:
+    answer = await client.post("/api", data=b'[1,"getJobs",1,0,{}]', headers={"Content-Type": content_type})
+    message = tjson.decode_message(await raw(answer))
+    assert answer.headers["Content-Type"] == JSON_TYPE
+    assert message.header == MessageHeader("getJobs", MessageType.REPLY, 0)
+    assert message.body(Reply).success == Response(details=(ResponseDetail("done"),))
+
+
+async def test_request_and_reply_encodings_are_independent(client: Client) -> None:
+    answer = await client.post(
+        "/api", data=b'[1,"getJobs",1,3,{}]', headers={"Content-Type": JSON_TYPE, "Accept": BINARY_TYPE}
+    )
+    assert binary.decode_header(await raw(answer))[0].sequence == 3
+
+
+async def test_another_content_type_is_415(client: Client) -> None:
+    answer = await client.post("/api", data=b"x", headers={"Content-Type": "text/html"})
+    assert (answer.status_code, await raw(answer)) == (415, b"Unsupported Content-Type: text/html")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (JSON, b""),
+        (JSON, b"{"),
+        (JSON, b'[1,"getJobs",1,0]'),
+        (JSON, b'[2,"getJobs",1,0,{}]'),
+        (JSON, b'[1,"getJobs",1,0,{"1":{"str":5}}]'),
+        (BINARY, b""),
+        (BINARY, b"\x80\x01\x00\x01\x00\x00\x00\xffget"),
+        (BINARY, b"\x80\x02\x00\x01\x00\x00\x00\x07getJobs\x00\x00\x00\x00\x00"),
+        (BINARY, b"\x80\x01\x00\x01\x00\x00\x00\x07getJobs\x00\x00\x00\x00\x0b\x00\x01\x7f\xff\xff\xffx"),
+    ],
+)
+async def test_malformed_bytes_are_400_with_a_sentence(
+    client: Client, heard: list[tuple[Call, str]], headers: dict[str, str], body: bytes
+) -> None:
+    answer = await client.post("/api", data=body, headers=headers)
+    text = (await raw(answer)).decode()
+    assert answer.status_code == 400
+    assert text.startswith("Malformed request body: ")
+    assert text.count("\n") == 1
+    assert heard == []
+
+
+async def test_an_unknown_method_is_a_thrift_exception(client: Client) -> None:
+    answer = await client.post("/api", data=b'[1,"noSuch",1,0,{}]', headers=JSON)
+    message = tjson.decode_message(await raw(answer))
+    assert (answer.status_code, message.header.type) == (200, MessageType.EXCEPTION)
+    assert message.body(ApplicationException) == ApplicationException("Invalid method name: 'noSuch'", 1)
+
+
+async def test_a_binary_union_without_a_member_is_a_thrift_exception(client: Client) -> None:
+    # createJob(description{taskConfig{resources: set of one Resource with no member}})
+    body = b"\x80\x01\x00\x01\x00\x00\x00\x09createJob\x00\x00\x00\x00"
+    body += b"\x0c\x00\x01" + b"\x0c\x00\x06" + b"\x0e\x00\x20\x0c\x00\x00\x00\x01\x00" + b"\x00\x00\x00"
+    answer = await client.post("/api", data=body, headers=BINARY)
+    data = await raw(answer)
+    message, position = binary.decode_header(data)
+    assert message.type is MessageType.EXCEPTION
+    assert binary.read_struct(ApplicationException, data, position)[0].type == 7
+
+
+async def test_absent_arguments_are_unset(client: Client, heard: list[tuple[Call, str]]) -> None:
+    await client.post("/api", data=b'[1,"getQuota",1,0,{}]', headers=JSON)
+    assert heard[0][0] == GetQuota()
+
+
+async def test_a_big_answer_is_compressed_when_asked(client: Client) -> None:
+    call = GetTasksStatus(TaskQuery())
+    body = binary.encode_message(header(call), call)
+    answer = await client.post("/api", data=body, headers={**BINARY, "Accept-Encoding": "gzip, deflate"})
+    data = gzip.decompress(await raw(answer))
+    reply = binary.read_struct(Reply, data, binary.decode_header(data)[1])[0]
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert reply.success is not None
+    assert reply.success.result is not None
+    assert reply.success.result.schedule_status_result is not None
+    assert len(reply.success.result.schedule_status_result.tasks) == 2000

@@ -255,20 +255,14 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        among = procfs.processes()
         for run in self._ledger.live():
-            pid = run.coordinator_pid
-            if pid is not None and ladder.is_ours(pid, run.fork_time, among):
-                try:
-                    pidfd = os.pidfd_open(pid)
-                except ProcessLookupError:
-                    pass
-                else:
-                    self._watched.add(run.process)
-                    nursery.start_soon(self._watch, run.process, pidfd, None)
-                    continue
-            self._collect(run.process)
-            self._lose(run.process)
+            pidfd = self._ledger.open_coordinator(run)
+            if pidfd is None:
+                self._collect(run.process)
+                self._lose(run.process)
+            else:
+                self._watched.add(run.process)
+                nursery.start_soon(self._watch, run.process, pidfd, None)
 
     async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
         """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
@@ -325,7 +319,7 @@ class Runner:
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""
         runs = self._ledger.last_runs()
-        return ladder.task_members(runs, procfs.processes()) - {run.coordinator_pid for run in runs}
+        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
         """SIGKILL until nothing of the task is alive. Runs that were are KILLED, those that only seemed so LOST."""

@@ -15,6 +15,7 @@ import pytest
 
 from aurorad.api.tasks import Container, DockerContainer
 from aurorad.engine.base import TaskState
+from executor.main import LOG
 from tests.executor.harness import Executor, assigned, process, task, wait_until
 
 STARTING = (TaskState.TASK_STARTING, None)
@@ -183,7 +184,7 @@ class TestUsers:
         executor = Executor(assigned(task(process("p", "id -u")), role="no-such-user"), tmp_path, set_user=False)
         assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
         assert executor.output("p") == f"{os.geteuid()}\n"
-        assert (tmp_path / "thermos_executor.log").read_text().count("not as the role's user no-such-user") == 1
+        assert (tmp_path / LOG).read_text().count("not as the role's user no-such-user") == 1
 
 
 SERVER = """

@@ -11,6 +11,7 @@ import pytest
 
 from aurorad.engine.base import TaskState
 from executor.checkpoint import ProcessState
+from executor.main import LOG
 from tests.executor.harness import Executor, alive, assigned, process, run_task, task, wait_until
 
 FINISHED = (TaskState.TASK_FINISHED, "Task finished.")
@@ -182,7 +183,7 @@ def test_what_ignores_sigterm_is_killed_at_the_deadline(tmp_path: Path) -> None:
     assert executor.runs("hard")[0].return_code == -1
     assert executor.states("never") == []
     assert executor.inhabitants() == []
-    assert "Exceeded finalization wait, skipping finalization." in (tmp_path / "thermos_executor.log").read_text()
+    assert "Exceeded finalization wait, skipping finalization." in (tmp_path / LOG).read_text()
 
 
 def test_a_hanging_finalizer_is_ended_when_its_time_is_up(tmp_path: Path) -> None:

@@ -162,7 +162,11 @@ class Execution:
             return self._recorded_end()
         except OSError as error:
             return Outcome(TaskState.TASK_FAILED, f"Failed to load task: {error}")
+<<<<<<< HEAD
         return await self._supervise(fit, tell)
+=======
+        return await self._supervise(fit, tell, log)
+>>>>>>> main
 
     async def _supervise(self, fit: _Fit, tell: Tell) -> Outcome:
         over = trio.Event()

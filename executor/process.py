@@ -112,7 +112,8 @@ def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, rec
         if os.read(go, 1):
             os.close(go)
             os.setsid()
-            Path("/proc/self/comm").write_bytes(_NAME)
+            with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
+                Path("/proc/self/comm").write_bytes(_NAME)
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:

@@ -59,7 +59,8 @@ class Runner:
         self._task, self._header, self._user = task, header, user
         self._now_ms, self._log, self._path = now_ms, log, path
         self._sandbox = Path(header.sandbox or "")
-        self._log_base = Path(header.log_dir or self._sandbox / LOGS)
+        log_base = Path(header.log_dir or self._sandbox / LOGS)
+        self._log_base = log_base.relative_to(self._sandbox) if log_base.is_relative_to(self._sandbox) else log_base
         self._processes = {process.name: process for process in task.processes}
         self._regular, self._final = Plan.of(task, final=False), Plan.of(task, final=True)
         self._ledger = Ledger(paths, self._processes, now_ms, log)
@@ -254,21 +255,14 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        left = self._ledger.live()
-        among = procfs.processes() if left else {}
-        for run in left:
-            pid = run.coordinator_pid
-            if pid is not None and ladder.is_ours(pid, run.fork_time, among):
-                try:
-                    pidfd = os.pidfd_open(pid)
-                except ProcessLookupError:
-                    pass
-                else:
-                    self._watched.add(run.process)
-                    nursery.start_soon(self._watch, run.process, pidfd, None)
-                    continue
-            self._collect(run.process)
-            self._lose(run.process)
+        for run in self._ledger.live():
+            pidfd = self._ledger.open_coordinator(run)
+            if pidfd is None:
+                self._collect(run.process)
+                self._lose(run.process)
+            else:
+                self._watched.add(run.process)
+                nursery.start_soon(self._watch, run.process, pidfd, None)
 
     async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
         """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
@@ -325,7 +319,7 @@ class Runner:
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""
         runs = self._ledger.last_runs()
-        return ladder.task_members(runs, procfs.processes()) - {run.coordinator_pid for run in runs}
+        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
         """SIGKILL until nothing of the task is alive. Runs that were are KILLED, those that only seemed so LOST."""

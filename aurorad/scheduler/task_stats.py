@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from aurorad.api import keys
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
@@ -14,13 +12,11 @@ from aurorad.vars import Vars
 
 
 class TaskStats:
-    """Tasks by status, and who loses them."""
+    """Who loses tasks: jobs, racks, dedicated hosts."""
 
     def __init__(self, *, storage: Storage, stats: Vars) -> None:
         self._storage = storage
         self._stats = stats
-        for status in ScheduleStatus:
-            stats.gauge(f"task_store_{status.name}", functools.partial(storage.tables.count, status))
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change; of what was there at the start nothing is counted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aurorad.api import keys
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
-from aurorad.rules import matching
+from aurorad.rules import admission, matching
 from aurorad.storage.events import TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.vars import Vars
@@ -35,5 +35,5 @@ class TaskStats:
         values = matching.values_of(host.attributes)
         for rack in values.get("rack", ()):
             self._stats.count(f"tasks_lost_rack_{rack}")
-        for role in values.get(matching.DEDICATED, ()):
+        for role in values.get(admission.DEDICATED, ()):
             self._stats.count(f"tasks_lost_dedicated_{role.replace('*', '_')}")

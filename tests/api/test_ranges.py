@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,4 +15,4 @@ def test_neighbours_join_whatever_their_order() -> None:
 def test_spans_hold_just_the_numbers_in_order_and_never_touch(given_numbers: set[int]) -> None:
     found = spans(given_numbers)
     assert list(numbers(Range(first, last) for first, last in found)) == sorted(given_numbers)
-    assert all(after[0] > before[1] + 1 for before, after in zip(found, found[1:], strict=False))
+    assert all(after[0] > before[1] + 1 for before, after in itertools.pairwise(found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import logging
 import random
 import signal
 import socket
@@ -26,7 +27,7 @@ from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
 from aurorad.flags import Flags
-from aurorad.log.errors import LogDamaged, LogInUse
+from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
 from aurorad.observer.observer import Observer
 from aurorad.rules.tiers import TierError, Tiers
@@ -45,6 +46,8 @@ from aurorad.web import server
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
 from aurorad.web.thrift import MAX_BODY_BYTES, thrift_endpoint
+
+_log = logging.getLogger(__name__)
 
 # Until callers say who they are (security sheet).
 ANYBODY = "UNSECURE"
@@ -241,7 +244,10 @@ async def _stop_tasks(storage: Storage, scheduler: Scheduler, engine: LocalEngin
             scheduler.states.change_state(tx, task_id, ScheduleStatus.RESTARTING, "aurorad is stopping.")
 
     with trio.CancelScope(shield=True):
-        await storage.write(restart)
+        try:
+            await storage.write(restart)
+        except LogFull as error:  # they end all the same, and the engine tells the next start so
+            _log.warning("tasks are stopped without a record of why: %s", error)
         await engine.stop_all_tasks()
 
 

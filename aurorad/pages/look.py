@@ -12,8 +12,8 @@ import trio
 from quart import Blueprint, Response, redirect
 from werkzeug import Response as AnyResponse
 
+from aurorad.pace import gently
 from aurorad.pages import formats, tones
-from aurorad.pages.gently import gently
 
 CONTENT_SECURITY_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _STATIC_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}

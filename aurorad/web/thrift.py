@@ -5,19 +5,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Annotated, TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
 from quart import Blueprint, Response, request
 
 from aurorad.api import binary, tjson
-from aurorad.api.calls import CALLS, Call, Reply
+from aurorad.api.calls import CALLS, ApplicationException, Call, Reply
 from aurorad.api.results import Response as Answer
-from aurorad.api.struct import I32, Id, ThriftStruct
-from aurorad.api.wire import MessageHeader, MessageType, UnionError, WireError
+from aurorad.api.struct import ThriftStruct
+from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType, UnionError, WireError
 
-JSON_TYPE = "application/vnd.apache.thrift.json"
-BINARY_TYPE = "application/vnd.apache.thrift.binary"
 _JSON_TYPES = {"", "application/x-thrift", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
 # Larger than any job description; a bound so that nobody fills the memory.
@@ -30,13 +28,6 @@ _WORTH_COMPRESSING_BYTES = 4 << 10
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 Handle = Callable[[Call, str], Awaitable[Answer]]
-
-
-class ApplicationException(ThriftStruct, frozen=True, cache_hash=True):
-    """Thrift's own answer to a call that it cannot make."""
-
-    message: Annotated[str, Id(1)] = ""
-    type: Annotated[I32, Id(2)] = 0
 
 
 _UNKNOWN_METHOD = 1

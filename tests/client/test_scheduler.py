@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aurorad.api import binary
-from aurorad.api.calls import CreateJob, GetJobs, GetQuota, KillTasks, StartJobUpdate
+from aurorad.api.calls import ApplicationException, CreateJob, GetJobs, GetQuota, KillTasks, StartJobUpdate
 from aurorad.api.enums import ResponseCode, ScheduleStatus
 from aurorad.api.results import GetJobsResult, GetQuotaResult
 from aurorad.api.tasks import JobConfiguration
@@ -106,7 +106,7 @@ def test_a_redirect_that_would_lose_the_call_is_trouble(aurora: Runner, schedule
 
 
 def test_a_thrift_exception_is_status_20(aurora: Runner, scheduler: FakeScheduler) -> None:
-    exception = transport._ApplicationException("Invalid method name: 'getJobs'", 1)
+    exception = ApplicationException("Invalid method name: 'getJobs'", 1)
     body = binary.encode_message(MessageHeader("getJobs", MessageType.EXCEPTION, 0), exception)
     scheduler.on(GetJobs, Http(200, body=body))
     ran = aurora("job", "list", "west/*")

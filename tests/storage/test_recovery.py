@@ -135,12 +135,12 @@ async def _snapshotted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log whose first segments are gone, and no database."""
     monkeypatch.setattr("aurorad.log.segments.SEGMENT_BYTES", 1000)
     monkeypatch.setattr("aurorad.log.segments.Segments.__init__.__defaults__", (1000,))
-    monkeypatch.setattr(snapshots, "GROWTH_BYTES", 1)
     monkeypatch.setattr(snapshots, "_CHECK_S", 0.01)
     stats = Vars()
     async with opened(folder, stats) as storage:
         for number in range(20):
             await save(storage, f"t{number}")
+        monkeypatch.setattr(snapshots, "GROWTH_BYTES", 1)  # not before: it shall begin in a later segment
         await until(lambda: stats.get("scheduler_log_snapshots"))
         await save(storage, "last")
     (folder / "state.db").unlink(missing_ok=True)

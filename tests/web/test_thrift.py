@@ -6,12 +6,12 @@ from quart.typing import TestClientProtocol as Client
 from quart_trio import QuartTrio
 
 from aurorad.api import binary, tjson
-from aurorad.api.calls import Call, GetJobs, GetQuota, GetTasksStatus, Reply
+from aurorad.api.calls import ApplicationException, Call, GetJobs, GetQuota, GetTasksStatus, Reply
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ResponseDetail, Result, ScheduleStatusResult
 from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskQuery
-from aurorad.api.wire import MessageHeader, MessageType
-from aurorad.web.thrift import BINARY_TYPE, JSON_TYPE, ApplicationException, thrift_endpoint
+from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType
+from aurorad.web.thrift import thrift_endpoint
 
 JSON = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
 BINARY = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}

@@ -14,7 +14,7 @@ from aurorad.api import keys
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateKey
-from aurorad.pages.gently import gently
+from aurorad.pace import gently
 from aurorad.pages.look import Look, protect
 from aurorad.pages.paging import Here, paginate
 from aurorad.storage.tables import Tables

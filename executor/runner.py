@@ -322,7 +322,7 @@ class Runner:
     # Ending all
 
     def _tell_to_end(self) -> set[int]:
-        """SIGTERM, once, to each living process; all of them. Forks in the making, and heirs, come late for the first."""
+        """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
         everything = self._everything()
         procfs.send(everything - self._told_to_end, signal.SIGTERM)
         self._told_to_end |= everything

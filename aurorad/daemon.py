@@ -98,21 +98,24 @@ class _Daemon:
         schedules, observes = "scheduler" in flags.role, "observer" in flags.role
         scheduler = server.listen(self._address, flags.http_port, "http_port") if schedules else None
         observer = server.listen(self._address, flags.observer_port, "observer_port") if observes else None
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self._heed_signals)
-            if observer is not None:
-                scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
-                await nursery.start(self._observe, observer, scheduler_url)
-            if scheduler is not None:
-                observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
-                await nursery.start(self._schedule, scheduler, observer_port)
-            print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
+        async with trio.open_nursery() as signals:
+            await signals.start(self._heed_signals)
+            async with trio.open_nursery() as roles:
+                if observer is not None:
+                    scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
+                    await roles.start(self._observe, observer, scheduler_url)
+                if scheduler is not None:
+                    observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
+                    await roles.start(self._schedule, scheduler, observer_port)
+                print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
+            signals.cancel_scope.cancel()
 
     async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             task_status.started()
-            await anext(signals)
-            self._stopping.set()
+            async for number in signals:  # until the very end: a second one must not cut the orderly stop short
+                _log.info("%s: %sstopping", signal.Signals(number).name, "already " * self._stopping.is_set())
+                self._stopping.set()
 
     async def _observe(
         self, sock: socket.socket, scheduler_url: str | None, *, task_status: trio.TaskStatus[None]

@@ -35,8 +35,16 @@ def serve(execution: ExecutionFactory) -> None:
         rehearse()
         gc.collect()
         gc.freeze()  # a collection in a fork shall not touch, and so copy, what all of them share
-        while packet := engine.recv(MAX_PACKET_BYTES):
+        while packet := _next_packet(engine):
             _fork(engine, msgspec.json.decode(packet, type=Request), execution)
+
+
+def _next_packet(engine: socket.socket) -> bytes:
+    """Empty once the engine is gone."""
+    try:
+        return engine.recv(MAX_PACKET_BYTES)
+    except ConnectionResetError:  # it was killed and left replies of ours unread
+        return b""
 
 
 def _fork(engine: socket.socket, request: Request, execution: ExecutionFactory) -> None:

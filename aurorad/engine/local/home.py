@@ -68,7 +68,9 @@ class Home:
             return self._kept("framework_id", f"{uuid.uuid4()}-0000")
         if not is_file_name(given):
             raise BadFrameworkId(f"framework id {given!r}: letters, digits, - and _ were expected")
-        write_durably(self.path / "framework_id", given.encode())
+        file = self.path / "framework_id"
+        if not file.exists() or file.read_text() != given:  # a start must not need room on the disk
+            write_durably(file, given.encode())
         return given
 
     def _kept(self, name: str, new: str) -> str:

@@ -313,7 +313,10 @@ def _spell(kind: _Kind, value: object) -> str:
     return str(value)
 
 
-def by_name(flags: Flags) -> dict[str, str]:
-    """Every flag as it would be written, for the start-up log."""
-    kinds = _kinds()
-    return {f.name: _spell(kinds[f.name], getattr(flags, f.name)) for f in dataclasses.fields(Flags)}
+def changed(flags: Flags) -> list[str]:
+    """The flags that are not at their defaults, as they would be written."""
+    kinds, defaults = _kinds(), Flags()
+    values = {name: getattr(flags, name) for name in kinds}
+    return [
+        f"-{name}={_spell(kinds[name], value)}" for name, value in values.items() if value != getattr(defaults, name)
+    ]

@@ -17,7 +17,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
-COMMANDS = Path(sys.executable).parent
+AURORAD = (sys.executable, "-m", "aurorad.main")
+AURORA = (sys.executable, "-m", "client.main")
 KEY = "devcluster/www-data/devel/hello_world"
 JOB = HERE / "hello_world.aurora"
 RUNNING_WITHIN_S = 60.0
@@ -33,13 +34,14 @@ def main() -> int:
     options.add_argument("--once", action="store_true", help="end by itself once the task ran and was killed again")
     options.add_argument("--http-port", type=int, default=8081)
     options.add_argument("--observer-port", type=int, help="1338; any free one beside another --http-port")
+    options.add_argument("--state", type=Path, default=state_folder(), help="folder to keep its state and its log in")
     arguments = options.parse_args()
     if arguments.observer_port is None:
         arguments.observer_port = 1338 if arguments.http_port == 8081 else 0
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave a daemon behind
         signal.signal(number, _interrupt)
     try:
-        with Cluster(state_folder(), arguments.http_port, arguments.observer_port) as cluster:
+        with Cluster(arguments.state.absolute(), arguments.http_port, arguments.observer_port) as cluster:
             story(cluster, arguments.once)
     except KeyboardInterrupt:
         print("Everything is stopped.", flush=True)
@@ -110,7 +112,7 @@ class Cluster:
         self._state = state
         self._log = state / "aurorad.log"
         self._command = [
-            COMMANDS / "aurorad",
+            *AURORAD,
             f"-work_dir={state}/work",
             f"-http_port={http_port}",
             f"-observer_port={observer_port}",
@@ -182,19 +184,20 @@ class Cluster:
             ) from None
 
     def aurora(self, *arguments: str) -> int:
-        return subprocess.run([COMMANDS / "aurora", *arguments], env=self._environment(), check=False).returncode
+        return subprocess.run([*AURORA, *arguments], env=self._environment(), check=False).returncode
 
     def task(self) -> dict[str, Any] | None:
         """The active task as `job status` has it."""
         output = subprocess.run(
-            [COMMANDS / "aurora", "job", "status", "--write-json", KEY],
+            [*AURORA, "job", "status", "--write-json", KEY],
             env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             check=False,
         ).stdout
-        jobs = json.loads(output or b"[]")
-        return next((task for job in jobs for task in job.get("active", ())), None)
+        found = json.loads(output or b"[]")
+        jobs = found if isinstance(found, list) else []  # an object says that there is no such job
+        return next((task for job in jobs for task in job["active"]), None)
 
     def _environment(self) -> dict[str, str]:
         """One in which the client knows our cluster, and no other of that name."""

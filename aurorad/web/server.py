@@ -32,9 +32,9 @@ SEND_TIMEOUT_S = 60.0
 
 _REMEDIES = {
     errno.EADDRINUSE: "stop who uses it (another aurorad?), or choose another port with -{flag}",
-    errno.EADDRNOTAVAIL: "-ip (or -hostname) must be an address of this machine",
     errno.EACCES: "only root may use ports below 1024: choose another one with -{flag}",
 }
+_NO_ADDRESS_OF_OURS = "-ip, or else -hostname, must be an address of this machine"
 
 
 class PortTaken(Exception):
@@ -51,7 +51,7 @@ def listen(host: str, port: int, flag: str) -> socket.socket:
         sock.listen(1024)
     except OSError as error:
         sock.close()
-        remedy = _REMEDIES.get(error.errno or 0, "choose another port with -{flag}").format(flag=flag)
+        remedy = _REMEDIES.get(error.errno or 0, _NO_ADDRESS_OF_OURS).format(flag=flag)
         raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; {remedy}") from None
     sock.setblocking(False)
     return sock

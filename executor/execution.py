@@ -147,6 +147,8 @@ class Execution:
         except CheckpointError as error:
             log.error("%s", error)
             return self._recorded_end()
+        except OSError as error:
+            return Outcome(TaskState.TASK_FAILED, f"Failed to load task: {error}")
         return await self._supervise(fit, tell, log)
 
     async def _supervise(self, fit: _Fit, tell: Tell, log: logging.Logger) -> Outcome:

@@ -59,7 +59,8 @@ class Runner:
         self._task, self._header, self._user = task, header, user
         self._now_ms, self._log, self._path = now_ms, log, path
         self._sandbox = Path(header.sandbox or "")
-        self._log_base = Path(header.log_dir or self._sandbox / LOGS)
+        log_base = Path(header.log_dir or self._sandbox / LOGS)
+        self._log_base = log_base.relative_to(self._sandbox) if log_base.is_relative_to(self._sandbox) else log_base
         self._processes = {process.name: process for process in task.processes}
         self._regular, self._final = Plan.of(task, final=False), Plan.of(task, final=True)
         self._ledger = Ledger(paths, self._processes, now_ms, log)

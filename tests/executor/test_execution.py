@@ -144,6 +144,13 @@ class TestUsers:
         assert (header.user, header.uid) == ("nobody", int(uid))
 
     @root_only
+    def test_a_way_that_is_closed_to_the_user_does_not_keep_a_task_from_running(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o700)
+        executor = Executor(assigned(task(process("p", "pwd; echo hello > file; cat file")), role="nobody"), tmp_path)
+        assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
+        assert executor.output("p") == f"{executor.sandbox}\nhello\n"
+
+    @root_only
     def test_a_log_directory_that_leads_elsewhere_leads_no_root_there(self, open_path: Path) -> None:
         elsewhere = open_path / "elsewhere"
         elsewhere.mkdir()

@@ -84,8 +84,9 @@ def _check_work_dir(folder: Path) -> None:
         raise CannotStart(f"-work_dir={folder} cannot be used: a file is in its place") from None
     except OSError as error:
         raise CannotStart(f"-work_dir={folder} cannot be used: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise CannotStart(f"-work_dir={folder} cannot be used: this user may not write there")
+    for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
+        if not os.access(place, os.R_OK | os.W_OK):
+            raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
     if there - {"lost+found"} and not there & {"agent", "log"}:
         raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")
 

@@ -36,7 +36,7 @@ def test_a_file_in_place_of_the_work_dir_is_told(tmp_path: Path, below: str) -> 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_work_dir_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
-    assert why_not(tmp_path) == f"-work_dir={tmp_path} cannot be used: this user may not write there"
+    assert why_not(tmp_path) == f"-work_dir={tmp_path} cannot be used: this user may not read and write {tmp_path}"
 
 
 def test_a_host_name_that_nobody_knows_is_told(tmp_path: Path) -> None:

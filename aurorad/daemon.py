@@ -65,7 +65,7 @@ def run(flags: Flags) -> None:
     _check_work_dir(flags.work_dir)
     try:
         daemon = _Daemon(flags, stats, configured_tiers(flags))
-        trio.run(daemon.run, instruments=[Watchdog(stats)])
+        trio.run(daemon.run)
     except _OUTSIDE_OUR_POWER as error:
         raise CannotStart(str(error)) from error
     except BaseExceptionGroup as group:
@@ -101,6 +101,7 @@ class _Daemon:
         self._stats = stats
         self._tiers = tiers
         self._stopping = trio.Event()
+        self._watchdog = Watchdog(stats)
         self._hostname = flags.hostname or _name_of(flags.ip)
         self._address = flags.ip or flags.hostname or "127.0.0.1"
 
@@ -118,6 +119,7 @@ class _Daemon:
             if scheduler is not None:
                 observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
                 await nursery.start(self._schedule, scheduler, observer_port)
+            trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
             print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
 
     async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:

@@ -166,8 +166,9 @@ class Cluster:
         self._say_why_it_ended()
 
     def _say_why_it_ended(self) -> None:
-        print(self._log.read_text(), end="", file=sys.stderr)
-        hint = "; `make run HTTP_PORT=9081` takes another port" if "_port" in self._log.read_text() else ""
+        said = self._log.read_text()
+        print(said, end="", file=sys.stderr)
+        hint = "; `make run HTTP_PORT=9081` takes another port" if "cannot listen" in said else ""
         raise Trouble(f"aurorad ended by itself, and says why above{hint}")
 
     def _stop(self) -> None:

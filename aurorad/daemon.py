@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import os
 import random
 import signal
 import socket
 import time
 import uuid
+from pathlib import Path
 
 import trio
 from quart import Blueprint
@@ -63,13 +65,10 @@ _OUTSIDE_OUR_POWER = (LogInUse, LogDamaged, UnreadableLog, TierError, server.Por
 def run(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT. Raises `CannotStart`; any other exception is a defect."""
     stats = Vars()
-    try:
-        flags.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotStart(f"-work_dir={flags.work_dir} cannot be used: {error.strerror}") from error
+    _check_work_dir(flags.work_dir)
     try:
         daemon = _Daemon(flags, stats, configured_tiers(flags))
-        trio.run(daemon.run, instruments=[Watchdog(stats)])
+        trio.run(daemon.run)
     except _OUTSIDE_OUR_POWER as error:
         raise CannotStart(str(error)) from error
     except BaseExceptionGroup as group:
@@ -77,6 +76,22 @@ def run(flags: Flags) -> None:
         if outside is None or defects is not None:
             raise
         raise CannotStart("; ".join(map(str, _leaves(outside)))) from group
+
+
+def _check_work_dir(folder: Path) -> None:
+    """Make it if it is not there. Its mode will be set: that must not happen to a folder that serves others too."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = {entry.name for entry in folder.iterdir()}
+    except (FileExistsError, NotADirectoryError):
+        raise CannotStart(f"-work_dir={folder} cannot be used: a file is in its place") from None
+    except OSError as error:
+        raise CannotStart(f"-work_dir={folder} cannot be used: {error.strerror}") from error
+    for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
+        if not os.access(place, os.R_OK | os.W_OK):
+            raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
+    if there - {"lost+found"} and not there & {"agent", "log"}:
+        raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")
 
 
 def now_ms() -> int:
@@ -89,8 +104,9 @@ class _Daemon:
         self._stats = stats
         self._tiers = tiers
         self._stopping = trio.Event()
-        self._hostname = flags.hostname or flags.ip or "localhost"
-        self._address = flags.ip or (socket.gethostbyname(flags.hostname) if flags.hostname else "127.0.0.1")
+        self._watchdog = Watchdog(stats)
+        self._hostname = flags.hostname or _name_of(flags.ip)
+        self._address = flags.ip or flags.hostname or "127.0.0.1"
 
     async def run(self) -> None:
         """All roles, until told to stop."""
@@ -107,6 +123,7 @@ class _Daemon:
                 if scheduler is not None:
                     observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
                     await roles.start(self._schedule, scheduler, observer_port)
+                trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
                 print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
             signals.cancel_scope.cancel()
 
@@ -201,7 +218,7 @@ class _Daemon:
             return answer.result.get_quota_result
 
         def observer_url(host: str) -> str:
-            return f"http://{host}:{observer_port}"
+            return f"http://{_in_url(host)}:{observer_port}"
 
         pages = scheduler_pages(
             storage.tables, scheduler.pending_reason, observer_url, self._flags.cluster_name, now_ms, quota
@@ -221,7 +238,18 @@ class _Daemon:
         print(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}", flush=True)
 
     def _url(self, sock: socket.socket) -> str:
-        return f"http://{self._hostname}:{sock.getsockname()[1]}"
+        return f"http://{_in_url(self._hostname)}:{sock.getsockname()[1]}"
+
+
+def _name_of(ip: str | None) -> str:
+    """Where a browser finds who listens on this address."""
+    if ip is None:
+        return "localhost"
+    return socket.gethostname() if ip in ("0.0.0.0", "::") else ip  # noqa: S104 - what the operator wants
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _app(*blueprints: Blueprint) -> QuartTrio:

@@ -29,8 +29,9 @@ class Transport:
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE})
         host = urlsplit(self._url).hostname
+        self._local = host in _LOOPBACK
         # The scheduler of this machine is not behind a proxy, whatever the environment says.
-        self._proxies = {"no_proxy": host} if host in _LOOPBACK else None
+        self._proxies = {"no_proxy": host} if host is not None and self._local else None
 
     def __enter__(self) -> Transport:
         return self
@@ -50,6 +51,9 @@ class Transport:
             )
         except requests.Timeout:
             raise TransportError(f"Timed out talking to {self._url}") from None
+        except requests.ConnectionError as error:
+            hint = " (is aurorad running?)" if self._local else ""
+            raise TransportError(f"Cannot reach {self._url}: {_reason(error)}{hint}") from error
         except requests.RequestException as error:
             raise TransportError(f"Unknown error talking to {self._url}: {_reason(error)}") from error
         if answer.status_code in (401, 403):

@@ -6,6 +6,7 @@ stopping never waits for a client that stopped reading: after the grace every so
 
 from __future__ import annotations
 
+import errno
 import http
 import logging
 import socket
@@ -29,6 +30,12 @@ KEEP_ALIVE_S = 75.0
 # A client that takes nothing for this long is gone; without a limit it would hold its answer in memory for ever.
 SEND_TIMEOUT_S = 60.0
 
+_REMEDIES = {
+    errno.EADDRINUSE: "stop who uses it (another aurorad?), or choose another port with -{flag}",
+    errno.EACCES: "only root may use ports below 1024: choose another one with -{flag}",
+}
+_NO_ADDRESS_OF_OURS = "-ip, or else -hostname, must be an address of this machine"
+
 
 class PortTaken(Exception):
     """The address to listen on is not to be had; the text says which and why."""
@@ -44,7 +51,8 @@ def listen(host: str, port: int, flag: str) -> socket.socket:
         sock.listen(1024)
     except OSError as error:
         sock.close()
-        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with -{flag}") from None
+        remedy = _REMEDIES.get(error.errno or 0, _NO_ADDRESS_OF_OURS).format(flag=flag)
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; {remedy}") from None
     sock.setblocking(False)
     return sock
 

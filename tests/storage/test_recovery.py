@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -121,6 +122,19 @@ async def test_a_database_ahead_of_the_log_is_built_anew(tmp_path: Path, caplog:
             other.execute("DELETE FROM tasks")
         other.close()
     assert "it is at position 2, the log has those from 0 to 1" in caplog.text
+
+
+async def test_a_database_beside_a_lost_log_is_kept_and_the_start_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as storage:
+        await save(storage, "a")
+    shutil.move(tmp_path / "log", tmp_path / "elsewhere")
+    with pytest.raises(UnreadableLog, match=r"put that log back, or remove state\.db to begin with nothing"):
+        async with opened(tmp_path):
+            pass
+    shutil.rmtree(tmp_path / "log")
+    shutil.move(tmp_path / "elsewhere", tmp_path / "log")
+    async with opened(tmp_path) as storage:
+        assert ids(storage) == {"a"}
 
 
 async def test_a_database_that_was_never_filled_is_built_anew(tmp_path: Path) -> None:

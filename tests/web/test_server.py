@@ -106,5 +106,6 @@ def test_a_taken_port_is_told_in_one_sentence() -> None:
         with pytest.raises(server.PortTaken) as refused:
             server.listen("127.0.0.1", port, "http_port")
     assert str(refused.value) == (
-        f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with -http_port"
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "stop who uses it (another aurorad?), or choose another port with -http_port"
     )

@@ -63,9 +63,7 @@ def _answer_errors(app: QuartTrio, look: Look) -> None:
     async def refused(error: Refused) -> Response:
         return await look.message(404, "No such file", f"Looked for: {error}")
 
-    @app.errorhandler(HTTPException)
-    async def http_error(error: HTTPException) -> Response:
-        return await look.message(error.code or 500, error.name, error.description or "")
+    app.register_error_handler(HTTPException, look.http_error)
 
 
 def _diagnostics(app: QuartTrio, statistics: Vars) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from quart import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
 
 from aurorad.api import keys
 from aurorad.api.results import GetQuotaResult
@@ -42,7 +43,7 @@ def scheduler_pages(
     now_ms: Callable[[], int],
     quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
 ) -> Blueprint:
-    """``/``, ``/scheduler...``, ``/updates`` and ``/assets``.
+    """``/``, ``/scheduler...``, ``/updates`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
     reader's browser can reach it; `quota` a role's quota and consumption, None where that is not to be shown.
@@ -54,7 +55,8 @@ def scheduler_pages(
     for path, view in pages.routes().items():
         blueprint.add_url_rule(path, view.__name__, view, strict_slashes=False)
     blueprint.register_blueprint(look.assets())
-    blueprint.after_request(protect)
+    blueprint.after_app_request(protect)
+    blueprint.app_errorhandler(HTTPException)(look.http_error)
 
     @blueprint.errorhandler(_Missing)
     async def missing(error: _Missing) -> Response:

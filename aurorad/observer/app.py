@@ -33,6 +33,8 @@ def observer_app(
     context = Context(observer, look)
     _declare(statistics, observer, now_ms)
     app = QuartTrio(__name__, static_folder=None)
+    app.config["RESPONSE_TIMEOUT"] = None  # the connection gives up on who does not read, not on who reads slowly
+    app.config["MAX_CONTENT_LENGTH"] = 0  # nothing is sent here
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the sheet
     for blueprint in (PageRoutes(context), JsonRoutes(context), FileRoutes(context)):
         app.register_blueprint(blueprint.blueprint())

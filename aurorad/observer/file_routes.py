@@ -77,7 +77,6 @@ class FileRoutes:
         window = await trio.to_thread.run_sync(files.read_window, file.base, file.relative, 0, 0)
         response = Response(_Download(file, window.size), content_type="application/octet-stream")
         response.content_length = window.size
-        response.timeout = None  # as long as the reader takes
         name = quote(path.rpartition("/")[2], safe="", errors="replace")
         response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
         return response

@@ -35,11 +35,11 @@ def keep_others_out(app: Quart, address: str, hostname: str) -> None:
 
 def refusal(method: str, headers: Mapping[str, str] | Headers, names: frozenset[str] | None) -> str | None:
     """Why a request is none of ours; None if it may pass. `names` are our host's, None if there may be others."""
-    host, origin, site = headers.get("Host"), headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    host, origin, site = headers.get("Host") or None, headers.get("Origin"), headers.get("Sec-Fetch-Site")
     if method not in _READS:
         if site is not None and site not in _OUR_OWN:
             return "Another web site's page may not ask for this."
-        if origin is not None and origin.partition("://")[2].lower() != (host or "").lower():
+        if origin is not None and (host is None or origin.partition("://")[2].lower() != host.lower()):
             return f"A page from {origin} may not ask for this."
         if origin is None and site is None:
             return None  # not sent by a browser

@@ -112,7 +112,7 @@ class _Daemon:
         scheduler = server.listen(self._address, flags.http_port, "http_port") if schedules else None
         observer = server.listen(self._address, flags.observer_port, "observer_port") if observes else None
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._heed_signals)
+            heeding: trio.CancelScope = await nursery.start(self._heed_signals)
             if observer is not None:
                 scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
                 await nursery.start(self._observe, observer, scheduler_url)
@@ -120,13 +120,15 @@ class _Daemon:
                 observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
                 await nursery.start(self._schedule, scheduler, observer_port)
             print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
+            await self._stopping.wait()
+            heeding.cancel()
 
     def _is_in(self, state: str) -> int:
         return int(self._state == state)
 
-    async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            task_status.started()
+    async def _heed_signals(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        with trio.CancelScope() as scope, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started(scope)
             await anext(signals)
             self._stopping.set()
 

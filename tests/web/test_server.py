@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 import trio.testing
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from aurorad.vars import Vars
 from aurorad.web import connection, server
@@ -113,6 +113,19 @@ async def test_a_request_whose_head_does_not_end_is_given_up(monkeypatch: pytest
         with trio.fail_after(5):
             assert (await slow.receive_some()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     await slow.aclose()
+
+
+async def test_a_body_that_does_not_end_is_given_up() -> None:
+    blueprint = Blueprint("reading", __name__)
+
+    @blueprint.post("/read")
+    async def read() -> str:
+        await request.get_data()
+        return "all of it"
+
+    async with served(blueprint, BODY_TIMEOUT=0.05) as it:
+        answer = await it.exchange(b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
 async def test_of_too_many_connections_the_longest_idle_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,38 +36,44 @@ class Connection(TCPServer):
 
     def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, stream: trio.SocketStream) -> None:
         super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # says TLS only
+        self._scope = trio.CancelScope()  # of all that is done; reading may wait for a turn that nobody gives it
         self.idle_since: float | None = trio.current_time()
         """When the last answer ended, or the connection began; None while it has something else to do."""
 
     def close(self) -> None:
-        """At once; wakes even a send that shields itself."""
+        """At once, whatever it is doing."""
         self.idle_since = None
-        self.stream.socket.close()
+        self.stream.socket.close()  # wakes a send that shields itself
+        self._scope.cancel()
 
     async def run(self) -> None:
         sock = self.stream.socket
         try:
             client = parse_socket_addr(sock.family, sock.getpeername())
             server = parse_socket_addr(sock.family, sock.getsockname())
-            async with TaskGroup() as task_group:
-                self._task_group = task_group
-                self.protocol = _Http1(
-                    self.app,
-                    self.config,
-                    self.context,
-                    task_group,
-                    ConnectionState(self.state),
-                    False,
-                    client,
-                    server,
-                    self.protocol_send,
-                )
-                await self.idle_task.restart(task_group, self._idle_timeout)
-                await self._read_data()
+            with self._scope:
+                await self._serve(client, server)
         except OSError:
             pass  # the client is gone, which is its right
         finally:
             await self._close()
+
+    async def _serve(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
+        async with TaskGroup() as task_group:
+            self._task_group = task_group
+            self.protocol = _Http1(
+                self.app,
+                self.config,
+                self.context,
+                task_group,
+                ConnectionState(self.state),
+                False,
+                client,
+                server,
+                self.protocol_send,
+            )
+            await self.idle_task.restart(task_group, self._idle_timeout)
+            await self._read_data()
 
     async def _read_data(self) -> None:
         while True:
@@ -91,10 +97,12 @@ class Connection(TCPServer):
         if not isinstance(event, RawData):
             with trio.CancelScope(shield=True):  # an application cancelled at its end must still close the connection
                 await super().protocol_send(event)
+            if isinstance(event, Closed):
+                self._scope.cancel()
             return
         async with self.send_lock:
             if not await self._sent(event.data):
-                await self.protocol.handle(Closed())
+                self.close()
 
     async def _sent(self, data: bytes) -> bool:
         """Whether the client took all of it. Shielded, or a cancelled handler could leave half a chunk on the wire."""
@@ -105,7 +113,6 @@ class Connection(TCPServer):
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     return False
             if scope.cancelled_caught:
-                self.close()
                 return False
         return True
 

@@ -8,6 +8,7 @@ after the grace every socket is closed.
 from __future__ import annotations
 
 import logging
+import math
 import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterable
@@ -25,6 +26,7 @@ from aurorad.web.connection import Connection
 _log = logging.getLogger("aurorad.http")
 
 KEEP_ALIVE_S = 75.0
+_COMPLAIN_EVERY_S = 60.0
 MOST_CONNECTIONS = 1000
 """When there are more, those that have been idle for longest are closed."""
 
@@ -86,10 +88,18 @@ async def _accept(
     last_closed = trio.Event()
     most = most_connections()
 
+    complained = -math.inf
+
+    def complain() -> None:
+        nonlocal complained
+        if trio.current_time() - complained > _COMPLAIN_EVERY_S:
+            complained = trio.current_time()
+            _log.warning("all %d connections are busy: more are refused", most)
+
     async def handle(stream: trio.SocketStream) -> None:
         connection = Connection(app, config, context, stream)
         if len(open_) >= most and not _make_room(open_):
-            _log.warning("all %d connections are busy: one more was refused", most)
+            complain()
             connection.close()
             return
         open_.add(connection)

@@ -1,4 +1,5 @@
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -147,6 +148,22 @@ async def ask_health(stream: trio.SocketStream) -> None:
     answer = b""
     while not answer.endswith(b"\r\n\r\nOK\n"):
         answer += await stream.receive_some()
+
+
+@pytest.mark.parametrize("times", [1, 5, 500])
+async def test_a_client_that_goes_away_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 1)
+    stats = Vars()
+    stats.gauge("a", lambda: "x" * 100_000)
+    async with served(admin_endpoints(stats, lambda: None)) as it:
+        gone = await trio.open_tcp_stream("127.0.0.1", it.port)
+        gone.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # goes with a reset
+        await gone.send_all(b"GET /vars HTTP/1.1\r\nHost: x\r\n\r\n" * times)
+        await gone.receive_some(1)
+        gone.socket.close()
+        with trio.fail_after(10):
+            while await status_line(it, b"GET /health HTTP/1.1\r\n" + CLOSE) != b"HTTP/1.1 200 OK":
+                await trio.lowlevel.checkpoint()  # refused while the first is still there
 
 
 async def test_when_all_connections_are_busy_one_more_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,7 +234,7 @@ class _Daemon:
         )
 
     async def _serve(self, nursery: trio.Nursery, name: str, app: QuartTrio, sock: socket.socket) -> None:
-        keep_others_out(app, self._address, self._hostname)
+        keep_others_out(app, sock.getsockname()[0], self._hostname)
 
         async def serve(*, task_status: trio.TaskStatus[None]) -> None:
             grace_s = self._flags.shutdown_grace

@@ -95,6 +95,51 @@ async def test_request_and_reply_encodings_are_independent(client: Client) -> No
     assert binary.decode_header(await raw(answer))[0].sequence == 3
 
 
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        (None, JSON_TYPE),
+        (JSON_TYPE, JSON_TYPE),
+        (BINARY_TYPE, BINARY_TYPE),
+        ("*/*", JSON_TYPE),
+        ("application/json", JSON_TYPE),
+        ("text/html", JSON_TYPE),
+        (f"{BINARY_TYPE}, {JSON_TYPE}", JSON_TYPE),
+        (f"{JSON_TYPE}, {BINARY_TYPE}", JSON_TYPE),
+        ("application/*", JSON_TYPE),
+        ("nonsense", JSON_TYPE),
+        (f"{BINARY_TYPE};q=0.5", JSON_TYPE),
+        ("application/x-thrift", JSON_TYPE),
+    ],
+)
+async def test_the_reply_is_binary_only_for_who_accepts_nothing_else(
+    client: Client, accept: str | None, answered: str
+) -> None:
+    headers = {"Content-Type": JSON_TYPE} | ({"Accept": accept} if accept is not None else {})
+    answer = await client.post("/api", data=b'[1,"getJobs",1,0,{}]', headers=headers)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, answered)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[1,"getJobs",1,0,{"1":{"i32":5}}]',
+        b'[1,"getJobs",1,0,{"1":{"str":"x"},"99":{"i32":5}}]',
+        b'[1,"getTasksWithoutConfigs",1,0,{"1":{"rec":{"14":{"str":"x"},"5":{"set":["i32",1,99]}}}}]',
+        b'[1,"getTasksWithoutConfigs",1,0,{"1":{"rec":{"7":{"lst":["i32",1,0]},"14":{"str":"x"}}}}]',
+        b'[1,"getTierConfigs",1,0,{}]xyz',
+        b'[1,"getTierConfigs",1,0,{}][1,"getTierConfigs",1,0,{}]',
+        b'[1,"getTierConfigs",4,0,{}]',
+        b' [ 1 , "getTierConfigs" , 1 , 0 , { } ] ',
+    ],
+    ids=["a type", "a field", "an enum value", "a list for a set", "text after", "two messages", "one-way", "spaces"],
+)
+async def test_what_a_call_has_too_much_or_otherwise_is_passed_over(client: Client, body: bytes) -> None:
+    answer = await client.post("/api", data=body, headers=JSON)
+    assert answer.status_code == 200
+    assert tjson.decode_message(await raw(answer)).header.type is MessageType.REPLY
+
+
 async def test_another_content_type_is_415(client: Client) -> None:
     answer = await client.post("/api", data=b"x", headers={"Content-Type": "text/html"})
     assert (answer.status_code, await raw(answer)) == (415, b"Unsupported Content-Type: text/html")

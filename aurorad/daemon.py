@@ -7,6 +7,7 @@ Stop: the pages, with a grace for open requests; the services; the storage. Task
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import logging
 import os
@@ -16,9 +17,9 @@ import socket
 import time
 import uuid
 from pathlib import Path
+from typing import NoReturn
 
 import trio
-from quart import Blueprint
 from quart_trio import QuartTrio
 
 from aurorad.api.calls import GetQuota
@@ -32,6 +33,8 @@ from aurorad.flags import Flags
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
 from aurorad.observer.observer import Observer
+from aurorad.pages.guard import keep_others_out
+from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
 from aurorad.scheduler.limits import admission_limits, configured_tiers
 from aurorad.scheduler.rpc import jobs, reads, updates
@@ -46,8 +49,11 @@ from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
 from aurorad.web import server
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.app import scheduler_app
+from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
-from aurorad.web.thrift import MAX_BODY_BYTES, thrift_endpoint
+from aurorad.web.thrift import thrift_endpoint
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +104,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+# A scheduler's way, as operators see it (vars sheet, section 4); nothing is served before ACTIVE.
+_LIFECYCLE = ("IDLE", "PREPARING_STORAGE", "STORAGE_PREPARED", "LEADER_AWAITING_REGISTRATION", "ACTIVE", "DEAD")
+
+
 class _Daemon:
     def __init__(self, flags: Flags, stats: Vars, tiers: Tiers) -> None:
         self._flags = flags
@@ -105,6 +115,10 @@ class _Daemon:
         self._tiers = tiers
         self._stopping = trio.Event()
         self._watchdog = Watchdog(stats)
+        self._state = "IDLE"
+        for state in _LIFECYCLE:
+            stats.gauge(f"scheduler_lifecycle_{state}", functools.partial(self._is_in, state))
+        declare_process(stats, now_ms)
         self._hostname = flags.hostname or _name_of(flags.ip)
         self._address = flags.ip or flags.hostname or "127.0.0.1"
 
@@ -126,6 +140,9 @@ class _Daemon:
                 trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
                 print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
             signals.cancel_scope.cancel()
+
+    def _is_in(self, state: str) -> int:
+        return int(self._state == state)
 
     async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -164,10 +181,12 @@ class _Daemon:
             async with trio.open_nursery() as services:
                 await services.start(scheduler.run)
                 await services.start(updater.run)
+                self._state = "ACTIVE"
                 async with trio.open_nursery() as pages:
                     await self._serve(pages, "scheduler", app, sock)
                     task_status.started()
                     await self._stopping.wait()
+                    self._state = "DEAD"
                     if flags.stop_tasks_on_exit:
                         await _stop_tasks(storage, scheduler, engine)
                 services.cancel_scope.cancel()
@@ -223,13 +242,19 @@ class _Daemon:
         pages = scheduler_pages(
             storage.tables, scheduler.pending_reason, observer_url, self._flags.cluster_name, now_ms, quota
         )
-        return _app(
+        tables, offers = storage.tables, scheduler.offers.all
+        return scheduler_app(
+            self._stats,
             thrift_endpoint(api.handle, lambda: ANYBODY),
             admin_endpoints(self._stats, lambda: storage.refusing),
+            cluster_endpoints(tables, offers, scheduler.pending_groups, self._tiers),
+            lifecycle_endpoints(self._stopping.set, _abort),
             pages,
         )
 
     async def _serve(self, nursery: trio.Nursery, name: str, app: QuartTrio, sock: socket.socket) -> None:
+        keep_others_out(app, sock.getsockname()[0], self._hostname)
+
         async def serve(*, task_status: trio.TaskStatus[None]) -> None:
             grace_s = self._flags.shutdown_grace
             await server.serve(app, sock, stopping=self._stopping, grace_s=grace_s, task_status=task_status)
@@ -252,12 +277,10 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _app(*blueprints: Blueprint) -> QuartTrio:
-    app = QuartTrio("aurorad", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
-    return app
+def _abort() -> NoReturn:
+    """Asked for over HTTP: an end without any order. Tasks go on, and what was answered OK is in the log."""
+    logging.getLogger("aurorad").warning("told to abort")
+    os._exit(0)
 
 
 def _leave_to_live() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 import trio
@@ -72,6 +72,10 @@ class Offers:
 
     def holds(self, number: int) -> bool:
         return number in self._by_number
+
+    def all(self) -> Iterator[Offer]:
+        """The offers as they came, oldest first."""
+        return (held.offer for held in self._by_number.values())
 
     async def of_agent(self, agent_id: str) -> HeldOffer:
         """The offer of an agent; waits until there is one."""

@@ -190,7 +190,7 @@ class Execution:
             outcome = _ENDS[await runner.run()]
         except Exception:
             _log.exception("The runner failed.")
-            runner.put_down()
+            await runner.put_down()
             outcome = _RUNNER_FAILED
         over.set()
         self._decide(outcome)

@@ -21,8 +21,9 @@ import msgspec
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
 from executor import main
-from executor.execution import Execution, warm_up
+from executor.execution import Execution
 from executor.main import ExecutionFactory
+from executor.rehearsal import rehearse
 
 _NAME = b"aurora-executor"  # as ps shows it; the kernel takes 15 bytes
 
@@ -31,11 +32,19 @@ def serve(execution: ExecutionFactory) -> None:
     """Fork an executor for each request until the other end is closed."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
     with socket.socket(fileno=os.dup(0)) as engine:
-        warm_up()
+        rehearse()
         gc.collect()
         gc.freeze()  # a collection in a fork shall not touch, and so copy, what all of them share
-        while packet := engine.recv(MAX_PACKET_BYTES):
+        while packet := _next_packet(engine):
             _fork(engine, msgspec.json.decode(packet, type=Request), execution)
+
+
+def _next_packet(engine: socket.socket) -> bytes:
+    """Empty once the engine is gone."""
+    try:
+        return engine.recv(MAX_PACKET_BYTES)
+    except ConnectionResetError:  # it was killed and left replies of ours unread
+        return b""
 
 
 def _fork(engine: socket.socket, request: Request, execution: ExecutionFactory) -> None:

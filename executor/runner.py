@@ -68,6 +68,8 @@ class Runner:
         self._ended_s: dict[str, float] = {}
         self._watched: set[str] = set()  # processes whose coordinator has not ended
         self._cleaning_since_s: float | None = None
+        self._told_to_end: set[int] = set()
+        self._told_s = -math.inf
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
@@ -94,9 +96,17 @@ class Runner:
         self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
         self._changed.set()
 
-    def put_down(self) -> None:
-        """SIGKILL to everything, nothing recorded: for when the runner itself has failed."""
-        procfs.send(self._everything(), signal.SIGKILL)
+    async def put_down(self) -> None:
+        """SIGKILL until nothing of the task is alive, and nothing recorded: for when the runner itself has failed."""
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        while left := ladder.task_members(self._ledger.last_runs()):  # again and again: they may be forking
+            if trio.current_time() > limit_s:
+                self._log.error("Processes %s do not die.", sorted(left))
+                return
+            procfs.send(left, signal.SIGKILL)
+            self._changed = trio.Event()
+            with trio.move_on_after(_POLL_S / 10):
+                await self._changed.wait()
 
     async def run(self) -> TaskState:
         """Until the task is over; gives its terminal state, and nothing of it is alive then.
@@ -126,8 +136,6 @@ class Runner:
             return self._active(nursery)
         if self._cleaning_since_s is None:  # a runner before us got this far
             self._cleaning_since_s = self._since_s
-            if state == TaskState.CLEANING:
-                procfs.send(self._everything(), signal.SIGTERM)
         if state == TaskState.CLEANING:
             return await self._cleaning(self._cleaning_since_s)
         return await self._finalizing(self._cleaning_since_s, nursery)
@@ -138,15 +146,15 @@ class Runner:
             return self._start(standing, nursery)
         self._ledger.enter(TaskState.CLEANING)
         self._cleaning_since_s = trio.current_time()
-        procfs.send(self._everything(), signal.SIGTERM)
         return 0.0
 
     async def _cleaning(self, since_s: float) -> float:
         now_s = trio.current_time()
         left_s = self._deadline_s(since_s) - now_s
         busy = bool(self._ledger.live())
+        left = self._tell_to_end() if not busy or now_s - self._told_s >= _POLL_S else self._told_to_end
         # Stragglers whose runs are over, daemons that escaped their session, may not use up the finalizers' time.
-        if not busy and (left_s <= now_s - since_s or not self._everything()):
+        if not busy and (left_s <= now_s - since_s or not left):
             await self._kill_all()
             self._ledger.enter(TaskState.FINALIZING)
         elif left_s <= 0:
@@ -293,7 +301,7 @@ class Runner:
         for status in self._ledger.collect(name):
             stage = self._ledger.state
             if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
-                procfs.send([status.pid or 0], signal.SIGTERM)  # it came too late for the first
+                self._tell_to_end()
             if status.state.terminal:
                 self._ended_s[name] = trio.current_time()
                 run = self._ledger.last(name)
@@ -316,13 +324,21 @@ class Runner:
 
     # Ending all
 
+    def _tell_to_end(self) -> set[int]:
+        """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
+        everything = self._everything()
+        procfs.send(everything - self._told_to_end, signal.SIGTERM)
+        self._told_to_end |= everything
+        self._told_s = trio.current_time()
+        return everything
+
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""
         runs = self._ledger.last_runs()
         return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
-        """SIGKILL until nothing of the task is alive. Runs that were are KILLED, those that only seemed so LOST."""
+        """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
         for name in self._processes:
             self._collect(name)
         for run in self._ledger.live():
@@ -330,15 +346,7 @@ class Runner:
                 self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
             else:
                 self._step(run.process, ProcessState.LOST)
-        limit_s = trio.current_time() + _DEATH_LIMIT_S
-        while left := self._everything():
-            if trio.current_time() > limit_s:
-                self._log.error("Processes %s do not die.", sorted(left))
-                return
-            procfs.send(left, signal.SIGKILL)
-            self._changed = trio.Event()
-            with trio.move_on_after(_POLL_S / 10):
-                await self._changed.wait()
+        await self.put_down()
 
     async def _reap(self, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGCHLD) as signals:

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # a browser also opens connections to spare
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,7 +54,7 @@ def hostile_site(target: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as site:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
         thread = threading.Thread(target=site.serve_forever)
         thread.start()
         try:

@@ -162,11 +162,7 @@ class Execution:
             return self._recorded_end()
         except OSError as error:
             return Outcome(TaskState.TASK_FAILED, f"Failed to load task: {error}")
-<<<<<<< HEAD
         return await self._supervise(fit, tell)
-=======
-        return await self._supervise(fit, tell, log)
->>>>>>> main
 
     async def _supervise(self, fit: _Fit, tell: Tell) -> Outcome:
         over = trio.Event()
@@ -207,7 +203,7 @@ class Execution:
             outcome = _ENDS[await runner.run()]
         except Exception:
             _log.exception("The runner failed.")
-            runner.put_down()
+            await runner.put_down()
             outcome = _RUNNER_FAILED
         over.set()
         self._decide(outcome)

@@ -94,9 +94,17 @@ class Runner:
         self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
         self._changed.set()
 
-    def put_down(self) -> None:
-        """SIGKILL to everything, nothing recorded: for when the runner itself has failed."""
-        procfs.send(self._everything(), signal.SIGKILL)
+    async def put_down(self) -> None:
+        """SIGKILL until nothing of the task is alive, and nothing recorded: for when the runner itself has failed."""
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        while left := ladder.task_members(self._ledger.last_runs()):  # again and again: they may be forking
+            if trio.current_time() > limit_s:
+                self._log.error("Processes %s do not die.", sorted(left))
+                return
+            procfs.send(left, signal.SIGKILL)
+            self._changed = trio.Event()
+            with trio.move_on_after(_POLL_S / 10):
+                await self._changed.wait()
 
     async def run(self) -> TaskState:
         """Until the task is over; gives its terminal state, and nothing of it is alive then.
@@ -293,7 +301,8 @@ class Runner:
         for status in self._ledger.collect(name):
             stage = self._ledger.state
             if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
-                procfs.send([status.pid or 0], signal.SIGTERM)  # it came too late for the first
+                assert status.pid, "a RUNNING record names the command"
+                procfs.send([status.pid], signal.SIGTERM)  # it came too late for the first
             if status.state.terminal:
                 self._ended_s[name] = trio.current_time()
                 run = self._ledger.last(name)
@@ -322,7 +331,7 @@ class Runner:
         return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
-        """SIGKILL until nothing of the task is alive. Runs that were are KILLED, those that only seemed so LOST."""
+        """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
         for name in self._processes:
             self._collect(name)
         for run in self._ledger.live():
@@ -330,15 +339,7 @@ class Runner:
                 self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
             else:
                 self._step(run.process, ProcessState.LOST)
-        limit_s = trio.current_time() + _DEATH_LIMIT_S
-        while left := self._everything():
-            if trio.current_time() > limit_s:
-                self._log.error("Processes %s do not die.", sorted(left))
-                return
-            procfs.send(left, signal.SIGKILL)
-            self._changed = trio.Event()
-            with trio.move_on_after(_POLL_S / 10):
-                await self._changed.wait()
+        await self.put_down()
 
     async def _reap(self, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGCHLD) as signals:

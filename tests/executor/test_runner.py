@@ -230,7 +230,7 @@ def test_when_the_runner_itself_fails_the_task_is_lost_and_nothing_of_it_goes_on
     many = [process(f"p{i}", "exec sleep 1000") for i in range(12)]
     done = run_task(tmp_path, task(*many), file_limit=1900)
     assert done.updates[-1] == (TaskState.TASK_LOST, "Thermos failed with an unknown error.")
-    wait_until(lambda: done.inhabitants() == [], "all dead")
+    assert done.inhabitants() == []
 
 
 class TestTakeOver:

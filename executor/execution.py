@@ -14,17 +14,12 @@ from typing import NamedTuple
 import trio
 from frozendict import frozendict
 
-from aurorad.api import binary
 from aurorad.api.tasks import AssignedTask
 from aurorad.engine.base import TaskState
 from executor import checkpoint
 from executor.checkpoint import (
     CheckpointError,
-    ProcessStatus,
-    RunnerCkpt,
     RunnerHeader,
-    decode_frames,
-    encode_frame,
 )
 from executor.health import find_check, watch_health
 from executor.instance import InvalidTask, parse_instance
@@ -32,7 +27,7 @@ from executor.ledger import TaskDiffers
 from executor.lifecycle import ask_to_end
 from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
 from executor.runner import KILL_WAIT_S, Runner
-from executor.sandbox import SandboxError, User, create_sandbox, current_user, user_for
+from executor.sandbox import SandboxError, User, create_sandbox, user_for
 from executor.task import TaskInstance
 from executor.templates import Bindings
 
@@ -80,14 +75,6 @@ class _Unfit(Exception):
 
 def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def warm_up() -> None:
-    """Builds once what every fork would build for itself, encodings above all: some 10 ms of each task's start."""
-    binary.decode(AssignedTask, binary.encode(AssignedTask()))
-    decode_frames(encode_frame(RunnerCkpt(process_status=ProcessStatus())))
-    parse_instance('{"role":"r","task":{"processes":[{"name":"p","cmdline":""}]}}', Bindings("", 0, "", ""), {})
-    current_user()
 
 
 class Execution:

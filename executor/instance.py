@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import msgspec
 
+from aurorad.api.keys import is_process_name
 from executor.planner import InvalidPlan, Plan
 from executor.task import Announcer, Task, TaskInstance
 from executor.templates import Bindings, JsonValue, UnboundError, fill, resolve_ports
-
-_PROCESS_NAME = re.compile(r"[^./\0][^/\0]*")
 
 
 class InvalidTask(ValueError):
@@ -54,7 +52,7 @@ def _portmap(tree: JsonValue) -> dict[str, str | int]:
 def check_task(task: Task) -> Task:
     """The task, checked; of processes with the same name the last remains. Raises `InvalidTask`."""
     for process in task.processes:
-        if not _PROCESS_NAME.fullmatch(process.name):
+        if not is_process_name(process.name):
             raise InvalidTask(f"Task has invalid process: Invalid process name: {process.name}")
     if not task.processes:
         raise InvalidTask("Failed to fully evaluate task: Task[processes] is required.")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36
+_STAT_BYTES = 4096  # more than its numbers and the longest name take
 
 
 class ProcessInfo(NamedTuple):
@@ -46,15 +47,10 @@ def start_time_s(process: ProcessInfo) -> float:
 def info(pid: int) -> ProcessInfo | None:
     """None if there is no such process."""
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except FileNotFoundError:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read(_STAT_BYTES)
+    except (FileNotFoundError, ProcessLookupError):
         return None
-    try:
-        text = os.read(fd, 4096)
-    except ProcessLookupError:
-        return None
-    finally:
-        os.close(fd)
     fields = text[text.rindex(b")") + 2 :].split()  # the name before it may hold anything
     return ProcessInfo(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X"))
 

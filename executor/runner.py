@@ -68,6 +68,8 @@ class Runner:
         self._ended_s: dict[str, float] = {}
         self._watched: set[str] = set()  # processes whose coordinator has not ended
         self._cleaning_since_s: float | None = None
+        self._told_to_end: set[int] = set()
+        self._told_s = -math.inf
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
@@ -134,8 +136,6 @@ class Runner:
             return self._active(nursery)
         if self._cleaning_since_s is None:  # a runner before us got this far
             self._cleaning_since_s = self._since_s
-            if state == TaskState.CLEANING:
-                procfs.send(self._everything(), signal.SIGTERM)
         if state == TaskState.CLEANING:
             return await self._cleaning(self._cleaning_since_s)
         return await self._finalizing(self._cleaning_since_s, nursery)
@@ -146,15 +146,15 @@ class Runner:
             return self._start(standing, nursery)
         self._ledger.enter(TaskState.CLEANING)
         self._cleaning_since_s = trio.current_time()
-        procfs.send(self._everything(), signal.SIGTERM)
         return 0.0
 
     async def _cleaning(self, since_s: float) -> float:
         now_s = trio.current_time()
         left_s = self._deadline_s(since_s) - now_s
         busy = bool(self._ledger.live())
+        left = self._tell_to_end() if not busy or now_s - self._told_s >= _POLL_S else self._told_to_end
         # Stragglers whose runs are over, daemons that escaped their session, may not use up the finalizers' time.
-        if not busy and (left_s <= now_s - since_s or not self._everything()):
+        if not busy and (left_s <= now_s - since_s or not left):
             await self._kill_all()
             self._ledger.enter(TaskState.FINALIZING)
         elif left_s <= 0:
@@ -301,8 +301,7 @@ class Runner:
         for status in self._ledger.collect(name):
             stage = self._ledger.state
             if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
-                assert status.pid, "a RUNNING record names the command"
-                procfs.send([status.pid], signal.SIGTERM)  # it came too late for the first
+                self._tell_to_end()
             if status.state.terminal:
                 self._ended_s[name] = trio.current_time()
                 run = self._ledger.last(name)
@@ -324,6 +323,14 @@ class Runner:
         self._ended_s[name] = trio.current_time()
 
     # Ending all
+
+    def _tell_to_end(self) -> set[int]:
+        """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
+        everything = self._everything()
+        procfs.send(everything - self._told_to_end, signal.SIGTERM)
+        self._told_to_end |= everything
+        self._told_s = trio.current_time()
+        return everything
 
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""

@@ -8,7 +8,12 @@ from uuid import UUID
 from aurorad.api.tasks import JobKey
 
 MAX_IDENTIFIER_LENGTH = 255
+MAX_KEY_LENGTH = 200
+"""Of role, environment and name together: with ``thermos-``, an instance and a UUID they become a file's name."""
+MAX_PROCESS_NAME_BYTES = 255 - len("coordinator.")
+"""A process's checkpoints are in a file ``coordinator.<name>``."""
 _IDENTIFIER = re.compile(r"[\w.\-]+", re.ASCII)
+_PROCESS_NAME = re.compile(r"[^./\0][^/\0]*")
 _NOT_IN_TASK_ID = re.compile(r"[^\w\-]", re.ASCII)
 
 
@@ -19,6 +24,18 @@ def is_identifier(text: str) -> bool:
 
 def is_valid(key: JobKey | None) -> bool:
     return key is not None and all(map(is_identifier, (key.role, key.environment, key.name)))
+
+
+def is_short(key: JobKey) -> bool:
+    """Whether ids of the job's tasks can be the names of files."""
+    return len(key.role) + len(key.environment) + len(key.name) <= MAX_KEY_LENGTH
+
+
+def is_process_name(name: str) -> bool:
+    """Whether a task's process may be called so: it becomes the name of files (thermos-runner sheet, section 1)."""
+    return (
+        _PROCESS_NAME.fullmatch(name) is not None and len(name.encode(errors="surrogatepass")) <= MAX_PROCESS_NAME_BYTES
+    )
 
 
 def canonical(key: JobKey) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
+from aurorad.api.keys import is_process_name
 from aurorad.jobfile.errors import ConfigError
 from aurorad.jobfile.values import Process, Task
-
-_NAME = re.compile(r"[^./\0][^/\0]*")
 
 
 def check(task: Task) -> None:
     """Raises `ConfigError` that names the process, or the processes of a cycle."""
     processes = {process.name: process for process in task.processes}
     for name in processes:
-        if not _NAME.fullmatch(name):
+        if not is_process_name(name):
             raise ConfigError(f"Task is invalid: Task has invalid process: Invalid process name: {name}")
     orders = [constraint.order for constraint in task.constraints]
     for order in orders:

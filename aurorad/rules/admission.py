@@ -112,6 +112,11 @@ def is_dedicated(config: TaskConfig) -> bool:
 def _check_key(key: JobKey) -> None:
     if not keys.is_valid(key):
         raise AdmissionError(f"Job key {'null' if key == JobKey() else render(key)} is invalid.")
+    if not keys.is_short(key):
+        raise AdmissionError(
+            f"Job key {keys.canonical(key)} is too long: role, environment and name may have {keys.MAX_KEY_LENGTH} "
+            "characters together, since task ids become names of files."
+        )
 
 
 def _with_tier(config: TaskConfig, tiers: Tiers) -> TaskConfig:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeGuard
 
 import trio
@@ -327,13 +327,13 @@ class Placement:
     async def _launch_all(self, claims: list[_Claim]) -> None:
         """Tasks that were killed before they could be launched are left out; offers that went away fail theirs."""
         for claim in claims:
-            infos = tuple(info for info in claim.tasks if self._is_assigned(info.task_id))
+            infos = self._still_assigned(claim.tasks)
             if not infos:
                 self._offers.renew(claim.held.number)  # others left it alone, for it was claimed
                 continue
             offer = await self._take(claim.held, infos)
             if offer is not None:
-                await self._engine.launch(offer.id, infos, REFUSE_S)
+                await self._engine.launch(offer.id, self._still_assigned(infos), REFUSE_S)
             else:
                 await write_patiently(self._storage, functools.partial(self._fail, infos))
 
@@ -348,9 +348,9 @@ class Placement:
                 return held.offer
         return None
 
-    def _is_assigned(self, task_id: str) -> bool:
-        task = self._storage.tables.task(task_id)
-        return task is not None and task.status is ScheduleStatus.ASSIGNED
+    def _still_assigned(self, infos: Iterable[TaskInfo]) -> tuple[TaskInfo, ...]:
+        tasks = [(info, self._storage.tables.task(info.task_id)) for info in infos]
+        return tuple(info for info, task in tasks if task is not None and task.status is ScheduleStatus.ASSIGNED)
 
     def _fail(self, infos: tuple[TaskInfo, ...], tx: Transaction) -> None:
         for info in infos:

@@ -17,6 +17,13 @@ def test_letters_digits_dots_dashes_and_underscores_make_an_identifier(text: str
     assert keys.is_identifier(text)
 
 
+def test_the_longest_job_key_makes_a_task_id_that_can_be_a_file() -> None:
+    key = JobKey("r", "e", "n" * (keys.MAX_KEY_LENGTH - 2))
+    assert keys.is_short(key)
+    assert len("thermos-" + keys.task_id(key, 999_999, UUID(int=0))) <= 255
+    assert not keys.is_short(JobKey("r", "e", "n" * (keys.MAX_KEY_LENGTH - 1)))
+
+
 @pytest.mark.parametrize("text", ["", " ", "a b", "a/b", "abc\n", "näme", "٣", "a\0", "n" * 256])
 def test_anything_else_does_not(text: str) -> None:
     assert not keys.is_identifier(text)

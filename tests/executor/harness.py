@@ -27,7 +27,7 @@ from executor.paths import CHECKPOINTS, SANDBOX, TaskPaths
 from executor.sandbox import current_user
 
 TASK_ID = "role-test-job-0-1234"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # only a test that hangs waits so long
 
 
 def process(name: str, cmdline: str, **fields: Any) -> dict[str, Any]:

@@ -123,6 +123,7 @@ P, Q = {"name": "p", "cmdline": "true"}, {"name": "q", "cmdline": "true"}
         (job({"name": "a/b", "cmdline": "x"}), "Task has invalid process: Invalid process name: a/b"),
         (job({"name": ".a", "cmdline": "x"}), "Task has invalid process: Invalid process name: .a"),
         (job({"name": "", "cmdline": "x"}), "Task has invalid process: Invalid process name: "),
+        (job({"name": "\u2603" * 82, "cmdline": "x"}), "Task has invalid process: Invalid process name: \u2603"),
         (job({"name": "a\n/", "cmdline": "x"}), "Task has invalid process: Invalid process name: a\n/"),
         (job(), "Failed to fully evaluate task: Task[processes] is required."),
         (job({"name": "p"}), "Failed to fully evaluate task: Object missing required field `cmdline`"),

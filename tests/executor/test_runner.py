@@ -153,6 +153,19 @@ def test_a_child_that_shuts_down_on_sigterm_is_given_the_time(tmp_path: Path) ->
     assert (executor.sandbox / "bye").exists()
 
 
+def test_a_child_that_is_born_of_the_end_is_told_to_end_too(tmp_path: Path) -> None:
+    parent = """
+        heir() { trap "echo told > told; exit" TERM; echo up > heir; while :; do sleep 0.01; done; }
+        trap 'heir & until test -s heir; do sleep 0.01; done; exit' TERM
+        echo up > parent; while :; do sleep 0.01; done
+    """
+    executor = Executor(assigned(task(process("p", parent))), tmp_path, kill_wait_s=10.0)
+    executor.wait_for_file("parent")
+    executor.kill()
+    assert executor.finish() == (TaskState.TASK_KILLED, "Instructed to kill task.")
+    assert (executor.sandbox / "told").exists()
+
+
 def test_killed_processes_get_sigterm_then_sigkill_and_finalizers_run_in_between(tmp_path: Path) -> None:
     executor = Executor(
         assigned(

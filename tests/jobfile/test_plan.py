@@ -44,7 +44,7 @@ def test_orders_that_cannot_be_run_name_the_processes(orders: list[str], message
         plan.check(task(*orders))
 
 
-@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "nul\0"])
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "nul\0", "x" * 244])
 def test_bad_process_names_are_told(name: str) -> None:
     with pytest.raises(ConfigError, match="Task has invalid process: Invalid process name: "):
         plan.check(Task(name="t", processes=(Process(name=name, cmdline="x"),)))

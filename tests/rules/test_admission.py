@@ -98,6 +98,13 @@ REFUSED: list[tuple[str, JobConfiguration, AdmissionLimits, str]] = [
         for name in ("na me", "", "abc\n", "näme", "n" * 256)
     ),
     (
+        "names of files",
+        but(JOB, key=key("n" * 194)),
+        DEFAULTS,
+        f"Job key web/prod/{'n' * 194} is too long: role, environment and name may have 200 characters together, since "
+        "task ids become names of files.",
+    ),
+    (
         "J4",
         but(JOB, key=JobKey("web", "qa", "x")),
         DEFAULTS,
@@ -269,7 +276,7 @@ def test_what_breaks_a_rule_is_refused_with_its_text(
 ADMITTED: list[tuple[str, JobConfiguration, AdmissionLimits]] = [
     ("plain", JOB, DEFAULTS),
     ("a name with dots, dashes and underscores", but(JOB, key=key("a.b-c_D9")), DEFAULTS),
-    ("a name of 255", but(JOB, key=key("n" * 255)), DEFAULTS),
+    ("the longest name", but(JOB, key=key("n" * 193)), DEFAULTS),
     ("no owner", but(JOB, owner=None), DEFAULTS),
     ("an environment with a number", but(JOB, key=JobKey("web", "staging7", "x")), DEFAULTS),
     ("more instances than any job may have", job(99_999), DEFAULTS),

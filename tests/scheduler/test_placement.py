@@ -235,6 +235,22 @@ async def test_a_task_killed_before_its_launch_is_not_launched(autojump_clock: M
         assert set(world.engine.live_tasks()) == {second}
 
 
+async def test_a_task_killed_while_its_offer_is_replaced_is_not_launched(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1"))).running() as world:
+        await trio.sleep(1)
+        world.log.delay_s = 1
+        (task_id,) = await world.create(config(service=False))
+        await trio.sleep(0.5)
+        assert world.task(task_id).status is S.ASSIGNED
+        world.engine.rescind_all(refuse_s=0.9)  # it is missed when the log has the task, and comes back soon after
+        await trio.sleep(0.7)
+        world.log.delay_s = 0.01
+        await world.kill(task_id)
+        await world.until_status(task_id, S.LOST)
+        await trio.sleep(10)
+        assert task_id not in world.engine.tasks
+
+
 async def test_an_offer_claimed_for_a_task_that_was_killed_goes_to_the_next_at_once(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1", cpus=1))).running() as world:
         await trio.sleep(1)

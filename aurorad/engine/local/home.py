@@ -54,9 +54,13 @@ class Home:
             yield
 
     def _warn_of_closed_parents(self) -> None:
-        for folder in self._work_dir.parents:
-            if not folder.stat().st_mode & stat.S_IXOTH:
-                _log.warning("tasks of other users than root will fail: they cannot pass %s to their sandboxes", folder)
+        closed = [str(folder) for folder in self._work_dir.parents if not folder.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            _log.warning(
+                "tasks of other users than root cannot reach their own files by full path or $HOME, as %s is closed to "
+                "them: choose another -work_dir, or open the way with chmod o+x",
+                " and ".join(closed),
+            )
 
     def agent_id(self) -> str:
         """Made once, ``<uuid>-S0`` as Mesos' are."""
@@ -68,7 +72,9 @@ class Home:
             return self._kept("framework_id", f"{uuid.uuid4()}-0000")
         if not is_file_name(given):
             raise BadFrameworkId(f"framework id {given!r}: letters, digits, - and _ were expected")
-        write_durably(self.path / "framework_id", given.encode())
+        file = self.path / "framework_id"
+        if not file.exists() or file.read_text() != given:  # a start must not need room on the disk
+            write_durably(file, given.encode())
         return given
 
     def _kept(self, name: str, new: str) -> str:

@@ -131,8 +131,8 @@ class Spawner:
         async with self._sending:
             try:
                 await sock.send(packet)
-            except (BrokenPipeError, ConnectionResetError, trio.ClosedResourceError):
-                return  # the launcher is gone; the next one gets it
+            except (OSError, trio.ClosedResourceError):
+                return  # the launcher is gone, and so may be our end by now: the next one gets it
 
 
 async def _receive(sock: trio.socket.SocketType) -> bytes:

@@ -18,9 +18,9 @@ from aurorad.api.calls import Call, CreateJob, GetTasksWithoutConfigs, Reply
 from aurorad.api.enums import ResponseCode, ScheduleStatus
 from aurorad.api.results import Response
 from aurorad.api.tasks import JobKey, TaskQuery
-from aurorad.api.wire import MessageHeader, MessageType
+from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType
 from tests.e2e.cluster import Cluster, cluster, eventually
-from tests.e2e.jobs import BINARY, shell_job
+from tests.e2e.jobs import shell_job
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -157,7 +157,7 @@ class _Caller:
         return self.post(_encoded(what))
 
     def post(self, body: bytes) -> Response:
-        headers = {"Content-Type": BINARY, "Accept": BINARY}
+        headers = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
         self._connection.request("POST", "/api", body, headers)
         data = self._answer()
         response = binary.read_struct(Reply, data, binary.decode_header(data)[1])[0].success

@@ -7,16 +7,19 @@ Stop: the pages, with a grace for open requests; the services; the storage. Task
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import logging
+import os
 import random
 import signal
 import socket
 import time
 import uuid
+from pathlib import Path
+from typing import NoReturn
 
 import trio
-from quart import Blueprint
 from quart_trio import QuartTrio
 
 from aurorad.api.calls import GetQuota
@@ -27,9 +30,11 @@ from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
 from aurorad.flags import Flags
-from aurorad.log.errors import LogDamaged, LogInUse
+from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
 from aurorad.observer.observer import Observer
+from aurorad.pages.guard import keep_others_out
+from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
 from aurorad.scheduler.limits import admission_limits, configured_tiers
 from aurorad.scheduler.rpc import jobs, reads, updates
@@ -44,8 +49,11 @@ from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
 from aurorad.web import server
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.app import scheduler_app
+from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
-from aurorad.web.thrift import MAX_BODY_BYTES, thrift_endpoint
+from aurorad.web.thrift import thrift_endpoint
 
 _log = logging.getLogger(__name__)
 
@@ -63,13 +71,10 @@ _OUTSIDE_OUR_POWER = (LogInUse, LogDamaged, UnreadableLog, TierError, server.Por
 def run(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT. Raises `CannotStart`; any other exception is a defect."""
     stats = Vars()
-    try:
-        flags.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotStart(f"-work_dir={flags.work_dir} cannot be used: {error.strerror}") from error
+    _check_work_dir(flags.work_dir)
     try:
         daemon = _Daemon(flags, stats, configured_tiers(flags))
-        trio.run(daemon.run, instruments=[Watchdog(stats)])
+        trio.run(daemon.run)
     except _OUTSIDE_OUR_POWER as error:
         raise CannotStart(str(error)) from error
     except BaseExceptionGroup as group:
@@ -79,8 +84,28 @@ def run(flags: Flags) -> None:
         raise CannotStart("; ".join(map(str, _leaves(outside)))) from group
 
 
+def _check_work_dir(folder: Path) -> None:
+    """Make it if it is not there. Its mode will be set: that must not happen to a folder that serves others too."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = {entry.name for entry in folder.iterdir()}
+    except (FileExistsError, NotADirectoryError):
+        raise CannotStart(f"-work_dir={folder} cannot be used: a file is in its place") from None
+    except OSError as error:
+        raise CannotStart(f"-work_dir={folder} cannot be used: {error.strerror}") from error
+    for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
+        if not os.access(place, os.R_OK | os.W_OK):
+            raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
+    if there - {"lost+found"} and not there & {"agent", "log"}:
+        raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+# A scheduler's way, as operators see it (vars sheet, section 4); nothing is served before ACTIVE.
+_LIFECYCLE = ("IDLE", "PREPARING_STORAGE", "STORAGE_PREPARED", "LEADER_AWAITING_REGISTRATION", "ACTIVE", "DEAD")
 
 
 class _Daemon:
@@ -89,8 +114,13 @@ class _Daemon:
         self._stats = stats
         self._tiers = tiers
         self._stopping = trio.Event()
-        self._hostname = flags.hostname or flags.ip or "localhost"
-        self._address = flags.ip or (socket.gethostbyname(flags.hostname) if flags.hostname else "127.0.0.1")
+        self._watchdog = Watchdog(stats)
+        self._state = "IDLE"
+        for state in _LIFECYCLE:
+            stats.gauge(f"scheduler_lifecycle_{state}", functools.partial(self._is_in, state))
+        declare_process(stats, now_ms)
+        self._hostname = flags.hostname or _name_of(flags.ip)
+        self._address = flags.ip or flags.hostname or "127.0.0.1"
 
     async def run(self) -> None:
         """All roles, until told to stop."""
@@ -107,8 +137,12 @@ class _Daemon:
                 if scheduler is not None:
                     observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
                     await roles.start(self._schedule, scheduler, observer_port)
+                trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
                 print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
             signals.cancel_scope.cancel()
+
+    def _is_in(self, state: str) -> int:
+        return int(self._state == state)
 
     async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -147,10 +181,12 @@ class _Daemon:
             async with trio.open_nursery() as services:
                 await services.start(scheduler.run)
                 await services.start(updater.run)
+                self._state = "ACTIVE"
                 async with trio.open_nursery() as pages:
                     await self._serve(pages, "scheduler", app, sock)
                     task_status.started()
                     await self._stopping.wait()
+                    self._state = "DEAD"
                     if flags.stop_tasks_on_exit:
                         await _stop_tasks(storage, scheduler, engine)
                 services.cancel_scope.cancel()
@@ -201,18 +237,24 @@ class _Daemon:
             return answer.result.get_quota_result
 
         def observer_url(host: str) -> str:
-            return f"http://{host}:{observer_port}"
+            return f"http://{_in_url(host)}:{observer_port}"
 
         pages = scheduler_pages(
             storage.tables, scheduler.pending_reason, observer_url, self._flags.cluster_name, now_ms, quota
         )
-        return _app(
+        tables, offers = storage.tables, scheduler.offers.all
+        return scheduler_app(
+            self._stats,
             thrift_endpoint(api.handle, lambda: ANYBODY),
             admin_endpoints(self._stats, lambda: storage.refusing),
+            cluster_endpoints(tables, offers, scheduler.pending_groups, self._tiers),
+            lifecycle_endpoints(self._stopping.set, _abort),
             pages,
         )
 
     async def _serve(self, nursery: trio.Nursery, name: str, app: QuartTrio, sock: socket.socket) -> None:
+        keep_others_out(app, sock.getsockname()[0], self._hostname)
+
         async def serve(*, task_status: trio.TaskStatus[None]) -> None:
             grace_s = self._flags.shutdown_grace
             await server.serve(app, sock, stopping=self._stopping, grace_s=grace_s, task_status=task_status)
@@ -221,15 +263,24 @@ class _Daemon:
         print(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}", flush=True)
 
     def _url(self, sock: socket.socket) -> str:
-        return f"http://{self._hostname}:{sock.getsockname()[1]}"
+        return f"http://{_in_url(self._hostname)}:{sock.getsockname()[1]}"
 
 
-def _app(*blueprints: Blueprint) -> QuartTrio:
-    app = QuartTrio("aurorad", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
-    return app
+def _name_of(ip: str | None) -> str:
+    """Where a browser finds who listens on this address."""
+    if ip is None:
+        return "localhost"
+    return socket.gethostname() if ip in ("0.0.0.0", "::") else ip  # noqa: S104 - what the operator wants
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _abort() -> NoReturn:
+    """Asked for over HTTP: an end without any order. Tasks go on, and what was answered OK is in the log."""
+    logging.getLogger("aurorad").warning("told to abort")
+    os._exit(0)
 
 
 def _leave_to_live() -> None:
@@ -247,7 +298,10 @@ async def _stop_tasks(storage: Storage, scheduler: Scheduler, engine: LocalEngin
             scheduler.states.change_state(tx, task_id, ScheduleStatus.RESTARTING, "aurorad is stopping.")
 
     with trio.CancelScope(shield=True):
-        await storage.write(restart)
+        try:
+            await storage.write(restart)
+        except LogFull as error:  # they end all the same, and the engine tells the next start so
+            _log.warning("tasks are stopped without a record of why: %s", error)
         await engine.stop_all_tasks()
 
 

@@ -92,7 +92,9 @@ _UPDATES, _EXECUTOR = "Updates", "Executor"
 class Flags:
     """The values of all flags."""
 
-    role: tuple[str, ...] = _flag(("scheduler", "observer"), _CLUSTER, "What this process is", _roles)
+    role: tuple[str, ...] = _flag(
+        ("scheduler", "observer"), _CLUSTER, f"What this process is: any of {', '.join(ROLES)}", _roles
+    )
     work_dir: Path = dataclasses.field(
         default_factory=_default_work_dir,
         metadata={"flag": _Declaration("Folder that holds everything this daemon keeps", _CLUSTER, None)},
@@ -103,7 +105,7 @@ class Flags:
 
     http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)
     observer_port: int = _flag(1338, _HTTP, "Observer's HTTP port; 0 = any free one", _port)
-    ip: str | None = _flag(None, _HTTP, "Address to listen on; unset = loopback, or that of -hostname")
+    ip: str | None = _flag(None, _HTTP, "Address to listen on (0.0.0.0 = all); unset = that of -hostname, or loopback")
     hostname: str | None = _flag(None, _HTTP, "Host name advertised to others")
     viz_job_url_prefix: str = _flag("", _HTTP, "Statistics URL prefix handed to clients")
     shutdown_grace: Duration = _flag(5.0, _HTTP, "How long open requests may go on while stopping", _non_negative)
@@ -287,6 +289,9 @@ def usage() -> str:
         "aurorad: one daemon that schedules jobs, runs tasks and shows them.",
         "",
         "usage: aurorad [-flag=value ...]",
+        "",
+        "Durations look like 500ms, 10secs, 5mins, 2hrs, 1days; amounts of data like 64MB, 1GB; lists like a,b.",
+        "What follows each flag here is its default.",
     ]
     groups: dict[str, list[str]] = {}
     defaults, kinds = Flags(), _kinds()
@@ -313,7 +318,10 @@ def _spell(kind: _Kind, value: object) -> str:
     return str(value)
 
 
-def by_name(flags: Flags) -> dict[str, str]:
-    """Every flag as it would be written, for the start-up log."""
-    kinds = _kinds()
-    return {f.name: _spell(kinds[f.name], getattr(flags, f.name)) for f in dataclasses.fields(Flags)}
+def changed(flags: Flags) -> list[str]:
+    """The flags that are not at their defaults, as they would be written."""
+    kinds, defaults = _kinds(), Flags()
+    values = {name: getattr(flags, name) for name in kinds}
+    return [
+        f"-{name}={_spell(kinds[name], value)}" for name, value in values.items() if value != getattr(defaults, name)
+    ]

@@ -40,9 +40,7 @@ def _run_daemon(values: Flags) -> int:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(name)s: %(message)s"
     )
     log = logging.getLogger("aurorad")
-    log.info("aurorad %s", __version__)
-    for name, value in sorted(flags.by_name(values).items()):
-        log.info("-%s=%s", name, value)
+    log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))
     try:
         run(values)
     except CannotStart as error:

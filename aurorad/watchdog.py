@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 import trio
@@ -16,11 +17,11 @@ LIMIT_S = 0.050
 
 
 class Watchdog(trio.abc.Instrument):
-    """Pass to `trio.run(instruments=[...])`."""
+    """Pass to `trio.run(instruments=[...])`, or to `trio.lowlevel.add_instrument` later."""
 
     def __init__(self, stats: Vars) -> None:
         self._stats = stats
-        self._since = 0.0
+        self._since = math.inf  # added within a step, it has not seen that one begin
         self._longest_s = 0.0
         stats.declare("event_loop_long_holds")
         stats.gauge("event_loop_longest_hold_ms", lambda: round(self._longest_s * 1000, 1))

@@ -98,7 +98,7 @@ def _parser(noun: str, name: str, verb: Verb, command: Command) -> ArgumentParse
     parser = ArgumentParser(f"aurora {noun} {name}", description=verb.summary)
     command.declare(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say more, and where errors happened")
-    parser.add_argument("--skip-hooks", metavar="HOOK,HOOK,...", help="command hooks not to run, or all")
+    parser.add_argument("--skip-hooks", metavar="HOOK,HOOK,...", help="accepted; there are no command hooks yet")
     return parser
 
 

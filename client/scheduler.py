@@ -15,6 +15,7 @@ from client.terminal import Terminal
 
 RETRY_WINDOW_S = 600.0
 RETRY_PAUSE_S = 5.0
+_HOW_LONG = f"every {RETRY_PAUSE_S:g} s for up to {RETRY_WINDOW_S / 60:g} minutes ..."
 # Doing these twice does no harm: reads, and two writes that the scheduler recognises.
 _REPEATABLE = (ReadOnlyCall, StartJobUpdate, RestartShards)
 
@@ -53,6 +54,7 @@ class Scheduler:
         """
         may_repeat = isinstance(call, _REPEATABLE) if repeatable is None else repeatable
         deadline = self.clock.now() + RETRY_WINDOW_S
+        told = ""
         while True:
             trouble = self._attempt(call, may_repeat)
             if isinstance(trouble, Response):
@@ -60,7 +62,9 @@ class Scheduler:
             if self.clock.now() + RETRY_PAUSE_S > deadline:
                 text = f"Timed out attempting to issue {call.method()} to {self.cluster.name}"
                 raise CommandError(Exit.TIMEOUT, text)
-            self.terminal.warn(trouble)
+            if trouble != told:
+                self.terminal.warn(trouble)
+                told = trouble
             self.clock.sleep(RETRY_PAUSE_S)
 
     def ask(
@@ -99,13 +103,13 @@ class Scheduler:
             raise CommandError(Exit.UNKNOWN_ERROR, text) from None
         except TransportError as error:
             if may_repeat:
-                return f"Transport error communicating with scheduler: {error}, retrying..."
+                return f"Transport error communicating with scheduler: {error}, retrying {_HOW_LONG}"
             raise CommandError(
                 Exit.NETWORK_ERROR,
                 f"Transport error communicating with scheduler during non-idempotent operation: {error}, not retrying",
             ) from error
         if response.response_code is ResponseCode.ERROR_TRANSIENT:
-            return f"Connection error with scheduler: {messages(response)}, reconnecting..."
+            return f"Connection error with scheduler: {messages(response)}, reconnecting {_HOW_LONG}"
         return response
 
 

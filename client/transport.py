@@ -5,28 +5,20 @@ The HTTP library brings netrc credentials, proxies and certificates from the env
 
 from __future__ import annotations
 
-from typing import Annotated
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from aurorad.api import binary
-from aurorad.api.calls import Call, Reply
+from aurorad.api.calls import ApplicationException, Call, Reply
 from aurorad.api.results import Response
-from aurorad.api.struct import I32, Id, ThriftStruct
-from aurorad.api.wire import MessageHeader, MessageType, WireError
+from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType, WireError
 from client.errors import AuthenticationError, ProtocolError, TransportError
 
-_BINARY = "application/vnd.apache.thrift.binary"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CONNECT_TIMEOUT_S = 30.0
 # A scheduler may think for a while; longer than the window for retries nobody waits.
 _ANSWER_TIMEOUT_S = 600.0
-
-
-class _ApplicationException(ThriftStruct, frozen=True, cache_hash=True):
-    message: Annotated[str | None, Id(1)] = None
-    type: Annotated[I32, Id(2)] = 0
 
 
 class Transport:
@@ -35,10 +27,11 @@ class Transport:
     def __init__(self, url: str, user_agent: str) -> None:
         self._url = urljoin(url, "api")
         self._session = requests.Session()
-        self._session.headers.update({"User-Agent": user_agent, "Content-Type": _BINARY, "Accept": _BINARY})
+        self._session.headers.update({"User-Agent": user_agent, "Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE})
         host = urlsplit(self._url).hostname
+        self._local = host in _LOOPBACK
         # The scheduler of this machine is not behind a proxy, whatever the environment says.
-        self._proxies = {"no_proxy": host} if host in _LOOPBACK else None
+        self._proxies = {"no_proxy": host} if host is not None and self._local else None
 
     def __enter__(self) -> Transport:
         return self
@@ -58,6 +51,9 @@ class Transport:
             )
         except requests.Timeout:
             raise TransportError(f"Timed out talking to {self._url}") from None
+        except requests.ConnectionError as error:
+            hint = " (is aurorad running?)" if self._local else ""
+            raise TransportError(f"Cannot reach {self._url}: {_reason(error)}{hint}") from error
         except requests.RequestException as error:
             raise TransportError(f"Unknown error talking to {self._url}: {_reason(error)}") from error
         if answer.status_code in (401, 403):
@@ -74,7 +70,7 @@ def _decode(data: bytes) -> Response:
     try:
         header, start = binary.decode_header(data)
         if header.type is MessageType.EXCEPTION:
-            raise ProtocolError(binary.read_struct(_ApplicationException, data, start)[0].message or "no reason given")
+            raise ProtocolError(binary.read_struct(ApplicationException, data, start)[0].message or "no reason given")
         response = binary.read_struct(Reply, data, start)[0].success
     except WireError as error:
         raise ProtocolError(f"the answer cannot be read: {error}") from None

@@ -204,7 +204,7 @@ class AgentLink:
                 await self._changed.wait()
             with trio.fail_after(CALL_TIMEOUT_S):
                 async with _Http.to(self._settings) as http:
-                    while self._unsent:
+                    while self._unsent and http.takes_more:
                         status = await http.post(self._call("UPDATE", update=self._updates[self._unsent.pop(0)]))
                         if status != 202:
                             raise _Broken(f"UPDATE was answered {status}: {await http.text()}")
@@ -232,6 +232,11 @@ class _Http:
     async def to(cls, settings: Settings) -> AsyncIterator[_Http]:
         async with await api.connect(settings.endpoint) as stream:
             yield cls(stream, settings)
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether another request may follow: not where an answer said that it was the last."""
+        return self._http.our_state in (h11.IDLE, h11.DONE)
 
     async def post(self, body: bytes) -> int:
         """The status of the answer. Its body must be read, by `text` or `read`, before the next request."""

@@ -17,12 +17,14 @@ from frozendict import frozendict
 from aurorad.api.tasks import AssignedTask
 from aurorad.engine.base import TaskState
 from executor import checkpoint
-from executor.checkpoint import CheckpointError, RunnerHeader
+from executor.checkpoint import (
+    CheckpointError,
+    RunnerHeader,
+)
 from executor.health import find_check, watch_health
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
 from executor.lifecycle import ask_to_end
-from executor.logs import close_log, open_log
 from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
 from executor.runner import KILL_WAIT_S, Runner
 from executor.sandbox import SandboxError, User, create_sandbox, user_for
@@ -33,6 +35,9 @@ Report = Callable[[TaskState, str | None], Awaitable[None]]
 Tell = Callable[[TaskState, str | None], None]
 
 _STOP_TIMEOUT_S = 120.0  # for asking a task over HTTP to end, all waits together
+
+
+_log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
@@ -114,67 +119,64 @@ class Execution:
         Cancelled, it stops without a word and without a signal: the task's processes go on, and a new `Execution` in
         the same directory takes them over. An error of `report` ends the run in the same way.
         """
-        log = open_log(self._directory)
-        try:
-            send, receive = trio.open_memory_channel[tuple[TaskState, str | None]](math.inf)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_relay, receive, report)
-                async with send:
-                    outcome = await self._run(lambda state, message: send.send_nowait((state, message)), log)
-                    log.info("%s: %s", outcome.state, outcome.message)
-                    send.send_nowait((outcome.state, outcome.message))
-        finally:
-            close_log(log)
+        send, receive = trio.open_memory_channel[tuple[TaskState, str | None]](math.inf)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_relay, receive, report)
+            async with send:
+                outcome = await self._run(lambda state, message: send.send_nowait((state, message)))
+                send.send_nowait((outcome.state, outcome.message))
 
     def _decide(self, outcome: Outcome) -> None:
         self._outcome = self._outcome or outcome
         self._decided.set()
 
-    async def _run(self, tell: Tell, log: logging.Logger) -> Outcome:
+    async def _run(self, tell: Tell) -> Outcome:
         resumed = self._paths.runner.exists()
         if not resumed:
             tell(TaskState.TASK_STARTING, None)
             if self._outcome is not None:
                 return _KILLED_EARLY
         try:
-            fit = self._prepare(log)
+            fit = self._prepare()
             fit.runner.take_control()
         except _Unfit as error:
             return Outcome(TaskState.TASK_FAILED, str(error))
         except TaskDiffers as error:
-            log.error("%s", error)
+            _log.error("%s", error)
             return _DIFFERS
         except CheckpointError as error:
-            log.error("%s", error)
+            _log.error("%s", error)
             return self._recorded_end()
-        return await self._supervise(fit, tell, log)
+        except OSError as error:
+            return Outcome(TaskState.TASK_FAILED, f"Failed to load task: {error}")
+        return await self._supervise(fit, tell)
 
-    async def _supervise(self, fit: _Fit, tell: Tell, log: logging.Logger) -> Outcome:
+    async def _supervise(self, fit: _Fit, tell: Tell) -> Outcome:
         over = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._run_task, fit.runner, over, log)
-            nursery.start_soon(self._check_health, fit, tell, log)
+            nursery.start_soon(self._run_task, fit.runner, over)
+            nursery.start_soon(self._check_health, fit, tell)
             await self._decided.wait()
             if not over.is_set():
                 with trio.move_on_after(_STOP_TIMEOUT_S):
-                    await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, log)
+                    await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, _log)
                 fit.runner.kill(wait_s=self._kill_wait_s)
                 await over.wait()
             nursery.cancel_scope.cancel()
         assert self._outcome is not None
         return self._outcome
 
-    async def _check_health(self, fit: _Fit, tell: Tell, log: logging.Logger) -> None:
+    async def _check_health(self, fit: _Fit, tell: Tell) -> None:
         """Tells once that the task runs: at once if nobody asked for checks, else when they say so."""
         config = fit.instance.health_check_config
         check = find_check(config, fit.bindings.ports, fit.user, self._directory)
         if check is None:
-            log.info("No health-checks defined, will use a no-op health-checker.")
+            _log.info("No health-checks defined, will use a no-op health-checker.")
             self._tell_running(tell, "No health-check defined, task is assumed healthy.")
             return
         snooze = self._directory / SANDBOX / HEALTH_CHECK_SNOOZE
         reason = await watch_health(
-            check, config, snooze.exists, lambda: self._tell_running(tell, "Task is healthy."), log
+            check, config, snooze.exists, lambda: self._tell_running(tell, "Task is healthy."), _log
         )
         if fit.runner.active:  # a task that is ending need not be healthy
             self._decide(Outcome(TaskState.TASK_FAILED, f"Failed health check! {reason}"))
@@ -183,20 +185,20 @@ class Execution:
         if self._outcome is None:
             tell(TaskState.TASK_RUNNING, message)
 
-    async def _run_task(self, runner: Runner, over: trio.Event, log: logging.Logger) -> None:
+    async def _run_task(self, runner: Runner, over: trio.Event) -> None:
         try:
             outcome = _ENDS[await runner.run()]
         except Exception:
-            log.exception("The runner failed.")
-            runner.put_down()
+            _log.exception("The runner failed.")
+            await runner.put_down()
             outcome = _RUNNER_FAILED
         over.set()
         self._decide(outcome)
 
-    def _prepare(self, log: logging.Logger) -> _Fit:
+    def _prepare(self) -> _Fit:
         """Everything before the first process. Raises `_Unfit`, and what making a `Runner` raises."""
         assigned = self._assigned
-        user = self._make_sandbox(log)
+        user = self._make_sandbox()
         hostname = assigned.slave_host or socket.gethostname()
         bindings = Bindings(assigned.task_id, assigned.instance_id, hostname, user.name)
         config = assigned.task.executor_config
@@ -216,15 +218,15 @@ class Execution:
             log_dir=str(sandbox / LOGS),
             uid=user.uid,
         )
-        runner = Runner(instance.task, self._paths, header, user, now_ms=self._now_ms, log=log, path=self._path)
+        runner = Runner(instance.task, self._paths, header, user, now_ms=self._now_ms, log=_log, path=self._path)
         return _Fit(instance, bindings, user, runner)
 
-    def _make_sandbox(self, log: logging.Logger) -> User:
+    def _make_sandbox(self) -> User:
         container = self._assigned.task.container
         try:
             if container.docker is not None or (container.mesos is not None and container.mesos.image is not None):
                 raise SandboxError("this executor cannot run images yet")
-            user = user_for(self._assigned.task.job.role, log, set_user=self._set_user)
+            user = user_for(self._assigned.task.job.role, _log, set_user=self._set_user)
             create_sandbox(self._directory / SANDBOX, user)
         except SandboxError as error:
             raise _Unfit(f"Failed to initialize sandbox: {error}") from None

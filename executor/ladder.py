@@ -23,30 +23,36 @@ def is_ours(pid: int | None, recorded_s: float | None, among: Mapping[int, Proce
     return abs(procfs.start_time_s(among[pid]) - recorded_s) < _START_TOLERANCE_S
 
 
-def members(run: ProcessStatus, among: Mapping[int, ProcessInfo]) -> set[int]:
-    """What is left of a run: its coordinator, its command, their descendants, and the rest of their session."""
+def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int]) -> set[int]:
+    """What is left of a run: its coordinator, its command, their descendants, and the rest of their session.
+
+    `own` are this process's descendants, which are ours whatever the clock says.
+    """
+
+    def ours(pid: int | None, recorded_s: float | None) -> bool:
+        return pid in own or is_ours(pid, recorded_s, among)
+
     found: set[int] = set()
     for pid, recorded_s in ((run.coordinator_pid, run.fork_time), (run.pid, run.start_time)):
-        if pid is not None and is_ours(pid, recorded_s, among):
+        if pid is not None and ours(pid, recorded_s):
             found |= {pid, *procfs.descendants(pid, among)}
     session = run.coordinator_pid
-    if session is not None and (session not in among or is_ours(session, run.fork_time, among)):
+    if session is not None and (session not in among or ours(session, run.fork_time)):
         found |= {process.pid for process in among.values() if process.session == session}
-    return found
+    return found - {os.getpid()}
 
 
-def task_members(runs: Iterable[ProcessStatus], among: Mapping[int, ProcessInfo]) -> set[int]:
+def task_members(runs: Iterable[ProcessStatus]) -> set[int]:
     """Everything alive of a task: what is left of its runs, and every descendant of this process."""
-    found = procfs.descendants(os.getpid(), among)
-    for run in runs:
-        found |= members(run, among)
-    found.discard(os.getpid())
+    among = procfs.processes()
+    own = procfs.descendants(os.getpid(), among)
+    found = own.union(*(members(run, among, own) for run in runs))
     return {pid for pid in found if not among[pid].zombie}
 
 
 def kill_run(run: ProcessStatus) -> bool:
     """SIGKILL to all that is left of a run. False if nothing was alive."""
     among = procfs.processes()
-    found = members(run, among) - {os.getpid()}
+    found = members(run, among, procfs.descendants(os.getpid(), among))
     procfs.send(found, signal.SIGKILL)
     return any(not among[pid].zombie for pid in found)

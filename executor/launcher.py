@@ -1,7 +1,7 @@
 """A process that has imported all an executor needs and forks one for each request.
 
 Its standard input is a packet socket to the engine; it ends when the engine does. It has no threads and no event loop,
-so its forks may start their own. They are nobody's children and leaders of their own sessions: neither the end of the
+so its forks may start their own. They lead sessions of their own and nobody waits for them: neither the end of the
 launcher nor that of the engine reaches them.
 """
 
@@ -23,13 +23,16 @@ from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
 from executor import main
 from executor.execution import Execution
 from executor.main import ExecutionFactory
+from executor.rehearsal import rehearse
 
 _NAME = b"aurora-executor"  # as ps shows it; the kernel takes 15 bytes
 
 
 def serve(execution: ExecutionFactory) -> None:
     """Fork an executor for each request until the other end is closed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
     with socket.socket(fileno=os.dup(0)) as engine:
+        rehearse()
         gc.collect()
         gc.freeze()  # a collection in a fork shall not touch, and so copy, what all of them share
         while packet := _next_packet(engine):
@@ -46,21 +49,10 @@ def _next_packet(engine: socket.socket) -> bytes:
 
 def _fork(engine: socket.socket, request: Request, execution: ExecutionFactory) -> None:
     try:
-        child = os.fork()
-        if child:
-            os.waitpid(child, 0)
-            return
-    except OSError as error:
-        _reply(engine, Reply(request.run_id, error=f"cannot fork: {error}"))
-        return
-    # The child only forks again and ends, so that its own child belongs to init or whoever reaps orphans.
-    try:
         if os.fork() == 0:
             _become_executor(engine, request, execution)
     except OSError as error:
         _reply(engine, Reply(request.run_id, error=f"cannot fork: {error}"))
-    finally:
-        os._exit(0)
 
 
 def _become_executor(engine: socket.socket, request: Request, execution: ExecutionFactory) -> NoReturn:
@@ -99,7 +91,7 @@ def _settle_in(directory: Path) -> None:
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), descriptor)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     Path("/proc/self/comm").write_bytes(_NAME)
 

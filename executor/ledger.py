@@ -135,6 +135,21 @@ class Ledger:
         stream.cut(reader.offset)
         return stream
 
+    def open_coordinator(self, run: ProcessStatus) -> int | None:
+        """A pidfd of the run's coordinator, None if it is gone: while it lives, it holds its stream."""
+        if run.coordinator_pid is None:
+            return None
+        try:
+            pidfd = os.pidfd_open(run.coordinator_pid)
+        except ProcessLookupError:
+            return None
+        try:
+            StreamWriter(self._paths.coordinator(run.process)).close()
+        except CheckpointError:
+            return pidfd
+        os.close(pidfd)
+        return None
+
     def collect(self, process: str) -> list[ProcessStatus]:
         """Takes over what the coordinator wrote since the last time, and gives it."""
         news = []

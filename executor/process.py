@@ -37,7 +37,7 @@ Destination = Literal["file", "console", "none"]
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """All that a run needs. `logs` is the run's own directory for `stdout` and `stderr`."""
+    """All that a run needs. `logs` is the run's own directory for `stdout` and `stderr`, seen from the sandbox."""
 
     process: str
     cmdline: str
@@ -112,7 +112,8 @@ def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, rec
         if os.read(go, 1):
             os.close(go)
             os.setsid()
-            Path("/proc/self/comm").write_bytes(_NAME)
+            with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
+                Path("/proc/self/comm").write_bytes(_NAME)
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:
@@ -152,9 +153,9 @@ def _state_after(return_code: int) -> ProcessState:
 def _become_command(launch: Launch) -> NoReturn:
     try:
         default_signals()
+        # The way to the sandbox may be closed to the user; what lies inside it must not lead root astray.
+        enter_directory(launch.sandbox)
         become_user(launch.user)
-        # From here on as the user: whatever lies in the sandbox cannot lead root astray.
-        os.chdir(launch.sandbox)
         _redirect(launch)
         close_all_but({0, 1, 2})
         os.execve("/bin/bash", ["/bin/bash", "-c", launch.cmdline], launch.environment)  # noqa: S606
@@ -207,6 +208,11 @@ def become_user(user: User) -> None:
         os.setgroups(user.groups)
         os.setgid(user.gid)
         os.setuid(user.uid)
+
+
+def enter_directory(directory: Path) -> None:
+    """As `os.chdir`, but not through a link at its end."""
+    os.fchdir(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
 
 
 def close_all_but(keep: set[int]) -> None:

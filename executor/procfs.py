@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36
+_STAT_BYTES = 4096  # more than its numbers and the longest name take
 
 
 class ProcessInfo(NamedTuple):
@@ -46,8 +47,8 @@ def start_time_s(process: ProcessInfo) -> float:
 def info(pid: int) -> ProcessInfo | None:
     """None if there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read(_STAT_BYTES)
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text[text.rindex(b")") + 2 :].split()  # the name before it may hold anything

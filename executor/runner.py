@@ -59,7 +59,8 @@ class Runner:
         self._task, self._header, self._user = task, header, user
         self._now_ms, self._log, self._path = now_ms, log, path
         self._sandbox = Path(header.sandbox or "")
-        self._log_base = Path(header.log_dir or self._sandbox / LOGS)
+        log_base = Path(header.log_dir or self._sandbox / LOGS)
+        self._log_base = log_base.relative_to(self._sandbox) if log_base.is_relative_to(self._sandbox) else log_base
         self._processes = {process.name: process for process in task.processes}
         self._regular, self._final = Plan.of(task, final=False), Plan.of(task, final=True)
         self._ledger = Ledger(paths, self._processes, now_ms, log)
@@ -95,9 +96,17 @@ class Runner:
         self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
         self._changed.set()
 
-    def put_down(self) -> None:
-        """SIGKILL to everything, nothing recorded: for when the runner itself has failed."""
-        procfs.send(self._everything(), signal.SIGKILL)
+    async def put_down(self) -> None:
+        """SIGKILL until nothing of the task is alive, and nothing recorded: for when the runner itself has failed."""
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        while left := ladder.task_members(self._ledger.last_runs()):  # again and again: they may be forking
+            if trio.current_time() > limit_s:
+                self._log.error("Processes %s do not die.", sorted(left))
+                return
+            procfs.send(left, signal.SIGKILL)
+            self._changed = trio.Event()
+            with trio.move_on_after(_POLL_S / 10):
+                await self._changed.wait()
 
     async def run(self) -> TaskState:
         """Until the task is over; gives its terminal state, and nothing of it is alive then.
@@ -254,20 +263,14 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        among = procfs.processes()
         for run in self._ledger.live():
-            pid = run.coordinator_pid
-            if pid is not None and ladder.is_ours(pid, run.fork_time, among):
-                try:
-                    pidfd = os.pidfd_open(pid)
-                except ProcessLookupError:
-                    pass
-                else:
-                    self._watched.add(run.process)
-                    nursery.start_soon(self._watch, run.process, pidfd, None)
-                    continue
-            self._collect(run.process)
-            self._lose(run.process)
+            pidfd = self._ledger.open_coordinator(run)
+            if pidfd is None:
+                self._collect(run.process)
+                self._lose(run.process)
+            else:
+                self._watched.add(run.process)
+                nursery.start_soon(self._watch, run.process, pidfd, None)
 
     async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
         """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
@@ -332,10 +335,10 @@ class Runner:
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""
         runs = self._ledger.last_runs()
-        return ladder.task_members(runs, procfs.processes()) - {run.coordinator_pid for run in runs}
+        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
-        """SIGKILL until nothing of the task is alive. Runs that were are KILLED, those that only seemed so LOST."""
+        """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
         for name in self._processes:
             self._collect(name)
         for run in self._ledger.live():
@@ -343,15 +346,7 @@ class Runner:
                 self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
             else:
                 self._step(run.process, ProcessState.LOST)
-        limit_s = trio.current_time() + _DEATH_LIMIT_S
-        while left := self._everything():
-            if trio.current_time() > limit_s:
-                self._log.error("Processes %s do not die.", sorted(left))
-                return
-            procfs.send(left, signal.SIGKILL)
-            self._changed = trio.Event()
-            with trio.move_on_after(_POLL_S / 10):
-                await self._changed.wait()
+        await self.put_down()
 
     async def _reap(self, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGCHLD) as signals:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import trio
 
-from executor.process import become_user, close_all_but, default_signals, fork
+from executor.process import become_user, close_all_but, default_signals, enter_directory, fork
 from executor.sandbox import User
 
 _MAX_OUTPUT = 1024  # bytes that are worth keeping in a task's history
@@ -83,8 +83,8 @@ def _in_between(command: str, user: User, directory: Path, output: int, status: 
         pid = os.fork()
         if pid == 0:
             default_signals()
+            enter_directory(directory)
             become_user(user)
-            os.chdir(directory)
             null = os.open(os.devnull, os.O_RDONLY)
             for number, fd in enumerate((null, output, output)):
                 os.dup2(fd, number)

@@ -239,6 +239,13 @@ class Reply(ThriftStruct, frozen=True, cache_hash=True):
     success: Annotated[Response | None, Id(0)] = None
 
 
+class ApplicationException(ThriftStruct, frozen=True, cache_hash=True):
+    """Thrift's own answer to a call that it cannot make."""
+
+    message: Annotated[str | None, Id(1)] = None
+    type: Annotated[I32, Id(2)] = 0
+
+
 SERVICES: tuple[tuple[str, type[Call]], ...] = (
     ("ReadOnlyScheduler", ReadOnlyCall),
     ("AuroraSchedulerManager", ManagerCall),

@@ -1,4 +1,4 @@
-"""What both thrift encodings share: the error for bytes that do not decode, and the message around a call."""
+"""What both thrift encodings share: the error for bytes that do not decode, the message around a call, media types."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class MessageHeader(NamedTuple):
     type: MessageType
     sequence: int
 
+
+# Media types of the encodings over HTTP.
+JSON_TYPE = "application/vnd.apache.thrift.json"
+BINARY_TYPE = "application/vnd.apache.thrift.binary"
 
 # Deeper than any declared struct; keeps unknown nested fields from exhausting the stack.
 MAX_DEPTH = 64

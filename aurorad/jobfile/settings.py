@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from aurorad.api.ranges import spans
 from aurorad.api.updates import (
     BatchJobUpdateStrategy,
     JobUpdateSettings,
@@ -28,23 +29,12 @@ def convert(config: UpdateConfig, instances: Iterable[int] = ()) -> JobUpdateSet
         max_failed_instances=config.max_total_failures,
         min_wait_in_instance_running_ms=config.watch_secs * 1000,
         rollback_on_failure=config.rollback_on_failure,
-        update_only_these_instances=frozenset(ranges(instances)),
+        update_only_these_instances=frozenset(Range(first, last) for first, last in spans(instances)),
         wait_for_batch_completion=strategy.batch_strategy is not None,
         block_if_no_pulses_after_ms=(config.pulse_interval_secs or 0) * 1000,
         sla_aware=config.sla_aware,
         update_strategy=strategy,
     )
-
-
-def ranges(instances: Iterable[int]) -> list[Range]:
-    """Closed ranges in ascending order: 0, 1, 2, 5 is 0-2 and 5-5."""
-    found: list[Range] = []
-    for instance in sorted(set(instances)):
-        if found and found[-1].last == instance - 1:
-            found[-1] = Range(found[-1].first, instance)
-        else:
-            found.append(Range(instance, instance))
-    return found
 
 
 def _check(config: UpdateConfig) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import PathConverter
 
 from aurorad.observer.context import Context, NotThere
 from aurorad.observer.file_routes import FileRoutes
@@ -33,6 +34,9 @@ def observer_app(
     context = Context(observer, look)
     _declare(statistics, observer, now_ms)
     app = QuartTrio(__name__, static_folder=None)
+    app.config["RESPONSE_TIMEOUT"] = None  # the connection gives up on who does not read, not on who reads slowly
+    app.config["MAX_CONTENT_LENGTH"] = 0  # nothing is sent here
+    app.url_map.converters["path"] = _AnyPath
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the sheet
     for blueprint in (PageRoutes(context), JsonRoutes(context), FileRoutes(context)):
         app.register_blueprint(blueprint.blueprint())
@@ -41,6 +45,12 @@ def observer_app(
     _answer_errors(app, look)
     _diagnostics(app, statistics)
     return app
+
+
+class _AnyPath(PathConverter):
+    """Also of files with line breaks in their names."""
+
+    regex = r"[^/](?s:.)*?"
 
 
 def _declare(statistics: Vars, observer: Observer, now_ms: Callable[[], int]) -> None:
@@ -63,9 +73,7 @@ def _answer_errors(app: QuartTrio, look: Look) -> None:
     async def refused(error: Refused) -> Response:
         return await look.message(404, "No such file", f"Looked for: {error}")
 
-    @app.errorhandler(HTTPException)
-    async def http_error(error: HTTPException) -> Response:
-        return await look.message(error.code or 500, error.name, error.description or "")
+    app.register_error_handler(HTTPException, look.http_error)
 
 
 def _diagnostics(app: QuartTrio, statistics: Vars) -> None:

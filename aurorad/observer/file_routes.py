@@ -19,6 +19,7 @@ from aurorad.observer import files, listing, views
 from aurorad.observer.context import Context, NotThere, routes, sandbox_of, whole_number
 from aurorad.observer.files import Refused, Window
 from aurorad.observer.observer import TaskView
+from aurorad.pages.paging import Here, Page
 
 VIEW_BYTES = 100_000  # of a file on a page
 DOWNLOAD_CHUNK_BYTES = 256 << 10
@@ -77,7 +78,6 @@ class FileRoutes:
         window = await trio.to_thread.run_sync(files.read_window, file.base, file.relative, 0, 0)
         response = Response(_Download(file, window.size), content_type="application/octet-stream")
         response.content_length = window.size
-        response.timeout = None  # as long as the reader takes
         name = quote(path.rpartition("/")[2], safe="", errors="replace")
         response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
         return response
@@ -85,8 +85,9 @@ class FileRoutes:
     async def browse(self, task_id: str, path: str = "") -> AnyResponse | Response:
         task = await self._context.task(task_id)
         sandbox, steps = sandbox_of(task), [step for step in path.split("/") if step]
+        here = Here(request.path, request.args.to_dict())
         try:
-            lines = await trio.to_thread.run_sync(_lines, task_id, sandbox, steps)
+            page = await trio.to_thread.run_sync(_lines, task_id, sandbox, steps, here.number("page", 1))
         except NotADirectoryError:
             return redirect(f"/file/{views.path_url(task_id, *steps)}", 303)
         except Refused:
@@ -97,7 +98,8 @@ class FileRoutes:
             "browse.html",
             task=views.task_row(task),
             steps=[(step, f"/browse/{views.path_url(task_id, *steps[: n + 1])}") for n, step in enumerate(steps)],
-            lines=lines,
+            here=here,
+            page=page,
             sandbox=str(sandbox),
         )
 
@@ -178,10 +180,11 @@ async def _chunk(file: _File) -> Response:
     return jsonify(answer)
 
 
-def _lines(task_id: str, sandbox: Path, steps: list[str]) -> list[listing.Line]:
+def _lines(task_id: str, sandbox: Path, steps: list[str], number: int) -> Page[listing.Line]:
     """In a thread: besides the disk, it asks for the names of users and groups. Raises as `list_folder`."""
-    year = datetime.now(UTC).year
-    return [listing.line(task_id, steps, entry, year) for entry in files.list_folder(sandbox, "/".join(steps))]
+    year, page = datetime.now(UTC).year, files.list_folder(sandbox, "/".join(steps), number)
+    lines = tuple(listing.line(task_id, steps, entry, year) for entry in page.rows)
+    return Page(lines, page.number, page.size, page.total)
 
 
 class _Download(ResponseBody):

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from aurorad.pages.paging import Page, paginate
+
 LARGEST_WINDOW = 1 << 20  # bytes in one answer; what is longer is asked for in pieces
+LISTED_AT_ONCE = 1000  # entries of a folder
 
 
 class Refused(Exception):
@@ -130,14 +133,15 @@ def _whole_characters(data: bytes) -> bytes:
     return data
 
 
-def list_folder(sandbox: Path, relative: str) -> list[Entry]:
-    """What is in a folder, by name; entries that cannot be looked at are skipped.
+def list_folder(sandbox: Path, relative: str, number: int = 1) -> Page[Entry]:
+    """What is in a folder, by name: one page of it. Entries that cannot be looked at are skipped.
 
     Raises `Refused`, and `NotADirectoryError` for a file.
     """
     with opened(sandbox, relative) as fd:
-        names = os.listdir(fd)
-        return [entry for name in sorted(names) if (entry := _entry(fd, name)) is not None]
+        names = paginate(sorted(os.listdir(fd)), number, LISTED_AT_ONCE)
+        entries = tuple(entry for name in names.rows if (entry := _entry(fd, name)) is not None)
+    return Page(entries, names.number, names.size, names.total)
 
 
 def _entry(folder: int, name: str) -> Entry | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from aurorad.api.ranges import spans
+
 _MINUTE, _HOUR, _DAY, _MONTH, _YEAR = 60.0, 3600.0, 86400.0, 2629800.0, 31557600.0
 
 # Up to so many seconds, this text; {n} counts the unit beside it.
@@ -89,10 +91,4 @@ def number(value: float) -> str:
 
 def ranges(numbers: Iterable[int]) -> str:
     """``0 - 3, 5``: neighbours joined."""
-    runs: list[tuple[int, int]] = []
-    for n in sorted(numbers):
-        if runs and runs[-1][1] in (n, n - 1):
-            runs[-1] = (runs[-1][0], n)
-        else:
-            runs.append((n, n))
-    return ", ".join(str(first) if first == last else f"{first} - {last}" for first, last in runs)
+    return ", ".join(str(first) if first == last else f"{first} - {last}" for first, last in spans(numbers))

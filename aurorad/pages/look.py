@@ -9,11 +9,12 @@ from itertools import islice
 
 import jinja2
 import trio
-from quart import Blueprint, Response, redirect
+from quart import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from aurorad.pace import gently
 from aurorad.pages import formats, tones
-from aurorad.pages.gently import gently
 
 CONTENT_SECURITY_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _STATIC_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -53,8 +54,23 @@ class Look:
         )
 
     async def message(self, status: int, title: str, *lines: str, link: tuple[str, str] | None = None) -> Response:
-        """A page that says one thing: what was looked for, and where (`link`: address and words) to go on."""
+        """A page that says one thing: what was looked for, and where (`link`: address and words) to go on.
+
+        Whoever asks for no page, as a script does, gets the words alone.
+        """
+        if "text/html" not in request.headers.get("Accept", ""):
+            words = "".join(f"{line}\n" for line in (title, *lines))
+            return Response(
+                words, status, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
+            )
         return await self.page("message.html", status, title=title, lines=lines, link=link)
+
+    async def http_error(self, error: HTTPException) -> Response:
+        """What the web framework refuses: a missing page, a wrong method, a body that is too large, our own defects."""
+        response = await self.message(error.code or 500, error.name, error.description or "")
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
 
     def assets(self) -> Blueprint:
         """``/assets/<file>`` and ``/favicon.ico``."""
@@ -88,10 +104,11 @@ class Look:
 
 
 def protect(response: Response) -> Response:
-    """Scripts and styles only from our own files, no guessing of types, no frames around us."""
+    """Scripts and styles only from our own files, no guessing of types, no frames around us, no use by other sites."""
     response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     return response
 
 

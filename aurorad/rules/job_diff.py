@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from aurorad.api.ranges import numbers, spans
 from aurorad.api.results import ConfigGroup, GetJobUpdateDiffResult
 from aurorad.api.tasks import ScheduledTask, TaskConfig
 from aurorad.api.updates import InstanceTaskConfig, JobUpdateInstructions, JobUpdateSettings, Range
@@ -90,21 +91,15 @@ def by_config(configs: Mapping[int, TaskConfig]) -> dict[TaskConfig, list[int]]:
 
 def ranges(ids: Iterable[int]) -> frozenset[Range]:
     """`ids` as the fewest closed ranges."""
-    found: list[tuple[int, int]] = []
-    for i in sorted(set(ids)):
-        if found and found[-1][1] == i - 1:
-            found[-1] = (found[-1][0], i)
-        else:
-            found.append((i, i))
-    return frozenset(Range(first, last) for first, last in found)
+    return frozenset(Range(first, last) for first, last in spans(ids))
 
 
 def expand(closed: Iterable[Range]) -> frozenset[int]:
     """The ids in `closed` ranges. Raises `ValueError` for a range that ends before it starts, or too many ids."""
-    spans = list(closed)
-    for span in spans:
+    given = list(closed)
+    for span in given:
         if span.last < span.first:
             raise ValueError(f"Instance range {span.first}-{span.last} ends before it starts.")
-    if sum(span.last - span.first + 1 for span in spans) > MAX_INSTANCES:
+    if sum(span.last - span.first + 1 for span in given) > MAX_INSTANCES:
         raise ValueError(f"Instance ranges may hold {MAX_INSTANCES} instances at most.")
-    return frozenset(i for span in spans for i in range(span.first, span.last + 1))
+    return frozenset(numbers(given))

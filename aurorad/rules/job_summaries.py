@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aurorad.api.enums import ACTIVE_STATES, ScheduleStatus
 from aurorad.api.results import JobStats
 from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask
+from aurorad.rules.task_states import last_change_ms
 
 PENDING = frozenset({ScheduleStatus.INIT, ScheduleStatus.PENDING, ScheduleStatus.THROTTLED})
 FINISHED = frozenset({ScheduleStatus.FINISHED, ScheduleStatus.KILLED})
@@ -28,14 +29,10 @@ def job_stats(tasks: Sequence[ScheduledTask]) -> JobStats:
 
 def representative(tasks: Sequence[ScheduledTask]) -> ScheduledTask:
     """The task that speaks for its job: an active one before an ended one, then the one changed last."""
-    return max(tasks, key=lambda task: (task.status in ACTIVE_STATES, _last_change_ms(task)))
+    return max(tasks, key=lambda task: (task.status in ACTIVE_STATES, last_change_ms(task)))
 
 
 def job_configuration(job: JobKey, tasks: Sequence[ScheduledTask]) -> JobConfiguration:
     """The configuration of a job that is not a cron job, which is not stored as such; `tasks` are those to count."""
     config = representative(tasks).assigned_task.task
     return JobConfiguration(key=job, owner=config.owner, task_config=config, instance_count=len(tasks))
-
-
-def _last_change_ms(task: ScheduledTask) -> int:
-    return task.task_events[-1].timestamp if task.task_events else 0

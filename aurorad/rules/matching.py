@@ -12,9 +12,8 @@ from frozendict import frozendict
 from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import Attribute, Constraint, TaskConfig
 from aurorad.rules import resources
+from aurorad.rules.admission import DEDICATED, is_dedicated
 from aurorad.rules.resources import Bag, ResourceType
-
-DEDICATED = "dedicated"
 
 
 class VetoType(StrEnum):
@@ -84,7 +83,7 @@ def request_of(config: TaskConfig, executor_cpus: float, executor_ram_mb: float,
         revocable=revocable,
         values=tuple(c for c in constraints if c.constraint is not None and c.constraint.value is not None),
         limits=tuple(c for c in constraints if c.constraint is not None and c.constraint.limit is not None),
-        is_dedicated=any(c.name == DEDICATED for c in constraints),
+        is_dedicated=is_dedicated(config),
         ports=resources.port_names(config),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from aurorad.api.ranges import numbers
 from aurorad.api.tasks import JobConfiguration, JobKey, Resource, ResourceAggregate, ScheduledTask, TaskConfig
 from aurorad.api.updates import InstanceTaskConfig, JobUpdate, Range
 from aurorad.rules.admission import is_dedicated
@@ -163,7 +164,7 @@ def _instances(update: JobUpdate) -> set[int]:
     """Every instance that the update starts from or leads to."""
     instructions = update.instructions
     groups = [*instructions.initial_state, *([instructions.desired_state] if instructions.desired_state else [])]
-    return {i for group in groups for r in group.instances for i in range(r.first, r.last + 1)}
+    return {i for group in groups for i in numbers(group.instances)}
 
 
 def _update_peak(update: JobUpdate, pool: Pool) -> Amounts:

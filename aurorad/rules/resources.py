@@ -11,6 +11,7 @@ import msgspec
 from frozendict import frozendict
 
 from aurorad.api.enums import AURORA_EXECUTOR_NAME
+from aurorad.api.ranges import spans
 from aurorad.api.tasks import Resource as Requested
 from aurorad.api.tasks import TaskConfig
 from aurorad.engine.base import Resource
@@ -212,30 +213,19 @@ def _split_ports(resource: Resource, used: set[int], taken: list[Resource], left
     if not used:
         left.append(resource)
         return
-    taken.append(msgspec.structs.replace(resource, ranges=_ranges(used)))
+    taken.append(msgspec.structs.replace(resource, ranges=tuple(spans(used))))
     rest = _without(resource.ranges, used)
     if rest:
         left.append(msgspec.structs.replace(resource, ranges=rest))
 
 
 def _without(ranges: Iterable[tuple[int, int]], used: set[int]) -> tuple[tuple[int, int], ...]:
-    spans: list[tuple[int, int]] = []
+    rest: list[tuple[int, int]] = []
     for first, last in ranges:
         for port in sorted(port for port in used if first <= port <= last):
             if first < port:
-                spans.append((first, port - 1))
+                rest.append((first, port - 1))
             first = port + 1
         if first <= last:
-            spans.append((first, last))
-    return tuple(spans)
-
-
-def _ranges(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """The fewest ranges that hold exactly these numbers."""
-    spans: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if spans and spans[-1][1] == number - 1:
-            spans[-1] = (spans[-1][0], number)
-        else:
-            spans.append((number, number))
-    return tuple(spans)
+            rest.append((first, last))
+    return tuple(rest)

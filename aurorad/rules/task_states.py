@@ -15,6 +15,11 @@ from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask, TaskEvent
 from aurorad.engine.base import StatusUpdate, TaskState
 
+TOLD_TO_END: frozenset[ScheduleStatus] = frozenset(
+    {ScheduleStatus.KILLING, ScheduleStatus.RESTARTING, ScheduleStatus.PREEMPTING, ScheduleStatus.DRAINING}
+)
+"""States of a task that the engine was asked to end. What ends after one of them did not end by itself."""
+
 LOST_AFTER_PARTITION = "Action performed on partitioned task, marking as LOST."
 
 
@@ -157,6 +162,11 @@ def entered(
             events = events[:-2]
     event = TaskEvent(timestamp_ms, status, message, scheduler)
     return msgspec.structs.replace(task, status=status, task_events=(*events, event), times_partitioned=partitions)
+
+
+def last_change_ms(task: ScheduledTask) -> int:
+    """When the task entered its present state."""
+    return task.task_events[-1].timestamp if task.task_events else 0
 
 
 def successor(task: ScheduledTask, task_id: str) -> ScheduledTask:

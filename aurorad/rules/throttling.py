@@ -9,12 +9,9 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aurorad.api.enums import ACTIVE_STATES, TERMINAL_STATES, ScheduleStatus
+from aurorad.api.enums import ACTIVE_STATES, TERMINAL_STATES
 from aurorad.api.tasks import ScheduledTask
-
-_ENDED_ON_PURPOSE = frozenset(
-    {ScheduleStatus.KILLING, ScheduleStatus.RESTARTING, ScheduleStatus.DRAINING, ScheduleStatus.PREEMPTING}
-)
+from aurorad.rules.task_states import TOLD_TO_END
 
 
 def next_backoff(last_ms: int, initial_ms: int, max_ms: int, rng: random.Random) -> int:
@@ -53,7 +50,7 @@ def flapped(task: ScheduledTask, threshold_ms: int) -> bool:
     events = task.task_events
     if not events or events[-1].status not in TERMINAL_STATES:
         return False
-    if any(event.status in _ENDED_ON_PURPOSE for event in events):
+    if any(event.status in TOLD_TO_END for event in events):
         return False
     active = next((event for event in reversed(events) if event.status in ACTIVE_STATES), None)
     return active is not None and events[-1].timestamp - active.timestamp < threshold_ms

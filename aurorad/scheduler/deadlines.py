@@ -10,6 +10,7 @@ from typing import NamedTuple
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
 from aurorad.flags import Flags
+from aurorad.rules.task_states import TOLD_TO_END, last_change_ms
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import write_patiently
@@ -18,16 +19,7 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
-TRANSIENT_STATES = frozenset(
-    {
-        ScheduleStatus.ASSIGNED,
-        ScheduleStatus.PREEMPTING,
-        ScheduleStatus.RESTARTING,
-        ScheduleStatus.KILLING,
-        ScheduleStatus.DRAINING,
-    }
-)
-
+TRANSIENT_STATES = TOLD_TO_END | {ScheduleStatus.ASSIGNED}
 
 AT_ONCE = 300
 """Tasks moved on in one write, lest it hold the loop."""
@@ -91,7 +83,7 @@ class Deadlines:
             if policy is None:
                 return 0.0
             if policy.reschedule:
-                return policy.delay_secs - (self._now_ms() - task.task_events[-1].timestamp) / 1000
+                return policy.delay_secs - (self._now_ms() - last_change_ms(task)) / 1000
         return None
 
     def _expire(self, due: list[Stay], tx: Transaction) -> None:
@@ -112,5 +104,4 @@ class Deadlines:
 
 
 def _stay(task: ScheduledTask) -> Stay:
-    since_ms = task.task_events[-1].timestamp if task.task_events else 0
-    return Stay(task.assigned_task.task_id, task.status, since_ms)
+    return Stay(task.assigned_task.task_id, task.status, last_change_ms(task))

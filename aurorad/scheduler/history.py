@@ -9,6 +9,7 @@ import trio
 from aurorad.api.enums import TERMINAL_STATES
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.flags import Flags
+from aurorad.rules.task_states import last_change_ms
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import TaskChanged
@@ -73,13 +74,9 @@ class History:
         return max(1, kept_ms - self._age_ms(ended[0]))
 
     def _age_ms(self, task: ScheduledTask) -> int:
-        return max(0, self._now_ms() - _ended_at_ms(task))
+        return max(0, self._now_ms() - last_change_ms(task))
 
 
 def _ended(tables: Tables, job: JobKey) -> list[ScheduledTask]:
     """The ended tasks of a job, oldest first."""
-    return sorted(tables.job_tasks(job, TERMINAL_STATES), key=_ended_at_ms)
-
-
-def _ended_at_ms(task: ScheduledTask) -> int:
-    return task.task_events[-1].timestamp if task.task_events else 0
+    return sorted(tables.job_tasks(job, TERMINAL_STATES), key=last_change_ms)

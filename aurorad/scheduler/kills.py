@@ -8,19 +8,14 @@ from typing import TypeGuard
 
 import trio
 
-from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
 from aurorad.engine.base import Engine
 from aurorad.flags import Flags
 from aurorad.rules import throttling
+from aurorad.rules.task_states import TOLD_TO_END
 from aurorad.scheduler.timers import Timers
 from aurorad.storage.events import TaskChanged
 from aurorad.vars import Vars
-
-AWAITING_END = frozenset(
-    {ScheduleStatus.KILLING, ScheduleStatus.RESTARTING, ScheduleStatus.PREEMPTING, ScheduleStatus.DRAINING}
-)
-"""States that a task enters when the engine was asked to end it."""
 
 
 class Kills:
@@ -83,4 +78,4 @@ class Kills:
 
 
 def _awaits_end(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:
-    return task is not None and task.status in AWAITING_END
+    return task is not None and task.status in TOLD_TO_END

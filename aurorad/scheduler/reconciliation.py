@@ -10,6 +10,7 @@ from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.tasks import ScheduledTask, TaskQuery
 from aurorad.engine.base import Engine
 from aurorad.flags import Flags
+from aurorad.rules.task_states import last_change_ms
 from aurorad.storage.storage import Storage
 from aurorad.vars import Vars
 
@@ -77,4 +78,4 @@ class Reconciliation:
 
 
 def _just_assigned(task: ScheduledTask, newest_ms: int) -> bool:
-    return task.status is ScheduleStatus.ASSIGNED and task.task_events[-1].timestamp > newest_ms
+    return task.status is ScheduleStatus.ASSIGNED and last_change_ms(task) > newest_ms

@@ -22,6 +22,7 @@ from aurorad.engine.base import (
 )
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
+from aurorad.pace import Pace
 from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
@@ -37,9 +38,6 @@ from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
-
-RECALLED_AT_ONCE = 1000
-"""Tasks told of without a pause when the scheduler starts."""
 
 
 class Scheduler:
@@ -162,10 +160,10 @@ class Scheduler:
 
     async def _recall(self, tasks: list[ScheduledTask]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
-        for number, task in enumerate(tasks):
+        pace = Pace()
+        for task in tasks:
             self._changed(TaskChanged(None, task))
-            if number % RECALLED_AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
+            await pace.breathe()
 
     def _changed(self, change: TaskChanged) -> None:
         self._placement.changed(change)

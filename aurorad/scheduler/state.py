@@ -128,7 +128,7 @@ class StateManager:
         """How long a THROTTLED task must still wait, by what its ancestors did."""
         ended = tables.task(task.ancestor_id) if task.ancestor_id is not None else None
         penalty_ms = throttling.penalty(ended, tables.task, self._flapping) if ended is not None else 0
-        return max(0, task.task_events[-1].timestamp + penalty_ms - self._now_ms())
+        return max(0, task_states.last_change_ms(task) + penalty_ms - self._now_ms())
 
     def _reschedule(self, tx: Transaction, ended: ScheduledTask) -> None:
         config, instance_id = ended.assigned_task.task, ended.assigned_task.instance_id

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-
 from aurorad.api import keys
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
-from aurorad.rules import matching
+from aurorad.rules import admission, matching
 from aurorad.storage.events import TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.vars import Vars
 
 
 class TaskStats:
-    """Tasks by status, and who loses them."""
+    """Who loses tasks: jobs, racks, dedicated hosts."""
 
     def __init__(self, *, storage: Storage, stats: Vars) -> None:
         self._storage = storage
         self._stats = stats
-        for status in ScheduleStatus:
-            stats.gauge(f"task_store_{status.name}", functools.partial(storage.tables.count, status))
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change; of what was there at the start nothing is counted."""
@@ -39,5 +35,5 @@ class TaskStats:
         values = matching.values_of(host.attributes)
         for rack in values.get("rack", ()):
             self._stats.count(f"tasks_lost_rack_{rack}")
-        for role in values.get(matching.DEDICATED, ()):
+        for role in values.get(admission.DEDICATED, ()):
             self._stats.count(f"tasks_lost_dedicated_{role.replace('*', '_')}")

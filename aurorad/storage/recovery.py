@@ -83,8 +83,8 @@ class _Loaded(NamedTuple):
 async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
     """Read the state, from the database at `path` as far as it goes; in threads, so that nothing holds the event loop.
 
-    A database that is damaged, older than the log reaches back, or ahead of it, is thrown away.
-    Raises `UnreadableLog`, `LogDamaged`.
+    A database that is damaged, older than the log reaches back, or ahead of it, is thrown away; not one beside an empty
+    log, which must have been lost. Raises `UnreadableLog`, `LogDamaged`.
     """
     started = trio.current_time()
     with _garbage_collection_paused():
@@ -131,6 +131,7 @@ def _load(path: Path, log: Log, configs: Configs, stats: Vars) -> _Loaded | None
     try:
         found = Database(path)
         try:
+            _refuse_lost_log(log, path, found.position())
             return _Loaded(found, *_state(found, log, configs, stats))
         except BaseException:
             found.close()
@@ -139,6 +140,14 @@ def _load(path: Path, log: Log, configs: Configs, stats: Vars) -> _Loaded | None
         _logger.warning("%s is of no use and is built anew from the log: %s", path, error)
         database.discard(path)
         return None
+
+
+def _refuse_lost_log(log: Log, path: Path, position: int | None) -> None:
+    if log.end == 0 and position is not None and position >= 0:
+        raise UnreadableLog(
+            f"{path} stands for position {position} of a log, but the one in {path.parent / 'log'} is empty: "
+            f"put that log back, or remove {path.name} to begin with nothing"
+        )
 
 
 def _state(found: Database, log: Log, configs: Configs, stats: Vars) -> tuple[Tables, int]:

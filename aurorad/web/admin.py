@@ -9,6 +9,17 @@ from quart import Blueprint, Response, request
 
 from aurorad.vars import Value, Vars
 
+_TEXT = "text/plain; charset=utf-8"
+_LEADING = """\
+Current status: This is the leading scheduler.
+
+This endpoint can indicate to a load balancer which among a group of schedulers is leading.
+
+The response codes are:
+200: This is the leading scheduler.
+503: Another instance is the leading scheduler.
+502: There is no leading scheduler or the leader is unknown."""
+
 
 def admin_endpoints(stats: Vars, trouble: Callable[[], str | None]) -> Blueprint:
     """`trouble` says in a sentence why the daemon cannot do its work now, or None."""
@@ -18,12 +29,16 @@ def admin_endpoints(stats: Vars, trouble: Callable[[], str | None]) -> Blueprint
     async def health() -> Response:
         reason = trouble()
         if reason is not None:
-            return Response(f"SICK\n{reason}\n", 503, content_type="text/plain")
-        return Response("OK\n", 200, content_type="text/plain")
+            return Response(f"SICK\n{reason}\n", 503, content_type=_TEXT)
+        return Response("OK\n", 200, content_type=_TEXT)
+
+    @blueprint.get("/leaderhealth")
+    async def leaderhealth() -> Response:
+        return Response(_LEADING, 200, content_type=_TEXT)  # there is no other as yet
 
     @blueprint.get("/vars")
     async def text() -> Response:
-        return Response(as_lines(stats.snapshot()), content_type="text/plain; charset=utf-8")
+        return Response(as_lines(stats.snapshot()), content_type=_TEXT)
 
     @blueprint.get("/vars.json")
     async def json() -> Response:

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from typing import Annotated, TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
 from quart import Blueprint, Response, request
 
 from aurorad.api import binary, tjson
-from aurorad.api.calls import CALLS, Call, Reply
+from aurorad.api.calls import CALLS, ApplicationException, Call, Reply
 from aurorad.api.results import Response as Answer
-from aurorad.api.struct import I32, Id, ThriftStruct
-from aurorad.api.wire import MessageHeader, MessageType, UnionError, WireError
+from aurorad.api.struct import ThriftStruct
+from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType, UnionError, WireError
 
-JSON_TYPE = "application/vnd.apache.thrift.json"
-BINARY_TYPE = "application/vnd.apache.thrift.binary"
 _JSON_TYPES = {"", "application/x-thrift", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
 # Larger than any job description; a bound so that nobody fills the memory.
-MAX_BODY_BYTES = 64 << 20
-# From here on encoding would hold the loop for longer than it may.
-_BIG_TASK_COUNT = 300
+MAX_BODY_BYTES = 16 << 20
+# From here on encoding and decoding take some milliseconds, which others need not wait for.
+_BIG_WEIGHT = 5_000
 _BIG_BODY_BYTES = 256 << 10
+_LONG_TEXT = 1_000
 _WORTH_COMPRESSING_BYTES = 4 << 10
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 Handle = Callable[[Call, str], Awaitable[Answer]]
-
-
-class ApplicationException(ThriftStruct, frozen=True, cache_hash=True):
-    """Thrift's own answer to a call that it cannot make."""
-
-    message: Annotated[str, Id(1)] = ""
-    type: Annotated[I32, Id(2)] = 0
 
 
 _UNKNOWN_METHOD = 1
@@ -64,9 +56,8 @@ def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
         except WireError as error:
             return Response(f"Malformed request body: {error}\n", 400, mimetype="text/plain")
         if isinstance(call, ApplicationException):
-            return await _respond(_envelope(header, MessageType.EXCEPTION), call, big=False)
-        answer = await handle(call, user())
-        return await _respond(_envelope(header, MessageType.REPLY), Reply(answer), big=_is_big(answer))
+            return await _respond(_envelope(header, MessageType.EXCEPTION), call)
+        return await _respond(_envelope(header, MessageType.REPLY), Reply(await handle(call, user())))
 
     return blueprint
 
@@ -98,20 +89,25 @@ def _unknown(header: MessageHeader) -> ApplicationException:
     return ApplicationException(f"Invalid method name: '{header.method}'", _UNKNOWN_METHOD)
 
 
-def _is_big(answer: Answer) -> bool:
-    result = answer.result
-    tasks = result.schedule_status_result if result is not None else None
-    return tasks is not None and len(tasks.tasks) > _BIG_TASK_COUNT
+def weight(value: object) -> int:
+    """About how many values there are in one to be encoded; for a collection as many as if all were like the first."""
+    if isinstance(value, ThriftStruct):
+        return 1 + sum(weight(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, tuple | frozenset):
+        return 1 + len(value) * weight(next(iter(value))) if value else 1
+    if isinstance(value, Mapping):
+        return 1 + 2 * len(value)
+    return 1 + len(value) // _LONG_TEXT if isinstance(value, str | bytes) else 1
 
 
 def _envelope(call: MessageHeader, kind: MessageType) -> MessageHeader:
     return MessageHeader(call.method, kind, call.sequence)
 
 
-async def _respond(header: MessageHeader, body: ThriftStruct, *, big: bool) -> Response:
+async def _respond(header: MessageHeader, body: ThriftStruct) -> Response:
     encoding = Encoding.BINARY if request.headers.get("Accept") == BINARY_TYPE else Encoding.JSON
     encode = binary.encode_message if encoding is Encoding.BINARY else tjson.encode_message
-    data = await _off_loop(encode, header, body, big=big)
+    data = await _off_loop(encode, header, body, big=weight(body) > _BIG_WEIGHT)
     response = Response(data, 200, content_type=encoding.value)
     if len(data) >= _WORTH_COMPRESSING_BYTES and request.accept_encodings["gzip"] > 0:
         response.set_data(await _off_loop(_gzip, data, big=True))

@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from tests.bench import launch, storage
+from tests.bench import client, cluster, launch, storage
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
-MODULES: Mapping[str, Callable[[], list[Figure]]] = {"launch": launch.figures, "storage": storage.figures}
+MODULES: Mapping[str, Callable[[], list[Figure]]] = {
+    "client": client.figures,
+    "cluster": cluster.figures,
+    "launch": launch.figures,
+    "storage": storage.figures,
+}
 
 
 def main(names: list[str]) -> None:

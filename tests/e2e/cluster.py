@@ -85,6 +85,11 @@ class Cluster:
         """The exit status, or minus the signal."""
         assert self._process is not None
         self._process.send_signal(how)
+        return self.wait_for_end()
+
+    def wait_for_end(self) -> int:
+        """The exit status of a daemon that was told to end."""
+        assert self._process is not None
         status = self._process.wait(30)
         assert self._process.stdout is not None
         self._process.stdout.close()

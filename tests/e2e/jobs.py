@@ -10,10 +10,8 @@ from aurorad.api import binary
 from aurorad.api.calls import Call, Reply
 from aurorad.api.results import Response
 from aurorad.api.tasks import ExecutorConfig, Identity, JobConfiguration, JobKey, Resource, TaskConfig
-from aurorad.api.wire import MessageHeader, MessageType
+from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType
 from tests.e2e.cluster import Cluster
-
-BINARY = "application/vnd.apache.thrift.binary"
 
 
 def shell_job(
@@ -45,7 +43,7 @@ def shell_job(
 def call(cluster: Cluster, what: Call) -> Response:
     """The scheduler's answer, over TBinary as the client speaks it."""
     body = binary.encode_message(MessageHeader(what.method(), MessageType.CALL, 0), what)
-    headers = {"Content-Type": BINARY, "Accept": BINARY}
+    headers = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
     answer = requests.post(f"{cluster.scheduler}/api", data=body, headers=headers, timeout=30)
     answer.raise_for_status()
     reply = binary.read_struct(Reply, answer.content, binary.decode_header(answer.content)[1])[0]

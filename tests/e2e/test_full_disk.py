@@ -1,5 +1,6 @@
 """A disk without room: writes are refused in words, nothing is lost, and all is well again once there is room."""
 
+import itertools
 import os
 import urllib.error
 import urllib.request
@@ -70,3 +71,15 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(small_disk: Cluster) -> No
     eventually("room is noticed", lambda: create(it, "after").response_code is ResponseCode.OK)
     eventually("health", lambda: health(it) == (200, "OK\n"))
     assert job_names(it) == answered | {"after"}
+
+
+def test_a_full_disk_does_not_keep_the_tasks_from_being_stopped(small_disk: Cluster) -> None:
+    it = small_disk
+    assert call(it, CreateJob(shell_job("sleeper", "sleep 1000"))).response_code is ResponseCode.OK
+    eventually("the task", it.task_processes)
+    full = Path(f"/proc/{it.pid}/root{it.work_dir}/log/filler")
+    full.write_bytes(b"x" * 400_000)
+    names = map("job-{}".format, itertools.count())
+    eventually("a refusal", lambda: create(it, next(names)).response_code is not ResponseCode.OK)
+    assert it.stop() == 0, it.log()
+    assert it.task_processes() == []

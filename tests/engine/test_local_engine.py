@@ -188,6 +188,22 @@ async def test_when_an_executor_dies_while_no_engine_runs_the_next_one_cleans_up
         await rig.offer_with(cpus=4)
 
 
+async def test_an_end_that_cannot_be_written_down_is_told_and_told_again_by_the_next_engine(work_dir: Path) -> None:
+    async with running(work_dir) as rig:
+        await rig.launch("t-1", sleep=1000)
+        await rig.update("t-1", RUNNING)
+        updates = work_dir / "agent/meta" / rig.run_directory("t-1").readlink().name / "updates"
+        updates.rename(updates.with_name("elsewhere"))
+        updates.mkdir()
+        os.kill(rig.executor("t-1").pid, signal.SIGKILL)
+        assert (await rig.update("t-1", LOST)).uuid is None
+        await rig.offer_with(cpus=4)
+    updates.rmdir()
+    updates.with_name("elsewhere").rename(updates)
+    async with running(work_dir) as rig:
+        assert (await rig.update("t-1", LOST)).uuid is not None
+
+
 async def test_the_death_of_the_launcher_touches_no_task_and_another_takes_its_place(work_dir: Path) -> None:
     async with running(work_dir) as rig:
         await rig.launch("t-1", sleep=1000)

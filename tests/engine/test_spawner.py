@@ -23,7 +23,7 @@ async def test_a_launcher_that_dies_while_requests_wait_to_be_sent_fails_nobody_
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(spawner.run)
-        while spawner.launcher_pid is None:
+        while spawner.launcher_pid is None:  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(0.01)
         async with trio.open_nursery() as requests:
             for number in range(10):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import resource
 import select
 import signal
 import sys
@@ -20,11 +22,12 @@ from aurorad.engine.base import TaskState
 from executor import checkpoint, procfs
 from executor.checkpoint import ProcessStatus, RunnerState
 from executor.execution import Execution
+from executor.main import LOG
 from executor.paths import CHECKPOINTS, SANDBOX, TaskPaths
 from executor.sandbox import current_user
 
 TASK_ID = "role-test-job-0-1234"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # only a test that hangs waits so long
 
 
 def process(name: str, cmdline: str, **fields: Any) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class Executor:
         if self.pid == 0:
             code = 1
             try:
+                logging.basicConfig(filename=directory / LOG, level=logging.INFO, force=True)
                 trio.run(_execute, task, directory, write, options)
                 code = 0
             except BaseException:
@@ -107,7 +111,7 @@ class Executor:
             pass
         _, status = os.waitpid(self.pid, 0)
         os.close(self._pipe)
-        assert status == 0, (self.directory / "thermos_executor.log").read_text()
+        assert status == 0, (self.directory / LOG).read_text()
         return self.updates[-1]
 
     def _read(self) -> bool:
@@ -162,6 +166,8 @@ def run_task(directory: Path, task: dict[str, Any], **options: Any) -> Executor:
 
 async def _execute(task: AssignedTask, directory: Path, write: int, options: dict[str, Any]) -> None:
     killed_before = options.pop("killed_before", False)
+    if limit := options.pop("file_limit", None):  # as if the disk were full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     execution = Execution(task, directory, **options)
     if killed_before:
         execution.kill()

@@ -181,6 +181,32 @@ async def test_an_agent_that_makes_no_sense_is_tried_again(answer: bytes) -> Non
         nursery.cancel_scope.cancel()
 
 
+async def test_an_agent_may_close_the_connection_after_each_update() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    settings = Settings("f-1", "e-1", f"127.0.0.1:{listener.socket.getsockname()[1]}", checkpoint=True)
+    async with listener, trio.open_nursery() as nursery:
+        link = link_to(settings)
+        send, events = trio.open_memory_channel[api.Event](math.inf)
+        nursery.start_soon(link.run, send)
+        with trio.fail_after(LIMIT_S):
+            async with await listener.accept() as subscription:
+                await subscription.receive_some()
+                body = api.record(api.Event("SUBSCRIBED"))
+                await subscription.send_all(
+                    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(body), body)
+                )
+                await events.receive()
+                link.update("t-1", STARTING, None)
+                link.update("t-1", RUNNING, None)
+                for state in (STARTING, RUNNING):
+                    async with await listener.accept() as stream:
+                        assert state.value.encode() in await stream.receive_some()
+                        await stream.send_all(
+                            b"HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                        )
+        nursery.cancel_scope.cancel()
+
+
 def test_the_environment_of_an_agent_is_understood() -> None:
     more = {
         "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": "x",

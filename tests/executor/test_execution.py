@@ -15,6 +15,7 @@ import pytest
 
 from aurorad.api.tasks import Container, DockerContainer
 from aurorad.engine.base import TaskState
+from executor.main import LOG
 from tests.executor.harness import Executor, assigned, process, task, wait_until
 
 STARTING = (TaskState.TASK_STARTING, None)
@@ -115,6 +116,14 @@ def test_an_invalid_task_fails_with_the_reason(tmp_path: Path) -> None:
     )
 
 
+def test_a_disk_that_is_full_from_the_start_fails_the_task(tmp_path: Path) -> None:
+    executor = Executor(assigned(task(process("p", "true"))), tmp_path, file_limit=10)
+    state, message = executor.finish()
+    assert state == TaskState.TASK_FAILED
+    assert message is not None
+    assert message.startswith("Failed to load task: ")
+
+
 def test_templates_and_ports_are_filled_in(tmp_path: Path) -> None:
     said = "{{thermos.task_id}} {{mesos.instance}} {{mesos.hostname}} {{thermos.ports[http]}}"
     executor = Executor(assigned(task(process("p", f"echo {said}")), ports={"http": 31000}), tmp_path)
@@ -144,6 +153,13 @@ class TestUsers:
         assert (header.user, header.uid) == ("nobody", int(uid))
 
     @root_only
+    def test_a_way_that_is_closed_to_the_user_does_not_keep_a_task_from_running(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o700)
+        executor = Executor(assigned(task(process("p", "pwd; echo hello > file; cat file")), role="nobody"), tmp_path)
+        assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
+        assert executor.output("p") == f"{executor.sandbox}\nhello\n"
+
+    @root_only
     def test_a_log_directory_that_leads_elsewhere_leads_no_root_there(self, open_path: Path) -> None:
         elsewhere = open_path / "elsewhere"
         elsewhere.mkdir()
@@ -168,7 +184,7 @@ class TestUsers:
         executor = Executor(assigned(task(process("p", "id -u")), role="no-such-user"), tmp_path, set_user=False)
         assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
         assert executor.output("p") == f"{os.geteuid()}\n"
-        assert (tmp_path / "thermos_executor.log").read_text().count("not as the role's user no-such-user") == 1
+        assert (tmp_path / LOG).read_text().count("not as the role's user no-such-user") == 1
 
 
 SERVER = """

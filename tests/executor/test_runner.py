@@ -11,6 +11,7 @@ import pytest
 
 from aurorad.engine.base import TaskState
 from executor.checkpoint import ProcessState
+from executor.main import LOG
 from tests.executor.harness import Executor, alive, assigned, process, run_task, task, wait_until
 
 FINISHED = (TaskState.TASK_FINISHED, "Task finished.")
@@ -195,7 +196,7 @@ def test_what_ignores_sigterm_is_killed_at_the_deadline(tmp_path: Path) -> None:
     assert executor.runs("hard")[0].return_code == -1
     assert executor.states("never") == []
     assert executor.inhabitants() == []
-    assert "Exceeded finalization wait, skipping finalization." in (tmp_path / "thermos_executor.log").read_text()
+    assert "Exceeded finalization wait, skipping finalization." in (tmp_path / LOG).read_text()
 
 
 def test_a_hanging_finalizer_is_ended_when_its_time_is_up(tmp_path: Path) -> None:
@@ -236,6 +237,13 @@ def test_a_command_that_cannot_be_started_says_so_in_its_stderr(tmp_path: Path) 
 def test_output_goes_where_the_logger_says(tmp_path: Path, destination: str, written: bool) -> None:
     done = run_task(tmp_path, task(process("p", "true", logger={"destination": destination})))
     assert (done.sandbox / ".logs" / "p" / "0" / "stdout").exists() == written
+
+
+def test_when_the_runner_itself_fails_the_task_is_lost_and_nothing_of_it_goes_on(tmp_path: Path) -> None:
+    many = [process(f"p{i}", "exec sleep 1000") for i in range(12)]
+    done = run_task(tmp_path, task(*many), file_limit=1900)
+    assert done.updates[-1] == (TaskState.TASK_LOST, "Thermos failed with an unknown error.")
+    assert done.inhabitants() == []
 
 
 class TestTakeOver:

@@ -126,7 +126,7 @@ async def get(agent: Path, path: str, status: int = 200) -> str:
     observer = Observer(agent)
     await observer.scan()
     with trio.fail_after(10):
-        answer = await client(agent, observer).get(path)
+        answer = await client(agent, observer).get(path, headers={"Accept": "text/html"})
     text: str = await answer.get_data(as_text=True)
     assert answer.status_code == status, text
     return text

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aurorad.observer import files
 from aurorad.observer.observer import Observer
 from executor.checkpoint import TaskState
 from tests.observer.host import RAN, TaskOnDisk, client, failed_task, get, running_task
@@ -213,6 +214,30 @@ async def test_odd_file_names_are_shown_and_escaped(tmp_path: Path) -> None:
     assert "not?utf8" in html
     (link,) = re.findall(r'href="(/file/t1/%3Cb[^"]*)"', html)
     assert "odd" in await get(tmp_path, link)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb", "q\"uo'te", "100%25", " ", "-rf", "a\\b", "\x1b[31m", "\u202egnp.exe", "x" * 255]
+)
+async def test_a_file_of_any_name_is_shown_and_downloaded(tmp_path: Path, name: str) -> None:
+    task = failed_task(tmp_path)
+    (task.sandbox / "folder").mkdir()
+    (task.sandbox / "folder" / name).write_text("what is in it")
+    html = await get(tmp_path, "/browse/t1/folder")
+    links = re.findall(r'href="(/(?:file|download)/t1/folder/[^"]*)"', html)
+    assert len(links) == 2
+    for link in links:
+        assert "what is in it" in await get(tmp_path, link)
+
+
+async def test_a_folder_of_many_files_comes_in_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LISTED_AT_ONCE", 3)
+    task = failed_task(tmp_path)
+    for number in range(7):
+        (task.sandbox / f"f{number}").touch()
+    last = await get(tmp_path, "/browse/t1?page=3")
+    assert re.findall(r'href="/file/t1/(f\d)"', last) == ["f5", "f6"]
+    assert 'href="/browse/t1?page=2"' in last
 
 
 async def test_a_sandbox_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import pytest
 from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, ScheduleStatus
 from aurorad.pages import tones
@@ -33,6 +34,50 @@ async def test_an_unknown_asset_is_named() -> None:
 async def test_the_favicon_leads_to_the_icon() -> None:
     answer = await app_with_assets().test_client().get("/favicon.ico")
     assert (answer.status_code, answer.location) == (302, "/assets/icon.svg")
+
+
+def app_that_fails() -> QuartTrio:
+    app = QuartTrio(__name__, static_folder=None)
+    look = Look("aurorad.web", lambda: 0, home="/", part="scheduler", place="here", nav=[])
+    app.register_error_handler(HTTPException, look.http_error)
+
+    @app.get("/fail")
+    async def fail() -> str:
+        raise AssertionError("a secret")
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/nothing", 404, "Not Found"),
+        ("POST", "/fail", 405, "Method Not Allowed"),
+        ("GET", "/fail", 500, "Internal Server Error"),
+    ],
+)
+@pytest.mark.parametrize("accept", ["text/html,application/xhtml+xml,*/*;q=0.8", "*/*", None])
+async def test_an_error_is_a_page_for_browsers_and_words_for_others(
+    method: str, path: str, status: int, words: str, accept: str | None
+) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+    answer = await app_that_fails().test_client().open(path, method=method, headers=headers)
+    text = await answer.get_data(as_text=True)
+    assert answer.status_code == status
+    assert words in text
+    assert "secret" not in text
+    assert "Traceback" not in text
+    if accept is not None and "html" in accept:
+        assert answer.content_type == "text/html; charset=utf-8"
+        assert "/assets/aurora.css" in text
+    else:
+        assert answer.content_type == "text/plain; charset=utf-8"
+        assert text.startswith(f"{words}\n")
+
+
+async def test_a_refused_method_names_those_that_are_not() -> None:
+    answer = await app_that_fails().test_client().put("/fail")
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_every_state_has_its_colour() -> None:

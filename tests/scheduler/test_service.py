@@ -7,13 +7,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from aurorad.api import binary
+from aurorad.api import binary, keys
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import AssignedTask, PartitionPolicy
 from aurorad.engine.base import AgentLost, ExecutorLost, TaskState
 from aurorad.flags import Flags
 from tests.scheduler.pretend_engine import Agent, PretendEngine
-from tests.scheduler.world import World, config, story, value
+from tests.scheduler.world import JOB, World, config, story, value
 
 S = ScheduleStatus
 
@@ -301,16 +301,15 @@ async def test_losses_of_agents_and_executors_are_counted(autojump_clock: MockCl
         assert world.stats.get("scheduler_lost_executors") == 1
 
 
-async def test_tasks_are_counted_by_status_and_losses_by_rack(autojump_clock: MockClock) -> None:
+async def test_losses_of_tasks_are_counted_by_job_rack_and_dedication(autojump_clock: MockClock) -> None:
     attributes = (("rack", "r1"), ("dedicated", "*/any"))
     only_here = (value("dedicated", "*/any"),)
     async with World(PretendEngine(Agent("host-1", attributes=attributes))).running() as world:
         ids = await world.create(config(service=False, constraints=only_here), 2)
         await world.until_count(S.RUNNING, 2)
-        assert world.stats.get("task_store_RUNNING") == 2
-        assert world.stats.get("task_store_LOST") == 0
         world.engine.status(ids[0], TaskState.TASK_LOST)
         await world.until_status(ids[0], S.LOST)
         await trio.sleep(1)
+        assert world.stats.get(f"tasks_LOST_{keys.canonical(JOB)}") == 1
         assert world.stats.get("tasks_lost_rack_r1") == 1
         assert world.stats.get("tasks_lost_dedicated__/any") == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -123,6 +124,19 @@ async def test_a_database_ahead_of_the_log_is_built_anew(tmp_path: Path, caplog:
     assert "it is at position 2, the log has those from 0 to 1" in caplog.text
 
 
+async def test_a_database_beside_a_lost_log_is_kept_and_the_start_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as storage:
+        await save(storage, "a")
+    shutil.move(tmp_path / "log", tmp_path / "elsewhere")
+    with pytest.raises(UnreadableLog, match=r"put that log back, or remove state\.db to begin with nothing"):
+        async with opened(tmp_path):
+            pass
+    shutil.rmtree(tmp_path / "log")
+    shutil.move(tmp_path / "elsewhere", tmp_path / "log")
+    async with opened(tmp_path) as storage:
+        assert ids(storage) == {"a"}
+
+
 async def test_a_database_that_was_never_filled_is_built_anew(tmp_path: Path) -> None:
     async with three_written(tmp_path):
         with sqlite3.connect(tmp_path / "state.db") as other:
@@ -135,12 +149,12 @@ async def _snapshotted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log whose first segments are gone, and no database."""
     monkeypatch.setattr("aurorad.log.segments.SEGMENT_BYTES", 1000)
     monkeypatch.setattr("aurorad.log.segments.Segments.__init__.__defaults__", (1000,))
-    monkeypatch.setattr(snapshots, "GROWTH_BYTES", 1)
     monkeypatch.setattr(snapshots, "_CHECK_S", 0.01)
     stats = Vars()
     async with opened(folder, stats) as storage:
         for number in range(20):
             await save(storage, f"t{number}")
+        monkeypatch.setattr(snapshots, "GROWTH_BYTES", 1)  # not before: it shall begin in a later segment
         await until(lambda: stats.get("scheduler_log_snapshots"))
         await save(storage, "last")
     (folder / "state.db").unlink(missing_ok=True)

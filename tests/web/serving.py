@@ -27,8 +27,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(*blueprints: Blueprint, grace_s: float = 0.2) -> AsyncIterator[Served]:
+async def served(*blueprints: Blueprint, grace_s: float = 0.2, **config: object) -> AsyncIterator[Served]:
     app = QuartTrio("tests")
+    app.config.update(config)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     sock = server.listen("127.0.0.1", 0, "http_port")

@@ -1,17 +1,45 @@
 import gzip
+import random
 
 import pytest
+import trio
 from quart import Response as Answer
 from quart.typing import TestClientProtocol as Client
 from quart_trio import QuartTrio
 
 from aurorad.api import binary, tjson
-from aurorad.api.calls import Call, GetJobs, GetQuota, GetTasksStatus, Reply
+from aurorad.api.calls import (
+    ApplicationException,
+    Call,
+    CreateJob,
+    GetJobs,
+    GetPendingReason,
+    GetQuota,
+    GetTasksStatus,
+    Reply,
+)
 from aurorad.api.enums import ResponseCode
-from aurorad.api.results import Response, ResponseDetail, Result, ScheduleStatusResult
-from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskQuery
-from aurorad.api.wire import MessageHeader, MessageType
-from aurorad.web.thrift import BINARY_TYPE, JSON_TYPE, ApplicationException, thrift_endpoint
+from aurorad.api.results import (
+    GetJobsResult,
+    GetJobUpdateDetailsResult,
+    PopulateJobResult,
+    Response,
+    ResponseDetail,
+    Result,
+    ScheduleStatusResult,
+)
+from aurorad.api.tasks import (
+    AssignedTask,
+    JobConfiguration,
+    Resource,
+    ScheduledTask,
+    TaskConfig,
+    TaskEvent,
+    TaskQuery,
+)
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails
+from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType
+from aurorad.web.thrift import thrift_endpoint, weight
 
 JSON = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
 BINARY = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
@@ -76,6 +104,51 @@ async def test_request_and_reply_encodings_are_independent(client: Client) -> No
     assert binary.decode_header(await raw(answer))[0].sequence == 3
 
 
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        (None, JSON_TYPE),
+        (JSON_TYPE, JSON_TYPE),
+        (BINARY_TYPE, BINARY_TYPE),
+        ("*/*", JSON_TYPE),
+        ("application/json", JSON_TYPE),
+        ("text/html", JSON_TYPE),
+        (f"{BINARY_TYPE}, {JSON_TYPE}", JSON_TYPE),
+        (f"{JSON_TYPE}, {BINARY_TYPE}", JSON_TYPE),
+        ("application/*", JSON_TYPE),
+        ("nonsense", JSON_TYPE),
+        (f"{BINARY_TYPE};q=0.5", JSON_TYPE),
+        ("application/x-thrift", JSON_TYPE),
+    ],
+)
+async def test_the_reply_is_binary_only_for_who_accepts_nothing_else(
+    client: Client, accept: str | None, answered: str
+) -> None:
+    headers = {"Content-Type": JSON_TYPE} | ({"Accept": accept} if accept is not None else {})
+    answer = await client.post("/api", data=b'[1,"getJobs",1,0,{}]', headers=headers)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, answered)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[1,"getJobs",1,0,{"1":{"i32":5}}]',
+        b'[1,"getJobs",1,0,{"1":{"str":"x"},"99":{"i32":5}}]',
+        b'[1,"getTasksWithoutConfigs",1,0,{"1":{"rec":{"14":{"str":"x"},"5":{"set":["i32",1,99]}}}}]',
+        b'[1,"getTasksWithoutConfigs",1,0,{"1":{"rec":{"7":{"lst":["i32",1,0]},"14":{"str":"x"}}}}]',
+        b'[1,"getTierConfigs",1,0,{}]xyz',
+        b'[1,"getTierConfigs",1,0,{}][1,"getTierConfigs",1,0,{}]',
+        b'[1,"getTierConfigs",4,0,{}]',
+        b' [ 1 , "getTierConfigs" , 1 , 0 , { } ] ',
+    ],
+    ids=["a type", "a field", "an enum value", "a list for a set", "text after", "two messages", "one-way", "spaces"],
+)
+async def test_what_a_call_has_too_much_or_otherwise_is_passed_over(client: Client, body: bytes) -> None:
+    answer = await client.post("/api", data=body, headers=JSON)
+    assert answer.status_code == 200
+    assert tjson.decode_message(await raw(answer)).header.type is MessageType.REPLY
+
+
 async def test_another_content_type_is_415(client: Client) -> None:
     answer = await client.post("/api", data=b"x", headers={"Content-Type": "text/html"})
     assert (answer.status_code, await raw(answer)) == (415, b"Unsupported Content-Type: text/html")
@@ -127,6 +200,77 @@ async def test_a_binary_union_without_a_member_is_a_thrift_exception(client: Cli
 async def test_absent_arguments_are_unset(client: Client, heard: list[tuple[Call, str]]) -> None:
     await client.post("/api", data=b'[1,"getQuota",1,0,{}]', headers=JSON)
     assert heard[0][0] == GetQuota()
+
+
+TASK = ScheduledTask(
+    AssignedTask("task-1", task=TaskConfig(resources=frozenset({Resource(num_cpus=1.0), Resource(ram_mb=1)}))),
+    task_events=(TaskEvent(1), TaskEvent(2)),
+)
+UPDATE = JobUpdateDetails(instance_events=tuple(JobInstanceUpdateEvent(n) for n in range(1000)))
+
+
+@pytest.mark.parametrize(
+    ("result", "least", "most"),
+    [
+        (Result(), 0, 50),
+        (Result(schedule_status_result=ScheduleStatusResult((TASK,))), 30, 200),
+        (Result(schedule_status_result=ScheduleStatusResult((TASK,) * 1000)), 30_000, 200_000),
+        (
+            Result(get_jobs_result=GetJobsResult(frozenset(JobConfiguration(instance_count=n) for n in range(1000)))),
+            20_000,
+            80_000,
+        ),
+        (Result(get_job_update_details_result=GetJobUpdateDetailsResult(UPDATE)), 4_000, 10_000),
+        (Result(get_job_update_details_result=GetJobUpdateDetailsResult(details_list=(UPDATE,) * 10)), 40_000, 100_000),
+        (Result(populate_job_result=PopulateJobResult(TaskConfig(contact_email="x" * 10_000_000))), 10_000, 11_000),
+    ],
+)
+def test_the_weight_of_an_answer_grows_with_what_encoding_it_takes(result: Result, least: int, most: int) -> None:
+    assert least <= weight(Reply(Response(result=result))) <= most
+
+
+@pytest.mark.parametrize("body", [GetPendingReason(TaskQuery()), GetQuota("x"), CreateJob(JobConfiguration())])
+async def test_no_mutation_of_a_call_gets_more_than_400(client: Client, body: Call) -> None:
+    rng = random.Random(7)
+    for headers, encode in ((JSON, tjson.encode_message), (BINARY, binary.encode_message)):
+        valid = encode(header(body), body)
+        for _ in range(300):
+            data = bytearray(valid)
+            for _ in range(rng.randint(1, 4)):
+                at = rng.randrange(len(data) + 1)
+                data[at : at + rng.randint(0, 3)] = rng.choice(
+                    [b"", rng.randbytes(1), b"[", b'"', b"{", b"-1", b"1e999"]
+                )
+            answer = await client.post("/api", data=bytes(data), headers=headers)
+            assert answer.status_code in (200, 400), bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("headers", "data"),
+    [
+        (JSON, b"[" * 1_000_000),
+        (JSON, b'[1,"getJobs",1,0,' + b'{"9":{"rec":' * 100_000),
+        (JSON, b'[1,"getJobs",1,0,{"1":{"str":"\\ud800"}}]'),
+        (JSON, b'[1,"getJobs",1,1e400,{}]'),
+        (JSON, b'[1,"getJobs",1,' + b"9" * 100_000 + b",{}]"),
+        (BINARY, b"\x80\x01\x00\x01\x00\x00\x00\x07getJobs\x00\x00\x00\x00" + b"\x0c\x00\x09" * 100_000),
+        (BINARY, b"\x80\x01\x00\x01\x00\x00\x00\x07getJobs\x00\x00\x00\x00\x0f\x00\x09\x0c\x7f\xff\xff\xff"),
+        (BINARY, b"\x80\x01\x00\x01\x00\x00\x00\x07getJobs\x00\x00\x00\x00\x0f\x00\x09\x00\x7f\xff\xff\xff"),
+        (
+            BINARY,
+            b"\x80\x01\x00\x01\x00\x00\x00\x07getJobs\x00\x00\x00\x00"
+            + b"\x0f\x00\x09"
+            + b"\x0f\x00\x00\x00\x01" * 100_000,
+        ),
+        (BINARY, gzip.compress(b"\0" * 1_000_000)),
+    ],
+)
+async def test_depth_and_counts_that_are_too_large_are_400(
+    client: Client, headers: dict[str, str], data: bytes
+) -> None:
+    with trio.fail_after(10):
+        answer = await client.post("/api", data=data, headers=headers)
+    assert answer.status_code == 400, await raw(answer)
 
 
 async def test_a_big_answer_is_compressed_when_asked(client: Client) -> None:

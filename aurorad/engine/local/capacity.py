@@ -11,6 +11,7 @@ import msgspec
 import psutil
 from frozendict import frozendict
 
+from aurorad.api.ranges import spans
 from aurorad.engine.base import Resource
 
 PORTS = (31000, 32000)  # Mesos' default range, both ends included
@@ -60,17 +61,7 @@ def from_resources(resources: Iterable[Resource]) -> Amounts:
 
 def to_resources(have: Amounts) -> tuple[Resource, ...]:
     scalars = tuple(Resource(name, scalar=value) for name, value in have.scalars.items())
-    return (*scalars, Resource("ports", ranges=_ranges(have.ports))) if have.ports else scalars
-
-
-def _ranges(ports: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    ranges: list[tuple[int, int]] = []
-    for port in sorted(ports):
-        if ranges and ranges[-1][1] == port - 1:
-            ranges[-1] = (ranges[-1][0], port)
-        else:
-            ranges.append((port, port))
-    return tuple(ranges)
+    return (*scalars, Resource("ports", ranges=tuple(spans(have.ports)))) if have.ports else scalars
 
 
 def measure(work_dir: Path, executor_cpus: float, executor_mem_mb: float) -> Amounts:

@@ -260,8 +260,9 @@ class LocalEngine:
             update = self._answer(live.task_id, state, text, "REASON_EXECUTOR_TERMINATED")
             try:
                 await self._record(live, msgspec.structs.replace(update, uuid=uuid.uuid4().bytes))
-            except OSError as error:  # after a restart the same is found, and reported, again
+            except OSError as error:  # the next engine finds the same, and tells it for good
                 _log.error("cannot write down the end of task %s: %s", live.task_id, error)
+                self._tell(update)
             self._tell(ExecutorLost(live.run.task.executor_id, self._agent_id, _UNKNOWN_EXIT))
         live.overseen = False
         if live.subscription is not None:
@@ -417,6 +418,8 @@ class LocalEngine:
         if live.overseen or live.unacknowledged:
             return
         del self._live[live.task_id]
+        if not live.over:  # its end could not be written down
+            return
         try:
             self._runs.end(live.run)
         except OSError as error:  # a restart finds it ended and tries again

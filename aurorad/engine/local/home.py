@@ -54,9 +54,13 @@ class Home:
             yield
 
     def _warn_of_closed_parents(self) -> None:
-        for folder in self._work_dir.parents:
-            if not folder.stat().st_mode & stat.S_IXOTH:
-                _log.warning("tasks of other users than root will fail: they cannot pass %s to their sandboxes", folder)
+        closed = [str(folder) for folder in self._work_dir.parents if not folder.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            _log.warning(
+                "tasks of other users than root cannot reach their own files by full path or $HOME, as %s is closed to "
+                "them: choose another -work_dir, or open the way with chmod o+x",
+                " and ".join(closed),
+            )
 
     def agent_id(self) -> str:
         """Made once, ``<uuid>-S0`` as Mesos' are."""

@@ -90,7 +90,7 @@ class _Connection:
     async def serve(self) -> None:
         """Answer requests until the other side closes, breaks the protocol, or has its stream of events ended."""
         try:
-            while await self._answer_one():
+            while await self._answer_one() and self._http.our_state is self._http.their_state is h11.DONE:
                 self._http.start_next_cycle()
         except h11.RemoteProtocolError as error:
             _log.warning("bad request on the executor socket: %s", error)
@@ -98,7 +98,7 @@ class _Connection:
                 await self._respond(error.error_status_hint, str(error))
 
     async def _answer_one(self) -> bool:
-        """Whether the connection may go on."""
+        """Whether an answer was given; False where there is nobody, or no more, to answer."""
         with trio.move_on_after(REQUEST_TIMEOUT_S) as limit:
             request = await self._next()
             if not isinstance(request, h11.Request):
@@ -109,7 +109,7 @@ class _Connection:
             except Refusal as refusal:
                 _log.warning("refused on the executor socket: %s", refusal)
                 await self._respond(refusal.status, str(refusal))
-                return self._http.their_state is h11.DONE
+                return True
             if subscription is None:
                 await self._respond(202, "")
                 return True

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from aurorad.api.enums import ACTIVE_STATES, TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import ScheduledTask, TaskConfig
 from aurorad.api.updates import JobUpdateSettings
-
-_TOLD_TO_GO: Final = frozenset(
-    {ScheduleStatus.KILLING, ScheduleStatus.RESTARTING, ScheduleStatus.PREEMPTING, ScheduleStatus.DRAINING}
-)
+from aurorad.rules.task_states import TOLD_TO_END, last_change_ms
 
 
 class Step(Enum):
@@ -45,16 +42,12 @@ def verdict(
         return Verdict(Step.WAIT if actual.status is ScheduleStatus.KILLING else Step.KILL)
     if actual.status is not ScheduleStatus.RUNNING:
         return Verdict(Step.WAIT)
-    proven_ms = last_event_ms(actual) + settings.min_wait_in_instance_running_ms
+    proven_ms = last_change_ms(actual) + settings.min_wait_in_instance_running_ms
     return Verdict(Step.DONE) if now_ms >= proven_ms else Verdict(Step.WAIT, proven_ms)
 
 
 def first_event_ms(task: ScheduledTask) -> int:
     return task.task_events[0].timestamp if task.task_events else 0
-
-
-def last_event_ms(task: ScheduledTask) -> int:
-    return task.task_events[-1].timestamp if task.task_events else 0
 
 
 def failures(target: TaskConfig | None, tasks: Iterable[ScheduledTask], since_ms: int) -> int:
@@ -65,9 +58,9 @@ def failures(target: TaskConfig | None, tasks: Iterable[ScheduledTask], since_ms
     """
     return sum(
         task.status in TERMINAL_STATES
-        and (first_event_ms(task) >= since_ms or last_event_ms(task) > since_ms)
+        and (first_event_ms(task) >= since_ms or last_change_ms(task) > since_ms)
         and task.assigned_task.task == target
-        and all(event.status not in _TOLD_TO_GO for event in task.task_events)
+        and all(event.status not in TOLD_TO_END for event in task.task_events)
         for task in tasks
     )
 

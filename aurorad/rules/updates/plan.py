@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from aurorad.api.ranges import numbers
 from aurorad.api.tasks import TaskConfig
 from aurorad.api.updates import InstanceTaskConfig, JobUpdateInstructions, JobUpdateSettings
 from aurorad.rules.updates.strategies import Strategy, strategy_of
@@ -40,4 +41,4 @@ class Plan:
 
 
 def _unfold(groups: Iterable[InstanceTaskConfig]) -> dict[int, TaskConfig]:
-    return {i: group.task for group in groups for span in group.instances for i in range(span.first, span.last + 1)}
+    return {i: group.task for group in groups for i in numbers(group.instances)}

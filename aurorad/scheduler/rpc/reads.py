@@ -45,12 +45,12 @@ from aurorad.api.results import (
 )
 from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask, TaskConfig, TaskQuery
 from aurorad.api.text import thrift_text
+from aurorad.pace import Pace
 from aurorad.rules import job_diff, quota
 from aurorad.rules.admission import AdmissionError, AdmissionLimits, populate
 from aurorad.rules.job_summaries import job_configuration, job_stats
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.limits import role_usage
-from aurorad.scheduler.pace import Pace
 from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, given_text, ok
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import matches

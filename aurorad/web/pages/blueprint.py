@@ -9,16 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from quart import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
 
 from aurorad.api import keys
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateKey
-from aurorad.pages.gently import gently
+from aurorad.pace import gently
 from aurorad.pages.look import Look, protect
 from aurorad.pages.paging import Here, paginate
 from aurorad.storage.tables import Tables
-from aurorad.web.pages import configs, jobs, roles, tasks, updates, urls
+from aurorad.web.pages import agents, configs, jobs, roles, tasks, updates, urls
 from aurorad.web.pages.tasks import Ties
 
 _NAMES = "letters, digits, '.', '-' and '_'"
@@ -42,7 +43,7 @@ def scheduler_pages(
     now_ms: Callable[[], int],
     quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
 ) -> Blueprint:
-    """``/``, ``/scheduler...``, ``/updates`` and ``/assets``.
+    """``/``, ``/scheduler...``, ``/updates``, ``/agents`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
     reader's browser can reach it; `quota` a role's quota and consumption, None where that is not to be shown.
@@ -53,8 +54,10 @@ def scheduler_pages(
     blueprint = Blueprint("scheduler_pages", __name__)
     for path, view in pages.routes().items():
         blueprint.add_url_rule(path, view.__name__, view, strict_slashes=False)
+    blueprint.add_url_rule("/slaves", "slaves", pages.agents)
     blueprint.register_blueprint(look.assets())
-    blueprint.after_request(protect)
+    blueprint.after_app_request(protect)
+    blueprint.app_errorhandler(HTTPException)(look.http_error)
 
     @blueprint.errorhandler(_Missing)
     async def missing(error: _Missing) -> Response:
@@ -86,6 +89,7 @@ class _Pages:
             f"{job}/task/<task_id>": self.task,
             f"{job}/update/<update_id>": self.update,
             "/updates": self.updates,
+            "/agents": self.agents,
             "/scheduler/<path:rest>": self.elsewhere,
         }
 
@@ -200,6 +204,11 @@ class _Pages:
             page = paginate(updates.newest(half, updates.LISTED), here.number(parameter, 1))
             pages[parameter] = msgspec.structs.replace(page, rows=tuple(map(updates.update_row, page.rows)))
         return await self._look.page("updates.html", here=here, active=pages["page"], done=pages["donepage"])
+
+    async def agents(self) -> Response:
+        hosts = agents.by_name(self._tables.hosts)
+        rows = await gently(lambda host: agents.agent_row(host, self._ties.observer_url), hosts)
+        return await self._look.page("agents.html", agents=rows)
 
     async def elsewhere(self, rest: str) -> Response:
         raise _Missing("No such page", f"Looked for: /scheduler/{rest}")

@@ -14,6 +14,7 @@ from aurorad.api.enums import CronCollisionPolicy
 from aurorad.api.struct import ThriftStruct, fields_of
 from aurorad.api.tasks import Constraint, ExecutorConfig, JobConfiguration, ScheduledTask, SlaPolicy, TaskConfig
 from aurorad.pages import formats
+from aurorad.rules import quota, resources
 
 MAX_JSON_CHARS = 200_000  # of one configuration on a page: a bigger one is cut, and says so
 MAX_DIFF_LINES = 4_000
@@ -96,13 +97,11 @@ def _more_rows(config: TaskConfig) -> list[tuple[str, str]]:
 
 def resources_text(config: TaskConfig) -> str:
     """``1 cpu, 1.00 MiB ram, 8.00 MiB disk, ports http``."""
-    cpus = sum(r.num_cpus or 0.0 for r in config.resources)
-    ram = sum(r.ram_mb or 0 for r in config.resources)
-    disk = sum(r.disk_mb or 0 for r in config.resources)
+    wanted = quota.total(config.resources)
     gpus = sum(r.num_gpus or 0 for r in config.resources)
-    ports = sorted(r.named_port for r in config.resources if r.named_port is not None)
-    parts = [f"{formats.number(cpus)} cpu" + ("" if cpus == 1 else "s")]
-    parts += [f"{formats.size_of_mb(ram)} ram", f"{formats.size_of_mb(disk)} disk"]
+    ports = resources.port_names(config)
+    parts = [f"{formats.number(wanted.cpus)} cpu" + ("" if wanted.cpus == 1 else "s")]
+    parts += [f"{formats.size_of_mb(wanted.ram_mb)} ram", f"{formats.size_of_mb(wanted.disk_mb)} disk"]
     if gpus:
         parts.append(f"{gpus} gpu" + ("" if gpus == 1 else "s"))
     if ports:

@@ -10,6 +10,7 @@ import msgspec
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.pages.paging import PAGE_SIZE, Here, Page, paginate
+from aurorad.rules.task_states import last_change_ms
 from aurorad.storage.tables import Tables
 from aurorad.web.pages import configs, roles, tasks, updates
 from aurorad.web.pages.configs import ConfigView, DiffLine
@@ -104,7 +105,7 @@ def _active(
     if tab == "active":
         return tasks.task_list(active, here, ties, PAGE_SIZE)
     if tab == "all":
-        newest_first = sorted(everything, key=tasks.last_event_ms, reverse=True)
+        newest_first = sorted(everything, key=last_change_ms, reverse=True)
         return tasks.task_list(newest_first, here, ties, PAGE_SIZE)
     return None
 

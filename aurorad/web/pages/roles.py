@@ -12,13 +12,10 @@ from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import JobKey, ResourceAggregate
 from aurorad.pages import formats
 from aurorad.pages.paging import Here, Page, paginate
+from aurorad.rules import quota
+from aurorad.rules.job_summaries import FAILED, FINISHED, PENDING
 from aurorad.storage.tables import Tables
 from aurorad.web.pages import urls
-
-_S = ScheduleStatus
-_PENDING = frozenset({_S.INIT, _S.PENDING, _S.THROTTLED})
-_FINISHED = frozenset({_S.KILLED, _S.FINISHED})
-_FAILED = frozenset({_S.LOST, _S.FAILED})
 
 ROLE_SORTS = ("role", "jobs", "crons")
 JOB_SORTS = ("name", "environment", "type", "pending", "active", "finished", "failed")
@@ -97,9 +94,9 @@ def role_jobs(keys: Iterable[JobKey], cron_keys: Iterable[JobKey], role: str, en
 
 def stats(tables: Tables, key: JobKey) -> Stats:
     counts = Counter(task.status for task in tables.job_tasks(key))
-    pending, finished, failed = (sum(counts[s] for s in states) for states in (_PENDING, _FINISHED, _FAILED))
+    pending, finished, failed = (sum(counts[s] for s in states) for states in (PENDING, FINISHED, FAILED))
     active = counts.total() - pending - finished - failed
-    return Stats(pending, active, finished, failed, counts[_S.THROTTLED])
+    return Stats(pending, active, finished, failed, counts[ScheduleStatus.THROTTLED])
 
 
 def job_row(tables: Tables, key: JobKey) -> JobRow:
@@ -138,22 +135,20 @@ def _asked_for(row: JobRow, words: str) -> bool:
     return words in row.key.name.lower() or any(text.lower().startswith(words) for text in prefixed)
 
 
-def resource_rows(quota: GetQuotaResult) -> list[ResourceRow]:
+def resource_rows(answer: GetQuotaResult) -> list[ResourceRow]:
     """What a role may use and does use; only what is not zero."""
     named = [
-        ("Quota", quota.quota),
-        ("Quota Used", quota.prod_shared_consumption),
-        ("Production Dedicated", quota.prod_dedicated_consumption),
-        ("Non-Production", quota.non_prod_shared_consumption),
-        ("Non-Production Dedicated", quota.non_prod_dedicated_consumption),
+        ("Quota", answer.quota),
+        ("Quota Used", answer.prod_shared_consumption),
+        ("Production Dedicated", answer.prod_dedicated_consumption),
+        ("Non-Production", answer.non_prod_shared_consumption),
+        ("Non-Production Dedicated", answer.non_prod_dedicated_consumption),
     ]
     return [row for title, aggregate in named if aggregate is not None and (row := _resource_row(title, aggregate))]
 
 
 def _resource_row(title: str, aggregate: ResourceAggregate) -> ResourceRow | None:
-    cpus = sum(r.num_cpus or 0.0 for r in aggregate.resources)
-    ram = sum(r.ram_mb or 0 for r in aggregate.resources)
-    disk = sum(r.disk_mb or 0 for r in aggregate.resources)
-    if not (cpus or ram or disk):
+    cpus, ram_mb, disk_mb = msgspec.structs.astuple(quota.total(aggregate.resources))
+    if not (cpus or ram_mb or disk_mb):
         return None
-    return ResourceRow(title, formats.number(cpus), formats.size_of_mb(ram), formats.size_of_mb(disk))
+    return ResourceRow(title, formats.number(cpus), formats.size_of_mb(ram_mb), formats.size_of_mb(disk_mb))

@@ -18,6 +18,7 @@ from aurorad.api.tasks import JobKey, ScheduledTask, TaskQuery
 from aurorad.pages import tones
 from aurorad.pages.paging import Here, Page, paginate
 from aurorad.pages.tones import Tone
+from aurorad.rules.task_states import last_change_ms
 from aurorad.storage.tables import Tables
 from aurorad.web.pages import urls
 
@@ -87,11 +88,7 @@ def active_tasks(tasks: Sequence[ScheduledTask]) -> list[ScheduledTask]:
 
 def completed_tasks(tasks: Sequence[ScheduledTask]) -> list[ScheduledTask]:
     """Newest first."""
-    return sorted((t for t in tasks if t.status not in ACTIVE_STATES), key=last_event_ms, reverse=True)
-
-
-def last_event_ms(task: ScheduledTask) -> int:
-    return task.task_events[-1].timestamp if task.task_events else 0
+    return sorted((t for t in tasks if t.status not in ACTIVE_STATES), key=last_change_ms, reverse=True)
 
 
 def task_list(tasks: Sequence[ScheduledTask], here: Here, ties: Ties, size: int, paged: bool = True) -> TaskList:
@@ -104,7 +101,7 @@ def task_list(tasks: Sequence[ScheduledTask], here: Here, ties: Ties, size: int,
     if here.get("sort") == "instance":
         found.sort(key=lambda t: t.assigned_task.instance_id, reverse=here.get("order") == "desc")
     elif here.get("sort") == "updated":
-        found.sort(key=last_event_ms, reverse=here.get("order") != "asc")
+        found.sort(key=last_change_ms, reverse=here.get("order") != "asc")
     page = paginate(found, here.number("page", 1) if paged else 1, size)
     rows = tuple(task_row(task, ties) for task in page.rows)
     return TaskList(Page(rows, page.number, page.size, page.total), len(tasks), _statuses(tasks))
@@ -140,7 +137,7 @@ def task_row(task: ScheduledTask, ties: Ties) -> TaskRow:
         url=urls.task(key, assigned.task_id),
         status=task.status.name,
         tone=tones.of_task(task.status.name),
-        since_ms=last_event_ms(task),
+        since_ms=last_change_ms(task),
         ran_ms=_ran_ms(task),
         message=_message(task, ties),
         host=assigned.slave_host or "",

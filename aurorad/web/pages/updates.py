@@ -9,6 +9,7 @@ import msgspec
 
 from aurorad.api import keys
 from aurorad.api.enums import ACTIVE_JOB_UPDATE_STATES, JobUpdateAction, JobUpdateStatus
+from aurorad.api.ranges import numbers
 from aurorad.api.tasks import TaskConfig
 from aurorad.api.updates import (
     InstanceTaskConfig,
@@ -17,7 +18,6 @@ from aurorad.api.updates import (
     JobUpdateInstructions,
     JobUpdateSettings,
     JobUpdateState,
-    Range,
 )
 from aurorad.pages import formats, tones
 from aurorad.pages.paging import Here, Page, paginate
@@ -148,14 +148,10 @@ def progress(details: JobUpdateDetails) -> Progress:
 
 
 def _instances(instructions: JobUpdateInstructions) -> set[int]:
-    ids = {i for group in instructions.initial_state for i in _numbers(group.instances)}
+    ids = {i for group in instructions.initial_state for i in numbers(group.instances)}
     if instructions.desired_state is not None:
-        ids.update(_numbers(instructions.desired_state.instances))
+        ids.update(numbers(instructions.desired_state.instances))
     return ids
-
-
-def _numbers(ranges: Iterable[Range]) -> Iterable[int]:
-    return (i for r in ranges for i in range(r.first, r.last + 1))
 
 
 def update_page(details: JobUpdateDetails, here: Here) -> UpdatePage:
@@ -190,7 +186,7 @@ def _by(message: str | None, user: str | None) -> str:
 
 def _squares(details: JobUpdateDetails, by_instance: dict[int, list[JobInstanceUpdateEvent]]) -> tuple[Square, ...]:
     instructions, job_url = details.update.instructions, urls.job(details.update.summary.key.job)
-    kept = set(_numbers(instructions.desired_state.instances)) if instructions.desired_state is not None else set()
+    kept = set(numbers(instructions.desired_state.instances)) if instructions.desired_state is not None else set()
     squares: list[Square] = []
     for i in sorted(_instances(instructions)):
         events = by_instance.get(i)
@@ -235,7 +231,7 @@ def _settings(settings: JobUpdateSettings) -> list[tuple[str, str]]:
         ("SLA-Aware?", _yes(settings.sla_aware)),
     ]
     if settings.update_only_these_instances:
-        rows.append(("Only Instances", formats.ranges(_numbers(settings.update_only_these_instances))))
+        rows.append(("Only Instances", formats.ranges(numbers(settings.update_only_these_instances))))
     if settings.block_if_no_pulses_after_ms:
         rows.append(("Paused Without Pulses After", formats.duration(settings.block_if_no_pulses_after_ms)))
     return rows
@@ -273,7 +269,5 @@ def _diffs(
 ) -> tuple[tuple[str, tuple[configs.DiffLine, ...]], ...]:
     """Per group of instances, what the update changes; groups that already were as desired are left out."""
     after = configs.config_json(desired)
-    groups = sorted((sorted(_numbers(group.instances)), group.task) for group in before if group.task != desired)
-    return tuple(
-        (formats.ranges(numbers), tuple(configs.diff(configs.config_json(task), after))) for numbers, task in groups
-    )
+    groups = sorted((sorted(numbers(group.instances)), group.task) for group in before if group.task != desired)
+    return tuple((formats.ranges(ids), tuple(configs.diff(configs.config_json(task), after))) for ids, task in groups)

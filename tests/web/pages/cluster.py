@@ -139,7 +139,7 @@ def client(tables: Tables) -> TestClientProtocol:
 
 
 async def page(tables: Tables, path: str, status: int = 200) -> str:
-    answer = await client(tables).get(path)
+    answer = await client(tables).get(path, headers={"Accept": "text/html"})
     assert answer.status_code == status
     text: str = await answer.get_data(as_text=True)
     return text

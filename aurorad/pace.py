@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 import trio
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 _BITE_S = 0.01  # a fifth of what anything may hold the loop
 
@@ -18,3 +24,16 @@ class Pace:
         if trio.current_time() - self._since >= _BITE_S:
             await trio.lowlevel.checkpoint()
             self._since = trio.current_time()
+
+
+async def gently(view: Callable[[A], B], items: Iterable[A]) -> list[B]:
+    """``[view(item) for item in items]``, letting others run now and then.
+
+    `items` must not change meanwhile: hand over a copy of a live view.
+    """
+    pace = Pace()
+    seen: list[B] = []
+    for item in items:
+        seen.append(view(item))
+        await pace.breathe()
+    return seen

@@ -1,0 +1,31 @@
+"""The scheduler's web application: its parts, what one request may take, and the counting of answers."""
+
+from __future__ import annotations
+
+import trio
+from quart import Blueprint, Response, g
+from quart_trio import QuartTrio
+
+from aurorad.vars import Vars
+from aurorad.web.thrift import MAX_BODY_BYTES
+
+
+def scheduler_app(stats: Vars, *blueprints: Blueprint) -> QuartTrio:
+    """Answers are counted and timed by status: ``http_<status>_responses_*`` (vars sheet, section 7)."""
+    app = QuartTrio("aurorad", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["RESPONSE_TIMEOUT"] = None  # the connection gives up on who does not read, not on who reads slowly
+    stats.declare("http_500_responses_events")
+
+    @app.before_request
+    async def begin() -> None:
+        g.began = trio.current_time()
+
+    @app.after_request
+    async def end(response: Response) -> Response:
+        stats.observe(f"http_{response.status_code}_responses", trio.current_time() - g.began)
+        return response
+
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    return app

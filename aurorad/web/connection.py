@@ -1,0 +1,167 @@
+"""One client's connection: hypercorn's, with limits on what a client may take, and with what hypercorn leaves out."""
+
+from __future__ import annotations
+
+import http
+import math
+import re
+
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
+from hypercorn.utils import parse_socket_addr
+
+HEAD_TIMEOUT_S = 20.0
+"""From the first byte of a request to the end of its headers."""
+SEND_TIMEOUT_S = 60.0
+"""A client that takes nothing for this long is gone; without a limit it would hold its answer in memory for ever."""
+
+_SEND_BYTES = 256 << 10  # in one go, so that the limit is on standing still, not on being slow
+_RECEIVE_BYTES = 64 << 10
+_REASONS = {int(status): status.phrase.encode() for status in http.HTTPStatus}
+_ABSOLUTE = re.compile(rb"https?://[^/?#]*(/.*)?", re.IGNORECASE | re.DOTALL)
+
+
+class Connection(TCPServer):
+    """Serves requests until the client or `close` ends it."""
+
+    stream: trio.SocketStream  # type: ignore[assignment]  # the base says TLS only
+    protocol: _Http1  # type: ignore[assignment]  # the one protocol instead of a choice of them
+
+    def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, stream: trio.SocketStream) -> None:
+        super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # says TLS only
+        self._scope = trio.CancelScope()  # of all that is done; reading may wait for a turn that nobody gives it
+        self.idle_since: float | None = trio.current_time()
+        """When the last answer ended, or the connection began; None while it has something else to do."""
+
+    def close(self) -> None:
+        """At once, whatever it is doing."""
+        self.idle_since = None
+        self.stream.socket.close()  # wakes a send that shields itself
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        sock = self.stream.socket
+        try:
+            client = parse_socket_addr(sock.family, sock.getpeername())
+            server = parse_socket_addr(sock.family, sock.getsockname())
+            with self._scope:
+                await self._serve(client, server)
+        except OSError:
+            pass  # the client is gone, which is its right
+        finally:
+            await self._close()
+
+    async def _serve(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
+        async with TaskGroup() as task_group:
+            self._task_group = task_group
+            self.protocol = _Http1(
+                self.app,
+                self.config,
+                self.context,
+                task_group,
+                ConnectionState(self.state),
+                False,
+                client,
+                server,
+                self.protocol_send,
+            )
+            await self.idle_task.restart(task_group, self._idle_timeout)
+            await self._read_data()
+
+    async def _read_data(self) -> None:
+        while True:
+            data = None
+            try:
+                with trio.move_on_at(self.protocol.head_due):
+                    data = await self.stream.receive_some(_RECEIVE_BYTES)
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            if data is None:
+                await self.protocol.refuse(http.HTTPStatus.REQUEST_TIMEOUT)
+                break
+            await self.protocol.handle(RawData(bytes(data)))
+            if not data:
+                break
+        await self.protocol.handle(Closed())
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated):
+            self.idle_since = trio.current_time() if event.idle else None
+        if not isinstance(event, RawData):
+            with trio.CancelScope(shield=True):  # an application cancelled at its end must still close the connection
+                await super().protocol_send(event)
+            if isinstance(event, Closed):
+                self._scope.cancel()
+            return
+        async with self.send_lock:
+            if not await self._sent(event.data):
+                self.close()
+
+    async def _sent(self, data: bytes) -> bool:
+        """Whether the client took all of it. Shielded, or a cancelled handler could leave half a chunk on the wire."""
+        for start in range(0, len(data), _SEND_BYTES):
+            with trio.move_on_after(SEND_TIMEOUT_S, shield=True) as scope:
+                try:
+                    await self.stream.send_all(memoryview(data)[start : start + _SEND_BYTES])
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return False
+            if scope.cancelled_caught:
+                return False
+        return True
+
+
+class _Http1(H11Protocol):
+    """HTTP/1.1 with reason phrases and without upgrades; a request's head must come in time."""
+
+    connection: h11.Connection  # the base's may become a websocket's
+
+    head_due = math.inf
+    """When the head that has begun to come must be there, on Trio's clock."""
+
+    async def handle(self, event: Event) -> None:
+        await super().handle(event)
+        if not (self.connection.their_state is h11.IDLE and self.connection.trailing_data[0]):
+            self.head_due = math.inf
+        elif self.head_due == math.inf:
+            self.head_due = trio.current_time() + HEAD_TIMEOUT_S
+
+    async def refuse(self, status: int) -> None:
+        """Answer what is no request that can be served, and close."""
+        if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            await self._send_error_response(status)
+        await self.send(Closed())
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        if isinstance(event, h11.Response | h11.InformationalResponse) and not event.reason:
+            reason = _REASONS.get(event.status_code, b"")
+            event = type(event)(headers=event.headers, status_code=event.status_code, reason=reason)
+        await super()._send_h11_event(event)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Upgrades are not offered; the request is answered as if none had been asked for."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if request.method == b"CONNECT":
+            await self.refuse(http.HTTPStatus.METHOD_NOT_ALLOWED)
+        elif any(name == b"upgrade" for name, _ in request.headers) or (path := _path(request)) is None:
+            await self.refuse(http.HTTPStatus.BAD_REQUEST)
+        else:
+            request = h11.Request(
+                method=request.method, target=path, headers=request.headers, http_version=request.http_version
+            )
+            await super()._create_stream(request)
+
+
+def _path(request: h11.Request) -> bytes | None:
+    """The target as path and query, also of one that names the host; None for what is no target of a request."""
+    if request.target.startswith(b"/") or (request.target == b"*" and request.method == b"OPTIONS"):
+        return request.target
+    absolute = _ABSOLUTE.fullmatch(request.target)
+    return None if absolute is None else absolute[1] or b"/"

@@ -1,0 +1,41 @@
+"""What every executor does first, done once before they are forked.
+
+The first use of a codec makes it, the first look for a user loads libraries: together a fifth of the time that an
+executor needs to start. Forks find it done, and share the memory it took.
+"""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+import trio
+
+from aurorad.api import binary
+from aurorad.api.tasks import AssignedTask, ExecutorConfig, TaskConfig
+from aurorad.engine import executor_api as api
+from executor.checkpoint import ProcessStatus, RunnerCkpt, RunnerHeader, TaskStatus, decode_frames, encode_frame
+from executor.instance import parse_instance
+from executor.sandbox import current_user
+from executor.templates import Bindings
+
+_DATA = (
+    '{"role": "", "environment": "", "name": "", "task": {"name": "a", "processes": [{"name": "a", "cmdline": ""}]}}'
+)
+
+
+def rehearse() -> None:
+    """Changes nothing outside this process, and leaves no thread and no open file."""
+    task = AssignedTask(task=TaskConfig(executor_config=ExecutorConfig("AuroraExecutor", _DATA)))
+    binary.decode(AssignedTask, binary.encode(task))
+    parse_instance(_DATA, Bindings("", 0, "", ""), {})
+    for record in (
+        RunnerCkpt(runner_header=RunnerHeader()),
+        RunnerCkpt(task_status=TaskStatus()),
+        RunnerCkpt(process_status=ProcessStatus()),
+    ):
+        decode_frames(encode_frame(record))
+    msgspec.json.decode(msgspec.json.encode(api.Event("SUBSCRIBED")), type=api.Event)
+    user = current_user()
+    os.getgrouplist(user.name, user.gid)
+    trio.run(trio.sleep, 0)

@@ -1,0 +1,26 @@
+"""Whatever a test leaves behind is ended with it, so that a failing one disturbs no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from executor import procfs
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path) -> Iterator[None]:
+    yield
+    among = procfs.processes()
+    found = procfs.descendants(os.getpid(), among)
+    for pid in among:
+        try:
+            if Path(os.readlink(f"/proc/{pid}/cwd")).is_relative_to(tmp_path):
+                found.add(pid)
+        except OSError:
+            continue
+    procfs.send(found, signal.SIGKILL)

@@ -1,0 +1,74 @@
+import pytest
+from quart_trio import QuartTrio
+from werkzeug.datastructures import Headers
+
+from aurorad.pages.guard import keep_others_out, refusal
+
+OURS = frozenset({"localhost", "builder7"})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:8081",
+        "LOCALHOST.:8081",
+        "aurora.localhost:8081",
+        "builder7:8081",
+        "127.0.0.1:8081",
+        "127.1.2.3",
+        "[::1]:8081",
+        "192.168.1.5:8081",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_browser_on_this_machine_may_use_its_names_and_any_address(method: str, host: str) -> None:
+    origin = {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"} if method == "POST" else {}
+    assert refusal(method, {"Host": host, **origin}, OURS) is None
+
+
+@pytest.mark.parametrize("host", ["evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example", "[::1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
+def test_a_foreign_name_that_leads_here_is_refused_to_browsers(method: str, host: str) -> None:
+    origin = {"Origin": f"http://{host}"} if method in ("POST", "PUT") else {}
+    assert refusal(method, {"Host": host, **origin}, OURS) is not None
+
+
+@pytest.mark.parametrize("names", [OURS, None])
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1338"},
+        {"Origin": "http://localhost:8081", "Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_change_that_another_sites_page_asks_for_is_refused(marks: dict[str, str], names: frozenset[str]) -> None:
+    assert refusal("POST", {"Host": "localhost:8081", **marks}, names) is not None
+
+
+def test_a_link_on_another_site_may_lead_here() -> None:
+    marks = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert refusal("GET", {"Host": "localhost:8081", **marks}, OURS) is None
+
+
+def test_what_no_browser_sent_may_have_any_host() -> None:
+    assert refusal("POST", {"Host": "another-scheduler"}, OURS) is None
+    assert refusal("POST", {}, OURS) is None
+    for headers in ({}, {"Host": ""}):  # a bare HTTP/1.0 probe
+        assert refusal("GET", headers, OURS) is None
+
+
+def test_listening_for_others_any_name_may_be_ours() -> None:
+    assert refusal("GET", {"Host": "aurora.example"}, None) is None
+    assert refusal("POST", {"Host": "aurora.example", "Origin": "http://aurora.example"}, None) is None
+
+
+@pytest.mark.parametrize(("address", "status"), [("127.0.0.1", 403), ("::1", 403), ("10.0.0.1", 404)])
+async def test_an_app_is_guarded_as_it_listens(address: str, status: int) -> None:
+    app = QuartTrio(__name__, static_folder=None)
+    keep_others_out(app, address, "localhost")
+    answer = await app.test_client().get("/nothing", headers=Headers({"Host": "evil.example"}))
+    assert answer.status_code == status

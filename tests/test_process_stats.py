@@ -1,0 +1,22 @@
+import os
+import time
+
+from aurorad import __version__
+from aurorad.process_stats import declare_process
+from aurorad.vars import Vars
+
+
+def test_a_process_shows_what_it_is_and_uses() -> None:
+    stats = Vars()
+    declare_process(stats, lambda: time.time_ns() // 1_000_000)
+    values = stats.snapshot()
+    assert values["build.version"] == __version__
+    assert values["jvm_available_processors"] == len(os.sched_getaffinity(0))
+    for name in ("process_open_fd_count", "process_max_fd_count", "process_resident_memory_mb", "jvm_threads_active"):
+        value = values[name]
+        assert isinstance(value, int)
+        assert value > 0
+    for name in ("jvm_uptime_secs", "process_cpu_time_nanos", "process_cpu_cores_utilized", "system_load_avg"):
+        value = values[name]
+        assert isinstance(value, int | float)
+        assert value >= 0

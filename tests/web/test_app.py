@@ -1,0 +1,90 @@
+import pytest
+from quart import Blueprint, Response
+
+from aurorad.api.tasks import Attribute, HostAttributes
+from aurorad.storage.tables import Tables
+from aurorad.storage.transaction import Transaction
+from aurorad.vars import Vars
+from aurorad.web.admin import admin_endpoints
+from aurorad.web.app import scheduler_app
+from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.thrift import thrift_endpoint
+
+
+async def nobody(*_: object) -> object:
+    raise AssertionError("a secret")
+
+
+def application(stats: Vars, tables: Tables | None = None):  # type: ignore[no-untyped-def]
+    pages = scheduler_pages(tables or Tables(), lambda _: "", lambda host: f"http://{host}:1338", "here", lambda: 0)
+    return scheduler_app(
+        stats,
+        thrift_endpoint(nobody, lambda: "UNSECURE"),  # type: ignore[arg-type]
+        admin_endpoints(stats, lambda: None),
+        pages,
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health", 200),
+        ("HEAD", "/health", 200),
+        ("POST", "/health", 405),
+        ("GET", "/leaderhealth", 200),
+        ("GET", "/vars/jvm_uptime_secs", 404),
+        ("GET", "/api", 400),
+        ("HEAD", "/api", 400),
+        ("OPTIONS", "/api", 200),
+        ("PUT", "/api", 405),
+        ("DELETE", "/api", 405),
+        ("POST", "/api/", 404),
+        ("POST", "/api/x", 404),
+        ("GET", "/nosuch", 404),
+        ("GET", "/assets/..%2f..%2fetc%2fpasswd", 404),
+        ("GET", "/agents", 200),
+        ("GET", "/slaves", 200),
+    ],
+)
+async def test_every_answer_is_protected_and_counted(method: str, path: str, status: int) -> None:
+    stats = Vars()
+    answer = await application(stats).test_client().open(path, method=method)
+    assert answer.status_code == status
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert "Set-Cookie" not in answer.headers
+    assert stats.get(f"http_{status}_responses_events") == 1
+
+
+async def test_a_defect_is_500_without_its_story() -> None:
+    stats = Vars()
+    answer = await application(stats).test_client().post("/api", data=b'[1,"getTierConfigs",1,0,{}]')
+    text = await answer.get_data(as_text=True)
+    assert answer.status_code == 500
+    assert "secret" not in text
+    assert "Traceback" not in text
+    assert stats.get("http_500_responses_events") == 1
+
+
+async def test_a_body_that_is_too_large_is_413() -> None:
+    answer = await application(Vars()).test_client().post("/api", data=b"x", headers={"Content-Length": str(1 << 40)})
+    assert answer.status_code == 413
+
+
+async def test_hosts_are_listed_with_what_they_are() -> None:
+    tables = Tables()
+    attributes = frozenset({Attribute("rack", frozenset({"r2", "r1"})), Attribute("host", frozenset({"<b>"}))})
+    Transaction(tables).save_host_attributes(HostAttributes("host-1", attributes, slave_id="agent-1"))
+    html = await (await application(Vars(), tables).test_client().get("/agents")).get_data(as_text=True)
+    assert 'href="http://host-1:1338"' in html
+    assert "<td>agent-1</td><td>NONE</td><td>host=[&lt;b&gt;], rack=[r1,r2]</td>" in html
+
+
+async def test_a_long_answer_may_take_its_time() -> None:
+    blueprint = Blueprint("any", __name__)
+
+    @blueprint.get("/any")
+    async def any_() -> Response:
+        return Response("x")
+
+    assert scheduler_app(Vars(), blueprint).config["RESPONSE_TIMEOUT"] is None

@@ -8,7 +8,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clean
+.PHONY: help setup run test lint bench soak clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
@@ -16,6 +16,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make lint   check types, style and the floors of the architecture"
 	@echo "make bench  measure, and print the figures next to their goals"
+	@echo "make soak   kill and restart a busy cluster for an hour or so (ROUNDS=20, each of SECONDS=120, from SEED=1)"
 	@echo "make clean  remove what the other targets made"
 
 setup: $(INSTALLED)
@@ -54,6 +55,10 @@ lint: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.bench
+
+soak: $(INSTALLED_DEV)
+	CHAOS_ROUNDS=$(or $(ROUNDS),20) CHAOS_SECONDS=$(or $(SECONDS),120) CHAOS_SEED=$(or $(SEED),1) \
+		$(BIN)/python -m pytest tests/e2e/test_chaos.py -v
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .run

@@ -1,17 +1,20 @@
-"""The whole system under violence; `make soak` makes it longer."""
+"""The whole system under violence; `make soak` lasts longer. One storm: CHAOS_SEED, how long: CHAOS_SECONDS."""
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 
-from aurorad.storage.recovery import recover
 from aurorad.log.local import LocalLog
+from aurorad.storage.recovery import recover
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
 from tests.e2e.chaos import FLAGS, Storm
 from tests.e2e.cluster import Cluster
+from tests.e2e.processes import executors
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
@@ -27,14 +30,24 @@ def test_a_storm_leaves_what_was_promised_and_nothing_else(folder: Path, seed: i
         storm.rage(SECONDS)
         storm.settle()
         storm.kill_all()
+        assert it.stop() == 0, it.log()
     finally:
-        status = it.stop()
-    assert status == 0, it.log()
+        end_what_is_left(it)
     assert "Traceback" not in it.log()
     trio.run(log_and_database_agree, it.work_dir)
 
 
+def end_what_is_left(it: Cluster) -> None:
+    """Of a storm that ended badly."""
+    if it.running:
+        it.stop(signal.SIGKILL)
+    for pid in (*executors(it.work_dir), *it.task_processes()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 async def log_and_database_agree(work_dir: Path) -> None:
+    """What the database holds, with the log after it, is what the log alone tells."""
     log = await LocalLog.open(work_dir / "log", Vars())
     try:
         stored = await recover(log, work_dir / "state.db", Vars())

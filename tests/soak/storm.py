@@ -14,8 +14,9 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import requests
@@ -46,7 +47,6 @@ from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask, TaskQuery
 from aurorad.api.updates import JobUpdateKey, JobUpdateQuery, JobUpdateRequest, JobUpdateSettings
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.jobs import call, shell_job
-from tests.e2e.processes import children_named, executors, named, state_of
 
 # Many small tasks on whatever machine there is, and no penalties: a storm makes tasks flap.
 FLAGS = (
@@ -176,7 +176,8 @@ class Storm:
 
     def job(self, name: str, version: int, instances: int, *, fails: bool = False) -> JobConfiguration:
         who = f"{name}-{{{{mesos.instance}}}}"
-        locked = f"exec 9>>{self.notes}/{who}.lock; flock -n 9 || echo {{{{thermos.task_id}}}} >> {self.notes}/twice"
+        lock, twice = f"{self.notes}/{who}.lock", f"{self.notes}/twice"
+        locked = f'exec 9>>"{lock}"; flock -n 9 || echo "{who} {{{{thermos.task_id}}}}" >> {twice}'
         rest = "exit 1" if fails else "setsid sleep 1000 & (sleep 1000 &) ; sleep 1000"
         job = shell_job(name, f"# {version}\n{locked}\n{rest}", cpus=0.01, instances=instances)
         marked = msgspec.structs.replace(job.task_config, contact_email=FAILS if fails else None)
@@ -212,8 +213,9 @@ class Storm:
             (1, self._remove_sandbox),
         ]
         if state_of(self.cluster.pid) in ("Z", None):
-            status = self.cluster.stop(signal.SIGKILL)
-            raise Broken(f"the daemon ended by itself, with {status}:\n{self.cluster.log()[-5000:]}")
+            raise Broken(
+                f"the daemon ended by itself, {self.cluster.stop(signal.SIGKILL)}:\n{self.cluster.log()[-2000:]}"
+            )
         weights = [weight for weight, _ in harms]
         self.rng.choices(harms, weights)[0][1]()
 
@@ -357,7 +359,8 @@ class Storm:
         for user in self.users:
             for name in user.jobs:
                 eventually(f"{name} is killed", lambda n=name: self._killed(n), PATIENCE_S)
-        eventually("nothing of a task is left", self._nothing_left, PATIENCE_S)
+        left = lambda: [*executors(self.cluster.work_dir), *self.cluster.task_processes(), *self._holders()]  # noqa: E731
+        eventually("nothing of a task is left", lambda: not left(), PATIENCE_S)
         zombies = [pid for pid in children_named(self.cluster.pid, "") if state_of(pid) == "Z"]
         if zombies:
             raise Broken(f"the daemon does not reap {zombies}")
@@ -368,9 +371,9 @@ class Storm:
         assert answer.response_code is ResponseCode.OK, answer
         return all(task.status in TERMINAL_STATES for task in self.tasks(name))
 
-    def _nothing_left(self) -> bool:
-        locks = any(self._held(name) for user in self.users for name in user.jobs)
-        return not locks and not executors(self.cluster.work_dir) and not self.cluster.task_processes()
+    def _holders(self) -> list[str]:
+        names = [name for user in self.users for name in user.jobs]
+        return [f"{name}-{instance}" for name in names for instance in self._held(name)]
 
 
 def key_of(name: str) -> JobKey:
@@ -386,3 +389,49 @@ def wanted_instances(tasks: tuple[ScheduledTask, ...]) -> frozenset[int]:
 def story_of(task: ScheduledTask) -> str:
     events = "; ".join(f"{e.timestamp} {e.status.name} {e.message or ''}" for e in task.task_events)
     return f"{task.assigned_task.task_id} (after {task.ancestor_id}): {events}"
+
+
+def executors(work_dir: Path) -> list[int]:
+    """The living executors of a cluster."""
+    found = []
+    for run in sorted(work_dir.glob("agent/meta/*")):
+        with suppress(OSError):
+            pid = int(os.readlink(run / "executor").split()[0])
+            cwd = Path(f"/proc/{pid}/cwd").readlink()
+            if cwd.is_relative_to(work_dir) and state_of(pid) not in ("Z", None):
+                found.append(pid)
+    return found
+
+
+def named(name: str, work_dir: Path) -> list[int]:
+    """Processes of this name that work under `work_dir`."""
+    found = []
+    for pid in pids():
+        with suppress(OSError):
+            process = Path(f"/proc/{pid}")
+            named_so = (process / "comm").read_text().strip() == name
+            if named_so and (process / "cwd").readlink().is_relative_to(work_dir):
+                found.append(pid)
+    return found
+
+
+def children_named(parent: int, part: str) -> list[int]:
+    """Children of a process whose command line has `part` in it."""
+    found = []
+    for pid in pids():
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and part in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(pid)
+    return found
+
+
+def state_of(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+
+
+def pids() -> Iterator[int]:
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())

@@ -1,4 +1,4 @@
-"""The whole system under violence; `make soak` lasts longer. One storm: CHAOS_SEED, how long: CHAOS_SECONDS."""
+"""The whole system under violence; `make soak` makes it longer."""
 
 import os
 import signal
@@ -12,9 +12,9 @@ from aurorad.log.local import LocalLog
 from aurorad.storage.recovery import recover
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
-from tests.e2e.chaos import FLAGS, Storm
 from tests.e2e.cluster import Cluster
-from tests.e2e.processes import executors
+from tests.e2e.conftest import folder as folder
+from tests.soak.storm import FLAGS, Storm, executors
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
@@ -47,7 +47,6 @@ def end_what_is_left(it: Cluster) -> None:
 
 
 async def log_and_database_agree(work_dir: Path) -> None:
-    """What the database holds, with the log after it, is what the log alone tells."""
     log = await LocalLog.open(work_dir / "log", Vars())
     try:
         stored = await recover(log, work_dir / "state.db", Vars())

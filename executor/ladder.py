@@ -23,10 +23,11 @@ def is_ours(pid: int | None, recorded_s: float | None, among: Mapping[int, Proce
     return abs(procfs.start_time_s(among[pid]) - recorded_s) < _START_TOLERANCE_S
 
 
-def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int]) -> set[int]:
+def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int], *, just_ended: bool) -> set[int]:
     """What is left of a run: its coordinator, its command, their descendants, and the rest of their session.
 
-    `own` are this process's descendants, which are ours whatever the clock says.
+    `own` are this process's descendants, which are ours whatever the clock says. A session whose leader is gone counts
+    only while the run goes on or has `just_ended`: later its number may be that of any daemon that left its parents.
     """
 
     def ours(pid: int | None, recorded_s: float | None) -> bool:
@@ -37,7 +38,8 @@ def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int])
         if pid is not None and ours(pid, recorded_s):
             found |= {pid, *procfs.descendants(pid, among)}
     session = run.coordinator_pid
-    if session is not None and (session not in among or ours(session, run.fork_time)):
+    orphaned = session not in among and (just_ended or not run.state.terminal)
+    if session is not None and (orphaned or ours(session, run.fork_time)):
         found |= {process.pid for process in among.values() if process.session == session}
     return found - {os.getpid()}
 
@@ -46,13 +48,13 @@ def task_members(runs: Iterable[ProcessStatus]) -> set[int]:
     """Everything alive of a task: what is left of its runs, and every descendant of this process."""
     among = procfs.processes()
     own = procfs.descendants(os.getpid(), among)
-    found = own.union(*(members(run, among, own) for run in runs))
+    found = own.union(*(members(run, among, own, just_ended=False) for run in runs))
     return {pid for pid in found if not among[pid].zombie}
 
 
 def kill_run(run: ProcessStatus) -> bool:
-    """SIGKILL to all that is left of a run. False if nothing was alive."""
+    """SIGKILL to all that is left of a run that has just ended, or shall. False if nothing was alive."""
     among = procfs.processes()
-    found = members(run, among, procfs.descendants(os.getpid(), among))
+    found = members(run, among, procfs.descendants(os.getpid(), among), just_ended=True)
     procfs.send(found, signal.SIGKILL)
     return any(not among[pid].zombie for pid in found)

@@ -1,6 +1,8 @@
 """The whole system under violence; `make soak` makes it longer."""
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from aurorad.storage.tables import Table
 from aurorad.vars import Vars
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import folder as folder
-from tests.soak.storm import FLAGS, Storm
+from tests.soak.storm import FLAGS, Storm, executors
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
@@ -28,11 +30,20 @@ def test_a_storm_leaves_what_was_promised_and_nothing_else(folder: Path, seed: i
         storm.rage(SECONDS)
         storm.settle()
         storm.kill_all()
+        assert it.stop() == 0, it.log()
     finally:
-        status = it.stop()
-    assert status == 0, it.log()
+        end_what_is_left(it)
     assert "Traceback" not in it.log()
     trio.run(log_and_database_agree, it.work_dir)
+
+
+def end_what_is_left(it: Cluster) -> None:
+    """Of a storm that ended badly."""
+    if it.running:
+        it.stop(signal.SIGKILL)
+    for pid in (*executors(it.work_dir), *it.task_processes()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 async def log_and_database_agree(work_dir: Path) -> None:

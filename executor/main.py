@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +20,7 @@ from aurorad.api.wire import WireError
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
 from executor.agent_link import AgentGone, AgentLink, BadEnvironment, Settings
-from executor.execution import Execution, Report
+from executor.execution import Execution, Report, wall_clock_ms
 
 LAUNCH_TIMEOUT_S = 10.0
 DIRECTORY_CHECK_S = 60.0
@@ -173,7 +172,7 @@ def run(environment: MutableMapping[str, str] = os.environ, execution: Execution
         return 2
     environment.pop(_TOKEN, None)
     directory = Path(environment.get("MESOS_DIRECTORY", os.getcwd()))
-    link = AgentLink(settings, lambda: time.time_ns() // 1_000_000, random.Random())  # noqa: S311  only for backoff
+    link = AgentLink(settings, wall_clock_ms, random.Random())  # noqa: S311  only for backoff
     try:
         trio.run(Executor(link, directory, execution).run)
     except BaseException:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs
+from aurorad import procfs
+from executor import ladder
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -103,7 +104,8 @@ class Runner:
             if trio.current_time() > limit_s:
                 self._log.error("Processes %s do not die.", sorted(left))
                 return
-            procfs.send(left, signal.SIGKILL)
+            for process in left.values():
+                procfs.send(process, signal.SIGKILL)
             self._changed = trio.Event()
             with trio.move_on_after(_POLL_S / 10):
                 await self._changed.wait()
@@ -327,7 +329,10 @@ class Runner:
     def _tell_to_end(self) -> set[int]:
         """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
         everything = self._everything()
-        procfs.send(everything - self._told_to_end, signal.SIGTERM)
+        for pid in everything - self._told_to_end:
+            process = procfs.info(pid)
+            if process is not None:
+                procfs.send(process, signal.SIGTERM)
         self._told_to_end |= everything
         self._told_s = trio.current_time()
         return everything
@@ -335,7 +340,7 @@ class Runner:
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""
         runs = self._ledger.last_runs()
-        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
+        return ladder.task_members(runs).keys() - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, NoReturn
 
 import msgspec
 
+from aurorad.cgroups import TaskGroup
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.sandbox import User
 
@@ -46,6 +47,7 @@ class Launch(msgspec.Struct, frozen=True):
     user: User
     logs: Path
     destination: Destination = "file"
+    group: TaskGroup | None = None
 
 
 class Coordinator(NamedTuple):
@@ -153,6 +155,8 @@ def _state_after(return_code: int) -> ProcessState:
 def _become_command(launch: Launch) -> NoReturn:
     try:
         default_signals()
+        if launch.group is not None:
+            launch.group.enter()
         # The way to the sandbox may be closed to the user; what lies inside it must not lead root astray.
         enter_directory(launch.sandbox)
         become_user(launch.user)

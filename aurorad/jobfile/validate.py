@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from aurorad.jobfile.errors import ConfigError, ConfigRefused
 from aurorad.jobfile.jobs import JobConfig
-from aurorad.jobfile.values import Job
+from aurorad.jobfile.values import Job, LateNumber
 
 # The share of a dedicated job's instances that an update must be allowed to lose.
 _DEDICATED_FAILURES = 0.02
@@ -18,7 +18,7 @@ def check(config: JobConfig) -> list[str]:
     _check_failures(job)
     _check_dedicated(job)
     for name, value in _never_negative(job):
-        if value < 0:
+        if not isinstance(value, str) and value < 0:
             raise ConfigRefused(f"Invalid value ({value:g}) specified for {name}. Value cannot be less than 0.")
     return [*_announce_warnings(config), *_production_warnings(job)]
 
@@ -41,7 +41,7 @@ def _check_dedicated(job: Job) -> None:
         )
 
 
-def _never_negative(job: Job) -> Iterator[tuple[str, float]]:
+def _never_negative(job: Job) -> Iterator[tuple[str, LateNumber]]:
     health = job.health_check_config
     yield "watch_secs", job.update_config.watch_secs
     yield "max_consecutive_failures", health.max_consecutive_failures

@@ -64,8 +64,8 @@ def test_values_are_coerced_by_the_type_of_their_field(tmp_path: Path) -> None:
         ),
         (
             minimal(processes="Process(name = 'say')"),
-            r"Job not fully specified: MesosJob\[task\] failed: Task\[processes\] failed: "
-            r"Element in ProcessList failed check: Process\[cmdline\] is required.",
+            r"Task is invalid: Failed to fully evaluate task: Task\[processes\] failed: Element in ProcessList failed "
+            r"check: Process\[cmdline\] is required\. \(Process at .*/job\.aurora:4, task\.processes\[0\]\)$",
         ),
         (
             minimal().replace("environment = 'test',", ""),
@@ -76,7 +76,7 @@ def test_values_are_coerced_by_the_type_of_their_field(tmp_path: Path) -> None:
         (minimal(processes=""), 'Processes required for task on job "hello"'),
         ("jobs = [Job(name = 'x', cluster = 'c', role = 'r')]", 'Task required for job "x"'),
         (minimal("instances = 'many'"), "Unable to interpolate: Cannot coerce 'many' to Integer"),
-        (minimal("priority = '{{mesos.instance}}'"), "it must be the same for every instance"),
+        (minimal("priority = '{{mesos.instance}}'"), "priority must be the same for every instance"),
         (minimal(processes="Process(name = 'a/b', cmdline = 'x')"), "Invalid process name: a/b"),
         (
             minimal("name = '{{name}}'").replace("name = 'hello', ", ""),

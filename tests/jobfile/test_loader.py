@@ -51,7 +51,6 @@ def test_a_file_knows_where_it_is(tmp_path: Path) -> None:
         ("Job(nam = 'x')", "Unknown schema attribute nam (did you mean name?); MesosJob has announce, "),
         ("Job(update_config = {'bach_size': 1})", "(did you mean batch_size?); UpdateConfig has "),
         ("Mode('RX')", "ValueError: Enum_RO_RW only accepts the following values: RO, RW"),
-        ("Task(processes = map(str, []))", "in Python 3 map, filter and zip give no list: write list(...)"),
         ("include('none.aurora')", "Could not load resource "),
         ("include('job.aurora')", "includes itself: "),
         ("jobs = 3", "job.aurora: jobs must be a list, and it is 3"),
@@ -93,7 +92,7 @@ def test_json_holds_one_job_or_a_list_of_them(tmp_path: Path, wrapped: bool) -> 
         ('{"name": "x",}', "job.json: not JSON: .*line 1"),
         ("[]", "or one job object was expected, not a list"),
         ('{"nam": "x"}', "job.json: Unknown schema attribute nam"),
-        ('{"container": {"picture": "x"}}', "is none of Container, Docker, Mesos"),
+        ('{"update_config": {"picture": "x"}}', "Unknown schema attribute picture; UpdateConfig has "),
         ('{"jobs": [1]}', "job.json: "),
     ],
 )

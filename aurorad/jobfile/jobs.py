@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 from pystachio import Empty, MustacheParser, Ref
 from pystachio.base import Object
+from pystachio.matcher import Any as AnyIndex
+from pystachio.matcher import Matcher
 
 from aurorad.jobfile import checks, ports, where
 from aurorad.jobfile.errors import ConfigError
@@ -19,6 +21,7 @@ from aurorad.jobfile.values import Job
 # The names that older files use for parts of the job itself.
 _STANDARD_BINDINGS = {"mesos.role": "{{role}}", "mesos.cluster": "{{cluster}}", "thermos.user": "{{role}}"}
 _AT_RUN_TIME = frozenset(map(Ref.from_address, ("thermos.task_id", "mesos.instance", "mesos.hostname")))
+_IMAGES = Matcher("docker").image[AnyIndex][AnyIndex]
 
 
 class Selector(NamedTuple):
@@ -113,6 +116,15 @@ def pick(jobs: Sequence[Any], wanted: Selector) -> Any:
 def _matches(job: Any, wanted: Selector) -> bool:
     parts = (job.cluster(), job.role(), job.environment(), job.name())
     return all(want is None or _text(part, "") == want for want, part in zip(wanted, parts, strict=True))
+
+
+def bind_images(job: Any, resolve: Callable[[str, str], str]) -> Any:
+    """The job with a value for each ``{{docker.image[name][tag]}}`` in it: what `resolve` gives for name and tag.
+
+    Raises `ConfigError`, as `resolve` may.
+    """
+    with templates_explained(job):
+        return _IMAGES.apply(lambda _, __, name, tag: resolve(name, tag), job)
 
 
 def evaluate(job: Any) -> JobConfig:

@@ -51,7 +51,7 @@ def load(options: Namespace, path: JobPath, session: Session) -> JobConfig:
         for warning in found.warnings:
             session.terminal.warn(warning)
         job = jobs.pick(jobs.bound(found.jobs, options.bind), Selector(path.cluster, *_parts(path)))
-        config = jobs.evaluate(jobs.bind_images(job, lambda name, tag: _image(session, path.cluster, name, tag)))
+        config = jobs.evaluate(job, lambda name, tag: _image(session, path.cluster, name, tag))
         for warning in validate.check(config):
             session.terminal.warn(warning)
     session.terminal.debug(f"{file} defines {config.job}")

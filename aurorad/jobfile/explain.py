@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sys
 import traceback
 from collections.abc import Collection
 from pathlib import Path
@@ -33,6 +34,8 @@ def _hint(error: BaseException, names: Collection[str]) -> str:
     hint = python2.runtime_hint(str(error))
     if hint:
         return hint
+    if isinstance(error, NameError) and error.name in sys.stdlib_module_names:
+        return f" (import {error.name} first)"
     if isinstance(error, NameError) and error.name:
         return closest(error.name, [*names, *dir(builtins)])
     if isinstance(error, AttributeError) and error.name:

@@ -13,7 +13,7 @@ from pystachio.base import Object
 from pystachio.matcher import Any as AnyIndex
 from pystachio.matcher import Matcher
 
-from aurorad.jobfile import checks, ports, where
+from aurorad.jobfile import checks, plan, ports, where
 from aurorad.jobfile.errors import ConfigError
 from aurorad.jobfile.schema import older
 from aurorad.jobfile.values import Job
@@ -118,34 +118,35 @@ def _matches(job: Any, wanted: Selector) -> bool:
     return all(want is None or _text(part, "") == want for want, part in zip(wanted, parts, strict=True))
 
 
-def bind_images(job: Any, resolve: Callable[[str, str], str]) -> Any:
-    """The job with a value for each ``{{docker.image[name][tag]}}`` in it: what `resolve` gives for name and tag.
+def evaluate(job: Any, image: Callable[[str, str], str] | None = None) -> JobConfig:
+    """Resolve the templates that can be resolved now and check the job. Raises `ConfigError`.
 
-    Raises `ConfigError`, as `resolve` may.
+    `image` gives a value for ``{{docker.image[name][tag]}}`` and may raise `ConfigError` too; without it, these are
+    unbound.
     """
     with templates_explained(job):
-        return _IMAGES.apply(lambda _, __, name, tag: resolve(name, tag), job)
+        return _evaluated(job, image)
 
 
-def evaluate(job: Any) -> JobConfig:
-    """Resolve the templates that can be resolved now and check the job. Raises `ConfigError`."""
-    with templates_explained(job):
-        return _evaluated(job)
-
-
-def _evaluated(job: Any) -> JobConfig:
+def _evaluated(job: Any, image: Callable[[str, str], str] | None) -> JobConfig:
     _require(job)
-    trial = job.bind(checks.ANY_INSTANCE)
-    _check_types(trial)
+    _check_types(job.bind(checks.ANY_INSTANCE))
     source, refs = job.interpolate()
+    if image is not None and any(ref.address().startswith("docker.image[") for ref in refs):
+        job = _IMAGES.apply(lambda _, __, name, tag: image(name, tag), job)
+        source, refs = job.interpolate()
     _check_refs(job, refs)
+    plain = _plain(job, source)
     task = where.field(job, "task")
-    mentioned = checks.ports_of(task)
+    mentioned = checks.ports_of(task) if refs else frozenset()
     try:
-        checks.plan_of(task, ports.referenced(refs), checks.ANY_INSTANCE)
+        if refs:
+            checks.plan_of(task, ports.referenced(refs), checks.ANY_INSTANCE)
+        else:
+            plan.check(plain.task)
     except ConfigError as error:
         raise ConfigError(f"Task is invalid: {error}{where.at(job, 'task')}") from None
-    return JobConfig(_plain(job, source), source, mentioned)
+    return JobConfig(plain, source, mentioned)
 
 
 def _require(job: Any) -> None:
@@ -161,13 +162,15 @@ def _require(job: Any) -> None:
 
 
 def _check_types(trial: Any) -> None:
-    """The task first, as the executor will check it once more."""
-    for what, checked in (
-        ("Task is invalid: Failed to fully evaluate task", where.field(trial, "task").check()),
-        ("Job not fully specified", trial.check()),
-    ):
-        if not checked.ok():
-            raise ConfigError(f"{what}: {checked.message()}{where.culprit(trial, where.failing)}")
+    checked = trial.check()
+    if checked.ok():
+        return
+    task = where.field(trial, "task")
+    of_task = task.check()
+    if not of_task.ok():
+        place = where.culprit(task, where.failing, "task")
+        raise ConfigError(f"Task is invalid: Failed to fully evaluate task: {of_task.message()}{place}")
+    raise ConfigError(f"Job not fully specified: {checked.message()}{where.culprit(trial, where.failing)}")
 
 
 def _check_refs(job: Any, refs: Sequence[Ref]) -> None:

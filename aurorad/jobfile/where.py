@@ -20,20 +20,15 @@ class _Part(NamedTuple):
     value: Any
 
 
-def culprit(root: Any, is_wrong: Callable[[Any], bool]) -> str:
+def culprit(root: Any, is_wrong: Callable[[Any], bool], path: str = "") -> str:
     """`` (Process at job.aurora:7, task.processes[0].cmdline)``: the innermost part of `root` that is wrong.
 
-    Nothing when that is `root` itself and nobody knows where it was made.
+    `path` is that of `root`. Nothing when `root` itself is wrong and nobody knows where it was made.
     """
-    path, maker = "", root
-    value, going = root, True
-    while going:
-        going = False
-        for step, part in _parts(value):
-            if is_wrong(part):
-                path, value, going = path + step, part, True
-                maker = part if isinstance(part, Structural) else maker
-                break
+    maker = value = root
+    while (part := next((p for p in _parts(value) if is_wrong(p.value)), None)) is not None:
+        path, value = path + part.step, part.value
+        maker = value if isinstance(value, Structural) else maker
     return _shown(maker, path.removeprefix("."))
 
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from aurorad.jobfile import loader
+from aurorad.jobfile import convert, loader
 from aurorad.jobfile.errors import ConfigError
-from tests.jobfile.evaluating import load, minimal
+from tests.jobfile.evaluating import evaluate, load, minimal
 
 
 def test_a_file_defines_jobs_and_hooks(tmp_path: Path) -> None:
@@ -123,3 +125,31 @@ def test_a_json_object_becomes_the_alternative_that_takes_its_keys(
     (job,) = loader.load_json(file).jobs
     chosen = getattr(job, field)()
     assert type(chosen.unwrap() if hasattr(chosen, "unwrap") else chosen).__name__ == kind
+
+
+def test_a_pipe_may_be_read_but_includes_nothing(tmp_path: Path) -> None:
+    for text, message in ((minimal(), None), ("\ninclude('x.aurora')", "You may not include() anything from filelike")):
+        read, write = os.pipe()
+        os.write(write, text.encode())
+        os.close(write)
+        with os.fdopen(read):
+            if message is None:
+                assert len(loader.load(Path(f"/dev/fd/{read}")).jobs) == 1
+            else:
+                with pytest.raises(ConfigError, match=rf"^/dev/fd/{read}:2: {re.escape(message)}"):
+                    loader.load(Path(f"/dev/fd/{read}"))
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        ("container = {'image': 'x'}", "docker"),
+        ("container = {'docker': {'image': 'x'}}", "docker"),
+        ("container = {'volumes': [{'container_path': '/c', 'host_path': '/h', 'mode': 'RO'}]}", "mesos"),
+        ("container = {'image': {'name': 'n', 'tag': 't'}}", "mesos"),
+    ],
+)
+def test_a_dictionary_is_the_alternative_that_takes_it(tmp_path: Path, made: str, kind: str) -> None:
+    container = convert.convert(evaluate(tmp_path, minimal(made)), "me").task_config.container
+    assert container is not None
+    assert getattr(container, kind) is not None

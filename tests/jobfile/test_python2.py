@@ -47,7 +47,7 @@ def test_a_list_may_be_made_of_anything_that_was_one(tmp_path: Path, made: str) 
 
 
 def test_a_set_is_no_list(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="job.aurora:1: ValueError: ListContainer expects an iterable, got {'a'}"):
+    with pytest.raises(ConfigError, match=r"job\.aurora:1: ValueError: ListContainer expects an iterable, got {'a'}"):
         load(tmp_path, "Constraint(order = {'a'})")
 
 

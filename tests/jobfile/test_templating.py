@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pystachio import Float, Integer, List, Map, MustacheParser, Ref, String
 
 from aurorad.jobfile.schema.thermos import Process, Task
-from tests.jobfile.evaluating import evaluate, minimal, plain, processes
+from tests.jobfile.evaluating import evaluate, minimal, plain
 
 DEFAULTS = {"daemon": False, "max_failures": 1, "ephemeral": False, "min_duration": 5, "final": False}
 
@@ -98,28 +98,31 @@ def test_lists_maps_and_structs_may_be_bound() -> None:
 
 
 def test_the_map_as_printed_is_a_set(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="job.aurora:1: TypeError: unhashable type: 'dict'"):
+    with pytest.raises(Exception, match=r"job\.aurora:1: TypeError: unhashable type: 'dict'"):
         evaluate(tmp_path, "Map(String, String) ({{'Kent': 'Clark', 'Wayne': 'Bruce', 'Prince': 'Diana'}})")
 
 
 def test_where_a_name_is_looked_for() -> None:
     """Own fields, own bindings, then outwards; `self` and `super` say where."""
     process = Process(name="p", cmdline="{{name}} {{self.name}} {{super.name}} {{word}} {{super.word}} {{outer}}")
-    task = Task(name="t", processes=[process.bind(word="near", name="nobody")]).bind(word="far", outer="out")
+    task = Task(name="t", processes=[process.bind(word="near")]).bind(word="far", outer="out")
     assert resolved(task)["processes"][0]["cmdline"] == "p p t near far out"
     alone = Task(name="t", processes=[Process(name="{{super.name}}", cmdline="x")])
     assert resolved(alone)["processes"][0]["name"] == "t"
 
 
+UNHURRIED = settings(deadline=None, max_examples=40)
 _names = st.from_regex(r"[a-z_][a-z0-9_]{0,5}", fullmatch=True)
 _plain_text = st.text(st.characters(exclude_characters="{}", codec="utf-8"), max_size=20)
 
 
+@UNHURRIED
 @given(_plain_text)
 def test_text_without_braces_is_left_alone(text: str) -> None:
     assert resolved(String(text)) == text
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(_plain_text, _names), max_size=6), st.dictionaries(_names, _plain_text))
 def test_each_variable_has_its_value_or_stays(parts: list[tuple[str, str]], values: dict[str, str]) -> None:
     template = "".join(f"{text}{{{{{name}}}}}" for text, name in parts)
@@ -129,6 +132,7 @@ def test_each_variable_has_its_value_or_stays(parts: list[tuple[str, str]], valu
     assert {ref.address() for ref in refs} == {name for _, name in parts} - values.keys()
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(_plain_text, _names), max_size=6), st.dictionaries(_names, _plain_text))
 def test_escaped_variables_come_out_as_they_are(parts: list[tuple[str, str]], values: dict[str, str]) -> None:
     template = "".join(f"{text}{{{{&{name}}}}}" for text, name in parts)
@@ -137,6 +141,7 @@ def test_escaped_variables_come_out_as_they_are(parts: list[tuple[str, str]], va
     assert refs == []
 
 
+@UNHURRIED
 @given(st.lists(st.dictionaries(_names, _plain_text, min_size=1), min_size=1, max_size=4), st.data())
 def test_the_latest_binding_wins(scopes: list[dict[str, str]], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted({name for scope in scopes for name in scope})))

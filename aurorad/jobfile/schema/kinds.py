@@ -1,4 +1,4 @@
-"""How structs and lists of a job file behave beyond what Pystachio's do (config-schema sheet, sections 1 and 17).
+"""How a job file's structs, lists and choices behave beyond Pystachio's (config-schema sheet, sections 1 and 17).
 
 Pystachio makes every type, those inside of other types too, with the factory that is registered for its kind, and a new
 factory for a kind replaces the old one. That is what importing this module does.
@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
+from pystachio.choice import ChoiceContainer, ChoiceFactory
 from pystachio.composite import StructFactory, Structural
 from pystachio.container import ListContainer, ListFactory
 from pystachio.typing import TypeMetaclass
@@ -81,6 +82,16 @@ class Listed(ListContainer):
         super().__init__(list(values) if isinstance(values, _ONCE_LISTS) else values)
 
 
+class OneOf(ChoiceContainer):
+    """A choice that says what is wrong with a struct of one of its kinds, where Pystachio's breaks."""
+
+    def check(self) -> Any:
+        value: Any = self._value
+        if isinstance(value, tuple(self.CHOICES)):
+            return value.in_scope(*self.scopes()).check()
+        return super().check()
+
+
 class _Structs(StructFactory):
     PROVIDES = "Struct"
 
@@ -101,3 +112,13 @@ class _Lists(ListFactory):
         made = ListFactory.create(type_dict, *parameters)
         attributes = {"TYPE": made.TYPE, "TYPE_PARAMETERS": made.TYPE_PARAMETERS}
         return TypeMetaclass(made.__name__, (Listed,), attributes)
+
+
+class _Choices(ChoiceFactory):
+    PROVIDES = "Choice"
+
+    @staticmethod
+    def create(type_dict: Any, *parameters: Any) -> Any:
+        made = ChoiceFactory.create(type_dict, *parameters)
+        attributes = {"CHOICES": made.CHOICES, "TYPE_PARAMETERS": made.TYPE_PARAMETERS}
+        return TypeMetaclass(made.__name__, (OneOf,), attributes)

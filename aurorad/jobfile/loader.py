@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from aurorad.jobfile import namespace, running
 from aurorad.jobfile.errors import ConfigError
 from aurorad.jobfile.schema.aurora import Job
+from aurorad.jobfile.schema.kinds import ONCE_LISTS
 from aurorad.jobfile.schema.origins import Recorder, recording
 
 
@@ -36,7 +37,7 @@ def load_json(path: Path) -> JobFile:
     recorder = Recorder()
     try:
         with recording(recorder):
-            jobs = tuple(Job(job) for job in data.get("jobs", [data]))
+            jobs = tuple(Job(job) for job in _list(path, "jobs", data.get("jobs", [data])))
     except (AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return JobFile(jobs, (), tuple(f"{path}: {text}" for text in recorder.warnings()))
@@ -63,13 +64,14 @@ def _jobs(path: Path, listed: object) -> tuple[Any, ...]:
 
 def _hooks(path: Path, listed: object) -> tuple[object, ...]:
     """The manuals list classes and Aurora took objects: here both do."""
+    hooks = _list(path, "hooks", listed)
     try:
-        return tuple(hook() if isinstance(hook, type) else hook for hook in _list(path, "hooks", listed))
-    except TypeError as error:
-        raise ConfigError(f"{path}: hooks: {error}") from error
+        return tuple(hook() if isinstance(hook, type) else hook for hook in hooks)
+    except Exception as error:  # it is the author's code that runs here
+        raise ConfigError(f"{path}: hooks: {type(error).__name__}: {error}") from error
 
 
 def _list(path: Path, name: str, listed: object) -> tuple[object, ...]:
-    if not isinstance(listed, list | tuple):
-        raise ConfigError(f"{path}: {name} must be a list, and it is {listed!r}")
-    return tuple(listed)
+    if isinstance(listed, (list, tuple, *ONCE_LISTS)):
+        return tuple(listed)
+    raise ConfigError(f"{path}: {name} must be a list, and it is {listed!r}")

@@ -25,7 +25,7 @@ def test_a_hook_is_an_object_or_a_class(tmp_path: Path, listed: str, monkeypatch
 
 
 def test_a_class_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"job\.aurora: hooks: .*__init__\(\) missing 1 required"):
+    with pytest.raises(ConfigError, match=r"job\.aurora: hooks: TypeError: .*__init__\(\) missing 1 required"):
         load(tmp_path, "class Hook:\n    def __init__(self, x): pass\nhooks = [Hook]")
 
 

@@ -95,7 +95,8 @@ def test_json_holds_one_job_or_a_list_of_them(tmp_path: Path, wrapped: bool) -> 
         ("[]", "or one job object was expected, not a list"),
         ('{"nam": "x"}', "job.json: Unknown schema attribute nam"),
         ('{"update_config": {"picture": "x"}}', "Unknown schema attribute picture; UpdateConfig has "),
-        ('{"jobs": [1]}', "job.json: "),
+        ('{"jobs": [1]}', "job.json: MesosJob is made of fields as name = value, and not of 1"),
+        ('{"jobs": {"name": "x"}}', "job.json: jobs must be a list"),
     ],
 )
 def test_json_that_is_no_job_is_told(tmp_path: Path, text: str, message: str) -> None:

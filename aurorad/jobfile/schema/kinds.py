@@ -18,7 +18,7 @@ from pystachio.typing import TypeMetaclass
 from aurorad.jobfile.schema import older, origins
 
 # What was a list in Python 2 and is none today.
-_ONCE_LISTS = (Iterator, KeysView, ValuesView, ItemsView)
+ONCE_LISTS = (Iterator, KeysView, ValuesView, ItemsView)
 
 
 class UnknownField(AttributeError, ValueError):
@@ -79,16 +79,15 @@ class Listed(ListContainer):
     """A list that may also be made of what an iterator gives."""
 
     def __init__(self, values: object) -> None:
-        super().__init__(list(values) if isinstance(values, _ONCE_LISTS) else values)
+        super().__init__(list(values) if isinstance(values, ONCE_LISTS) else values)
 
 
 class OneOf(ChoiceContainer):
     """A choice that says what is wrong with a struct of one of its kinds, where Pystachio's breaks."""
 
     def check(self) -> Any:
-        value: Any = self._value
-        if isinstance(value, tuple(self.CHOICES)):
-            return value.in_scope(*self.scopes()).check()
+        if any(isinstance(self._value, kind) for kind in self.CHOICES):
+            return self._value.in_scope(*self.scopes()).check()
         return super().check()
 
 

@@ -30,6 +30,10 @@ def main(arguments: Sequence[str]) -> int:
         from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler
 
         return run_executor()
+    if values.role == ("launcher",):
+        from executor.launcher import main as run_launcher
+
+        return run_launcher()
     return _run_daemon(values)
 
 

@@ -138,6 +138,7 @@ class Flags:
 
     thermos_executor_cpu: float = _flag(0.25, _EXECUTOR, "CPU set aside for each executor", _non_negative)
     thermos_executor_ram: Data = _flag(128 << 20, _EXECUTOR, "Memory set aside for each executor", _non_negative)
+    thermos_executor_flags: str = _flag("", _EXECUTOR, "Flags of each executor, as a shell would split them")
 
 
 def parse(arguments: Sequence[str]) -> Flags:

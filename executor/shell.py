@@ -21,9 +21,8 @@ _MAX_OUTPUT = 1024  # bytes that are worth keeping in a task's history
 async def run_shell(command: str, argv: tuple[str, ...], user: User, directory: Path, timeout_s: float) -> str | None:
     """None if `argv`, which runs `command`, succeeded, else the reason.
 
-    It has our environment and works in `directory`.
-    A process between us and it tells its status through a pipe, and kills whatever is left of it, daemons too, when it
-    is over, late or cancelled. That process is reaped by the runner.
+    It has our environment and works in `directory`. A process between us and it tells its status through a pipe, and
+    kills whatever is left of it, daemons too, when it is over, late or cancelled. That process is reaped by the runner.
     """
     if "\0" in command:
         return "Invalid command."

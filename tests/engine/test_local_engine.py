@@ -167,10 +167,9 @@ async def test_executors_get_the_arguments_that_the_engine_was_given(work_dir: P
     async with running(work_dir, executor_arguments=("--no-such-flag",)) as rig:
         await rig.launch("t-1")
         await rig.update("t-1", LOST)
-    (errors,) = work_dir.glob("agent/slaves/*/frameworks/*/executors/*/runs/*/stderr")
-    assert errors.read_text().splitlines() == [
-        "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are"
-    ]
+        errors = rig.run_directory("t-1") / "stderr"
+        text = "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are\n"
+        assert errors.read_text() == text
 
 
 async def test_when_an_executor_dies_its_processes_are_killed_and_the_task_is_lost(work_dir: Path) -> None:

@@ -43,7 +43,10 @@ from aurorad.engine.local.runs import Line, Run, Runs, is_file_name
 from aurorad.engine.local.server import Refusal, Subscription
 from aurorad.engine.local.spawner import AGENT_MARK, CannotStart, Request, Spawner
 
-LAUNCHER = (sys.executable, "-P", "-m", "executor.launcher")  # -P: nothing is imported from where we happen to be
+_PROGRAM = (  # -P: nothing is imported from where we happen to be
+    (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "aurorad.main")
+)
+LAUNCHER = (*_PROGRAM, "-role=launcher")
 GC_INTERVAL_S = 600.0
 SHUTDOWN_GRACE_S = 30.0
 _UNKNOWN_EXIT = -1  # an executor is not our child: how it ended only its own parent could know
@@ -54,9 +57,9 @@ _log = logging.getLogger(__name__)
 class LocalEngine:
     """`aurorad.engine.base.Engine` on this machine. An instance runs once.
 
-    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command of
-    `executor.launcher`, `executor_arguments` what each executor is told besides. Ended runs are removed `gc_delay_s`
-    after their end.
+    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command that
+    starts one, `executor_arguments` what each executor is told besides. Ended runs are removed `gc_delay_s` after
+    their end.
     """
 
     def __init__(

@@ -89,7 +89,6 @@ class _ToldToEnd(BaseException):
 def _in_between(argv: tuple[str, ...], user: User, directory: Path, output: int, status: int) -> NoReturn:
     try:
         os.setsid()
-        procfs.become_subreaper()
         verdict = _verdict_of(argv, user, directory, output, status)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _kill_descendants()
@@ -105,6 +104,7 @@ def _verdict_of(argv: tuple[str, ...], user: User, directory: Path, output: int,
         raise _ToldToEnd
 
     try:
+        procfs.become_subreaper()
         signal.signal(signal.SIGTERM, end)
         pid = os.fork()
         if pid == 0:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Self
 
 import msgspec
 
 from aurorad.api.tasks import JobKey
-from executor.announcer_auth import ZooKeeperAuth
+from aurorad.flag_parsing import FlagError
+from executor.announcer_auth import ZooKeeperAuth, read_auth_file
+from executor.flags import ExecutorFlags
 from executor.task import Announcer, HealthCheckConfig
 
 MEMBER = "member_"  # a node's name up to ZooKeeper's ten digits
@@ -22,13 +25,30 @@ class CannotAnnounce(Exception):
 
 
 class AnnouncerSettings(msgspec.Struct, frozen=True):
-    """The operator's part: the executor's flags, and what their file says. `hostname` replaces the agent's."""
+    """The operator's part. `hostname` replaces the agent's."""
 
     ensemble: str
     root: str = "/aurora"
     allow_custom_path: bool = False
     hostname: str | None = None
     auth: ZooKeeperAuth = ZooKeeperAuth()
+
+    @classmethod
+    def read(cls, flags: ExecutorFlags) -> Self | None:
+        """What the flags say, and their file; None if nothing is to be announced. Raises `FlagError`, `BadAuthFile`."""
+        if flags.announcer_ensemble is None:
+            return None
+        root = flags.announcer_serverset_path
+        if root != "/" and not is_node_path(root.removesuffix("/")):
+            raise FlagError(f"--announcer-serverset-path={root}: a path like /aurora was expected")
+        file = flags.announcer_zookeeper_auth_config
+        return cls(
+            flags.announcer_ensemble,
+            root,
+            flags.announcer_allow_custom_serverset_path,
+            flags.announcer_hostname,
+            ZooKeeperAuth() if file is None else read_auth_file(file),
+        )
 
 
 class Announcement(msgspec.Struct, frozen=True):

@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 import trio
 
-from executor.announcement import Announcement, AnnouncerSettings
+from aurorad.engine.base import TaskState
+from executor.announcement import (
+    Announcement,
+    AnnouncerSettings,
+    CannotAnnounce,
+    announcement_of,
+    connect_limit_s,
+    unmapped,
+)
+from executor.checkers import CannotCheck, Checker, Outcome, RunningTask
 from executor.process import fork
 
 TIMED_OUT = "Creating Announcer Serverset timed out."
@@ -20,6 +29,8 @@ RETRY_S = 15.0  # after it could not join
 _REJOIN_S = 1.0  # after it was a member
 _END_LIMIT_S = 5.0  # longer than it allows itself
 _READ_BYTES = 4096
+
+_log = logging.getLogger(__name__)
 
 
 class _Member(NamedTuple):
@@ -104,6 +115,29 @@ class Announcer:
             self._log.error("Failed to join ServerSet: %s", text)
         elif word == "OVER":
             self._log.warning("Not announced any more: %s", text)
+
+
+def announcer_checker(task: RunningTask) -> Checker | None:
+    """Keeps a task announced that wants it, if the executor's flags say where."""
+    announce = task.instance.announce
+    if announce is None or task.flags.announcer_ensemble is None:
+        return None
+    try:
+        settings = AnnouncerSettings.read(task.flags)
+        assert settings is not None
+        job, instance = task.assigned.task.job, task.assigned.instance_id
+        announcement = announcement_of(announce, settings, job, instance, task.hostname, task.ports)
+    except (CannotAnnounce, ValueError) as error:
+        raise CannotCheck(str(error)) from None
+    for name, target in unmapped(announce, task.ports).items():
+        _log.warning("Task has unmapped port: %s => %s", name, target)
+    limit_s = connect_limit_s(task.instance.health_check_config)
+    announcer = Announcer(announcement, settings, limit_s, task.helpers, _log)
+
+    async def keep_announced() -> Outcome:
+        return Outcome(TaskState.TASK_FAILED, await announcer.run())
+
+    return keep_announced
 
 
 def _start(announcement: Announcement, settings: AnnouncerSettings) -> _Member:

@@ -11,7 +11,7 @@ import msgspec
 _PERMISSIONS = ("read", "write", "create", "delete", "admin")  # in the order of ZooKeeper's bits, from 1 on
 
 
-class BadAuthFile(Exception):
+class BadAuthFile(ValueError):
     """The text says what is wrong, and never holds a credential."""
 
 

@@ -22,7 +22,7 @@ from executor.checkpoint import (
 from executor.paths import TaskPaths
 from executor.task import Task, to_json
 
-_LIVE = (ProcessState.FORKED, ProcessState.RUNNING)
+LIVE = (ProcessState.FORKED, ProcessState.RUNNING)
 
 
 class TaskDiffers(Exception):
@@ -107,7 +107,7 @@ class Ledger:
 
     def live(self) -> list[ProcessStatus]:
         """The runs that have a coordinator and no end yet."""
-        return [run for run in self.last_runs() if run.state in _LIVE]
+        return [run for run in self.last_runs() if run.state in LIVE]
 
     def enter(self, state: TaskState) -> None:
         self._log.info("Task %s: %s", self._paths.task_id, state.name)

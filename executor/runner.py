@@ -15,7 +15,9 @@ from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs
+from aurorad import procfs
+from aurorad.cgroups import TaskGroup
+from aurorad.pace import Pace
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -25,7 +27,9 @@ from executor.checkpoint import (
     RunnerState,
     TaskState,
 )
-from executor.ledger import Ledger
+from executor.images import Image
+from executor.ladder import Ladder
+from executor.ledger import LIVE, Ledger
 from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
 from executor.planner import History, Plan, Standing, stand
 from executor.process import Coordinator, Destination, Launch, environment_for, fork_coordinator
@@ -42,7 +46,8 @@ _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are 
 class Runner:
     """Runs `task` under `paths`, or goes on with what a runner before left there.
 
-    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes.
+    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes, which
+    run in the `image` if there is one, and in the control `group` likewise.
     """
 
     def __init__(
@@ -55,9 +60,11 @@ class Runner:
         now_ms: Callable[[], int],
         log: logging.Logger,
         path: str | None = None,
+        image: Image | None = None,
+        group: TaskGroup | None = None,
     ) -> None:
-        self._task, self._header, self._user = task, header, user
-        self._now_ms, self._log, self._path = now_ms, log, path
+        self._task, self._header, self._user, self._image = task, header, user, image
+        self._paths, self._now_ms, self._log, self._path, self._group = paths, now_ms, log, path, group
         self._sandbox = Path(header.sandbox or "")
         log_base = Path(header.log_dir or self._sandbox / LOGS)
         self._log_base = log_base.relative_to(self._sandbox) if log_base.is_relative_to(self._sandbox) else log_base
@@ -68,11 +75,12 @@ class Runner:
         self._ended_s: dict[str, float] = {}
         self._watched: set[str] = set()  # processes whose coordinator has not ended
         self._cleaning_since_s: float | None = None
-        self._told_to_end: set[int] = set()
+        self._left = 0  # alive when they were last told to end
         self._told_s = -math.inf
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
+        self.helpers: set[int] = set()  # pids of children of this process that are not the task's
 
     @property
     def state(self) -> RunnerState:
@@ -88,6 +96,10 @@ class Runner:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
         self._ledger.open(self._task, self._header)
         procfs.become_subreaper()
+        before = bool(self._ledger.last_runs()) and not (self._group is not None and self._group.exists)
+        self._group = self._made(self._group)
+        directory = self._paths.root.absolute().parent
+        self._ladder = Ladder(self._ledger.last_runs, self.helpers, directory, self._group, scanning=before)
         self._since_s = trio.current_time()
 
     def kill(self, state: TaskState = TaskState.KILLED, wait_s: float = KILL_WAIT_S) -> None:
@@ -96,17 +108,19 @@ class Runner:
         self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
         self._changed.set()
 
+    def _made(self, group: TaskGroup | None) -> TaskGroup | None:
+        try:
+            if group is not None:
+                group.make()
+        except OSError as error:
+            self._log.warning("The task has no control group of its own: %s", error)
+            return None
+        return group
+
     async def put_down(self) -> None:
         """SIGKILL until nothing of the task is alive, and nothing recorded: for when the runner itself has failed."""
-        limit_s = trio.current_time() + _DEATH_LIMIT_S
-        while left := ladder.task_members(self._ledger.last_runs()):  # again and again: they may be forking
-            if trio.current_time() > limit_s:
-                self._log.error("Processes %s do not die.", sorted(left))
-                return
-            procfs.send(left, signal.SIGKILL)
-            self._changed = trio.Event()
-            with trio.move_on_after(_POLL_S / 10):
-                await self._changed.wait()
+        if left := await self._ladder.end(_DEATH_LIMIT_S):
+            self._log.error("Processes %s do not die.", left)
 
     async def run(self) -> TaskState:
         """Until the task is over; gives its terminal state, and nothing of it is alive then.
@@ -116,7 +130,7 @@ class Runner:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reap)
-                self._adopt(nursery)
+                await self._adopt(nursery)
                 while not (state := self._ledger.state).terminal:
                     self._changed = trio.Event()
                     wait_s = await self._pass(state, nursery)
@@ -127,6 +141,8 @@ class Runner:
             return state
         finally:
             self._ledger.close()
+            if self._group is not None:
+                self._group.remove()  # if it is empty
 
     # The stages
 
@@ -152,9 +168,10 @@ class Runner:
         now_s = trio.current_time()
         left_s = self._deadline_s(since_s) - now_s
         busy = bool(self._ledger.live())
-        left = self._tell_to_end() if not busy or now_s - self._told_s >= _POLL_S else self._told_to_end
+        if not busy or now_s - self._told_s >= _POLL_S:
+            await self._tell_to_end()
         # Stragglers whose runs are over, daemons that escaped their session, may not use up the finalizers' time.
-        if not busy and (left_s <= now_s - since_s or not left):
+        if not busy and (left_s <= now_s - since_s or not self._left):
             await self._kill_all()
             self._ledger.enter(TaskState.FINALIZING)
         elif left_s <= 0:
@@ -223,14 +240,18 @@ class Runner:
     def _fork(self, process: Process) -> Coordinator:
         """A coordinator at work. After `OSError` or `CheckpointError` no command was started."""
         name = process.name
+        home = self._sandbox if self._image is None else self._image.sandbox
+        profile = home / PROFILE if (self._sandbox / PROFILE).exists() else None
         launch = Launch(
             process=name,
             cmdline=process.cmdline,
             sandbox=self._sandbox,
-            environment=environment_for(self._sandbox, self._user, self._sandbox / PROFILE, self._path),
+            environment=environment_for(home, self._user, profile, self._path),
             user=self._user,
             logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
             destination=self._destination(process),
+            image=self._image,
+            group=self._group,
         )
         stream = self._ledger.coordinator(name)
         try:
@@ -246,6 +267,7 @@ class Runner:
                 raise
         finally:
             stream.close()
+        self._ladder.started(coordinator.pid)
         coordinator.release()
         return coordinator
 
@@ -259,15 +281,15 @@ class Runner:
 
     # Following them
 
-    def _adopt(self, nursery: trio.Nursery) -> None:
+    async def _adopt(self, nursery: trio.Nursery) -> None:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
-            self._collect(name)
+            await self._collect(name)
         for run in self._ledger.live():
             pidfd = self._ledger.open_coordinator(run)
             if pidfd is None:
-                self._collect(run.process)
-                self._lose(run.process)
+                await self._collect(run.process)
+                await self._lose(run.process)
             else:
                 self._watched.add(run.process)
                 nursery.start_soon(self._watch, run.process, pidfd, None)
@@ -285,10 +307,10 @@ class Runner:
                     over = pipe is None or not os.read(pipe, 512)
                 if over:  # only a dead coordinator has surely given its stream back
                     await trio.lowlevel.wait_readable(pidfd)
-                self._collect(name)
+                await self._collect(name)
                 if forked and trio.current_time() > give_up_s:
-                    self._lose(name)
-            self._lose(name)
+                    await self._lose(name)
+            await self._lose(name)
         finally:
             os.close(pidfd)
             if pipe is not None:
@@ -296,26 +318,28 @@ class Runner:
         self._watched.discard(name)
         self._changed.set()
 
-    def _collect(self, name: str) -> None:
+    async def _collect(self, name: str) -> None:
         """Takes over what the coordinator wrote, and does what follows from it."""
         for status in self._ledger.collect(name):
             stage = self._ledger.state
             if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
-                self._tell_to_end()
+                await self._tell_to_end()
             if status.state.terminal:
                 self._ended_s[name] = trio.current_time()
                 run = self._ledger.last(name)
                 # In CLEANING everything was told to end and may take its time.
                 if run is not None and stage != TaskState.CLEANING:
-                    ladder.kill_run(run)
+                    await self._ladder.end_rest(run)
         self._changed.set()
 
-    def _lose(self, name: str) -> None:
+    async def _lose(self, name: str) -> None:
         """A coordinator that ended without a last word leaves its run LOST."""
         run = self._ledger.last(name)
-        if run is not None and run in self._ledger.live():
-            ladder.kill_run(run)
-            self._step(name, ProcessState.LOST)
+        if run is not None and run.state in LIVE:
+            self._ladder.kill_live(run)
+            await self._ladder.end_rest(run)
+            if self._ledger.last(name) is run:
+                self._step(name, ProcessState.LOST)
 
     def _step(self, name: str, state: ProcessState, stop_time: float | None = None, code: int | None = None) -> None:
         """A run that ends by our word."""
@@ -324,28 +348,23 @@ class Runner:
 
     # Ending all
 
-    def _tell_to_end(self) -> set[int]:
-        """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
-        everything = self._everything()
-        procfs.send(everything - self._told_to_end, signal.SIGTERM)
-        self._told_to_end |= everything
+    async def _tell_to_end(self) -> None:
+        """Each living process, once. Some come late: forks in the making, heirs of others."""
         self._told_s = trio.current_time()
-        return everything
-
-    def _everything(self) -> set[int]:
-        """Every living process of the task but the coordinators, which only tell what becomes of it."""
-        runs = self._ledger.last_runs()
-        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
+        self._left = await self._ladder.tell_to_end()
 
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
+        pace = Pace()
         for name in self._processes:
-            self._collect(name)
-        for run in self._ledger.live():
-            if ladder.kill_run(run):
-                self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
-            else:
-                self._step(run.process, ProcessState.LOST)
+            await self._collect(name)
+            run = self._ledger.last(name)
+            if run is not None and run.state in LIVE:
+                if self._ladder.kill_live(run):
+                    self._step(name, ProcessState.KILLED, self._now_ms() / 1000, -1)
+                else:
+                    self._step(name, ProcessState.LOST)
+            await pace.breathe()
         await self.put_down()
 
     async def _reap(self, task_status: trio.TaskStatus[None]) -> None:
@@ -355,3 +374,4 @@ class Runner:
             async for _ in signals:
                 procfs.reap()
                 self._changed.set()
+                await self._ladder.sweep()

@@ -19,8 +19,8 @@ from typing import Self
 import msgspec
 import trio
 
+from aurorad import procfs
 from aurorad.api.tasks import JobKey
-from executor import procfs
 from executor.announcement import AnnouncerSettings, announcement_of
 from executor.announcer import Announcer
 from executor.announcer_auth import ZooKeeperAuth, read_auth_file

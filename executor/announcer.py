@@ -106,6 +106,7 @@ class Announcer:
     def _heed(self, word: str, text: str, limit: trio.CancelScope) -> None:
         if word == "CONNECTED":
             limit.deadline = math.inf
+            self._log.info("Connected to ZooKeeper.")
         elif word == "SUSPENDED":
             self._log.warning("The connection to ZooKeeper is lost, trying to get it back.")
         elif word == "JOINED":

@@ -14,14 +14,17 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
+from kazoo.security import make_digest_acl_credential
 
-PATIENCE_S = 60.0
+PATIENCE_S = 15.0
 SESSION_TIMEOUT_S = 4.0  # the most that a client gets
 
 _JARS = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
+_SUPER = ("digest", "super:super")  # may do everything
 _JAVA = (
     *("java", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
     *("-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=64"),
+    f"-Dzookeeper.DigestAuthenticationProvider.superDigest={make_digest_acl_credential('super', 'super')}",
 )
 _MAIN = "org.apache.zookeeper.server.ZooKeeperServerMain"
 
@@ -145,7 +148,7 @@ def zookeeper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKe
 @pytest.fixture
 def zookeeper(zookeeper_server: ZooKeeper) -> ZooKeeper:
     """The server, empty."""
-    with zookeeper_server.client() as client:
+    with zookeeper_server.client(_SUPER) as client:
         for name in client.get_children("/"):
             if name != "zookeeper":
                 client.delete(f"/{name}", recursive=True)

@@ -27,7 +27,7 @@ from executor.process import fork
 TIMED_OUT = "Creating Announcer Serverset timed out."
 RETRY_S = 15.0  # after it could not join
 _REJOIN_S = 1.0  # after it was a member
-_END_LIMIT_S = 5.0  # longer than it allows itself
+_END_LIMIT_S = 2.0  # longer than it allows itself
 _READ_BYTES = 4096
 
 _log = logging.getLogger(__name__)

@@ -29,8 +29,8 @@ from executor.announcement import MEMBER, Announcement, AnnouncerSettings
 from executor.process import become_user, close_all_but
 from executor.sandbox import User
 
-SESSION_S = 10.0  # as long ZooKeeper keeps the node of a process that was killed, if the server agrees
-LEAVE_LIMIT_S = 3
+_SESSION_S = 10.0  # so long ZooKeeper keeps the node of a process that was killed, if it agrees
+_LEAVE_LIMIT_S = 1  # the request is on its way at once; a server that is slow answers nobody then
 _MAX_DELAY_S = 5.0  # well within a session: a server that comes back finds the node's owner in time
 _NAME = b"aurora-announce"  # as ps shows it; the kernel takes 15 bytes
 _NOBODY = 65534
@@ -95,7 +95,7 @@ def _announce(
 
     def leave() -> NoReturn:
         leaving.acquire()  # once
-        signal.alarm(LEAVE_LIMIT_S)  # its action is to end us
+        signal.alarm(_LEAVE_LIMIT_S)  # its action is to end us
         if client.connected:
             client.stop()
         os._exit(0)
@@ -119,7 +119,7 @@ def _announce(
 def _client(settings: AnnouncerSettings) -> KazooClient:
     return KazooClient(
         settings.ensemble,
-        timeout=SESSION_S,
+        timeout=_SESSION_S,
         auth_data=[(credential.scheme, credential.credential) for credential in settings.auth.credentials],
         default_acl=[ACL(access.permissions, Id(access.scheme, access.identity)) for access in settings.auth.acl]
         or None,

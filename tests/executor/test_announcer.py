@@ -133,6 +133,15 @@ def test_a_server_that_answers_nobody_is_none(zookeeper: ZooKeeper) -> None:
         announcing.until("ended: Creating Announcer Serverset timed out.")
 
 
+def test_an_announcer_leaves_a_server_that_answers_nobody(zookeeper: ZooKeeper) -> None:
+    with Announcing(Orders(zookeeper.address)) as announcing:
+        announcing.until("Announced as")
+        with zookeeper.frozen():
+            assert "helpers: []" in announcing.stop()
+        with zookeeper.client() as client:
+            nobody_left(client)
+
+
 def test_a_server_that_comes_in_time_is_used(zookeeper: ZooKeeper) -> None:
     zookeeper.stop()
     with Announcing(Orders(zookeeper.address)) as announcing:

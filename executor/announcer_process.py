@@ -31,7 +31,7 @@ from executor.sandbox import User
 
 _SESSION_S = 10.0  # so long ZooKeeper keeps the node of a process that was killed, if it agrees
 _LEAVE_LIMIT_S = 1  # the request is on its way at once; a server that is slow answers nobody then
-_MAX_DELAY_S = 5.0  # well within a session: a server that comes back finds the node's owner in time
+_MAX_DELAY_S = 2.0  # well within a session: a server that comes back finds the owner of its node in time
 _NAME = b"aurora-announce"  # as ps shows it; the kernel takes 15 bytes
 _NOBODY = 65534
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)

@@ -26,6 +26,7 @@ from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
 from executor.lifecycle import ask_to_end
 from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
+from executor.resources import EXECUTOR_RAM, Limits, watch_resources
 from executor.runner import KILL_WAIT_S, Runner
 from executor.sandbox import SandboxError, User, create_sandbox, user_for
 from executor.task import TaskInstance
@@ -82,7 +83,8 @@ class Execution:
 
     The process that runs it must do nothing else that has child processes or threads: the task's processes are forked
     from it, and whatever descends from it is taken for the task's. `set_user=False` runs processes as the current
-    user whatever the role. `path` is the PATH of the task's processes.
+    user whatever the role. `path` is the PATH of the task's processes, `spare_ram` what they may use of memory beyond
+    what they reserved, in bytes.
     """
 
     def __init__(
@@ -94,10 +96,12 @@ class Execution:
         set_user: bool = True,
         kill_wait_s: float = KILL_WAIT_S,
         path: str | None = None,
+        spare_ram: int = EXECUTOR_RAM,
     ) -> None:
         self._assigned, self._directory = assigned, directory.absolute()
         self._now_ms, self._set_user, self._kill_wait_s = now_ms, set_user, kill_wait_s
         self._path = path or os.environ.get("PATH")
+        self._spare_ram = spare_ram
         self._paths = TaskPaths(self._directory / CHECKPOINTS, assigned.task_id)
         self._outcome: Outcome | None = None
         self._decided = trio.Event()
@@ -156,6 +160,7 @@ class Execution:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_task, fit.runner, over)
             nursery.start_soon(self._check_health, fit, tell)
+            nursery.start_soon(self._hold_to_limits, fit)
             await self._decided.wait()
             if not over.is_set():
                 with trio.move_on_after(_STOP_TIMEOUT_S):
@@ -180,6 +185,18 @@ class Execution:
         )
         if fit.runner.active:  # a task that is ending need not be healthy
             self._decide(Outcome(TaskState.TASK_FAILED, f"Failed health check! {reason}"))
+
+    async def _hold_to_limits(self, fit: _Fit) -> None:
+        """To the very end: a task that was told to end may go on taking."""
+        limits = Limits.of(fit.instance.task.resources, self._spare_ram)
+        sandbox = self._directory / SANDBOX
+        excess = await watch_resources(limits, sandbox, fit.runner.members)
+        _log.error("%s", excess)
+        self._decide(Outcome(TaskState.TASK_FAILED, str(excess)))
+        if excess.resource == "disk":
+            excess = await watch_resources(limits.stretched(), sandbox, fit.runner.members)
+            _log.error("%s", excess)
+        fit.runner.kill(wait_s=0)
 
     def _tell_running(self, tell: Tell, message: str) -> None:
         if self._outcome is None:

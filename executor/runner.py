@@ -10,12 +10,12 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs
+from executor import ladder, procfs, usage
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -83,6 +83,12 @@ class Runner:
     def active(self) -> bool:
         """Whether the regular plan is still being run, and nobody asked for its end."""
         return self._ledger.state == TaskState.ACTIVE and self._forced is None
+
+    def members(self) -> Iterator[int]:
+        """The task's processes now, found at little cost: what descends from us or from another's coordinators."""
+        coordinators = {run.coordinator_pid for run in self._ledger.live() if run.process in self._watched}
+        ours = {os.getpid(), *(pid for pid in coordinators if pid is not None)}
+        return (pid for pid in usage.descendants(ours) if pid not in ours)
 
     def take_control(self) -> None:
         """Becomes the task's one runner. Raises as `Ledger.open`."""

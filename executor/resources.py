@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,10 +19,10 @@ from executor import usage
 from executor.task import Resources
 
 EXECUTOR_RAM = 128 << 20  # what is reserved beside the task's own memory, for its executor, which hardly needs any
-MEMORY_INTERVAL_S = 1.0
-DISK_INTERVALS_S = (5.0, 60.0)  # between looks, if nothing happens: in a small sandbox, and in the largest
-_PROMPT_INTERVAL_S = 1.0
+MEMORY_INTERVALS_S = (1.0, 3.0)  # between looks: at a task that does something, and at one that does not
+DISK_INTERVALS_S = (10.0, 60.0)  # between looks, if nothing happens: in a small sandbox, and in the largest
 _SHARE_IDLE, _SHARE_PROMPT = 1 / 500, 1 / 20  # of one core, for looks
+_QUIET_BYTES, _QUIET_AFTER_S = 1 << 20, 10.0  # a task whose memory changes by less for so long is doing nothing
 _STRETCH = 1.25
 
 Members = Callable[[], Iterable[int]]
@@ -66,6 +66,12 @@ def disk_excess(limits: Limits, used: int) -> Excess | None:
     return Excess("disk", limits.disk, used) if limits.disk and used > limits.disk else None
 
 
+def memory_pause_s(took_s: float, quiet_s: float) -> float:
+    """How long until the next look at the memory, which has not changed for `quiet_s`."""
+    busy_pause_s, quiet_pause_s = MEMORY_INTERVALS_S
+    return max(busy_pause_s if quiet_s < _QUIET_AFTER_S else quiet_pause_s, took_s / _SHARE_PROMPT)
+
+
 class DiskLook(NamedTuple):
     """What the last look at a sandbox found: how long it took, and how many bytes more the task may use."""
 
@@ -89,28 +95,50 @@ async def watch_resources(limits: Limits, sandbox: Path, members: Members) -> Ex
     """Until the task uses more than a limit allows. `members` gives the pids of its processes now."""
     if not (limits.ram or limits.disk):
         await trio.sleep_forever()
-    found: list[Excess] = []
-
-    async def race(watch: Callable[[], Awaitable[Excess]]) -> None:
-        found.append(await watch())
-        nursery.cancel_scope.cancel()
-
+    disk = _DiskWatch(limits, sandbox, members)
+    before, changed_s = 0, trio.current_time()
     async with trio.open_nursery() as nursery:
-        if limits.ram:
-            nursery.start_soon(race, lambda: _watch_memory(limits, members))
-        if limits.disk:
-            nursery.start_soon(race, lambda: _watch_disk(limits, sandbox, members))
-    return found[0]
+        while True:
+            started_s = trio.current_time()
+            used = await memory_used(members(), limits.ram + limits.spare_ram) if limits.ram else 0
+            excess = memory_excess(limits, used) or disk.excess
+            if excess is not None:
+                nursery.cancel_scope.cancel()
+                return excess
+            if disk.is_due():
+                nursery.start_soon(disk.measure)
+            if abs(used - before) > _QUIET_BYTES:
+                before, changed_s = used, started_s
+            now_s = trio.current_time()
+            with trio.move_on_after(memory_pause_s(now_s - started_s, now_s - changed_s)):
+                await disk.exceeded.wait()
 
 
-async def _watch_memory(limits: Limits, members: Members) -> Excess:
-    while True:
-        started_s = trio.current_time()
-        excess = memory_excess(limits, await memory_used(members(), limits.ram + limits.spare_ram))
-        if excess is not None:
-            return excess
-        took_s = trio.current_time() - started_s
-        await trio.sleep(max(MEMORY_INTERVAL_S, took_s / _SHARE_PROMPT))
+class _DiskWatch:
+    """Measures the sandbox beside those who look at the memory, which cannot wait for a million files."""
+
+    def __init__(self, limits: Limits, sandbox: Path, members: Members) -> None:
+        self._limits, self._sandbox, self._members = limits, sandbox, members
+        self._look = DiskLook(0, 0)
+        self._since_s, self._free = -math.inf, 0
+        self._measuring = False
+        self.excess: Excess | None = None
+        self.exceeded = trio.Event()
+
+    def is_due(self) -> bool:
+        if self._measuring or not self._limits.disk:
+            return False
+        return look_again(self._look, trio.current_time() - self._since_s, self._free - _free(self._sandbox))
+
+    async def measure(self) -> None:
+        self._measuring = True
+        self._since_s, self._free = trio.current_time(), _free(self._sandbox)
+        used, took_s = await _measured(usage.sandbox_sizes(self._sandbox, self._members()))
+        self._look = DiskLook(took_s, self._limits.disk - used)
+        self._measuring = False
+        self.excess = disk_excess(self._limits, used)
+        if self.excess is not None:
+            self.exceeded.set()
 
 
 async def memory_used(members: Iterable[int], limit: int) -> int:
@@ -134,20 +162,6 @@ async def memory_used(members: Iterable[int], limit: int) -> int:
         proportional += usage.proportional_memory(pid)
         await pace.breathe()
     return proportional
-
-
-async def _watch_disk(limits: Limits, sandbox: Path, members: Members) -> Excess:
-    while True:
-        free, started_s = _free(sandbox), trio.current_time()
-        used, took_s = await _measured(usage.sandbox_sizes(sandbox, members()))
-        excess = disk_excess(limits, used)
-        if excess is not None:
-            return excess
-        look = DiskLook(took_s, limits.disk - used)
-        due = False
-        while not due:
-            await trio.sleep(_PROMPT_INTERVAL_S)
-            due = look_again(look, trio.current_time() - started_s, free - _free(sandbox))
 
 
 async def _measured(parts: Iterator[int]) -> tuple[int, float]:

@@ -20,6 +20,7 @@ from executor.resources import (
     disk_excess,
     look_again,
     memory_excess,
+    memory_pause_s,
     memory_used,
     watch_resources,
 )
@@ -62,8 +63,8 @@ def test_what_was_not_reserved_at_all_has_no_limit(none: Limits) -> None:
     ("took_s", "since_s", "lost_mb", "again"),
     [
         (0.001, 1, 0, False),  # nothing happened
-        (0.001, 4.9, 0, False),
-        (0.001, 5, 0, True),  # others may have made room meanwhile
+        (0.001, 9.9, 0, False),
+        (0.001, 10, 0, True),  # others may have made room meanwhile
         (0.001, 1, 5, False),  # the task has 10 MB left: it cannot be over the limit
         (0.001, 1, 6, True),
         (0.001, 1, -100, False),  # somebody made room
@@ -76,6 +77,20 @@ def test_what_was_not_reserved_at_all_has_no_limit(none: Limits) -> None:
 )
 def test_when_the_disk_is_looked_at_again(took_s: float, since_s: float, lost_mb: int, again: bool) -> None:
     assert look_again(DiskLook(took_s, room=10 * MB), since_s, lost_mb * MB) is again
+
+
+@pytest.mark.parametrize(
+    ("took_s", "quiet_s", "pause_s"),
+    [
+        (0, 0, 1),
+        (0, 9.9, 1),
+        (0, 10, 3),  # nothing happens there
+        (0.1, 0, 2),  # so many processes, or so large ones: not more than a twentieth of the time
+        (1, 10, 20),
+    ],
+)
+def test_when_the_memory_is_looked_at_again(took_s: float, quiet_s: float, pause_s: float) -> None:
+    assert memory_pause_s(took_s, quiet_s) == pause_s
 
 
 # Watching, with a clock of our own
@@ -104,7 +119,7 @@ async def test_a_quiet_task_is_looked_at_rarely(
     monkeypatch.setattr(resources, "_free", lambda _: 1000 * MB)
     with trio.move_on_after(100):
         await watch_resources(Limits(0, 16 * MB), tmp_path, list)
-    assert walks == 20
+    assert walks <= 10
 
 
 async def test_a_limit_passed_is_seen_within_seconds(
@@ -117,13 +132,13 @@ async def test_a_limit_passed_is_seen_within_seconds(
     monkeypatch.setattr(resources.usage, "sandbox_sizes", lambda *_: [used()])
     monkeypatch.setattr(resources, "_free", lambda _: 1000 * MB - used())
     assert await watch_resources(Limits(0, 16 * MB), tmp_path, list) == Excess("disk", 16 * MB, 20 * MB)
-    assert trio.current_time() - start_s == 32
+    assert 31.5 <= trio.current_time() - start_s <= 34.5
 
 
 async def test_a_large_tree_does_not_hold_the_loop(tmp_path: Path) -> None:
     for folder in range(20):
         (tmp_path / str(folder)).mkdir()
-        for file in range(1000):
+        for file in range(250):
             os.close(os.open(tmp_path / str(folder) / str(file), os.O_CREAT | os.O_WRONLY))
     turns = 0
 

@@ -25,6 +25,7 @@ from executor.checkpoint import (
     RunnerState,
     TaskState,
 )
+from executor.images import Image
 from executor.ledger import Ledger
 from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
 from executor.planner import History, Plan, Standing, stand
@@ -42,7 +43,8 @@ _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are 
 class Runner:
     """Runs `task` under `paths`, or goes on with what a runner before left there.
 
-    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes.
+    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes, which
+    run in the `image` if there is one.
     """
 
     def __init__(
@@ -55,8 +57,9 @@ class Runner:
         now_ms: Callable[[], int],
         log: logging.Logger,
         path: str | None = None,
+        image: Image | None = None,
     ) -> None:
-        self._task, self._header, self._user = task, header, user
+        self._task, self._header, self._user, self._image = task, header, user, image
         self._now_ms, self._log, self._path = now_ms, log, path
         self._sandbox = Path(header.sandbox or "")
         log_base = Path(header.log_dir or self._sandbox / LOGS)
@@ -229,14 +232,17 @@ class Runner:
     def _fork(self, process: Process) -> Coordinator:
         """A coordinator at work. After `OSError` or `CheckpointError` no command was started."""
         name = process.name
+        home = self._sandbox if self._image is None else self._image.sandbox
+        profile = home / PROFILE if (self._sandbox / PROFILE).exists() else None
         launch = Launch(
             process=name,
             cmdline=process.cmdline,
             sandbox=self._sandbox,
-            environment=environment_for(self._sandbox, self._user, self._sandbox / PROFILE, self._path),
+            environment=environment_for(home, self._user, profile, self._path),
             user=self._user,
             logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
             destination=self._destination(process),
+            image=self._image,
         )
         stream = self._ledger.coordinator(name)
         try:

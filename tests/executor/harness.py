@@ -22,8 +22,9 @@ from aurorad.engine.base import TaskState
 from executor import checkpoint, procfs
 from executor.checkpoint import ProcessStatus, RunnerState
 from executor.execution import Execution
+from executor.flags import ExecutorFlags
 from executor.main import LOG
-from executor.paths import CHECKPOINTS, SANDBOX, TaskPaths
+from executor.paths import CHECKPOINTS, SANDBOX, RunDirectory, TaskPaths
 from executor.sandbox import current_user
 
 TASK_ID = "role-test-job-0-1234"
@@ -168,7 +169,9 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
     killed_before = options.pop("killed_before", False)
     if limit := options.pop("file_limit", None):  # as if the disk were full
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    execution = Execution(task, directory, **options)
+    place = RunDirectory(directory, options.pop("mounted", directory))
+    grace_s = options.pop("grace_s", 30.0)
+    execution = Execution(task, place, options.pop("flags", ExecutorFlags()), **options)
     if killed_before:
         execution.kill()
 
@@ -182,7 +185,7 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
                 if number == signal.SIGUSR1:
                     execution.kill()
                 elif number == signal.SIGUSR2:
-                    execution.shutdown()
+                    execution.shutdown(grace_s)
                 else:
                     nursery.cancel_scope.cancel()
 

@@ -15,6 +15,7 @@ import pytest
 
 from aurorad.api.tasks import Container, DockerContainer
 from aurorad.engine.base import TaskState
+from executor.flags import ExecutorFlags
 from executor.main import LOG
 from tests.executor.harness import Executor, assigned, process, task, wait_until
 
@@ -94,7 +95,8 @@ def test_a_kill_before_the_start_starts_nothing(tmp_path: Path) -> None:
         ),
         (
             {"container": Container(docker=DockerContainer("image"))},
-            "Failed to initialize sandbox: this executor cannot run images yet",
+            "Failed to initialize sandbox: not within a Docker container: "
+            "a Mesos agent starts them, the local engine has none",
         ),
     ],
 )
@@ -181,10 +183,12 @@ class TestUsers:
         assert not executor.sandbox.exists()
 
     def test_told_not_to_change_user_it_says_so_once(self, tmp_path: Path) -> None:
-        executor = Executor(assigned(task(process("p", "id -u")), role="no-such-user"), tmp_path, set_user=False)
+        executor = Executor(
+            assigned(task(process("p", "id -u")), role="no-such-user"), tmp_path, flags=ExecutorFlags(nosetuid=True)
+        )
         assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
         assert executor.output("p") == f"{os.geteuid()}\n"
-        assert (tmp_path / LOG).read_text().count("not as the role's user no-such-user") == 1
+        assert (tmp_path / LOG).read_text().count("not as the user no-such-user") == 1
 
 
 SERVER = """

@@ -14,7 +14,9 @@ from aurorad.engine.base import TaskState
 from executor import main
 from executor.agent_link import AgentLink, Settings
 from executor.execution import Report
+from executor.flags import ExecutorFlags
 from executor.main import Executor
+from executor.paths import RunDirectory
 from tests.executor.agent import LIMIT_S, TOKEN, Agent, agent_on_tcp
 
 RUNNING, KILLED, LOST, FAILED = (
@@ -28,7 +30,7 @@ RUNNING, KILLED, LOST, FAILED = (
 class Task:
     """Runs until it is told to end."""
 
-    def __init__(self, assigned: AssignedTask, directory: Path) -> None:
+    def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags) -> None:
         self._told = trio.Event()
         self._reason = ""
 
@@ -41,8 +43,8 @@ class Task:
         self._reason = "killed"
         self._told.set()
 
-    def shutdown(self) -> None:
-        self._reason = "shut down"
+    def shutdown(self, grace_s: float) -> None:
+        self._reason = f"shut down within {grace_s:g} s"
         self._told.set()
 
 
@@ -54,8 +56,12 @@ async def executor(tmp_path: Path, *, checkpoint: bool = True) -> AsyncIterator[
         settings = Settings("f-1", "e-1", agent.endpoint, TOKEN, checkpoint, backoff_max_s=0.1)
 
         async def run() -> None:
-            await Executor(AgentLink(settings, lambda: 0, random.Random(1)), tmp_path, Task).run()
+            link = AgentLink(settings, lambda: 0, random.Random(1))
+            await Executor(link, tmp_path, make, settings.shutdown_grace_s).run()
             ended.set()
+
+        def make(assigned: AssignedTask) -> Task:
+            return Task(assigned, RunDirectory(tmp_path, tmp_path), ExecutorFlags())
 
         nursery.start_soon(run)
         await agent.subscribed()
@@ -94,7 +100,7 @@ async def test_a_kill_of_another_task_is_ignored(tmp_path: Path) -> None:
         agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-2"))))
         agent.tell(api.Event("SHUTDOWN"))
         await agent.updated()
-        assert await agent.updated() == ("t-1", KILLED, "shut down")
+        assert await agent.updated() == ("t-1", KILLED, "shut down within 5 s")
         await over(ended)
 
 
@@ -148,6 +154,6 @@ async def test_it_ends_its_task_when_its_directory_is_gone(tmp_path: Path, monke
 
 
 def test_without_an_agents_environment_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run({"MESOS_SANDBOX": str(tmp_path)}, Task) == 2
+    assert main.run([], {"MESOS_SANDBOX": str(tmp_path)}, Task) == 2
     expected = "MESOS_FRAMEWORK_ID is not set: an executor is started by an agent, which sets it"
     assert capsys.readouterr().err == f"aurorad -role=executor: {expected}\n"

@@ -55,7 +55,8 @@ class LocalEngine:
     """`aurorad.engine.base.Engine` on this machine. An instance runs once.
 
     `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command of
-    `executor.launcher`. Ended runs are removed `gc_delay_s` after their end.
+    `executor.launcher`, `executor_arguments` what each executor is told besides. Ended runs are removed `gc_delay_s`
+    after their end.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class LocalEngine:
         gc_delay_s: float = 172800.0,
         patience: Patience = DEFAULT_PATIENCE,
         launcher: Sequence[str] = LAUNCHER,
+        executor_arguments: Sequence[str] = (),
     ) -> None:
         self._home = Home(work_dir)
         self._hostname = hostname
@@ -76,6 +78,7 @@ class LocalEngine:
         self._gc_delay_s = gc_delay_s
         self._patience = patience
         self._launcher = launcher
+        self._executor_arguments = tuple(executor_arguments)
         self._runs = Runs(self._home.path)
         self._outbox, self._to_send = trio.open_memory_channel[Event](math.inf)
         self._live: dict[str, LiveRun] = {}  # by task id
@@ -246,6 +249,7 @@ class LocalEngine:
                 "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": f"{SHUTDOWN_GRACE_S:g}secs",
                 "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": run.token,
             },
+            self._executor_arguments,
         )
 
     async def _end(self, live: LiveRun, state: TaskState, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import trio
 
-from executor import procfs
+from aurorad import procfs
 from executor.process import fork
 
 _READ_BYTES = 64 << 10

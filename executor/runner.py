@@ -15,7 +15,8 @@ from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs, usage
+from aurorad import procfs
+from executor import ladder
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -89,9 +90,14 @@ class Runner:
 
     def members(self) -> Iterator[int]:
         """The task's processes now, found at little cost: what descends from us or from another's coordinators."""
-        coordinators = {run.coordinator_pid for run in self._ledger.live() if run.process in self._watched}
-        ours = {os.getpid(), *(pid for pid in coordinators if pid is not None)}
-        return (pid for pid in usage.descendants(ours) if pid not in ours)
+        coordinators = {run.coordinator_pid for run in self._ledger.live() if run.process in self._watched} - {None}
+        seen: set[int] = set()
+        for root in (os.getpid(), *coordinators):
+            if root is not None and root not in seen:
+                for process in procfs.tree(root):
+                    seen.add(process.pid)
+                    if process.pid not in coordinators:
+                        yield process.pid
 
     def take_control(self) -> None:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
@@ -112,7 +118,8 @@ class Runner:
             if trio.current_time() > limit_s:
                 self._log.error("Processes %s do not die.", sorted(left))
                 return
-            procfs.send(left, signal.SIGKILL)
+            for process in left.values():
+                procfs.send(process, signal.SIGKILL)
             self._changed = trio.Event()
             with trio.move_on_after(_POLL_S / 10):
                 await self._changed.wait()
@@ -339,7 +346,10 @@ class Runner:
     def _tell_to_end(self) -> set[int]:
         """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
         everything = self._everything()
-        procfs.send(everything - self._told_to_end, signal.SIGTERM)
+        for pid in everything - self._told_to_end:
+            process = procfs.info(pid)
+            if process is not None:
+                procfs.send(process, signal.SIGTERM)
         self._told_to_end |= everything
         self._told_s = trio.current_time()
         return everything
@@ -347,7 +357,7 @@ class Runner:
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""
         runs = self._ledger.last_runs()
-        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
+        return ladder.task_members(runs).keys() - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""

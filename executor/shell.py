@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import trio
 
-from executor import procfs
+from aurorad import procfs
 from executor.process import become_user, close_all_but, default_signals, enter_directory, fork
 from executor.sandbox import User
 
@@ -119,7 +119,8 @@ def _verdict_of(argv: tuple[str, ...], user: User, directory: Path, output: int,
 
 def _kill_descendants() -> None:
     while procfs.reap():
-        procfs.send(procfs.descendants(os.getpid(), procfs.processes()), signal.SIGKILL)
+        for process in list(procfs.tree(os.getpid())):
+            procfs.send(process, signal.SIGKILL)
         time.sleep(0.001)  # this is no event loop; they need a moment to die
 
 

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from aurorad import folders
+from aurorad import folders, procfs
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _SECTOR_BYTES = 512
 _DELETED = " (deleted)"
-_ENOUGH = 4096  # more than a file of numbers has
 
 
 class Memory(NamedTuple):
@@ -29,10 +28,10 @@ class Memory(NamedTuple):
 
 
 def memory(pid: int) -> Memory:
-    text = _read(pid, "statm")
-    if not text:
+    try:
+        resident, shared = (int(pages) * _PAGE_BYTES for pages in procfs.read(pid, "statm").split()[1:3])
+    except OSError:
         return Memory(0, 0)
-    resident, shared = (int(number) * _PAGE_BYTES for number in text.split()[1:3])
     return Memory(resident, resident - shared)
 
 
@@ -41,29 +40,11 @@ def proportional_memory(pid: int) -> int:
 
     Of a process that we may not look into, all its resident memory.
     """
-    for line in _read(pid, "smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
+    with contextlib.suppress(OSError):
+        for line in procfs.read(pid, "smaps_rollup").splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
     return memory(pid).resident
-
-
-def descendants(roots: Iterable[int]) -> Iterator[int]:
-    """The processes `roots` and all that descend from them, each once, in no order. Reads nothing of any other."""
-    seen: set[int] = set()
-    todo = list(roots)
-    while todo:
-        pid = todo.pop()
-        if pid not in seen:
-            seen.add(pid)
-            yield pid
-            todo += _children(pid)
-
-
-def _children(pid: int) -> Iterator[int]:
-    """A child belongs to the thread that forked it."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            yield from map(int, _read(pid, f"task/{thread}/children").split())
 
 
 def sandbox_sizes(sandbox: Path, pids: Iterable[int]) -> Iterator[int]:
@@ -92,20 +73,3 @@ def _removed_size(descriptor: str, inside: str, seen: set[tuple[int, int]]) -> i
         return 0
     seen.add(identity)
     return status.st_blocks * _SECTOR_BYTES
-
-
-def _read(pid: int, name: str) -> bytes:
-    """Empty if the process has ended, or is none of ours."""
-    try:
-        fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return b""
-    try:
-        parts = []
-        while part := os.read(fd, _ENOUGH):
-            parts.append(part)
-        return b"".join(parts)
-    except ProcessLookupError:
-        return b""
-    finally:
-        os.close(fd)

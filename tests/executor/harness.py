@@ -17,9 +17,10 @@ from typing import Any
 
 import trio
 
+from aurorad import procfs
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
 from aurorad.engine.base import TaskState
-from executor import checkpoint, procfs
+from executor import checkpoint
 from executor.checkpoint import ProcessStatus, RunnerState
 from executor.execution import Execution
 from executor.flags import ExecutorFlags

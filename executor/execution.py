@@ -215,7 +215,8 @@ class Execution:
         except Exception as error:
             _log.exception("The runner failed.")
             await runner.put_down()
-            self._end = _BUG_IN_RUNNER if isinstance(error, AssertionError) else _RUNNER_FAILED
+            defect = isinstance(error, ExceptionGroup) and error.subgroup(AssertionError) is not None
+            self._end = _BUG_IN_RUNNER if defect else _RUNNER_FAILED
         over.set()
         self._decide(self._end)
 

@@ -70,10 +70,8 @@ def _json(tree: object) -> str:
 def check_containerizer(path: Path) -> None:
     """Raises `BadContainerizer`."""
     refused = "Cannot launch task using a filesystem image: "
-    if path == Path():
-        raise BadContainerizer(f"{refused}no mesos_containerizer_path was set.")
     if not path.is_file():
-        raise BadContainerizer(f"{refused}mesos_containerizer_path {path} does not exist.")
+        raise BadContainerizer(f"{refused}mesos_containerizer_path  {path} does not exist.")
     if not os.access(path, os.X_OK):
         raise BadContainerizer(f"{refused}{path} is not marked as executable.")
 

@@ -75,7 +75,7 @@ class Executor:
         if self.pid == 0:
             code = 1
             try:
-                logging.basicConfig(filename=directory / LOG, level=logging.INFO, force=True)
+                logging.basicConfig(filename=options.get("mounted", directory) / LOG, level=logging.INFO, force=True)
                 trio.run(_execute, task, directory, write, options)
                 code = 0
             except BaseException:

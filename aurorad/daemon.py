@@ -30,6 +30,7 @@ from aurorad.api.tasks import TaskQuery
 from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
+from aurorad.engine.retention import Policy
 from aurorad.flags import Flags, HelpRequested
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
@@ -216,7 +217,9 @@ class _Daemon:
             self._hostname,
             total,
             now_ms,
-            gc_delay_s=flags.gc_delay,
+            retention=Policy(max_age_s=flags.gc_delay, max_bytes=flags.gc_max_size),
+            gc_disk_headroom=flags.gc_disk_headroom,
+            stats=self._stats,
             executor_arguments=self._executor_arguments,
         )
 

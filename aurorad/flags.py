@@ -23,6 +23,10 @@ def _port(value: int) -> str | None:
     return None if 0 <= value <= 65535 else "a port from 0 to 65535"
 
 
+def _part(value: float) -> str | None:
+    return None if 0 <= value < 1 else "a part of 1, such as 0.1"
+
+
 def _roles(value: tuple[str, ...]) -> str | None:
     return None if value and set(value) <= set(ROLES) else f"one or more of {', '.join(ROLES)}"
 
@@ -68,6 +72,12 @@ class Flags:
     )
     cluster_name: str = _flag("devcluster", _CLUSTER, "Cluster name shown in answers and pages")
     gc_delay: Duration = _flag(172800.0, _CLUSTER, "Sandboxes of ended tasks are kept this long", _non_negative)
+    gc_disk_headroom: float = _flag(
+        0.1, _CLUSTER, "Part of the disk to keep free, by removing sandboxes of ended tasks before their time", _part
+    )
+    gc_max_size: Data | None = _flag(
+        None, _CLUSTER, "Most that sandboxes of ended tasks may take; unset = no limit", _non_negative
+    )
     stop_tasks_on_exit: bool = _flag(False, _CLUSTER, "Kill the local engine's tasks when the daemon stops")
 
     http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)

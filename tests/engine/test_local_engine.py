@@ -383,7 +383,7 @@ async def test_runs_that_ended_long_ago_are_removed(work_dir: Path) -> None:
         directory = trio.Path(rig.run_directory("t-1"))
     async with running(work_dir, gc_delay_s=-1) as rig:  # what ended a moment ago is long ago
         with trio.fail_after(LIMIT_S):
-            await rig.engine.garbage_collected.wait()
+            await rig.engine.garbage.collected.wait()
         assert not await directory.exists()
         assert lives(rig.executor("t-2"))
         await rig.engine.stop_all_tasks()

@@ -16,7 +16,7 @@ from aurorad.flag_parsing import positive as _positive
 
 __all__ = ["ROLES", "Data", "Duration", "FlagError", "Flags", "HelpRequested", "changed", "parse", "usage"]
 
-ROLES = ("scheduler", "observer", "executor")
+ROLES = ("scheduler", "observer", "executor", "launcher")
 
 
 def _port(value: int) -> str | None:
@@ -28,7 +28,9 @@ def _part(value: float) -> str | None:
 
 
 def _roles(value: tuple[str, ...]) -> str | None:
-    return None if value and set(value) <= set(ROLES) else f"one or more of {', '.join(ROLES)}"
+    alone = {"executor", "launcher"} & set(value)
+    fits = value and set(value) <= set(ROLES) and (not alone or len(value) == 1)
+    return None if fits else "scheduler, observer or both; or executor or launcher alone"
 
 
 def _regex(value: str) -> str | None:
@@ -64,7 +66,10 @@ class Flags:
     """The values of all flags."""
 
     role: tuple[str, ...] = _flag(
-        ("scheduler", "observer"), _CLUSTER, f"What this process is: any of {', '.join(ROLES)}", _roles
+        ("scheduler", "observer"),
+        _CLUSTER,
+        "What this process is: scheduler, observer or both (executor, launcher: for engines)",
+        _roles,
     )
     work_dir: Path = dataclasses.field(
         default_factory=_default_work_dir,

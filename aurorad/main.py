@@ -34,6 +34,10 @@ def main(arguments: Sequence[str]) -> int:
     except flags.FlagError as error:
         print(f"aurorad: {error}", file=sys.stderr)
         return 1
+    if values.role == ("launcher",):
+        from executor.launcher import main as run_launcher
+
+        return run_launcher()
     return _run_daemon(values)
 
 

@@ -20,9 +20,8 @@ import msgspec
 
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
-from executor import main
 from executor.execution import Execution
-from executor.main import ExecutionFactory
+from executor.main import ExecutionFactory, run
 from executor.rehearsal import rehearse
 
 _NAME = b"aurora-executor"  # as ps shows it; the kernel takes 15 bytes
@@ -62,7 +61,7 @@ def _become_executor(engine: socket.socket, request: Request, execution: Executi
         if _is_first(engine, request):
             _settle_in(Path(request.directory))
             os.environ.update(request.environment)
-            code = main.run(request.arguments, os.environ, execution)
+            code = run(request.arguments, os.environ, execution)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -103,5 +102,7 @@ def _reply(engine: socket.socket, reply: Reply) -> None:
         return  # the engine is gone; a new one reads the identity from its file
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The process of `aurorad -role=launcher`; the exit status."""
     serve(Execution)
+    return 0

@@ -146,6 +146,7 @@ async def running(
     gc_delay_s: float = 1000.0,
     acknowledging: bool = True,
     launcher: tuple[str, ...] = STAND_IN,
+    executor_arguments: tuple[str, ...] = (),
 ) -> AsyncIterator[Rig]:
     """An engine on `work_dir`; it stops, and its executors go on, at the end of the block."""
     engine = LocalEngine(
@@ -156,6 +157,7 @@ async def running(
         patience=patience,
         retention=Policy(max_age_s=gc_delay_s),
         launcher=launcher,
+        executor_arguments=executor_arguments,
     )
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:

@@ -163,6 +163,15 @@ async def test_a_task_that_ends_while_no_engine_runs_is_told_to_the_next(work_di
         assert rig.states("t-1") == ["FINISHED"]
 
 
+async def test_executors_get_the_arguments_that_the_engine_was_given(work_dir: Path) -> None:
+    async with running(work_dir, executor_arguments=("--no-such-flag",)) as rig:
+        await rig.launch("t-1")
+        await rig.update("t-1", LOST)
+        errors = rig.run_directory("t-1") / "stderr"
+        text = "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are\n"
+        assert errors.read_text() == text
+
+
 async def test_when_an_executor_dies_its_processes_are_killed_and_the_task_is_lost(work_dir: Path) -> None:
     async with running(work_dir) as rig:
         await rig.launch("t-1", sleep=1000)

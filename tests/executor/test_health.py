@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -116,6 +117,25 @@ class TestWatching:
 async def no_shell(command: str) -> str | None:
     raise AssertionError(command)
 
+    async def test_a_check_that_breaks_is_a_failure(self, autojump_clock: trio.testing.MockClock) -> None:
+        async def check() -> str | None:
+            raise KeyError("x")
+
+        reason = await watch_health(check, config(0), lambda: False, lambda: None, logging.getLogger("test"))
+        assert reason == "Internal health check error: 'x'"
+
+    async def test_snoozed_and_without_interval_it_still_sleeps(self, autojump_clock: trio.testing.MockClock) -> None:
+        asked = 0
+
+        def snoozed() -> bool:
+            nonlocal asked
+            asked += 1
+            return True
+
+        with trio.move_on_after(1):
+            await watch_health(no_shell, config(0, interval=0), snoozed, lambda: None, logging.getLogger("test"))  # type: ignore[arg-type]
+        assert asked <= 101
+
 
 @pytest.fixture
 def free_port() -> Iterator[int]:
@@ -169,6 +189,55 @@ class TestHttp:
     )
     async def test_answers_are_compared(self, answer: bytes, wanted: HttpHealthChecker, reason: str | None) -> None:
         assert await self.ask(answer, wanted) == reason
+
+    async def test_a_redirect_is_an_answer_and_is_not_followed(self) -> None:
+        moved = b"HTTP/1.1 302 Found\r\nlocation: http://elsewhere.invalid/\r\ncontent-length: 2\r\n\r\nok"
+        assert await self.ask(moved, HttpHealthChecker()) == (
+            'Response differs from expected response (expected "ok", got "")'
+        )
+        wanted = HttpHealthChecker(expected_response="", expected_response_code=302)
+        assert await self.ask(moved, wanted) is None
+
+    async def test_of_a_huge_body_only_the_beginning_is_read(self) -> None:
+        huge = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n" + b"x" * 500_000
+        assert await self.ask(huge, HttpHealthChecker()) == (
+            'Response differs from expected response (expected "ok", got "xxxxxxx...")'
+        )
+
+    async def test_both_wrong_is_told_of_the_body(self) -> None:
+        wanted = HttpHealthChecker(expected_response_code=201)
+        reason = await self.ask(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno", wanted)
+        assert reason == 'Response differs from expected response (expected "ok", got "no")'
+
+    @pytest.mark.parametrize("part", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"])
+    async def test_one_that_drips_is_no_answer(self, part: bytes, autojump_clock: trio.testing.MockClock) -> None:
+        async def serve(stream: trio.SocketStream) -> None:
+            await stream.send_all(part)
+            with contextlib.suppress(trio.BrokenResourceError):
+                while True:
+                    await trio.sleep(1)
+                    await stream.send_all(b"x")
+
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+            port = listeners[0].socket.getsockname()[1]
+            check = find_check(HealthCheckConfig(timeout_secs=5), {"health": port}, no_shell)
+            assert check is not None
+            assert await check() == f"Failed to signal http://localhost:{port}/health: Error within TimeoutError"
+            nursery.cancel_scope.cancel()
+
+    async def test_a_target_that_is_none_is_a_reason(self) -> None:
+        settings = HealthCheckConfig(health_checker=HealthChecker(http=HttpHealthChecker(endpoint="/a b\r\nx: y")))
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(trio.serve_tcp, lambda stream: stream.aclose(), 0, host="127.0.0.1")
+            )
+            check = find_check(settings, {"health": listeners[0].socket.getsockname()[1]}, no_shell)
+            assert check is not None
+            reason = await check()
+            nursery.cancel_scope.cancel()
+        assert reason is not None
+        assert reason.endswith(": Error within LocalProtocolError")
 
     async def test_no_http_is_no_answer(self) -> None:
         reason = await self.ask(b"hello\r\n\r\n", HttpHealthChecker())

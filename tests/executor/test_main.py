@@ -1,5 +1,6 @@
 """The executor around a task; what the task does is scripted."""
 
+import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import trio
 from aurorad.api.tasks import AssignedTask
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
+from aurorad.main import main as daemon_main
 from executor import main
 from executor.agent_link import AgentLink, Settings
 from executor.execution import Report
@@ -151,6 +153,44 @@ async def test_it_ends_its_task_when_its_directory_is_gone(tmp_path: Path, monke
         await agent.updated()
         directory.rmdir()
         await over(ended)
+
+
+async def test_messages_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with executor(tmp_path) as (agent, ended):
+        agent.launch("t-1")
+        agent.tell(api.Event("MESSAGE", message=api.Message(b"hello")))
+        agent.tell(api.Event("SOMETHING_NEW"))
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-1"))))
+        await over(ended)
+    assert "frameworkMessage() got message: 5 bytes, ignoring." in caplog.text
+
+
+async def test_kills_without_a_task_and_of_others_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with executor(tmp_path) as (agent, ended):
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-1"))))
+        agent.launch("t-1")
+        await agent.updated()
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-2"))))
+        agent.tell(api.Event("SHUTDOWN"))
+        await over(ended)
+    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
+        "Was asked to kill task but no task running!",
+        "Asked to kill a task other than what we are running!",
+    ]
+
+
+@pytest.mark.parametrize("role", [["-role=executor"], ["--role", "executor"]])
+def test_a_flag_that_is_none_is_a_usage_error(role: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert daemon_main([*role, "--no-such-flag"]) == 2
+    assert capsys.readouterr().err == (
+        "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are\n"
+    )
+
+
+def test_it_lists_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert daemon_main(["-role=executor", "--help"]) == 0
+    assert "--announcer_ensemble=" in capsys.readouterr().out
 
 
 def test_without_an_agents_environment_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

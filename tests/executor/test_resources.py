@@ -135,11 +135,10 @@ async def test_a_limit_passed_is_seen_within_seconds(
     assert 31.5 <= trio.current_time() - start_s <= 34.5
 
 
-async def test_a_large_tree_does_not_hold_the_loop(tmp_path: Path) -> None:
-    for folder in range(20):
-        (tmp_path / str(folder)).mkdir()
-        for file in range(250):
-            os.close(os.open(tmp_path / str(folder) / str(file), os.O_CREAT | os.O_WRONLY))
+async def test_others_run_while_a_large_tree_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in range(2000):
+        (tmp_path / str(file)).touch()
+    monkeypatch.setattr("aurorad.pace._BITE_S", 0.0)  # whenever they may run, they do
     turns = 0
 
     async def others() -> None:
@@ -150,9 +149,9 @@ async def test_a_large_tree_does_not_hold_the_loop(tmp_path: Path) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(others)
-        _, took_s = await resources._measured(resources.usage.sandbox_sizes(tmp_path, []))
+        await resources._measured(resources.usage.sandbox_sizes(tmp_path, []))
         nursery.cancel_scope.cancel()
-    assert turns > took_s / 0.05
+    assert turns > 100
 
 
 # Real tasks

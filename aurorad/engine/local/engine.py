@@ -46,7 +46,10 @@ from aurorad.engine.local.spawner import AGENT_MARK, CannotStart, Request, Spawn
 from aurorad.engine.retention import Policy
 from aurorad.vars import Vars
 
-LAUNCHER = (sys.executable, "-P", "-m", "executor.launcher")  # -P: nothing is imported from where we happen to be
+_PROGRAM = (  # -P: nothing is imported from where we happen to be
+    (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "aurorad.main")
+)
+LAUNCHER = (*_PROGRAM, "-role=launcher")
 DEFAULT_RETENTION = Policy(max_age_s=172800.0)
 SHUTDOWN_GRACE_S = 30.0
 _UNKNOWN_EXIT = -1  # an executor is not our child: how it ended only its own parent could know
@@ -57,9 +60,9 @@ _log = logging.getLogger(__name__)
 class LocalEngine:
     """`aurorad.engine.base.Engine` on this machine. An instance runs once.
 
-    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command of
-    `executor.launcher`, `executor_arguments` what each executor is told besides. `retention` and
-    `gc_disk_headroom` say which ended runs are removed, `stats` counts them.
+    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command that
+    starts one, `executor_arguments` what each executor is told besides. `retention` and `gc_disk_headroom` say which
+    ended runs are removed, `stats` counts them.
     """
 
     def __init__(

@@ -28,8 +28,7 @@ _CLASS_OF = {
 
 
 def task_name(task: TaskView) -> str:
-    name = task.description.get("name")
-    return name if isinstance(name, str) else ""
+    return task.description.name
 
 
 def user(task: TaskView) -> str:
@@ -55,17 +54,11 @@ def entered_ms(state: RunnerState) -> int:
 
 def process_names(task: TaskView) -> list[str]:
     """All processes of the task: those that have a record, and those that its description names."""
-    declared = task.description.get("processes")
-    names = [p.get("name") for p in declared if isinstance(p, dict)] if isinstance(declared, list) else []
-    return list(dict.fromkeys([*task.state.processes, *(name for name in names if isinstance(name, str))]))
+    return list(dict.fromkeys([*task.state.processes, *(name for name, _ in task.description.cmdlines)]))
 
 
 def cmdline(task: TaskView, process: str) -> str:
-    declared = task.description.get("processes")
-    for one in declared if isinstance(declared, list) else ():
-        if isinstance(one, dict) and one.get("name") == process:
-            return str(one.get("cmdline", ""))
-    return ""
+    return dict(task.description.cmdlines).get(process, "")
 
 
 def classified(task: TaskView) -> dict[str, list[str]]:
@@ -126,7 +119,7 @@ def task_json(task: TaskView) -> Json:
         "ports": _ports(task),
         "resource_consumption": {**sample_json(task.usage.total), "disk": task.usage.disk},
         "processes": classified(task),
-        "task": task.description,
+        "task": msgspec.Raw(task.description.json),
     }
 
 

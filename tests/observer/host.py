@@ -9,6 +9,7 @@ from pathlib import Path
 import trio
 from frozendict import frozendict
 from quart.typing import TestClientProtocol
+from quart_trio import QuartTrio
 
 from aurorad.observer import Observer, observer_app
 from aurorad.vars import Vars
@@ -30,6 +31,9 @@ RAN = (P.WAITING, P.FORKED, P.RUNNING, P.SUCCESS)
 FAILED = (P.WAITING, P.FORKED, P.RUNNING, P.FAILED)
 RUNNING = (P.WAITING, P.FORKED, P.RUNNING)
 
+OPEN: list[TaskOnDisk] = []
+"""Those whose streams are held, as by a runner that lives. A fixture lets them go."""
+
 
 class TaskOnDisk:
     """One task in the run of an executor: its checkpoints, sandbox and logs."""
@@ -46,6 +50,7 @@ class TaskOnDisk:
         processes = [{"name": name, "cmdline": f"python3 -u {name}.py"} for name in names]
         self.paths.active.write_text(json.dumps({"name": "hello_world", "processes": processes}))
         self._stream = StreamWriter(self.paths.runner)
+        OPEN.append(self)
         self._seq: dict[str, int] = {}
 
     def begin(self, ports: Mapping[str, int] = frozendict({"http": 31000}), user: str = "www-data") -> TaskOnDisk:
@@ -90,12 +95,14 @@ class TaskOnDisk:
     def finish(self, *states: TaskState) -> TaskOnDisk:
         self.states(*(states or (TaskState.CLEANING, TaskState.FINALIZING, TaskState.FAILED)))
         self.paths.active.rename(self.paths.finished)
-        self._stream.close()
+        self.die()
         return self
 
-    def leave(self) -> None:
-        """Let go of the stream, as a runner that dies."""
-        self._stream.close()
+    def die(self) -> None:
+        """Let go of the stream, as a runner that dies. Until then, or the test's end, this process runs the task."""
+        if self in OPEN:
+            OPEN.remove(self)
+            self._stream.close()
 
 
 def failed_task(agent: Path, task_id: str = "t1") -> TaskOnDisk:
@@ -117,13 +124,17 @@ def running_task(agent: Path, task_id: str = "t2") -> TaskOnDisk:
 
 
 def client(agent: Path, observer: Observer | None = None) -> TestClientProtocol:
-    found = observer or Observer(agent)
-    return observer_app(found, "host1", lambda: NOW_MS, Vars(), "http://localhost:8081/scheduler").test_client()
+    return app(observer or Observer([agent])).test_client()
+
+
+def app(observer: Observer, stopping: trio.Event | None = None) -> QuartTrio:
+    url = "http://localhost:8081/scheduler"
+    return observer_app(observer, "host1", lambda: NOW_MS, Vars(), stopping or trio.Event(), url)
 
 
 async def get(agent: Path, path: str, status: int = 200) -> str:
     """What a fresh observer of `agent` answers, having looked for tasks once."""
-    observer = Observer(agent)
+    observer = Observer([agent])
     await observer.scan()
     with trio.fail_after(10):
         answer = await client(agent, observer).get(path, headers={"Accept": "text/html"})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 from frozendict import frozendict
@@ -13,6 +16,7 @@ from quart_trio import QuartTrio
 
 from aurorad.observer import Observer, observer_app
 from aurorad.vars import Vars
+from aurorad.web import server
 from executor.checkpoint import (
     ProcessState,
     ProcessStatus,
@@ -104,6 +108,12 @@ class TaskOnDisk:
             OPEN.remove(self)
             self._stream.close()
 
+    def take_over(self) -> TaskOnDisk:
+        """As another runner, after the first one died."""
+        self._stream = StreamWriter(self.paths.runner)
+        OPEN.append(self)
+        return self
+
 
 def failed_task(agent: Path, task_id: str = "t1") -> TaskOnDisk:
     """The tutorial's first run."""
@@ -124,12 +134,49 @@ def running_task(agent: Path, task_id: str = "t2") -> TaskOnDisk:
 
 
 def client(agent: Path, observer: Observer | None = None) -> TestClientProtocol:
-    return app(observer or Observer([agent])).test_client()
+    return app(observer or Observer([agent]), trio.Event()).test_client()
 
 
-def app(observer: Observer, stopping: trio.Event | None = None) -> QuartTrio:
+def app(observer: Observer, stopping: trio.Event) -> QuartTrio:
     url = "http://localhost:8081/scheduler"
-    return observer_app(observer, "host1", lambda: NOW_MS, Vars(), stopping or trio.Event(), url)
+    return observer_app(observer, "host1", lambda: NOW_MS, Vars(), stopping, url)
+
+
+class Served(NamedTuple):
+    """A real server on a real socket."""
+
+    port: int
+    stopping: trio.Event
+
+    async def connect(self, path: str, *headers: str) -> trio.SocketStream:
+        """A connection on which a page was asked for."""
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+        await stream.send_all("\r\n".join(lines).encode())
+        return stream
+
+    async def get(self, path: str, *headers: str) -> tuple[bytes, bytes]:
+        """Head and body as they came."""
+        stream = await self.connect(path, *headers)
+        async with stream:
+            with trio.fail_after(20):
+                whole = b"".join([chunk async for chunk in stream])
+        head, _, body = whole.partition(b"\r\n\r\n")
+        return head, body
+
+
+@asynccontextmanager
+async def served(agent: Path) -> AsyncIterator[Served]:
+    """An observer of `agent` as the daemon has it."""
+    stopping, observer = trio.Event(), Observer([agent])
+    sock = server.listen("127.0.0.1", 0, "observer_port")
+    async with trio.open_nursery() as nursery:
+        serve = functools.partial(server.serve, app(observer, stopping), sock, stopping=stopping, grace_s=0.2)
+        await nursery.start(serve)
+        try:
+            yield Served(sock.getsockname()[1], stopping)
+        finally:
+            stopping.set()
 
 
 async def get(agent: Path, path: str, status: int = 200) -> str:

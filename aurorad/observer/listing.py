@@ -13,6 +13,7 @@ import msgspec
 
 from aurorad.observer.files import Entry
 from aurorad.observer.views import path_url
+from aurorad.pages.formats import spelled
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -25,6 +26,7 @@ class Line(msgspec.Struct, frozen=True):
     size: int
     modified: str
     name: str
+    target: str | None
     url: str
     folder: bool
     download_url: str | None
@@ -41,7 +43,8 @@ def line(task_id: str, folder: Sequence[str], entry: Entry, year: int) -> Line:
         group=_group(entry.gid),
         size=entry.size,
         modified=_modified(entry.mtime_s, year),
-        name=entry.name.encode("utf-8", "replace").decode(),
+        name=spelled(entry.name),
+        target=None if entry.target is None else spelled(entry.target),
         url=f"/file/{where}" if is_regular else f"/browse/{where}",
         folder=is_folder,
         download_url=f"/download/{where}" if is_regular else None,

@@ -29,7 +29,7 @@ from executor.checkpoint import (
 )
 from executor.images import Image
 from executor.ladder import Ladder
-from executor.ledger import LIVE, Ledger
+from executor.ledger import Ledger
 from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
 from executor.planner import History, Plan, Standing, stand
 from executor.process import Coordinator, Destination, Launch, environment_for, fork_coordinator
@@ -40,6 +40,7 @@ KILL_WAIT_S = 60.0  # from a kill to SIGKILL, finalizing processes included
 _FORKED_LIMIT_S = 60.0  # a coordinator that has not started its command by then never will
 _POLL_S = 1.0  # for what nobody tells us of
 _DEATH_LIMIT_S = 10.0  # SIGKILL works at once, but for a process that the kernel holds
+_DEATH_POLL_S = 0.01
 _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are forked
 
 
@@ -129,7 +130,7 @@ class Runner:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reap)
-                await self._adopt(nursery)
+                self._adopt(nursery)
                 while not (state := self._ledger.state).terminal:
                     self._changed = trio.Event()
                     wait_s = await self._pass(state, nursery)
@@ -280,15 +281,15 @@ class Runner:
 
     # Following them
 
-    async def _adopt(self, nursery: trio.Nursery) -> None:
+    def _adopt(self, nursery: trio.Nursery) -> None:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
-            await self._collect(name)
+            self._collect(name)
         for run in self._ledger.live():
             pidfd = self._ledger.open_coordinator(run)
             if pidfd is None:
-                await self._collect(run.process)
-                await self._lose(run.process)
+                self._collect(run.process)
+                self._lose(run.process)
             else:
                 self._watched.add(run.process)
                 nursery.start_soon(self._watch, run.process, pidfd, None)
@@ -306,39 +307,49 @@ class Runner:
                     over = pipe is None or not os.read(pipe, 512)
                 if over:  # only a dead coordinator has surely given its stream back
                     await trio.lowlevel.wait_readable(pidfd)
-                await self._collect(name)
+                self._collect(name)
                 if forked and trio.current_time() > give_up_s:
-                    await self._lose(name)
-            await self._lose(name)
+                    self._lose(name)
+            self._lose(name)
         finally:
             os.close(pidfd)
             if pipe is not None:
                 os.close(pipe)
+        await self._lay_to_rest(name)
+
+    async def _lay_to_rest(self, name: str) -> None:
+        """Its coordinator has ended: nothing of the run may be alive when the next one begins."""
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        run = self._ledger.last(name)
+        while run is not None and self._ledger.state != TaskState.CLEANING and await self._ladder.end_rest(run):
+            if trio.current_time() > limit_s:
+                self._log.error("What is left of process %s does not die.", name)
+                break
+            await trio.sleep(_DEATH_POLL_S)
         self._watched.discard(name)
         self._changed.set()
 
-    async def _collect(self, name: str) -> None:
+    def _collect(self, name: str) -> None:
         """Takes over what the coordinator wrote, and does what follows from it."""
         for status in self._ledger.collect(name):
             stage = self._ledger.state
             if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
-                await self._tell_to_end()
+                self._told_s = -math.inf  # it was not there yet when the others were told
             if status.state.terminal:
                 self._ended_s[name] = trio.current_time()
                 run = self._ledger.last(name)
                 # In CLEANING everything was told to end and may take its time.
                 if run is not None and stage != TaskState.CLEANING:
-                    await self._ladder.end_rest(run)
+                    self._ladder.end_run(run)
         self._changed.set()
 
-    async def _lose(self, name: str) -> None:
+    def _lose(self, name: str) -> None:
         """A coordinator that ended without a last word leaves its run LOST."""
         run = self._ledger.last(name)
-        if run is not None and run.state in LIVE:
+        if run is not None and run.state.live:
             self._ladder.kill_live(run)
-            await self._ladder.end_rest(run)
-            if self._ledger.last(name) is run:
-                self._step(name, ProcessState.LOST)
+            self._ladder.end_run(run)
+            self._step(name, ProcessState.LOST)
 
     def _step(self, name: str, state: ProcessState, stop_time: float | None = None, code: int | None = None) -> None:
         """A run that ends by our word."""
@@ -356,9 +367,9 @@ class Runner:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
         pace = Pace()
         for name in self._processes:
-            await self._collect(name)
+            self._collect(name)
             run = self._ledger.last(name)
-            if run is not None and run.state in LIVE:
+            if run is not None and run.state.live:
                 if self._ladder.kill_live(run):
                     self._step(name, ProcessState.KILLED, self._now_ms() / 1000, -1)
                 else:
@@ -373,4 +384,3 @@ class Runner:
             async for _ in signals:
                 procfs.reap()
                 self._changed.set()
-                await self._ladder.sweep()

@@ -79,6 +79,8 @@ class Execution:
         self._outcome: Outcome | None = None
         self._decided = trio.Event()
         self._preparing: trio.CancelScope | None = None  # while nothing of the task is running
+        self._asking = trio.CancelScope()  # for the task's own end
+        self._signalled: Runner | None = None  # once it was told to end by signals
         self._end: Outcome | None = None  # the runner's, once it has ended
 
     def kill(self) -> None:
@@ -87,9 +89,12 @@ class Execution:
 
     def shutdown(self, grace_s: float) -> None:
         """End the task because its executor shall end, and will be ended by force after `grace_s`."""
-        grace_s *= _SHARE_OF_GRACE
-        self._kill_wait_s = min(self._kill_wait_s, grace_s / 2)
-        self._stop_timeout_s = min(self._stop_timeout_s, grace_s / 2)
+        limit_s = grace_s * _SHARE_OF_GRACE / 2  # for asking, and for the signals
+        self._kill_wait_s = min(self._kill_wait_s, limit_s)
+        self._stop_timeout_s = min(self._stop_timeout_s, limit_s)
+        self._asking.deadline = min(self._asking.deadline, trio.current_time() + limit_s)
+        if self._signalled is not None:
+            self._signalled.kill(wait_s=limit_s)
         self._decide(Outcome(TaskState.TASK_KILLED, "Told to shut down executor."))
 
     async def run(self, report: Report) -> None:
@@ -151,15 +156,20 @@ class Execution:
                 checking.cancel_scope.cancel()
             end = self._end
             if not over.is_set():
-                with trio.move_on_after(self._stop_timeout_s) as asking:
-                    await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, _log)
-                if asking.cancelled_caught:
-                    _log.warning("Failed to stop runner within deadline.")
+                await self._ask_to_end(fit, over)
                 fit.runner.kill(wait_s=self._kill_wait_s)
+                self._signalled = fit.runner
                 await over.wait()
             nursery.cancel_scope.cancel()
         assert self._outcome is not None
         return self._outcome if end is None else Outcome(end.state, self._outcome.message)
+
+    async def _ask_to_end(self, fit: Fit, over: trio.Event) -> None:
+        self._asking.deadline = trio.current_time() + self._stop_timeout_s
+        with self._asking:
+            await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, _log)
+        if self._asking.cancelled_caught:
+            _log.warning("Failed to stop runner within deadline.")
 
     def _checkers(self, fit: Fit, tell: Tell) -> list[Checker]:
         """None, and an end to the task, if one cannot be made."""

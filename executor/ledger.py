@@ -22,8 +22,6 @@ from executor.checkpoint import (
 from executor.paths import TaskPaths
 from executor.task import Task, to_json
 
-_LIVE = (ProcessState.FORKED, ProcessState.RUNNING)
-
 
 class TaskDiffers(Exception):
     """The task on disk under this id is another one."""
@@ -107,7 +105,7 @@ class Ledger:
 
     def live(self) -> list[ProcessStatus]:
         """The runs that have a coordinator and no end yet."""
-        return [run for run in self.last_runs() if run.state in _LIVE]
+        return [run for run in self.last_runs() if run.state.live]
 
     def enter(self, state: TaskState) -> None:
         self._log.info("Task %s: %s", self._paths.task_id, state.name)

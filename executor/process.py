@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, NoReturn
 
 import msgspec
 
+from aurorad.cgroups import TaskGroup
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.images import Image
 from executor.sandbox import User
@@ -50,6 +51,7 @@ class Launch(msgspec.Struct, frozen=True):
     user: User
     logs: Path
     destination: Destination = "file"
+    group: TaskGroup | None = None
     image: Image | None = None
 
 
@@ -158,6 +160,8 @@ def _state_after(return_code: int) -> ProcessState:
 def _become_command(launch: Launch) -> NoReturn:
     try:
         default_signals()
+        if launch.group is not None:
+            launch.group.enter()
         # The way to the sandbox may be closed to the user; what lies inside it must not lead root astray.
         enter_directory(launch.sandbox)
         if launch.image is None:

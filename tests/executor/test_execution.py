@@ -334,6 +334,15 @@ class TestOutcomes:
         assert executor.finish() == (TaskState.TASK_KILLED, "Told to shut down executor.")
         assert executor.states("p") == ["KILLED"]
 
+    def test_a_shutdown_hurries_a_kill_on(self, tmp_path: Path) -> None:
+        deaf = process("p", "trap 'echo told > told' TERM; echo up > up; while :; do sleep 0.05; done")
+        executor = Executor(assigned(task(deaf)), tmp_path, grace_s=0.5)
+        executor.wait_for_file("up")
+        executor.kill()
+        executor.wait_for_file("told")
+        executor.shutdown()
+        assert executor.finish() == KILLED
+
 
 @root_only
 def test_another_user_may_be_named_for_all_tasks(open_path: Path) -> None:

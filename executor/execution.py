@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import trio
 from frozendict import frozendict
 
@@ -20,11 +21,13 @@ from executor import checkpoint
 from executor.checkpoint import (
     CheckpointError,
     RunnerHeader,
+    StreamHeld,
 )
 from executor.health import find_check, watch_health
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
 from executor.lifecycle import ask_to_end
+from executor.offline import record_end
 from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
 from executor.runner import KILL_WAIT_S, Runner
 from executor.sandbox import SandboxError, User, create_sandbox, user_for
@@ -35,7 +38,8 @@ Report = Callable[[TaskState, str | None], Awaitable[None]]
 Tell = Callable[[TaskState, str | None], None]
 
 _STOP_TIMEOUT_S = 120.0  # for asking a task over HTTP to end, all waits together
-
+_HELD_LIMIT_S = 60.0  # for whoever else has the task in hand: a fork in the making, `thermos kill`, an executor
+_HELD_POLL_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -131,14 +135,17 @@ class Execution:
         self._decided.set()
 
     async def _run(self, tell: Tell) -> Outcome:
-        resumed = self._paths.runner.exists()
-        if not resumed:
+        if self._paths.runner.exists():
+            if (verdict := self._read_verdict()) is not None:
+                self._outcome = verdict
+                self._decided.set()
+        else:
             tell(TaskState.TASK_STARTING, None)
             if self._outcome is not None:
                 return _KILLED_EARLY
         try:
             fit = self._prepare()
-            fit.runner.take_control()
+            await _take_control(fit.runner)
         except _Unfit as error:
             return Outcome(TaskState.TASK_FAILED, str(error))
         except TaskDiffers as error:
@@ -158,6 +165,7 @@ class Execution:
             nursery.start_soon(self._check_health, fit, tell)
             await self._decided.wait()
             if not over.is_set():
+                self._write_verdict()
                 with trio.move_on_after(_STOP_TIMEOUT_S):
                     await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, _log)
                 fit.runner.kill(wait_s=self._kill_wait_s)
@@ -191,6 +199,7 @@ class Execution:
         except Exception:
             _log.exception("The runner failed.")
             await runner.put_down()
+            self._record_failure()
             outcome = _RUNNER_FAILED
         over.set()
         self._decide(outcome)
@@ -232,13 +241,55 @@ class Execution:
             raise _Unfit(f"Failed to initialize sandbox: {error}") from None
         return user
 
+    def _write_verdict(self) -> None:
+        """Before anything follows from it: processes that were told to end say nothing of why."""
+        assert self._outcome is not None
+        draft = self._paths.verdict.with_suffix(".new")
+        try:
+            draft.write_bytes(msgspec.json.encode(self._outcome))
+            draft.rename(self._paths.verdict)
+        except OSError as error:
+            _log.warning("Cannot write down why the task ends: %s", error)
+
+    def _read_verdict(self) -> Outcome | None:
+        try:
+            return msgspec.json.decode(self._paths.verdict.read_bytes(), type=Outcome)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            _log.error("Cannot read why the task was to end: %s", error)
+            return None
+
+    def _record_failure(self) -> None:
+        """For whoever reads the checkpoints: nobody goes on with the task."""
+        try:
+            record_end(self._paths, checkpoint.TaskState.LOST, self._now_ms)
+        except (CheckpointError, OSError) as error:
+            _log.error("Cannot record the end of the task: %s", error)
+
     def _recorded_end(self) -> Outcome:
         """What the checkpoints say of a task that is over, or that another runner holds."""
         try:
             state = checkpoint.replay(checkpoint.read_stream(self._paths.runner)).state
         except (CheckpointError, OSError):
             return _UNREADABLE
-        return _ENDS.get(state, _UNREADABLE) if state is not None else _UNREADABLE
+        if state is None:
+            return _UNREADABLE
+        return (self._read_verdict() if state.terminal else None) or _ENDS.get(state, _UNREADABLE)
+
+
+async def _take_control(runner: Runner) -> None:
+    """Once nobody else has the task in hand. Raises as `Runner.take_control`."""
+    give_up_s = trio.current_time() + _HELD_LIMIT_S
+    while True:
+        try:
+            runner.take_control()
+        except StreamHeld:
+            if trio.current_time() > give_up_s:
+                raise
+            await trio.sleep(_HELD_POLL_S)
+        else:
+            return
 
 
 async def _relay(updates: trio.MemoryReceiveChannel[tuple[TaskState, str | None]], report: Report) -> None:

@@ -14,13 +14,14 @@ from executor.checkpoint import (
     RunnerHeader,
     RunnerState,
     Story,
+    StreamHeld,
     StreamReader,
     StreamWriter,
     TaskState,
     TaskStatus,
 )
 from executor.paths import TaskPaths
-from executor.task import Task, to_json
+from executor.task import Task, is_same, to_json
 
 _LIVE = (ProcessState.FORKED, ProcessState.RUNNING)
 
@@ -46,7 +47,7 @@ class Ledger:
     def open(self, task: Task, header: RunnerHeader) -> None:
         """Locks the runner's stream, reads what is there and goes on from it.
 
-        Raises `CheckpointError` if another runner holds it or the task is over, `TaskDiffers`, `OSError`.
+        Raises `StreamHeld` if another runner holds it, `CheckpointError` if the task is over, `TaskDiffers`, `OSError`.
         """
         writer = StreamWriter(self._paths.runner)
         try:
@@ -79,7 +80,7 @@ class Ledger:
         """The task's description, beside its stream, for whoever looks on."""
         text = to_json(task)
         if self._paths.active.exists():
-            if (on_disk := self._paths.active.read_bytes()) != text:
+            if not is_same(task, on_disk := self._paths.active.read_bytes()):
                 raise TaskDiffers(f"Task differs from on disk copy: {on_disk.decode()} vs {text.decode()}")
             return
         for directory in (self._paths.active.parent, self._paths.finished.parent):
@@ -128,7 +129,7 @@ class Ledger:
         return 0 if last is None else last.seq + 1
 
     def coordinator(self, process: str) -> StreamWriter:
-        """The stream for the next run's coordinator. Raises `CheckpointError` while another coordinator holds it."""
+        """The stream for the next run's coordinator. Raises `StreamHeld` while another coordinator holds it."""
         stream = StreamWriter(self._paths.coordinator(process))
         reader = self._readers[process]
         reader.read()
@@ -143,12 +144,20 @@ class Ledger:
             pidfd = os.pidfd_open(run.coordinator_pid)
         except ProcessLookupError:
             return None
-        try:
-            StreamWriter(self._paths.coordinator(run.process)).close()
-        except CheckpointError:
+        if self.is_held(run.process):
             return pidfd
         os.close(pidfd)
         return None
+
+    def is_held(self, process: str) -> bool:
+        """Whether a coordinator lives, even one that is not on record: its runner died when it had just forked it."""
+        path = self._paths.coordinator(process)
+        try:
+            if path.exists():
+                StreamWriter(path).close()
+        except StreamHeld:
+            return True
+        return False
 
     def collect(self, process: str) -> list[ProcessStatus]:
         """Takes over what the coordinator wrote since the last time, and gives it."""

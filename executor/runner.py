@@ -36,6 +36,7 @@ KILL_WAIT_S = 60.0  # from a kill to SIGKILL, finalizing processes included
 _FORKED_LIMIT_S = 60.0  # a coordinator that has not started its command by then never will
 _POLL_S = 1.0  # for what nobody tells us of
 _DEATH_LIMIT_S = 10.0  # SIGKILL works at once, but for a process that the kernel holds
+_DEATH_POLL_S = 0.01
 _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are forked
 
 
@@ -263,14 +264,16 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        for run in self._ledger.live():
-            pidfd = self._ledger.open_coordinator(run)
-            if pidfd is None:
-                self._collect(run.process)
-                self._lose(run.process)
+        live = {run.process: run for run in self._ledger.live()}
+        for name in self._processes:
+            pidfd = self._ledger.open_coordinator(live[name]) if name in live else None
+            if pidfd is not None:
+                nursery.start_soon(self._watch, name, pidfd, None)
+            elif name in live or self._ledger.is_held(name):
+                nursery.start_soon(self._lay_to_rest, name)
             else:
-                self._watched.add(run.process)
-                nursery.start_soon(self._watch, run.process, pidfd, None)
+                continue
+            self._watched.add(name)
 
     async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
         """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
@@ -288,11 +291,25 @@ class Runner:
                 self._collect(name)
                 if forked and trio.current_time() > give_up_s:
                     self._lose(name)
-            self._lose(name)
         finally:
             os.close(pidfd)
             if pipe is not None:
                 os.close(pipe)
+        await self._lay_to_rest(name)
+
+    async def _lay_to_rest(self, name: str) -> None:
+        """Its coordinator has ended: nothing of the run may be alive when the next one begins."""
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        while self._ledger.is_held(name) and trio.current_time() < limit_s:  # noqa: ASYNC110 - nothing tells of it
+            await trio.sleep(_DEATH_POLL_S)
+        self._collect(name)
+        self._lose(name)
+        run = self._ledger.last(name)
+        while run is not None and self._ledger.state != TaskState.CLEANING and ladder.kill_run(run):
+            if trio.current_time() > limit_s:
+                self._log.error("What is left of process %s does not die.", name)
+                break
+            await trio.sleep(_DEATH_POLL_S)
         self._watched.discard(name)
         self._changed.set()
 

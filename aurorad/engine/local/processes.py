@@ -32,6 +32,10 @@ class Identity(msgspec.Struct, frozen=True):
     boot_id: str
 
 
+NOBODY = Identity(0, 0, "-")
+"""Claims a place so that no process can."""
+
+
 class _Stat(msgspec.Struct, frozen=True):
     state: str
     parent: int
@@ -44,7 +48,16 @@ def identity_of(pid: int) -> Identity:
     stat = _stat(pid)
     if stat is None:
         raise ProcessLookupError(pid)
-    return Identity(pid, stat.start_ticks, _BOOT_ID.read_text().strip())
+    return Identity(pid, stat.start_ticks, _boot_id())
+
+
+def of_this_boot(identity: Identity) -> bool:
+    """Whether the machine was not started anew since."""
+    return identity.boot_id == _boot_id()
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
 
 
 def lives(identity: Identity) -> bool:
@@ -54,7 +67,7 @@ def lives(identity: Identity) -> bool:
         stat is not None
         and stat.state not in "ZX"
         and stat.start_ticks == identity.start_ticks
-        and identity.boot_id == _BOOT_ID.read_text().strip()
+        and of_this_boot(identity)
     )
 
 

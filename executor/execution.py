@@ -280,13 +280,16 @@ class Execution:
 
 async def _take_control(runner: Runner) -> None:
     """Once nobody else has the task in hand. Raises as `Runner.take_control`."""
-    give_up_s = trio.current_time() + _HELD_LIMIT_S
+    since_s, told = trio.current_time(), False
     while True:
         try:
             runner.take_control()
-        except StreamHeld:
-            if trio.current_time() > give_up_s:
+        except StreamHeld as error:
+            if trio.current_time() - since_s > _HELD_LIMIT_S:
                 raise
+            if not told:
+                _log.warning("%s. Waiting for it.", error)
+                told = True
             await trio.sleep(_HELD_POLL_S)
         else:
             return

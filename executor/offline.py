@@ -121,7 +121,10 @@ def _end(
 
 def _unheard(paths: TaskPaths, last: ProcessStatus) -> list[RunnerCkpt]:
     """What the coordinator of this run wrote and no runner took over."""
-    records = () if last.state.terminal else read_stream(paths.coordinator(last.process))
+    try:
+        records = [] if last.state.terminal else read_stream(paths.coordinator(last.process))
+    except CheckpointError:
+        return []
     return [r for r in records if r.process_status is not None and r.process_status.seq > last.seq]
 
 

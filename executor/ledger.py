@@ -159,14 +159,19 @@ class Ledger:
             return True
         return False
 
-    def collect(self, process: str) -> list[ProcessStatus]:
-        """Takes over what the coordinator wrote since the last time, and gives it."""
+    def collect(self, process: str, ending: Callable[[ProcessStatus], None]) -> list[ProcessStatus]:
+        """Takes over what the coordinator wrote since the last time, and gives it.
+
+        Before the end of a run is on record, `ending` is called with the run: who takes over from here finds it alive.
+        """
         news = []
         for record in self._readers[process].read():
             status, last = record.process_status, self._story.last(process)
             # A coordinator may have the last word after the runner had it; the runner's stands.
             if status is None or last is None or last.state.terminal or status.seq <= last.seq:
                 continue
+            if status.state.terminal:
+                ending(last)
             self._log.info("Process %s: %s", process, status.state.name)
             self._record(record)
             news.append(status)

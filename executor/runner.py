@@ -241,7 +241,7 @@ class Runner:
                 pid = coordinator.pid
                 forked = ProcessStatus(seq, name, ProcessState.FORKED, coordinator_pid=pid, fork_time=fork_time)
                 stream.append(RunnerCkpt(process_status=forked))
-                self._ledger.collect(name)
+                self._collect(name)
             except BaseException:
                 coordinator.abandon()
                 raise
@@ -315,17 +315,16 @@ class Runner:
 
     def _collect(self, name: str) -> None:
         """Takes over what the coordinator wrote, and does what follows from it."""
-        for status in self._ledger.collect(name):
-            stage = self._ledger.state
-            if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
+        for status in self._ledger.collect(name, self._ending):
+            if status.state == ProcessState.RUNNING and self._ledger.state == TaskState.CLEANING:
                 self._tell_to_end()
             if status.state.terminal:
                 self._ended_s[name] = trio.current_time()
-                run = self._ledger.last(name)
-                # In CLEANING everything was told to end and may take its time.
-                if run is not None and stage != TaskState.CLEANING:
-                    ladder.kill_run(run)
         self._changed.set()
+
+    def _ending(self, run: ProcessStatus) -> None:
+        if self._ledger.state != TaskState.CLEANING:  # there everything was told to end and may take its time
+            ladder.kill_run(run)
 
     def _lose(self, name: str) -> None:
         """A coordinator that ended without a last word leaves its run LOST."""

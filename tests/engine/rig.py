@@ -74,6 +74,12 @@ class Rig:
                 seen = len(self.events)
                 await self._news.wait()
 
+    async def after(self, seen: int) -> list[Event]:
+        """The events that came after so many, once there are some."""
+        while len(self.events) <= seen:
+            await self._news.wait()
+        return self.events[seen:]
+
     async def offer(self) -> Offer:
         """The newest offer, once there is one."""
         await self.until(lambda event: event if isinstance(event, Offers) else None)
@@ -104,10 +110,10 @@ class Rig:
         offer = await self.offer()
         await self.engine.launch(offer.id, (task(offer.agent_id, task_id, cpus, ports, **orders),), 0)
 
-    async def launch_job(self, task_id: str, *processes: dict[str, Any], **fields: Any) -> None:
-        """A task as real executors run it; `fields` are further ones of its thermos task."""
+    async def launch_job(self, task_id: str, thermos: dict[str, Any], **fields: Any) -> None:
+        """A thermos task as real executors run it; `fields` are further ones of its job."""
         offer = await self.offer()
-        data = job_data({"name": "task", "processes": processes, **fields})
+        data = job_data(thermos, **fields)
         job = JobKey(current_user().name, "test", "job")
         config = TaskConfig(job=job, executor_config=ExecutorConfig("AuroraExecutor", json.dumps(data)))
         assigned = AssignedTask(task_id, offer.agent_id, offer.hostname, config)

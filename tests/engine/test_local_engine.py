@@ -23,6 +23,7 @@ from tests.engine.rig import LIMIT_S, Rig, end_leftovers, now_ms, running, task
 STARTING, RUNNING, FINISHED = TaskState.TASK_STARTING, TaskState.TASK_RUNNING, TaskState.TASK_FINISHED
 FAILED, KILLED, LOST = TaskState.TASK_FAILED, TaskState.TASK_KILLED, TaskState.TASK_LOST
 
+HELLO = {"name": "hello", "cmdline": "echo hello; echo $HOME; sleep 1000"}
 NONE = Restarts(most=0)
 
 
@@ -291,7 +292,7 @@ async def test_an_executor_without_its_token_is_not_believed(work_dir: Path) -> 
 
 async def test_a_real_executor_runs_a_real_task(work_dir: Path) -> None:
     async with running(work_dir, launcher=LAUNCHER) as rig:
-        await rig.launch_job("t-1", {"name": "hello", "cmdline": "echo hello; echo $HOME; sleep 1000"})
+        await rig.launch_job("t-1", {"name": "task", "processes": [HELLO]})
         await rig.update("t-1", RUNNING)
         assert (rig.run_directory("t-1") / "checkpoints/tasks/active/t-1").exists()
         await rig.engine.kill("t-1")

@@ -62,7 +62,7 @@ def story(rig: Rig) -> checkpoint.RunnerState:
 
 async def ready(rig: Rig, process: dict[str, object] = SLEEP) -> Identity:
     """A task that runs, with its process on record."""
-    await rig.launch_job("t-1", process)
+    await rig.launch_job("t-1", {"name": "task", "processes": [process]})
     await rig.update("t-1", RUNNING)
     await until(lambda: pids(rig) and story(rig).processes and last_run(rig).state == ProcessState.RUNNING)
     return rig.executor("t-1")
@@ -108,7 +108,7 @@ async def test_a_task_goes_on_whenever_its_executors_die(work_dir: Path) -> None
 
 async def test_an_executor_that_dies_before_it_got_its_task_is_replaced_by_one_that_gets_it(work_dir: Path) -> None:
     async with running(work_dir, launcher=LAUNCHER) as rig:
-        await rig.launch_job("t-1", SLEEP)
+        await rig.launch_job("t-1", {"name": "task", "processes": [SLEEP]})
         await until(lambda: list(work_dir.glob("agent/meta/*/executor*")))
         await kill_executor(rig)
         await rig.update("t-1", RUNNING)
@@ -235,7 +235,7 @@ async def test_where_no_process_can_be_forked_the_task_does_not_start_and_all_el
     program += "from executor.launcher import *\nserve(Execution)"
     async with running(work_dir, launcher=(sys.executable, "-c", program)) as rig:
         for number in range(2):
-            await rig.launch_job(f"t-{number}", SLEEP)
+            await rig.launch_job(f"t-{number}", {"name": "task", "processes": [SLEEP]})
             assert (await rig.update(f"t-{number}", LOST)).message == (
                 "Executor could not be started: cannot fork: [Errno 11] Resource temporarily unavailable"
             )

@@ -121,6 +121,11 @@ class LocalEngine:
         """The process that forks executors, while there is one."""
         return self._spawner.launcher_pid
 
+    @property
+    def overseen(self) -> frozenset[str]:
+        """The tasks of which something may still run, also if their end was told."""
+        return frozenset(live.task_id for live in self._live.values() if live.overseen)
+
     # What the scheduler asks for.
 
     async def launch(self, offer_id: str, tasks: tuple[TaskInfo, ...], refuse_s: float) -> None:
@@ -168,7 +173,7 @@ class LocalEngine:
         for live in self._live.values():
             if live.overseen:
                 live.shut_down(trio.current_time(), grace_s)
-        while any(live.overseen for live in self._live.values()):
+        while self.overseen:
             self._run_ended = trio.Event()
             await self._run_ended.wait()
 

@@ -7,7 +7,6 @@ pid, and says so in a file if another one holds its lock. What the task must com
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import signal
@@ -21,6 +20,7 @@ import trio
 
 from aurorad.engine.base import Event, StatusUpdate, TaskState
 from aurorad.engine.local.engine import LAUNCHER
+from aurorad.engine.local.home import WorkDirInUse
 from aurorad.engine.local.live import TERMINAL, Patience
 from aurorad.engine.local.oversight import Restarts
 from executor import checkpoint
@@ -80,7 +80,9 @@ def draw(seed: int, notes: Path) -> Shape:
         if name == marked and fate == "fails":
             rest = f'sleep {rng.uniform(0, 0.3):.3f}; echo "end {name} $$ 1" >> {notes}/log; exit 1'
         if name == marked and fate == "killed":
-            rest = rng.choice(("sleep 1000", "sleep 1000 & wait", "exec sleep 1000"))
+            rest = rng.choice(
+                ("while :; do sleep 1000; done", "while :; do sleep 1000 & wait; done", "exec sleep 1000")
+            )
         processes.append(_process(notes, name, rest, max_failures=failures + rng.choice((1, 2))))
     must_run = frozenset(names) if fate == "finishes" else frozenset()
     if rng.random() < 0.3:
@@ -94,6 +96,7 @@ def draw(seed: int, notes: Path) -> Shape:
         "max_concurrency": rng.choice((0, 0, 1, 2)) if fate != "killed" and "ephemeral" not in str(processes) else 0,
     }
     check = {"health_checker": {"shell": {"shell_command": "true"}}, "interval_secs": 0.2, "timeout_secs": 60}
+    check["max_consecutive_failures"] = 1000  # whoever checks may be killed as well
     job = {"health_check_config": check} if rng.random() < 0.2 else {}
     ends = {"finishes": TaskState.TASK_FINISHED, "fails": TaskState.TASK_FAILED, "killed": TaskState.TASK_KILLED}
     kill_after_s = rng.uniform(0, 1.5) if fate == "killed" else None
@@ -141,18 +144,26 @@ class Violence:
         harms = list(self.shape.harms)
         try:
             with trio.fail_after(LIMIT_S):
-                while not await self._with_an_engine(harms):
+                while not await self._survive(harms):
                     self._hear(self._rig.events)  # also of what it told in its last moment
                     self._tell("the engine is gone")
-                    self.counts["engine killed"] += 1
             self._check()
             self.counts["took over"] = len(list(self.work_dir.glob("agent/meta/*/executor.*")))
         except (AssertionError, trio.TooSlowError, ExceptionGroup, checkpoint.CheckpointError) as error:
             raise Broken(f"{error!r}\n{self._story()}") from error
 
+    async def _survive(self, harms: list[Harm]) -> bool:
+        """As `_with_an_engine`. The lock of the one before may for a moment be held by a fork for another run here."""
+        try:
+            return await self._with_an_engine(harms)
+        except ExceptionGroup as group:
+            if group.subgroup(WorkDirInUse) is None:
+                raise
+            await trio.sleep(0.05)
+            return False
+
     async def _with_an_engine(self, harms: list[Harm]) -> bool:
         """False if the engine was stopped on the way, as a crash would stop it."""
-        await until(lambda: not _locked(self.work_dir / "agent/lock"), LIMIT_S)  # by a fork in the making
         async with running(self.work_dir, launcher=LAUNCHER, restarts=RESTARTS, patience=PATIENCE) as rig:
             await rig.after(0)
             self._rig = rig
@@ -170,6 +181,7 @@ class Violence:
                     with trio.move_on_after(harm.after_s):
                         await self._over.wait()
                     if harm.victim == "engine":
+                        self.counts["engine killed"] += 1
                         nursery.cancel_scope.cancel()
                         return False
                     self._harm(harm.victim, rig)
@@ -320,17 +332,6 @@ class Violence:
         commands = [f"{process['name']}: {process}" for process in self.shape.thermos["processes"]]
         parts = [str(self.shape.order), *commands, *self._told, *(" ".join(line) for line in self._log()), *logs]
         return "\n".join(parts)
-
-
-def _locked(path: Path) -> bool:
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _pids() -> Iterator[int]:

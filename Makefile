@@ -8,7 +8,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak chaos lint bench clean
+.PHONY: help setup run test soak chaos lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
@@ -18,6 +18,7 @@ help:
 	@echo "make chaos  kill -9 executors, coordinators, launcher and processes of tasks at any moment (RUNS=500 SEED=1)"
 	@echo "make lint   check types, style and the floors of the architecture"
 	@echo "make bench  measure, and print the figures next to their goals"
+	@echo "make binaries  bundle the programs into dist/aurora, which needs no Python, and try them"
 	@echo "make clean  remove what the other targets made"
 
 setup: $(INSTALLED)
@@ -64,6 +65,10 @@ lint: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.bench
+
+binaries: $(INSTALLED_DEV)
+	$(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build packaging/aurorad.spec
+	$(BIN)/python -m pytest -x tests/packaging/binaries.py  # by name: `make test` does not look for it
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .run

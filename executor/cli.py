@@ -262,3 +262,7 @@ def _fail(text: str) -> NoReturn:
 def entry() -> None:
     """The `thermos` command."""
     thermos(prog_name="thermos")
+
+
+if __name__ == "__main__":
+    entry()

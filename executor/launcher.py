@@ -20,10 +20,9 @@ import msgspec
 
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
-from executor import main
 from executor.checkpoint import CheckpointError, TaskState
 from executor.execution import Execution, wall_clock_ms
-from executor.main import ExecutionFactory
+from executor.main import ExecutionFactory, run
 from executor.offline import record_end
 from executor.paths import CHECKPOINTS, TaskPaths
 from executor.rehearsal import rehearse
@@ -68,7 +67,7 @@ def _serve_request(engine: socket.socket, request: Request, execution: Execution
         elif _is_first(engine, request):
             _settle_in(Path(request.directory))
             os.environ.update(request.environment)
-            code = main.run(os.environ, execution)
+            code = run(request.arguments, os.environ, execution)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -119,5 +118,7 @@ def _reply(engine: socket.socket, reply: Reply) -> None:
         return  # the engine is gone; a new one reads the identity from its file
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The process of `aurorad -role=launcher`; the exit status."""
     serve(Execution)
+    return 0

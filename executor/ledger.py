@@ -23,8 +23,6 @@ from executor.checkpoint import (
 from executor.paths import TaskPaths
 from executor.task import Task, is_same, to_json
 
-_LIVE = (ProcessState.FORKED, ProcessState.RUNNING)
-
 
 class TaskDiffers(Exception):
     """The task on disk under this id is another one."""
@@ -42,6 +40,7 @@ class Ledger:
         self._paths, self._now_ms, self._log = paths, now_ms, log
         self._story = Story(recovering=True)
         self._readers = {name: StreamReader(paths.coordinator(name)) for name in processes}
+        self._ends: dict[str, RunnerCkpt] = {}  # what coordinators wrote of the ends of their runs
         self._writer: StreamWriter | None = None
 
     def open(self, task: Task, header: RunnerHeader) -> None:
@@ -108,7 +107,7 @@ class Ledger:
 
     def live(self) -> list[ProcessStatus]:
         """The runs that have a coordinator and no end yet."""
-        return [run for run in self.last_runs() if run.state in _LIVE]
+        return [run for run in self.last_runs() if run.state.live]
 
     def enter(self, state: TaskState) -> None:
         self._log.info("Task %s: %s", self._paths.task_id, state.name)
@@ -159,11 +158,8 @@ class Ledger:
             return True
         return False
 
-    def collect(self, process: str, ending: Callable[[ProcessStatus], None]) -> list[ProcessStatus]:
-        """Takes over what the coordinator wrote since the last time, and gives it.
-
-        Before the end of a run is on record, `ending` is called with the run: who takes over from here finds it alive.
-        """
+    def collect(self, process: str) -> list[ProcessStatus]:
+        """Takes over what the coordinator wrote since the last time, and gives it; but the end waits for `conclude`."""
         news = []
         for record in self._readers[process].read():
             status, last = record.process_status, self._story.last(process)
@@ -171,11 +167,21 @@ class Ledger:
             if status is None or last is None or last.state.terminal or status.seq <= last.seq:
                 continue
             if status.state.terminal:
-                ending(last)
+                self._ends[process] = record
+                break
             self._log.info("Process %s: %s", process, status.state.name)
             self._record(record)
             news.append(status)
         return news
+
+    def conclude(self, process: str) -> bool:
+        """Takes over the end that the coordinator wrote for the run. False if there is none."""
+        record, last = self._ends.pop(process, None), self._story.last(process)
+        if record is None or record.process_status is None or last is None or last.state.terminal:
+            return False
+        self._log.info("Process %s: %s", process, record.process_status.state.name)
+        self._record(record)
+        return True
 
     def _record(self, record: RunnerCkpt) -> None:
         assert self._writer is not None, "open comes first"

@@ -7,7 +7,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from executor import ladder, procfs
+from aurorad import procfs
+from executor import ladder
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -77,8 +78,9 @@ def _take_over(paths: TaskPaths, force: bool) -> StreamWriter:
                 raise Refused(f"Could not open locked checkpoint: {error}") from None
             if runner == os.getpid():
                 raise Refused("Unwilling to commit seppuku.") from None
-            if runner not in killed:
-                procfs.send([runner], signal.SIGKILL)
+            holder = procfs.info(runner)
+            if holder is not None and runner not in killed:
+                procfs.send(holder, signal.SIGKILL)
                 killed.add(runner)
             time.sleep(_RETRY_S)
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs
+from aurorad import procfs
+from aurorad.cgroups import TaskGroup
+from aurorad.pace import Pace
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -25,6 +27,8 @@ from executor.checkpoint import (
     RunnerState,
     TaskState,
 )
+from executor.images import Image
+from executor.ladder import Ladder
 from executor.ledger import Ledger
 from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
 from executor.planner import History, Plan, Standing, stand
@@ -43,7 +47,8 @@ _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are 
 class Runner:
     """Runs `task` under `paths`, or goes on with what a runner before left there.
 
-    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes.
+    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes, which
+    run in the `image` if there is one, and in the control `group` likewise.
     """
 
     def __init__(
@@ -56,9 +61,11 @@ class Runner:
         now_ms: Callable[[], int],
         log: logging.Logger,
         path: str | None = None,
+        image: Image | None = None,
+        group: TaskGroup | None = None,
     ) -> None:
-        self._task, self._header, self._user = task, header, user
-        self._now_ms, self._log, self._path = now_ms, log, path
+        self._task, self._header, self._user, self._image = task, header, user, image
+        self._paths, self._now_ms, self._log, self._path, self._group = paths, now_ms, log, path, group
         self._sandbox = Path(header.sandbox or "")
         log_base = Path(header.log_dir or self._sandbox / LOGS)
         self._log_base = log_base.relative_to(self._sandbox) if log_base.is_relative_to(self._sandbox) else log_base
@@ -69,7 +76,7 @@ class Runner:
         self._ended_s: dict[str, float] = {}
         self._watched: set[str] = set()  # processes whose coordinator has not ended
         self._cleaning_since_s: float | None = None
-        self._told_to_end: set[int] = set()
+        self._left = 0  # alive when they were last told to end
         self._told_s = -math.inf
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
@@ -89,6 +96,10 @@ class Runner:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
         self._ledger.open(self._task, self._header)
         procfs.become_subreaper()
+        before = bool(self._ledger.last_runs()) and not (self._group is not None and self._group.exists)
+        self._group = self._made(self._group)
+        directory = self._paths.root.absolute().parent
+        self._ladder = Ladder(self._ledger.last_runs, directory, self._group, scanning=before)
         self._since_s = trio.current_time()
 
     def kill(self, state: TaskState = TaskState.KILLED, wait_s: float = KILL_WAIT_S) -> None:
@@ -97,17 +108,19 @@ class Runner:
         self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
         self._changed.set()
 
+    def _made(self, group: TaskGroup | None) -> TaskGroup | None:
+        try:
+            if group is not None:
+                group.make()
+        except OSError as error:
+            self._log.warning("The task has no control group of its own: %s", error)
+            return None
+        return group
+
     async def put_down(self) -> None:
         """SIGKILL until nothing of the task is alive, and nothing recorded: for when the runner itself has failed."""
-        limit_s = trio.current_time() + _DEATH_LIMIT_S
-        while left := ladder.task_members(self._ledger.last_runs()):  # again and again: they may be forking
-            if trio.current_time() > limit_s:
-                self._log.error("Processes %s do not die.", sorted(left))
-                return
-            procfs.send(left, signal.SIGKILL)
-            self._changed = trio.Event()
-            with trio.move_on_after(_POLL_S / 10):
-                await self._changed.wait()
+        if left := await self._ladder.end(_DEATH_LIMIT_S):
+            self._log.error("Processes %s do not die.", left)
 
     async def run(self) -> TaskState:
         """Until the task is over; gives its terminal state, and nothing of it is alive then.
@@ -128,6 +141,8 @@ class Runner:
             return state
         finally:
             self._ledger.close()
+            if self._group is not None:
+                self._group.remove()  # if it is empty
 
     # The stages
 
@@ -153,9 +168,10 @@ class Runner:
         now_s = trio.current_time()
         left_s = self._deadline_s(since_s) - now_s
         busy = bool(self._ledger.live())
-        left = self._tell_to_end() if not busy or now_s - self._told_s >= _POLL_S else self._told_to_end
+        if not busy or now_s - self._told_s >= _POLL_S:
+            await self._tell_to_end()
         # Stragglers whose runs are over, daemons that escaped their session, may not use up the finalizers' time.
-        if not busy and (left_s <= now_s - since_s or not left):
+        if not busy and (left_s <= now_s - since_s or not self._left):
             await self._kill_all()
             self._ledger.enter(TaskState.FINALIZING)
         elif left_s <= 0:
@@ -224,14 +240,18 @@ class Runner:
     def _fork(self, process: Process) -> Coordinator:
         """A coordinator at work. After `OSError` or `CheckpointError` no command was started."""
         name = process.name
+        home = self._sandbox if self._image is None else self._image.sandbox
+        profile = home / PROFILE if (self._sandbox / PROFILE).exists() else None
         launch = Launch(
             process=name,
             cmdline=process.cmdline,
             sandbox=self._sandbox,
-            environment=environment_for(self._sandbox, self._user, self._sandbox / PROFILE, self._path),
+            environment=environment_for(home, self._user, profile, self._path),
             user=self._user,
             logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
             destination=self._destination(process),
+            image=self._image,
+            group=self._group,
         )
         stream = self._ledger.coordinator(name)
         try:
@@ -247,6 +267,7 @@ class Runner:
                 raise
         finally:
             stream.close()
+        self._ladder.started(coordinator.pid)
         coordinator.release()
         return coordinator
 
@@ -298,39 +319,45 @@ class Runner:
         await self._lay_to_rest(name)
 
     async def _lay_to_rest(self, name: str) -> None:
-        """Its coordinator has ended: nothing of the run may be alive when the next one begins."""
+        """Its coordinator has ended: nothing of the run may be alive when its end is on record and the next begins."""
         limit_s = trio.current_time() + _DEATH_LIMIT_S
         while self._ledger.is_held(name) and trio.current_time() < limit_s:  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(_DEATH_POLL_S)
         self._collect(name)
-        self._lose(name)
-        run = self._ledger.last(name)
-        while run is not None and self._ledger.state != TaskState.CLEANING and ladder.kill_run(run):
+        # In CLEANING everything was told to end and may take its time.
+        while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
+            if run.state.live:
+                self._ladder.kill_live(run)
+                self._ladder.end_run(run)
+            if not await self._ladder.end_rest(run):
+                break
             if trio.current_time() > limit_s:
                 self._log.error("What is left of process %s does not die.", name)
                 break
             await trio.sleep(_DEATH_POLL_S)
+        self._conclude(name)
+        self._lose(name)
         self._watched.discard(name)
         self._changed.set()
 
     def _collect(self, name: str) -> None:
-        """Takes over what the coordinator wrote, and does what follows from it."""
-        for status in self._ledger.collect(name, self._ending):
+        """Takes over what the coordinator wrote, but for the end of its run."""
+        for status in self._ledger.collect(name):
             if status.state == ProcessState.RUNNING and self._ledger.state == TaskState.CLEANING:
-                self._tell_to_end()
-            if status.state.terminal:
-                self._ended_s[name] = trio.current_time()
+                self._told_s = -math.inf  # it was not there yet when the others were told
         self._changed.set()
 
-    def _ending(self, run: ProcessStatus) -> None:
-        if self._ledger.state != TaskState.CLEANING:  # there everything was told to end and may take its time
-            ladder.kill_run(run)
+    def _conclude(self, name: str) -> None:
+        """Takes over the end that the coordinator wrote."""
+        if self._ledger.conclude(name):
+            self._ended_s[name] = trio.current_time()
 
     def _lose(self, name: str) -> None:
         """A coordinator that ended without a last word leaves its run LOST."""
         run = self._ledger.last(name)
-        if run is not None and run in self._ledger.live():
-            ladder.kill_run(run)
+        if run is not None and run.state.live:
+            self._ladder.kill_live(run)
+            self._ladder.end_run(run)
             self._step(name, ProcessState.LOST)
 
     def _step(self, name: str, state: ProcessState, stop_time: float | None = None, code: int | None = None) -> None:
@@ -340,28 +367,24 @@ class Runner:
 
     # Ending all
 
-    def _tell_to_end(self) -> set[int]:
-        """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
-        everything = self._everything()
-        procfs.send(everything - self._told_to_end, signal.SIGTERM)
-        self._told_to_end |= everything
+    async def _tell_to_end(self) -> None:
+        """Each living process, once. Some come late: forks in the making, heirs of others."""
         self._told_s = trio.current_time()
-        return everything
-
-    def _everything(self) -> set[int]:
-        """Every living process of the task but the coordinators, which only tell what becomes of it."""
-        runs = self._ledger.last_runs()
-        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
+        self._left = await self._ladder.tell_to_end()
 
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
+        pace = Pace()
         for name in self._processes:
             self._collect(name)
-        for run in self._ledger.live():
-            if ladder.kill_run(run):
-                self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
-            else:
-                self._step(run.process, ProcessState.LOST)
+            self._conclude(name)
+            run = self._ledger.last(name)
+            if run is not None and run.state.live:
+                if self._ladder.kill_live(run):
+                    self._step(name, ProcessState.KILLED, self._now_ms() / 1000, -1)
+                else:
+                    self._step(name, ProcessState.LOST)
+            await pace.breathe()
         await self.put_down()
 
     async def _reap(self, task_status: trio.TaskStatus[None]) -> None:

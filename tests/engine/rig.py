@@ -172,6 +172,7 @@ async def running(
     acknowledging: bool = True,
     restarts: Restarts = RESTARTS,
     launcher: tuple[str, ...] = STAND_IN,
+    executor_arguments: tuple[str, ...] = (),
 ) -> AsyncIterator[Rig]:
     """An engine on `work_dir`; it stops, and its executors go on, at the end of the block."""
     engine = LocalEngine(
@@ -183,6 +184,7 @@ async def running(
         restarts=restarts,
         gc_delay_s=gc_delay_s,
         launcher=launcher,
+        executor_arguments=executor_arguments,
     )
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:

@@ -161,6 +161,15 @@ async def test_a_task_that_ends_while_no_engine_runs_is_told_to_the_next(work_di
         assert rig.states("t-1") == ["FINISHED"]
 
 
+async def test_executors_get_the_arguments_that_the_engine_was_given(work_dir: Path) -> None:
+    async with running(work_dir, restarts=NONE, executor_arguments=("--no-such-flag",)) as rig:
+        await rig.launch("t-1")
+        await rig.update("t-1", LOST)
+        errors = rig.run_directory("t-1") / "stderr"
+        text = "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are\n"
+        assert errors.read_text() == text
+
+
 async def test_an_end_that_cannot_be_written_down_is_told_and_told_again_by_the_next_engine(work_dir: Path) -> None:
     async with running(work_dir, restarts=NONE) as rig:
         await rig.launch("t-1", sleep=1000)

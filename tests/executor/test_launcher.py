@@ -9,7 +9,7 @@ def test_an_engine_that_is_killed_before_it_read_the_replies_ends_the_launcher_i
     engine, other_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with engine:
         with other_end:
-            command = [sys.executable, "-m", "executor.launcher"]
+            command = [sys.executable, "-m", "aurorad.main", "-role=launcher"]
             launcher = subprocess.Popen(command, stdin=other_end, stderr=subprocess.PIPE, text=True)
         nowhere = {"id": "r", "directory": str(tmp_path), "identity_file": "/nowhere/executor", "environment": {}}
         engine.send(json.dumps(nowhere).encode())

@@ -237,7 +237,7 @@ class Storm:
         self._signal(named("thermos-coord", self.cluster.work_dir), signal.SIGKILL)
 
     def _kill_launcher(self) -> None:
-        self._signal(children_named(self.cluster.pid, "executor.launcher"), signal.SIGKILL)
+        self._signal(children_named(self.cluster.pid, "-role=launcher"), signal.SIGKILL)
 
     def _freeze_executor(self) -> None:
         pid = self._signal(executors(self.cluster.work_dir), signal.SIGSTOP)

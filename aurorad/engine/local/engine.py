@@ -43,7 +43,10 @@ from aurorad.engine.local.runs import Line, Run, Runs, is_file_name
 from aurorad.engine.local.server import Refusal, Subscription
 from aurorad.engine.local.spawner import AGENT_MARK, Spawner
 
-LAUNCHER = (sys.executable, "-P", "-m", "executor.launcher")  # -P: nothing is imported from where we happen to be
+_PROGRAM = (  # -P: nothing is imported from where we happen to be
+    (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "aurorad.main")
+)
+LAUNCHER = (*_PROGRAM, "-role=launcher")
 GC_INTERVAL_S = 600.0
 _UNKNOWN_EXIT = -1  # an executor is not our child: how it ended only its own parent could know
 
@@ -53,8 +56,9 @@ _log = logging.getLogger(__name__)
 class LocalEngine:
     """`aurorad.engine.base.Engine` on this machine. An instance runs once.
 
-    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command of
-    `executor.launcher`. Ended runs are removed `gc_delay_s` after their end.
+    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command that
+    starts one, `executor_arguments` what each executor is told besides. Ended runs are removed `gc_delay_s` after
+    their end.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class LocalEngine:
         patience: Patience = DEFAULT_PATIENCE,
         restarts: Restarts = DEFAULT_RESTARTS,
         launcher: Sequence[str] = LAUNCHER,
+        executor_arguments: Sequence[str] = (),
     ) -> None:
         self._home = Home(work_dir)
         self._hostname = hostname
@@ -77,6 +82,7 @@ class LocalEngine:
         self._patience = patience
         self._restarts = restarts
         self._launcher = launcher
+        self._executor_arguments = tuple(executor_arguments)
         self._runs = Runs(self._home.path)
         self._outbox, self._to_send = trio.open_memory_channel[Event](math.inf)
         self._live: dict[str, LiveRun] = {}  # by task id
@@ -103,6 +109,7 @@ class LocalEngine:
                 self._now_ms,
                 self._patience,
                 self._restarts,
+                self._executor_arguments,
             )
             self._tell(Registered(self._framework_id))
             async with trio.open_nursery() as self._nursery:

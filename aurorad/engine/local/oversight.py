@@ -67,6 +67,7 @@ class Oversight:
         now_ms: Callable[[], int],
         patience: Patience,
         restarts: Restarts,
+        executor_arguments: tuple[str, ...],
     ) -> None:
         self._runs = runs
         self._spawner = spawner
@@ -75,6 +76,7 @@ class Oversight:
         self._now_ms = now_ms
         self._patience = patience
         self._restarts = restarts
+        self._executor_arguments = executor_arguments
         self._sweeps = trio.CapacityLimiter(1)  # each reads all of /proc
 
     async def see_out(self, live: LiveRun) -> Ending:
@@ -179,6 +181,7 @@ class Oversight:
                 "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": f"{SHUTDOWN_GRACE_S:g}secs",
                 "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": run.token,
             },
+            self._executor_arguments,
         )
 
     async def _write_end(self, live: LiveRun, state: TaskState) -> None:

@@ -27,7 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Start an executor in `directory`, with `environment` on top of the launcher's own.
+    """Start an executor with these arguments in `directory`, with `environment` on top of the launcher's own.
+
 
     With `end_task`: write into the checkpoints there that this task is over, as `end_state` (KILLED or LOST).
     """
@@ -37,6 +38,7 @@ class Request(msgspec.Struct, frozen=True):
     directory: str
     identity_file: str = ""
     environment: dict[str, str] = {}
+    arguments: tuple[str, ...] = ()
     end_task: str = ""
     end_state: str = ""
 

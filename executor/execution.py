@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import trio
 
 from aurorad.api.tasks import AssignedTask
@@ -18,6 +19,7 @@ from executor.checkpoint import CheckpointError
 from executor.flags import ExecutorFlags
 from executor.health import health_checker
 from executor.lifecycle import ask_to_end
+from executor.offline import record_end
 from executor.paths import CHECKPOINTS, RunDirectory, TaskPaths
 from executor.preparation import Fit, Unfit, prepare
 from executor.resources import EXECUTOR_RAM, Limits, watch_resources
@@ -121,6 +123,9 @@ class Execution:
 
     async def _run(self, tell: Tell) -> Outcome:
         resumed = self._paths.runner.exists()
+        if resumed and (verdict := self._read_verdict()) is not None:
+            self._outcome = verdict
+            self._decided.set()
         with trio.CancelScope() as preparing:
             if not resumed:
                 tell(TaskState.TASK_STARTING, None)
@@ -156,6 +161,7 @@ class Execution:
                 checking.cancel_scope.cancel()
             end = self._end
             if not over.is_set():
+                self._write_verdict()
                 await self._ask_to_end(fit, over)
                 fit.runner.kill(wait_s=self._kill_wait_s)
                 self._signalled = fit.runner
@@ -225,10 +231,37 @@ class Execution:
         except Exception as error:
             _log.exception("The runner failed.")
             await runner.put_down()
+            self._record_failure()
             defect = isinstance(error, ExceptionGroup) and error.subgroup(AssertionError) is not None
             self._end = _BUG_IN_RUNNER if defect else _RUNNER_FAILED
         over.set()
         self._decide(self._end)
+
+    def _write_verdict(self) -> None:
+        """Before anything follows from it: processes that were told to end say nothing of why."""
+        assert self._outcome is not None
+        draft = self._paths.verdict.with_suffix(".new")
+        try:
+            draft.write_bytes(msgspec.json.encode(self._outcome))
+            draft.rename(self._paths.verdict)
+        except OSError as error:
+            _log.warning("Cannot write down why the task ends: %s", error)
+
+    def _read_verdict(self) -> Outcome | None:
+        try:
+            return msgspec.json.decode(self._paths.verdict.read_bytes(), type=Outcome)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            _log.error("Cannot read why the task was to end: %s", error)
+            return None
+
+    def _record_failure(self) -> None:
+        """For whoever reads the checkpoints: nobody goes on with the task."""
+        try:
+            record_end(self._paths, checkpoint.TaskState.LOST, self._now_ms)
+        except (CheckpointError, OSError) as error:
+            _log.error("Cannot record the end of the task: %s", error)
 
     def _recorded_end(self) -> Outcome:
         """What the checkpoints say of a task that is over, or that another runner holds."""
@@ -236,7 +269,9 @@ class Execution:
             state = checkpoint.replay(checkpoint.read_stream(self._paths.runner)).state
         except (CheckpointError, OSError):
             return _UNREADABLE
-        return _ENDS.get(state, _UNREADABLE) if state is not None else _UNREADABLE
+        if state is None:
+            return _UNREADABLE
+        return (self._read_verdict() if state.terminal else None) or _ENDS.get(state, _UNREADABLE)
 
 
 async def _relay(updates: trio.MemoryReceiveChannel[tuple[TaskState, str | None]], report: Report) -> None:

@@ -15,7 +15,7 @@ from aurorad.api.tasks import AssignedTask
 from aurorad.engine.base import TaskState
 from executor import images
 from executor.checkers import Outcome
-from executor.checkpoint import CheckpointError, RunnerHeader
+from executor.checkpoint import CheckpointError, RunnerHeader, StreamHeld
 from executor.child import ChildFailed, in_child
 from executor.flags import ExecutorFlags
 from executor.images import BadContainerizer, Image
@@ -37,6 +37,8 @@ from executor.templates import Bindings
 
 SANDBOX_LIMIT_S = 600.0
 START_LIMIT_S = 120.0
+HELD_LIMIT_S = 60.0  # for whoever else has the task in hand: a fork in the making, `thermos kill`, another executor
+_HELD_POLL_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ async def prepare(
             image = await _open_image(directory, flags) if _volumes_of_image(assigned) is not None else None
         # Process logs (runner_logger_*) and preserve_env of the flags are for the runner, too.
         runner = Runner(instance.task, paths, header, user, now_ms=now_ms, log=_log, path=path, image=image)
-        runner.take_control()
+        await _take_control(runner)
     return Fit(instance, bindings, user, image, runner)
 
 
@@ -163,6 +165,23 @@ def _read_task(assigned: AssignedTask, bindings: Bindings) -> tuple[TaskInstance
         return parse_instance(data, bindings, assigned.assigned_ports)
     except InvalidTask as error:
         raise _failed(f"Could not deserialize Thermos task from AssignedTask: {error}") from None
+
+
+async def _take_control(runner: Runner) -> None:
+    """Once nobody else has the task in hand."""
+    since_s, told = trio.current_time(), False
+    while True:
+        try:
+            runner.take_control()
+        except StreamHeld as error:
+            if trio.current_time() - since_s > HELD_LIMIT_S:
+                raise
+            if not told:
+                _log.warning("%s. Waiting for it.", error)
+                told = True
+            await trio.sleep(_HELD_POLL_S)
+        else:
+            return
 
 
 @contextmanager

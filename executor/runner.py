@@ -272,7 +272,7 @@ class Runner:
                 pid = coordinator.pid
                 forked = ProcessStatus(seq, name, ProcessState.FORKED, coordinator_pid=pid, fork_time=fork_time)
                 stream.append(RunnerCkpt(process_status=forked))
-                self._ledger.collect(name)
+                self._collect(name)
             except BaseException:
                 coordinator.abandon()
                 raise
@@ -296,14 +296,16 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        for run in self._ledger.live():
-            pidfd = self._ledger.open_coordinator(run)
-            if pidfd is None:
-                self._collect(run.process)
-                self._lose(run.process)
+        live = {run.process: run for run in self._ledger.live()}
+        for name in self._processes:
+            pidfd = self._ledger.open_coordinator(live[name]) if name in live else None
+            if pidfd is not None:
+                nursery.start_soon(self._watch, name, pidfd, None)
+            elif name in live or self._ledger.is_held(name):
+                nursery.start_soon(self._lay_to_rest, name)
             else:
-                self._watched.add(run.process)
-                nursery.start_soon(self._watch, run.process, pidfd, None)
+                continue
+            self._watched.add(name)
 
     async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
         """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
@@ -321,7 +323,6 @@ class Runner:
                 self._collect(name)
                 if forked and trio.current_time() > give_up_s:
                     self._lose(name)
-            self._lose(name)
         finally:
             os.close(pidfd)
             if pipe is not None:
@@ -329,30 +330,38 @@ class Runner:
         await self._lay_to_rest(name)
 
     async def _lay_to_rest(self, name: str) -> None:
-        """Its coordinator has ended: nothing of the run may be alive when the next one begins."""
+        """Its coordinator has ended: nothing of the run may be alive when its end is on record and the next begins."""
         limit_s = trio.current_time() + _DEATH_LIMIT_S
-        run = self._ledger.last(name)
-        while run is not None and self._ledger.state != TaskState.CLEANING and await self._ladder.end_rest(run):
+        while self._ledger.is_held(name) and trio.current_time() < limit_s:  # noqa: ASYNC110 - nothing tells of it
+            await trio.sleep(_DEATH_POLL_S)
+        self._collect(name)
+        # In CLEANING everything was told to end and may take its time.
+        while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
+            if run.state.live:
+                self._ladder.kill_live(run)
+                self._ladder.end_run(run)
+            if not await self._ladder.end_rest(run):
+                break
             if trio.current_time() > limit_s:
                 self._log.error("What is left of process %s does not die.", name)
                 break
             await trio.sleep(_DEATH_POLL_S)
+        self._conclude(name)
+        self._lose(name)
         self._watched.discard(name)
         self._changed.set()
 
     def _collect(self, name: str) -> None:
-        """Takes over what the coordinator wrote, and does what follows from it."""
+        """Takes over what the coordinator wrote, but for the end of its run."""
         for status in self._ledger.collect(name):
-            stage = self._ledger.state
-            if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
+            if status.state == ProcessState.RUNNING and self._ledger.state == TaskState.CLEANING:
                 self._told_s = -math.inf  # it was not there yet when the others were told
-            if status.state.terminal:
-                self._ended_s[name] = trio.current_time()
-                run = self._ledger.last(name)
-                # In CLEANING everything was told to end and may take its time.
-                if run is not None and stage != TaskState.CLEANING:
-                    self._ladder.end_run(run)
         self._changed.set()
+
+    def _conclude(self, name: str) -> None:
+        """Takes over the end that the coordinator wrote."""
+        if self._ledger.conclude(name):
+            self._ended_s[name] = trio.current_time()
 
     def _lose(self, name: str) -> None:
         """A coordinator that ended without a last word leaves its run LOST."""
@@ -379,6 +388,7 @@ class Runner:
         pace = Pace()
         for name in self._processes:
             self._collect(name)
+            self._conclude(name)
             run = self._ledger.last(name)
             if run is not None and run.state.live:
                 if self._ladder.kill_live(run):

@@ -5,25 +5,32 @@ from __future__ import annotations
 import platform
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 
 import msgspec
+import psutil
 import trio
 from quart import Blueprint, Response
 
+from aurorad import __version__
 from aurorad.observer.observer import Observer
-from aurorad.process_stats import declare_process
 from aurorad.vars import Vars
 
 
 def declare(statistics: Vars, observer: Observer, now_ms: Callable[[], int]) -> None:
-    started_ms = now_ms()
-    declare_process(statistics, now_ms)
+    started_ms, process = now_ms(), psutil.Process()
+    statistics.gauge("build.version", lambda: __version__)
+    statistics.gauge("process_resident_memory_mb", lambda: process.memory_info().rss >> 20)
+    statistics.gauge("process_cpu_time_nanos", time.process_time_ns)
+    statistics.gauge("process_open_fd_count", process.num_fds)
     statistics.gauge("sys.uptime", lambda: (now_ms() - started_ms) / 1000)
     statistics.gauge("sys.version", lambda: sys.version.replace("\n", " "))
     statistics.gauge("sys.platform", lambda: sys.platform)
     statistics.gauge("sys.executable", lambda: sys.executable)
+    statistics.gauge("sys.prefix", lambda: sys.prefix)
+    statistics.gauge("sys.exec_prefix", lambda: sys.exec_prefix)
     statistics.gauge("sys.uname", lambda: " ".join(platform.uname()))
     statistics.gauge("observer_active_tasks", lambda: len(observer.ids("active")))
     statistics.gauge("observer_finished_tasks", lambda: len(observer.ids("finished")))

@@ -17,8 +17,8 @@ from aurorad.observer import files, walk
 from aurorad.observer.files import File
 from aurorad.observer.walk import Opened, Refused
 
-PIECE_BYTES = 128 << 10
-FAR_BYTES = 8 << 20
+PIECE_BYTES = 64 << 10
+FAR_BYTES = 1 << 20
 """Whoever is so far behind is taken to the end: nobody reads so much, and memory of pages is finite."""
 
 _POSITION = re.compile(r"(\d{1,20})-(\d{1,18})", re.ASCII)

@@ -63,7 +63,7 @@ def log(root: Root, header: RunnerHeader | None, stream_owner: int, process: str
 def _believed(root: Root, header: RunnerHeader, stream_owner: int, claimed: str) -> Place:
     if root.run is not None:
         steps = _steps_in_run(root.run, claimed)
-        if steps is None:
+        if steps is None or ".." in steps:
             raise Refused(claimed)
         return Place(root.run, steps, also=(claimed,))
     place = Place(os.path.realpath(claimed), also=(claimed,))

@@ -17,7 +17,7 @@ def observer_for(flags: Flags) -> Observer:
     if flags.enable_mesos_disk_collector:
         disks = MesosDiskCollector(flags.agent_api_url, flags.executor_id_json_path, flags.disk_usage_json_path)
     return Observer(
-        _mesos_roots(flags),
+        mesos_roots(flags),
         [Path(root) for root in flags.root],
         polling_interval_s=flags.polling_interval_secs,
         process_interval_s=flags.task_process_collection_interval_secs,
@@ -27,7 +27,7 @@ def observer_for(flags: Flags) -> Observer:
     )
 
 
-def _mesos_roots(flags: Flags) -> list[Path]:
+def mesos_roots(flags: Flags) -> list[Path]:
     if flags.mesos_root is not None:
         return [flags.mesos_root]
     own = flags.work_dir / "agent"

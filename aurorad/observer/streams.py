@@ -16,6 +16,7 @@ import trio
 from quart import Blueprint, Response, request
 from quart.wrappers.response import ResponseBody
 
+from aurorad.observer import walk
 from aurorad.observer.context import Context, routes
 from aurorad.observer.files import File
 from aurorad.observer.following import Following, Piece, Position
@@ -23,7 +24,7 @@ from aurorad.observer.lookup import Lookup
 
 MOST_STREAMS = 200
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
-_BETWEEN_PIECES_S = 0.03  # no more than some 4 MB/s, which a browser can still show
+_BETWEEN_PIECES_S = 0.1  # 640 kB/s, some thousands of lines: no browser can draw much more, and nobody can read it
 _LOOK_AT_TASK_EVERY_S = 2.0
 _HEARTBEAT_S = 15.0  # so that who is gone is missed, and proxies do not give up
 
@@ -48,14 +49,16 @@ class StreamRoutes:
         )
 
     async def logstream(self, task_id: str, process: str, run: str, stream: str) -> Response:
-        _, file = await self._lookup.log(task_id, process, run, stream)
-        return self._stream(task_id, file)
+        task, file = await self._lookup.log(task_id, process, run, stream)
+        return await self._stream(task_id, file, may_come=not task.finished)
 
     async def filestream(self, task_id: str, path: str) -> Response:
         _, file = await self._lookup.sandbox_file(task_id, path)
-        return self._stream(task_id, file)
+        return await self._stream(task_id, file, may_come=False)
 
-    def _stream(self, task_id: str, file: File) -> Response:
+    async def _stream(self, task_id: str, file: File, *, may_come: bool) -> Response:
+        if not may_come:
+            await trio.to_thread.run_sync(walk.status_of, file.place, file.relative)
         if self._open >= MOST_STREAMS:
             return Response("There are too many readers of logs.\n", 503, content_type="text/plain; charset=utf-8")
 

@@ -148,16 +148,19 @@ class Served(NamedTuple):
     port: int
     stopping: trio.Event
 
-    async def connect(self, path: str, *headers: str) -> trio.SocketStream:
+    async def connect(self, path: str, *headers: str, method: str = "GET") -> trio.SocketStream:
         """A connection on which a page was asked for."""
         stream = await trio.open_tcp_stream("127.0.0.1", self.port)
-        lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
         await stream.send_all("\r\n".join(lines).encode())
         return stream
 
     async def get(self, path: str, *headers: str) -> tuple[bytes, bytes]:
         """Head and body as they came."""
-        stream = await self.connect(path, *headers)
+        return await self.ask("GET", path, *headers)
+
+    async def ask(self, method: str, path: str, *headers: str) -> tuple[bytes, bytes]:
+        stream = await self.connect(path, *headers, method=method)
         async with stream:
             with trio.fail_after(20):
                 whole = b"".join([chunk async for chunk in stream])

@@ -225,15 +225,19 @@ def grown(base: Path, tree: list[tuple[str, str, str]]) -> Iterator[Path]:
             elif kind == "folder":
                 where.mkdir()
             elif kind == "link":
-                target = target.replace("ROOT", str(sandbox)).replace("OUTSIDE", str(outside))
-                where.symlink_to(target)
+                where.symlink_to(plain(target.replace("ROOT", str(sandbox)).replace("OUTSIDE", str(outside))))
     yield sandbox
+
+
+def plain(path: str) -> str:
+    """Without steps that lead nowhere; the kernel minds them after a file, the walk does not."""
+    return "/" * path.startswith("/") + ("/".join(step for step in path.split("/") if step not in ("", ".")) or ".")
 
 
 def by_the_kernel(sandbox: Path, path: str) -> tuple[bool, bytes | None]:
     """Whether the way ends inside, and what is in the regular file there."""
     try:
-        fd = os.open(f"{sandbox}/{path}", os.O_RDONLY | os.O_NONBLOCK)
+        fd = os.open(f"{sandbox}/{plain(path)}", os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError):
         return False, None
     try:

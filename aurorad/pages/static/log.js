@@ -56,10 +56,14 @@
     pre.append(line);
   }
 
-  // The end is followed as long as it is in sight.
+  // The end is followed until the reader scrolls up, and again once it is in sight.
   const atEnd = () => pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 24;
-  const toEnd = () => pre.scrollTo(0, pre.scrollHeight);
-  let following = true, wholeFile = true; // wholeFile: what is shown still begins at data-offset of the file
+  let following = true, top = 0;
+  function toEnd() {
+    pre.scrollTo(0, pre.scrollHeight);
+    top = pre.scrollTop;
+  }
+  let wholeFile = true; // what is shown begins at data-offset of the file
 
   let source = null, position = pre.dataset.from, paused = false, full = false, ended = !pre.dataset.stream;
   let waiting = []; // events that are not on the page yet
@@ -81,11 +85,11 @@
     }
     waiting = [];
     append(texts.join(""));
+    document.getElementById("range")?.remove(); // it tells of the page as it was sent
     if (following) {
       while (pre.children.length > 1 && (lines > MOST_LINES || characters > MOST_CHARACTERS)) {
         drop(pre.firstElementChild);
         wholeFile = false;
-        document.getElementById("range")?.remove();
       }
       toEnd();
     } else if (lines > 2 * MOST_LINES || characters > 2 * MOST_CHARACTERS) {
@@ -175,7 +179,9 @@
   }
 
   pre.addEventListener("scroll", () => {
-    following = atEnd();
+    if (pre.scrollTop < top - 1) following = false;
+    if (atEnd()) following = true;
+    top = pre.scrollTop;
     if (following && full) {
       full = false;
       said.textContent = "";

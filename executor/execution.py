@@ -25,6 +25,7 @@ from executor.health import find_check, watch_health
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
 from executor.lifecycle import ask_to_end
+from executor.logger import DEFAULT_LOGGER, LoggerSettings
 from executor.paths import CHECKPOINTS, HEALTH_CHECK_SNOOZE, LOGS, SANDBOX, TaskPaths
 from executor.runner import KILL_WAIT_S, Runner
 from executor.sandbox import SandboxError, User, create_sandbox, user_for
@@ -82,7 +83,7 @@ class Execution:
 
     The process that runs it must do nothing else that has child processes or threads: the task's processes are forked
     from it, and whatever descends from it is taken for the task's. `set_user=False` runs processes as the current
-    user whatever the role. `path` is the PATH of the task's processes.
+    user whatever the role. `path`, `logger` and `preserve_env` are as for a `Runner`.
     """
 
     def __init__(
@@ -94,10 +95,13 @@ class Execution:
         set_user: bool = True,
         kill_wait_s: float = KILL_WAIT_S,
         path: str | None = None,
+        logger: LoggerSettings = DEFAULT_LOGGER,
+        preserve_env: bool = False,
     ) -> None:
         self._assigned, self._directory = assigned, directory.absolute()
         self._now_ms, self._set_user, self._kill_wait_s = now_ms, set_user, kill_wait_s
         self._path = path or os.environ.get("PATH")
+        self._logger, self._preserve_env = logger, preserve_env
         self._paths = TaskPaths(self._directory / CHECKPOINTS, assigned.task_id)
         self._outcome: Outcome | None = None
         self._decided = trio.Event()
@@ -218,7 +222,17 @@ class Execution:
             log_dir=str(sandbox / LOGS),
             uid=user.uid,
         )
-        runner = Runner(instance.task, self._paths, header, user, now_ms=self._now_ms, log=_log, path=self._path)
+        runner = Runner(
+            instance.task,
+            self._paths,
+            header,
+            user,
+            now_ms=self._now_ms,
+            log=_log,
+            path=self._path,
+            logger=self._logger,
+            preserve_env=self._preserve_env,
+        )
         return _Fit(instance, bindings, user, runner)
 
     def _make_sandbox(self) -> User:

@@ -26,10 +26,12 @@ from executor.checkpoint import (
     RunnerState,
     TaskState,
 )
+from executor.environment import Place, UserError
 from executor.ledger import Ledger
-from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
+from executor.logger import DEFAULT_LOGGER, InvalidLogger, LoggerSettings
+from executor.paths import LOGS, TaskPaths, log_directory
 from executor.planner import MAX_RUNS, Plan, Progress
-from executor.process import Coordinator, Destination, Launch, environment_for, fork_coordinator
+from executor.process import Coordinator, Launch, fork_coordinator
 from executor.sandbox import User
 from executor.task import Process, Task
 
@@ -44,8 +46,9 @@ _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are 
 class Runner:
     """Runs `task` under `paths`, or goes on with what a runner before left there.
 
-    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes; a
-    process that ran `max_runs` times is failed (0: no limit).
+    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes; with
+    `preserve_env` they find all of our environment. `logger` is for processes without one of their own. `chroot` makes
+    the sandbox all that they see. A process that ran `max_runs` times is failed (0: no limit).
     """
 
     def __init__(
@@ -58,13 +61,16 @@ class Runner:
         now_ms: Callable[[], int],
         log: logging.Logger,
         path: str | None = None,
+        logger: LoggerSettings = DEFAULT_LOGGER,
+        preserve_env: bool = False,
+        chroot: bool = False,
         max_runs: int = MAX_RUNS,
     ) -> None:
         self._task, self._header, self._user = task, header, user
         self._now_ms, self._log, self._path = now_ms, log, path
-        self._sandbox = Path(header.sandbox or "")
-        log_base = Path(header.log_dir or self._sandbox / LOGS)
-        self._log_base = log_base.relative_to(self._sandbox) if log_base.is_relative_to(self._sandbox) else log_base
+        self._logger, self._preserve_env, self._chroot = logger, preserve_env, chroot
+        self._sandbox = Path(header.sandbox) if header.sandbox else None
+        self._log_base = _log_base(header)
         self._processes = {process.name: process for process in task.processes}
         self._regular, self._final = (Progress(Plan.of(task, final=final), max_runs) for final in (False, True))
         self._ledger = Ledger(paths, self._processes, now_ms, log)
@@ -216,7 +222,7 @@ class Runner:
             self._ledger.step(process.name, ProcessState.WAITING)
         try:
             coordinator = self._fork(process)
-        except (OSError, CheckpointError) as error:
+        except (OSError, CheckpointError, UserError, InvalidLogger) as error:
             self._log.error("Failed to launch process %s: %s", process.name, error)
             self._step(process.name, ProcessState.FAILED)
             return
@@ -224,16 +230,16 @@ class Runner:
         nursery.start_soon(self._watch, process.name, coordinator.pidfd, coordinator.pipe)
 
     def _fork(self, process: Process) -> Coordinator:
-        """A coordinator at work. After `OSError` or `CheckpointError` no command was started."""
+        """A coordinator at work. Whatever it raises, no command was started."""
         name = process.name
+        place = Place.of(self._user, self._sandbox, chroot=self._chroot)
         launch = Launch(
             process=name,
             cmdline=process.cmdline,
-            sandbox=self._sandbox,
-            environment=environment_for(self._sandbox, self._user, self._sandbox / PROFILE, self._path),
-            user=self._user,
+            place=place,
+            environment=place.variables(self._path, os.environ if self._preserve_env else {}),
             logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
-            destination=self._destination(process),
+            logger=self._logger.for_process(process),
         )
         stream = self._ledger.coordinator(name)
         try:
@@ -251,14 +257,6 @@ class Runner:
             stream.close()
         coordinator.release()
         return coordinator
-
-    def _destination(self, process: Process) -> Destination:
-        logger = process.logger
-        if logger is None:
-            return "file"
-        if logger.destination == "both" or logger.mode == "rotate":
-            self._log.warning("Process %s logs to plain files: 'both' and 'rotate' are not yet there.", process.name)
-        return "file" if logger.destination == "both" else logger.destination
 
     # Following them
 
@@ -365,3 +363,11 @@ class Runner:
             async for _ in signals:
                 procfs.reap()
                 self._changed.set()
+
+
+def _log_base(header: RunnerHeader) -> Path:
+    """Where logs are, seen from the sandbox if they are in it."""
+    if header.sandbox is None:
+        return Path(header.log_dir or LOGS)
+    base = Path(header.log_dir or Path(header.sandbox, LOGS))
+    return base.relative_to(header.sandbox) if base.is_relative_to(header.sandbox) else base

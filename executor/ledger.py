@@ -22,8 +22,6 @@ from executor.checkpoint import (
 from executor.paths import TaskPaths
 from executor.task import Task, to_json
 
-_LIVE = (ProcessState.FORKED, ProcessState.RUNNING)
-
 
 class TaskDiffers(Exception):
     """The task on disk under this id is another one."""
@@ -107,7 +105,7 @@ class Ledger:
 
     def live(self) -> list[ProcessStatus]:
         """The runs that have a coordinator and no end yet."""
-        return [run for run in self.last_runs() if run.state in _LIVE]
+        return [run for run in self.last_runs() if run.state.live]
 
     def enter(self, state: TaskState) -> None:
         self._log.info("Task %s: %s", self._paths.task_id, state.name)
@@ -117,11 +115,17 @@ class Ledger:
 
     def step(
         self, process: str, state: ProcessState, stop_time: float | None = None, return_code: int | None = None
-    ) -> None:
+    ) -> ProcessStatus:
         """A record that the runner makes itself."""
         self._log.info("Process %s: %s", process, state.name)
         status = ProcessStatus(self.next_seq(process), process, state, stop_time=stop_time, return_code=return_code)
         self._record(RunnerCkpt(process_status=status))
+        return status
+
+    def touch(self) -> None:
+        """A sign of life: the time of the runner's stream."""
+        assert self._writer is not None, "open comes first"
+        os.utime(self._writer.fd)
 
     def next_seq(self, process: str) -> int:
         last = self._story.last(process)

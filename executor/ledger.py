@@ -117,11 +117,17 @@ class Ledger:
 
     def step(
         self, process: str, state: ProcessState, stop_time: float | None = None, return_code: int | None = None
-    ) -> None:
+    ) -> ProcessStatus:
         """A record that the runner makes itself."""
         self._log.info("Process %s: %s", process, state.name)
         status = ProcessStatus(self.next_seq(process), process, state, stop_time=stop_time, return_code=return_code)
         self._record(RunnerCkpt(process_status=status))
+        return status
+
+    def touch(self) -> None:
+        """A sign of life: the time of the runner's stream."""
+        assert self._writer is not None, "open comes first"
+        os.utime(self._writer.fd)
 
     def next_seq(self, process: str) -> int:
         last = self._story.last(process)
@@ -174,14 +180,14 @@ class Ledger:
             news.append(status)
         return news
 
-    def conclude(self, process: str) -> bool:
-        """Takes over the end that the coordinator wrote for the run. False if there is none."""
+    def conclude(self, process: str) -> ProcessStatus | None:
+        """Takes over the end that the coordinator wrote for the run, and gives it."""
         record, last = self._ends.pop(process, None), self._story.last(process)
         if record is None or record.process_status is None or last is None or last.state.terminal:
-            return False
+            return None
         self._log.info("Process %s: %s", process, record.process_status.state.name)
         self._record(record)
-        return True
+        return record.process_status
 
     def _record(self, record: RunnerCkpt) -> None:
         assert self._writer is not None, "open comes first"

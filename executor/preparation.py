@@ -21,6 +21,7 @@ from executor.flags import ExecutorFlags
 from executor.images import BadContainerizer, Image
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
+from executor.logger import LoggerSettings
 from executor.paths import CHECKPOINTS, LOGS, RunDirectory, TaskPaths
 from executor.runner import Runner
 from executor.sandbox import (
@@ -92,8 +93,18 @@ async def prepare(
     with _starting():
         with trio.fail_after(START_LIMIT_S):
             image = await _open_image(directory, flags) if _volumes_of_image(assigned) is not None else None
-        # Process logs (runner_logger_*) and preserve_env of the flags are for the runner, too.
-        runner = Runner(instance.task, paths, header, user, now_ms=now_ms, log=_log, path=path, image=image)
+        runner = Runner(
+            instance.task,
+            paths,
+            header,
+            user,
+            now_ms=now_ms,
+            log=_log,
+            path=path,
+            logger=_logger(flags),
+            preserve_env=flags.preserve_env,
+            image=image,
+        )
         await _take_control(runner)
     return Fit(instance, bindings, user, image, runner)
 
@@ -156,6 +167,15 @@ async def _open_image(directory: RunDirectory, flags: ExecutorFlags) -> Image:
     images.check_containerizer(path)
     launch_info = await in_child(lambda: "yes" if images.knows_launch_info(path) else "")
     return Image(images.image_root(directory.path), flags.sandbox_mount_point, path, bool(launch_info))
+
+
+def _logger(flags: ExecutorFlags) -> LoggerSettings:
+    return LoggerSettings.of_flags(
+        flags.runner_logger_destination,
+        flags.runner_logger_mode,
+        flags.runner_rotate_log_size_mb,
+        flags.runner_rotate_log_backups,
+    )
 
 
 def _read_task(assigned: AssignedTask, bindings: Bindings) -> tuple[TaskInstance, Bindings]:

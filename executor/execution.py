@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from aurorad.api.tasks import AssignedTask
+from aurorad.cgroups import Hierarchy, find_hierarchy
 from aurorad.engine.base import TaskState
 from executor import checkpoint
 from executor.checkers import CannotCheck, Checker, MakeChecker, Outcome, RunningTask
@@ -18,6 +19,7 @@ from executor.checkpoint import CheckpointError
 from executor.flags import ExecutorFlags
 from executor.health import health_checker
 from executor.lifecycle import ask_to_end
+from executor.oom import oom_checker
 from executor.paths import CHECKPOINTS, RunDirectory, TaskPaths
 from executor.preparation import Fit, Unfit, prepare
 from executor.runner import KILL_WAIT_S, Runner
@@ -25,7 +27,7 @@ from executor.runner import KILL_WAIT_S, Runner
 Report = Callable[[TaskState, str | None], Awaitable[None]]
 Tell = Callable[[TaskState, str | None], None]
 
-CHECKERS: tuple[MakeChecker, ...] = (health_checker,)
+CHECKERS: tuple[MakeChecker, ...] = (health_checker, oom_checker)
 
 _SHARE_OF_GRACE = 0.8  # what comes after the signals, the update above all, needs some of it, too
 
@@ -53,7 +55,8 @@ class Execution:
     """Runs one assigned task in `directory`, which holds its sandbox, its checkpoints and the executor's log.
 
     The process that runs it must do nothing else that has child processes or threads: the task's processes are forked
-    from it, and whatever descends from it is taken for the task's. `path` is the PATH of the task's processes.
+    from it, and whatever descends from it is taken for the task's. `path` is the PATH of the task's processes,
+    `hierarchy` tells in what its control group may be made.
     """
 
     def __init__(
@@ -66,11 +69,12 @@ class Execution:
         kill_wait_s: float = KILL_WAIT_S,
         path: str | None = None,
         checkers: tuple[MakeChecker, ...] = CHECKERS,
+        hierarchy: Callable[[], Hierarchy | None] = find_hierarchy,
     ) -> None:
         self._assigned, self._directory, self._flags = assigned, directory, flags
         self._now_ms, self._kill_wait_s = now_ms, kill_wait_s
         self._path = path or os.environ.get("PATH")
-        self._make_checkers = checkers
+        self._make_checkers, self._hierarchy = checkers, hierarchy
         self._stop_timeout_s = flags.stop_timeout_in_secs
         self._paths = TaskPaths(directory.path / CHECKPOINTS, assigned.task_id)
         self._outcome: Outcome | None = None
@@ -132,6 +136,7 @@ class Execution:
                     resumed=resumed,
                     now_ms=self._now_ms,
                     path=self._path,
+                    hierarchy=self._hierarchy,
                 )
             except Unfit as error:
                 return error.outcome or self._recorded_end()
@@ -184,6 +189,7 @@ class Execution:
             flags=self._flags,
             state=lambda: fit.runner.state,
             active=lambda: fit.runner.active,
+            oom_kills=fit.runner.oom_kills,
             tell_running=tell_running,
         )
         try:

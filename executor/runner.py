@@ -92,6 +92,10 @@ class Runner:
         """Whether the regular plan is still being run, and nobody asked for its end."""
         return self._ledger.state == TaskState.ACTIVE and self._forced is None
 
+    def oom_kills(self) -> int | None:
+        """As `TaskGroup.oom_kills`; None without a control group."""
+        return None if self._group is None else self._group.oom_kills()
+
     def take_control(self) -> None:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
         self._ledger.open(self._task, self._header)

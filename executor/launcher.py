@@ -18,9 +18,11 @@ from typing import NoReturn
 
 import msgspec
 
+from aurorad.cgroups import EXECUTOR, TaskGroup
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
 from executor.execution import Execution
+from executor.keeper import keep
 from executor.main import ExecutionFactory, run
 from executor.rehearsal import rehearse
 
@@ -58,6 +60,7 @@ def _become_executor(engine: socket.socket, request: Request, execution: Executi
     code = 1
     try:
         os.setsid()
+        _confine(request)
         if _is_first(engine, request):
             _settle_in(Path(request.directory))
             os.environ.update(request.environment)
@@ -68,6 +71,20 @@ def _become_executor(engine: socket.socket, request: Request, execution: Executi
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _confine(request: Request) -> None:
+    """Whatever descends from here is found again, even if it hides."""
+    if request.group is not None:
+        group = TaskGroup(Path(request.group))
+        try:
+            return group.enter(EXECUTOR)
+        except OSError as error:
+            group.remove()
+            print(f"no control group for {request.run_id}: {error}", file=sys.stderr)
+    keep(Path(request.directory))
+    os.setsid()
+    return None
 
 
 def _is_first(engine: socket.socket, request: Request) -> bool:

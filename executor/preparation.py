@@ -12,6 +12,7 @@ import trio
 from frozendict import frozendict
 
 from aurorad.api.tasks import AssignedTask
+from aurorad.cgroups import Hierarchy, Limits, TaskGroup, find_group
 from aurorad.engine.base import TaskState
 from executor import images
 from executor.checkers import Outcome
@@ -22,6 +23,7 @@ from executor.images import BadContainerizer, Image
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
 from executor.paths import CHECKPOINTS, LOGS, RunDirectory, TaskPaths
+from executor.resources import EXECUTOR_RAM
 from executor.runner import Runner
 from executor.sandbox import (
     SandboxError,
@@ -32,7 +34,7 @@ from executor.sandbox import (
     link_into_container,
     user_for,
 )
-from executor.task import TaskInstance
+from executor.task import Resources, TaskInstance
 from executor.templates import Bindings
 
 SANDBOX_LIMIT_S = 600.0
@@ -68,10 +70,12 @@ async def prepare(
     resumed: bool,
     now_ms: Callable[[], int],
     path: str | None,
+    hierarchy: Callable[[], Hierarchy | None],
 ) -> Fit:
     """Everything before the first process. Raises `Unfit`; cancelled, it leaves nothing running.
 
-    `resumed` if an executor before us got further than this. `path` is the PATH of the task's processes.
+    `resumed` if an executor before us got further than this. `path` is the PATH of the task's processes. `hierarchy`
+    gives what control groups may be made in.
     """
     user = await _make_sandbox(assigned, directory, flags, resumed=resumed)
     hostname = assigned.slave_host or socket.gethostname()
@@ -91,9 +95,26 @@ async def prepare(
         with trio.fail_after(START_LIMIT_S):
             image = await _open_image(directory, flags) if _volumes_of_image(assigned) is not None else None
         # Process logs (runner_logger_*) and preserve_env of the flags are for the runner, too.
-        runner = Runner(instance.task, paths, header, user, now_ms=now_ms, log=_log, path=path, image=image)
+        group = _group(hierarchy(), paths, instance.task.resources, resumed=resumed)
+        runner = Runner(
+            instance.task, paths, header, user, now_ms=now_ms, log=_log, path=path, image=image, group=group
+        )
         runner.take_control()
     return Fit(instance, bindings, user, image, runner)
+
+
+def _group(
+    hierarchy: Hierarchy | None, paths: TaskPaths, resources: Resources | None, *, resumed: bool
+) -> TaskGroup | None:
+    """Where the task's processes shall be kept, or are kept already."""
+    limits = None if resources is None else Limits(resources.cpu, resources.ram + EXECUTOR_RAM)
+    group = None
+    if hierarchy is not None:
+        hierarchy.enable_limits()
+        group = hierarchy.group(paths.task_id, paths.root, limits)
+    if resumed and (group is None or not group.exists):
+        return find_group(paths.task_id, paths.root) or group
+    return group
 
 
 async def _make_sandbox(

@@ -18,7 +18,7 @@ from aurorad.pace import Pace
 from executor import usage
 from executor.task import Resources
 
-EXECUTOR_RAM = 128 << 20  # what is reserved beside the task's own memory, for its executor, which hardly needs any
+EXECUTOR_RAM = 128 << 20  # reserved beside the task's own memory; on Mesos it is as much as a task may use beyond it
 MEMORY_INTERVALS_S = (1.0, 3.0)  # between looks: at a task that does something, and at one that does not
 DISK_INTERVALS_S = (10.0, 60.0)  # between looks, if nothing happens: in a small sandbox, and in the largest
 _SHARE_IDLE, _SHARE_PROMPT = 1 / 500, 1 / 20  # of one core, for looks

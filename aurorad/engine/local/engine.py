@@ -21,6 +21,7 @@ import msgspec
 import trio
 
 from aurorad.api.tasks import Attribute
+from aurorad.cgroups import Hierarchy, TaskGroup
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import (
     Event,
@@ -77,6 +78,7 @@ class LocalEngine:
         stats: Vars | None = None,
         patience: Patience = DEFAULT_PATIENCE,
         launcher: Sequence[str] = LAUNCHER,
+        hierarchy: Hierarchy | None = None,
         executor_arguments: Sequence[str] = (),
     ) -> None:
         self._home = Home(work_dir)
@@ -85,6 +87,7 @@ class LocalEngine:
         self._now_ms = now_ms
         self._patience = patience
         self._launcher = launcher
+        self._hierarchy = hierarchy
         self._executor_arguments = tuple(executor_arguments)
         self._runs = Runs(self._home.path)
         self._outbox, self._to_send = trio.open_memory_channel[Event](math.inf)
@@ -108,6 +111,9 @@ class LocalEngine:
             self._agent_mark = f"{AGENT_MARK}={self._agent_id}"
             self._spawner = Spawner(self._launcher, {AGENT_MARK: self._agent_id})
             self._tell(Registered(self._framework_id))
+            if self._hierarchy is not None:
+                self._hierarchy.enable_limits()
+                self._hierarchy.remove_empty()
             async with trio.open_nursery() as self._nursery:
                 await self._recover()
                 listener = api.listen(self._home.socket)
@@ -258,12 +264,20 @@ class LocalEngine:
                 "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": run.token,
             },
             self._executor_arguments,
+            None if (group := self._group(run)) is None else str(group.path),
         )
+
+    def _group(self, run: Run) -> TaskGroup | None:
+        if self._hierarchy is None:
+            return None
+        return self._hierarchy.group(run.task.task_id, self._runs.checkpoints(run))
 
     async def _end(self, live: LiveRun, state: TaskState, text: str) -> None:
         """The executor is gone or shall be: end what is left of it, then report its task unless it did."""
         directory = self._runs.directory(live.run)
-        sweep = functools.partial(processes.end_all, live.executor, live.run.id, self._agent_mark, directory)
+        sweep = functools.partial(
+            processes.end_all, live.executor, live.run.id, self._agent_mark, directory, self._group(live.run)
+        )
         ended = await trio.to_thread.run_sync(sweep, limiter=self._sweeps)
         if not live.over:
             _log.warning("run %s: %s; %d processes killed", directory, text, ended)

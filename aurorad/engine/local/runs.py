@@ -72,6 +72,10 @@ class Runs:
         """The run's directory, the executor's MESOS_DIRECTORY."""
         return self._executor_directory(run) / "runs" / run.id
 
+    def checkpoints(self, run: Run) -> Path:
+        """Where the run's executor writes down how its task goes on."""
+        return self.directory(run) / "checkpoints"
+
     def identity_file(self, run: Run) -> Path:
         """Where the executor's process says who it is."""
         return self._meta / run.id / "executor"

@@ -34,6 +34,8 @@ class Request(msgspec.Struct, frozen=True):
     identity_file: str
     environment: dict[str, str]
     arguments: tuple[str, ...] = ()
+    group: str | None = None
+    """The run's control group, to start in; without one, the executor has a keeper (`executor.keeper`)."""
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -216,12 +216,12 @@ class Execution:
     async def _hold_to_limits(self, fit: Fit) -> None:
         """No checker, for it goes on to the very end: a task that was told to end may go on taking."""
         limits = Limits.of(fit.instance.task.resources, self._spare_ram)
-        sandbox = self._directory.sandbox
-        excess = await watch_resources(limits, sandbox, fit.runner.members)
+        use = self._directory.sandbox, fit.runner.members, fit.runner.coordinators
+        excess = await watch_resources(limits, *use)
         _log.error("%s", excess)
         self._decide(Outcome(TaskState.TASK_FAILED, str(excess)))
         if excess.resource == "disk":
-            excess = await watch_resources(limits.stretched(), sandbox, fit.runner.members)
+            excess = await watch_resources(limits.stretched(), *use)
             _log.error("%s", excess)
         fit.runner.kill(wait_s=0)
 

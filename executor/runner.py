@@ -97,14 +97,19 @@ class Runner:
         if self._group is not None:
             yield from self._group.pids()
             return
-        coordinators = {run.coordinator_pid for run in self._ledger.live() if run.process in self._watched} - {None}
+        coordinators = self.coordinators()
         seen: set[int] = set()
         for root in (os.getpid(), *coordinators):  # those of a runner before us do not descend from us
-            if root is not None and root not in seen:
+            if root not in seen:
                 for process in procfs.tree(root):
                     seen.add(process.pid)
                     if process.pid not in coordinators:
                         yield process.pid
+
+    def coordinators(self) -> set[int]:
+        """Those that are alive."""
+        live = (run.coordinator_pid for run in self._ledger.live() if run.process in self._watched)
+        return {pid for pid in live if pid is not None}
 
     def oom_kills(self) -> int | None:
         """As `TaskGroup.oom_kills`; None without a control group."""

@@ -16,6 +16,9 @@ from aurorad import procfs
 from aurorad.cgroups import TaskGroup
 from aurorad.procfs import ProcessInfo
 
+KEEPER = b"aurora-keeper"
+"""The name of processes that only adopt and bury, see `executor.keeper`: they end last, or what they hold escapes."""
+
 Look = Callable[[], Iterable[ProcessInfo | None]]
 """Those to end, found one by one; None wherever it has taken time to find none."""
 
@@ -25,29 +28,34 @@ _HOLDING_PASSES = 10  # two are enough for most; one who always escapes must not
 
 
 def end_all(
-    look: Look, parents: Callable[[], Iterable[int]], group: TaskGroup | None = None, leaf: str | None = None
+    look: Look,
+    parents: Callable[[], Iterable[int]] = lambda: (),
+    group: TaskGroup | None = None,
+    leaf: str | None = None,
 ) -> Generator[float, None, int]:
     """SIGKILL to all of a control group (or its leaf), then to all that `look` finds, until it finds none; how many.
 
     All are stopped before the first is killed: what is stopped cannot fork, and still counts against the user's limit
-    of processes. Whoever forks and ends faster than that is handed up to one of `parents` each time, sub-reapers of
-    nobody but those to end (or this process itself): their children are killed as soon as they are listed.
+    of processes. Whoever forks and ends faster than it is looked at is handed up each time, to a keeper or to one of
+    `parents`, all of whose children shall end: they are killed as soon as they are listed.
 
     It goes on for ever against a process that the kernel holds; whoever drives it gives up when it wants.
     """
     ended: set[tuple[int, int]] = set()
     while True:
         if group is not None:
-            ended |= {(process.pid, process.start_ticks) for process in procfs.processes(group.pids()).values()}
+            ended |= {(process.pid, process.start_ticks) for process in procfs.processes(group.pids(leaf)).values()}
             while group.populated(leaf):
                 group.kill(leaf)  # the kernel sees to it that none escapes by forking
                 yield _PAUSE_S
         held = yield from _hold(look)
         if not held:
             return len(ended)
-        ended |= held.keys()
-        yield from _signal(held.values(), signal.SIGKILL)
-        yield from _strike(parents())
+        keepers = [process for process in held.values() if process.name == KEEPER]
+        others = [process for process in held.values() if process.name != KEEPER]
+        ended |= {(process.pid, process.start_ticks) for process in others}
+        yield from _signal(others or keepers, signal.SIGKILL)
+        yield from _strike([*parents(), *(keeper.pid for keeper in keepers)])
         yield _PAUSE_S
 
 

@@ -119,8 +119,6 @@ def test_stopped_processes_are_woken_up_to_be_told(tmp_path: Path, hierarchy: Hi
 def test_a_tree_500_deep(tmp_path: Path, hierarchy: Hierarchy | None) -> None:
     """By a shell: to fork a fork of a fork takes the kernel longer each time."""
     deeper = """trap "" TERM; if [ $2 -gt 0 ]; then sh -c "$0" "$0" $1 $(($2-1)); else echo up >up; sleep 60; fi; :"""
-        """trap "" TERM; if [ $2 -gt 0 ]; then sh -c "$0" "$0" $1 $(($2 - 1)); else echo up > up; sleep 60; fi; :"""
-    )
     tree = process("p", f'deeper={shlex.quote(deeper)}; sh -c "$deeper" "$deeper" $HOME 500; :')
     executor = executor_of(tmp_path, hierarchy, tree, kill_wait_s=0.2)
     assert len(processes_of(tmp_path)) == 501

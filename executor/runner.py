@@ -386,5 +386,7 @@ class Runner:
             task_status.started()
             procfs.reap()
             async for _ in signals:
-                procfs.reap()
+                pace = Pace()
+                while procfs.reap_one():  # thousands, maybe
+                    await pace.breathe()
                 self._changed.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 
 from aurorad import procfs
@@ -44,7 +44,11 @@ def end_all(
     ended: set[tuple[int, int]] = set()
     while True:
         if group is not None:
-            ended |= {(process.pid, process.start_ticks) for process in procfs.processes(group.pids(leaf)).values()}
+            for process in _gently(map(procfs.info, group.pids(leaf))):
+                if process is None:
+                    yield 0.0
+                else:
+                    ended.add((process.pid, process.start_ticks))
             while group.populated(leaf):
                 group.kill(leaf)  # the kernel sees to it that none escapes by forking
                 yield _PAUSE_S
@@ -64,25 +68,33 @@ def _hold(look: Look) -> Generator[float, None, dict[tuple[int, int], ProcessInf
     held: dict[tuple[int, int], ProcessInfo] = {}
     for _ in range(_HOLDING_PASSES):
         fresh = False
-        since = time.monotonic()
-        for process in look():
-            if process is not None and not process.zombie and (process.pid, process.start_ticks) not in held:
+        for process in _gently(look()):
+            if process is None:
+                yield 0.0
+            elif not process.zombie and (process.pid, process.start_ticks) not in held:
                 held[process.pid, process.start_ticks] = process
                 fresh = procfs.send(process, signal.SIGSTOP) or fresh
-            if time.monotonic() - since > _BITE_S:
-                yield 0.0
-                since = time.monotonic()
         if not fresh:
             break
     return held
 
 
 def _signal(processes: Iterable[ProcessInfo], number: signal.Signals) -> Generator[float, None, None]:
+    for process in _gently(processes):
+        if process is None:
+            yield 0.0
+        else:
+            procfs.send(process, number)
+
+
+def _gently(processes: Iterable[ProcessInfo | None]) -> Iterator[ProcessInfo | None]:
+    """The processes, and None whenever it is time to let others run."""
     since = time.monotonic()
     for process in processes:
-        procfs.send(process, number)
+        if process is not None:
+            yield process
         if time.monotonic() - since > _BITE_S:
-            yield 0.0
+            yield None
             since = time.monotonic()
 
 

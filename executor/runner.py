@@ -421,7 +421,9 @@ class Runner:
             task_status.started()
             procfs.reap()
             async for _ in signals:
-                procfs.reap()
+                pace = Pace()
+                while procfs.reap_one():  # thousands, maybe
+                    await pace.breathe()
                 self._changed.set()
 
 

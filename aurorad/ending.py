@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from contextlib import suppress
 
 from aurorad import procfs
 from aurorad.cgroups import TaskGroup
 from aurorad.procfs import ProcessInfo
+
+KEEPER = b"aurora-keeper"
+"""The name of processes that only adopt and bury, see `executor.keeper`: they end last, or what they hold escapes."""
 
 Look = Callable[[], Iterable[ProcessInfo | None]]
 """Those to end, found one by one; None wherever it has taken time to find none."""
@@ -26,7 +29,7 @@ _HOLDING_PASSES = 10  # two are enough for most; one who always escapes must not
 
 def end_all(
     look: Look,
-    parents: Callable[[], Iterable[int]],
+    parents: Callable[[], Iterable[int]] = lambda: (),
     group: TaskGroup | None = None,
     leaf: str | None = None,
     spared: Set[int] = frozenset(),
@@ -34,25 +37,30 @@ def end_all(
     """SIGKILL to all of a control group (or its leaf), then to all that `look` finds, until it finds none; how many.
 
     All are stopped before the first is killed: what is stopped cannot fork, and still counts against the user's limit
-    of processes. Whoever forks and ends faster than that is handed up to one of `parents` each time, sub-reapers of
-    nobody but those to end (or this process itself): their children, but the `spared`, are killed as soon as they are
-    listed.
+    of processes. Whoever forks and ends faster than it is looked at is handed up each time, to a keeper or to one of
+    `parents`, all of whose children but the `spared` shall end: they are killed as soon as they are listed.
 
     It goes on for ever against a process that the kernel holds; whoever drives it gives up when it wants.
     """
     ended: set[tuple[int, int]] = set()
     while True:
         if group is not None:
-            ended |= {(process.pid, process.start_ticks) for process in procfs.processes(group.pids()).values()}
+            for process in _gently(map(procfs.info, group.pids(leaf))):
+                if process is None:
+                    yield 0.0
+                else:
+                    ended.add((process.pid, process.start_ticks))
             while group.populated(leaf):
                 group.kill(leaf)  # the kernel sees to it that none escapes by forking
                 yield _PAUSE_S
         held = yield from _hold(look)
         if not held:
             return len(ended)
-        ended |= held.keys()
-        yield from _signal(held.values(), signal.SIGKILL)
-        yield from _strike(parents(), spared)
+        keepers = [process for process in held.values() if process.name == KEEPER]
+        others = [process for process in held.values() if process.name != KEEPER]
+        ended |= {(process.pid, process.start_ticks) for process in others}
+        yield from _signal(others or keepers, signal.SIGKILL)
+        yield from _strike([*parents(), *(keeper.pid for keeper in keepers)], spared)
         yield _PAUSE_S
 
 
@@ -61,25 +69,33 @@ def _hold(look: Look) -> Generator[float, None, dict[tuple[int, int], ProcessInf
     held: dict[tuple[int, int], ProcessInfo] = {}
     for _ in range(_HOLDING_PASSES):
         fresh = False
-        since = time.monotonic()
-        for process in look():
-            if process is not None and not process.zombie and (process.pid, process.start_ticks) not in held:
+        for process in _gently(look()):
+            if process is None:
+                yield 0.0
+            elif not process.zombie and (process.pid, process.start_ticks) not in held:
                 held[process.pid, process.start_ticks] = process
                 fresh = procfs.send(process, signal.SIGSTOP) or fresh
-            if time.monotonic() - since > _BITE_S:
-                yield 0.0
-                since = time.monotonic()
         if not fresh:
             break
     return held
 
 
 def _signal(processes: Iterable[ProcessInfo], number: signal.Signals) -> Generator[float, None, None]:
+    for process in _gently(processes):
+        if process is None:
+            yield 0.0
+        else:
+            procfs.send(process, number)
+
+
+def _gently(processes: Iterable[ProcessInfo | None]) -> Iterator[ProcessInfo | None]:
+    """The processes, and None whenever it is time to let others run."""
     since = time.monotonic()
     for process in processes:
-        procfs.send(process, number)
+        if process is not None:
+            yield process
         if time.monotonic() - since > _BITE_S:
-            yield 0.0
+            yield None
             since = time.monotonic()
 
 

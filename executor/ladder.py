@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
@@ -25,10 +24,8 @@ from aurorad.pace import Pace, gently
 from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
 from executor.keeper import keepers
-from executor.ledger import LIVE
 
 _START_TOLERANCE_S = 10.0
-_SWEEP_S = 0.02  # at a stretch
 
 
 class Ladder:
@@ -51,7 +48,6 @@ class Ladder:
         self._runs, self._helpers, self._directory, self._group = runs, helpers, directory, group
         self._scanning = scanning
         self._started: set[int] = set()  # our coordinators
-        self._ended: set[int] = set()  # sessions of runs that are over, in which somebody may still be
         self._told: set[tuple[int, int]] = set()
 
     def started(self, coordinator_pid: int) -> None:
@@ -99,56 +95,47 @@ class Ladder:
             procfs.send(process, signal.SIGKILL)
         return bool(found)
 
-    async def end_rest(self, run: ProcessStatus) -> None:
-        """SIGKILL to what a run that just ended has left in its session. What left that is spared until the task ends.
+    def end_run(self, run: ProcessStatus) -> None:
+        """SIGKILL to what a run that ends leaves in its session, as far as it is our child by now or in its own group.
 
-        At once, without a checkpoint, for a run that we started.
+        `end_rest` finds the others. What left the session is spared until the task ends (sheet, section 7.4).
         """
-        if run.coordinator_pid is None:
-            return
+        session = run.coordinator_pid
+        groups = {process.group for process in self._strangers() if process.session == session}
+        command = _ours(run.pid, run.start_time, set())
+        if command is not None and command.session == session:
+            groups.add(command.group)
+        _kill_groups(groups)
+
+    async def end_rest(self, run: ProcessStatus) -> bool:
+        """SIGKILL to all that is left in the session of a run that has ended. False once nothing was alive."""
         if run.coordinator_pid in self._started:
-            self._started.discard(run.coordinator_pid)
-            self._ended.add(run.coordinator_pid)
-            self._sweep_children()
-            return
+            pace, groups = Pace(), set()
+            for stranger in self._strangers():
+                for process in itertools.chain([stranger], procfs.tree(stranger.pid)):
+                    if process.session == run.coordinator_pid and not process.zombie:
+                        groups.add(process.group)
+                    await pace.breathe()
+            _kill_groups(groups)
+            return bool(groups)
         pids = procfs.pids() if self._group is None or self._scanning else self._group.pids()
-        seen = await gently(procfs.info, [*pids, run.coordinator_pid])
+        coordinators = [] if run.coordinator_pid is None else [run.coordinator_pid]
+        seen = await gently(procfs.info, [*pids, *coordinators])
         among = {process.pid: process for process in seen if process is not None}
-        for pid in members(run, among, set(), just_ended=True):
-            procfs.send(among[pid], signal.SIGKILL)
+        found = [among[pid] for pid in members(run, among, set(), just_ended=True) if not among[pid].zombie]
+        for process in found:
+            procfs.send(process, signal.SIGKILL)
+        return bool(found)
 
-    async def sweep(self) -> None:
-        """Ends the rest of ended runs. To be called when a child has ended, since that hands its own children up."""
-        if not self._ended:
-            return
-        looked_for, pace = set(self._ended), Pace()
-        left, groups = set(), set()
-        coordinators = self._coordinators()
-        for child in _children():
-            if child.pid in coordinators:
-                continue
-            for process in itertools.chain([child], procfs.tree(child.pid)):
-                if process.session in looked_for and not process.zombie:
-                    left.add(process.session)
-                    groups.add(process.group)
-                await pace.breathe()
-        _kill_groups(groups)
-        self._ended -= looked_for - left
-
-    def _sweep_children(self) -> None:
-        """What can be done at once: our own children, and so whoever lost its parent with the run."""
-        coordinators = self._coordinators()
-        until = time.monotonic() + _SWEEP_S
-        groups = set()
-        for child in _children():
-            if child.session in self._ended and child.pid not in coordinators:
-                groups.add(child.group)
-            if time.monotonic() > until:
-                break
-        _kill_groups(groups)
+    def _strangers(self) -> Iterator[ProcessInfo]:
+        """Our children but the coordinators: whoever lost its parent."""
+        own, coordinators = procfs.info(os.getpid()), self._coordinators()
+        assert own is not None
+        strangers = (pid for pid in procfs.children(own) if pid not in coordinators)
+        return (process for pid in strangers if (process := procfs.info(pid)) is not None)
 
     def _coordinators(self) -> set[int | None]:
-        return {run.coordinator_pid for run in self._runs() if run.state in LIVE}
+        return {run.coordinator_pid for run in self._runs() if run.state.live}
 
     def _parents(self) -> list[int]:
         return [os.getpid(), *(keepers(self._directory, procfs.processes()) if self._scanning else ())]
@@ -218,15 +205,10 @@ def kill_run(run: ProcessStatus) -> bool:
 
 def _ours(pid: int | None, recorded_s: float | None, started: set[int]) -> ProcessInfo | None:
     process = None if pid is None else procfs.info(pid)
-    if process is None or not (pid in started or is_ours(pid, recorded_s, {process.pid: process})):
+    if process is None:
         return None
-    return process
-
-
-def _children() -> Iterator[ProcessInfo]:
-    own = procfs.info(os.getpid())
-    assert own is not None
-    return (child for pid in procfs.children(own) if (child := procfs.info(pid)) is not None)
+    child = pid in started and process.parent == os.getpid()
+    return process if child or is_ours(pid, recorded_s, {process.pid: process}) else None
 
 
 def _kill_groups(groups: Iterable[int]) -> None:

@@ -69,7 +69,8 @@ def _settle_in(channel: int) -> None:
         os.open(os.devnull, os.O_RDWR)
     Path("/proc/self/comm").write_bytes(_NAME)
     "".encode("idna")  # looking up a host does it, when the modules may be out of reach
-    become_user(_nobody())
+    with contextlib.suppress(PermissionError):  # a root that may not become another: in a container of few rights
+        become_user(_nobody())
 
 
 def _nobody() -> User:

@@ -336,7 +336,7 @@ class Runner:
         # In CLEANING everything was told to end and may take its time.
         while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
             if run.state.live:
-                self._ladder.kill_live(run)
+                await self._ladder.end_family(run)
                 self._ladder.end_run(run)
             if not await self._ladder.end_rest(run):
                 break

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from executor import procfs
+from aurorad import procfs
 from executor.sandbox import User, current_user
 from executor.shell import run_shell
 from tests.executor.harness import alive, wait_until

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import trio
 
 from aurorad.api.tasks import AssignedTask
@@ -19,9 +20,11 @@ from executor.checkpoint import CheckpointError
 from executor.flags import ExecutorFlags
 from executor.health import health_checker
 from executor.lifecycle import ask_to_end
+from executor.offline import record_end
 from executor.oom import oom_checker
 from executor.paths import CHECKPOINTS, RunDirectory, TaskPaths
 from executor.preparation import Fit, Unfit, prepare
+from executor.resources import EXECUTOR_RAM, Limits, watch_resources
 from executor.runner import KILL_WAIT_S, Runner
 
 Report = Callable[[TaskState, str | None], Awaitable[None]]
@@ -56,7 +59,8 @@ class Execution:
 
     The process that runs it must do nothing else that has child processes or threads: the task's processes are forked
     from it, and whatever descends from it is taken for the task's. `path` is the PATH of the task's processes,
-    `hierarchy` tells in what its control group may be made.
+    `hierarchy` tells in what its control group may be made, `spare_ram` what they may use of memory beyond what they
+    reserved, in bytes.
     """
 
     def __init__(
@@ -70,11 +74,12 @@ class Execution:
         path: str | None = None,
         checkers: tuple[MakeChecker, ...] = CHECKERS,
         hierarchy: Callable[[], Hierarchy | None] = find_hierarchy,
+        spare_ram: int = EXECUTOR_RAM,
     ) -> None:
         self._assigned, self._directory, self._flags = assigned, directory, flags
         self._now_ms, self._kill_wait_s = now_ms, kill_wait_s
         self._path = path or os.environ.get("PATH")
-        self._make_checkers, self._hierarchy = checkers, hierarchy
+        self._make_checkers, self._hierarchy, self._spare_ram = checkers, hierarchy, spare_ram
         self._stop_timeout_s = flags.stop_timeout_in_secs
         self._paths = TaskPaths(directory.path / CHECKPOINTS, assigned.task_id)
         self._outcome: Outcome | None = None
@@ -122,6 +127,9 @@ class Execution:
 
     async def _run(self, tell: Tell) -> Outcome:
         resumed = self._paths.runner.exists()
+        if resumed and (verdict := self._read_verdict()) is not None:
+            self._outcome = verdict
+            self._decided.set()
         with trio.CancelScope() as preparing:
             if not resumed:
                 tell(TaskState.TASK_STARTING, None)
@@ -150,6 +158,7 @@ class Execution:
         over = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_task, fit.runner, over)
+            nursery.start_soon(self._hold_to_limits, fit)
             async with trio.open_nursery() as checking:
                 for checker in self._checkers(fit, tell):
                     checking.start_soon(self._heed, checker)
@@ -157,10 +166,12 @@ class Execution:
                 checking.cancel_scope.cancel()
             end = self._end
             if not over.is_set():
+                self._write_verdict()
                 await self._ask_to_end(fit, over)
                 fit.runner.kill(wait_s=self._kill_wait_s)
                 self._signalled = fit.runner
                 await over.wait()
+            nursery.cancel_scope.cancel()
         assert self._outcome is not None
         return self._outcome if end is None else Outcome(end.state, self._outcome.message)
 
@@ -208,16 +219,55 @@ class Execution:
         if outcome is not None:
             self._decide(outcome)
 
+    async def _hold_to_limits(self, fit: Fit) -> None:
+        """No checker, for it goes on to the very end: a task that was told to end may go on taking."""
+        limits = Limits.of(fit.instance.task.resources, self._spare_ram)
+        use = self._directory.sandbox, fit.runner.members, fit.runner.coordinators
+        excess = await watch_resources(limits, *use)
+        _log.error("%s", excess)
+        self._decide(Outcome(TaskState.TASK_FAILED, str(excess)))
+        if excess.resource == "disk":
+            excess = await watch_resources(limits.stretched(), *use)
+            _log.error("%s", excess)
+        fit.runner.kill(wait_s=0)
+
     async def _run_task(self, runner: Runner, over: trio.Event) -> None:
         try:
             self._end = _ENDS[await runner.run()]
         except Exception as error:
             _log.exception("The runner failed.")
             await runner.put_down()
+            self._record_failure()
             defect = isinstance(error, ExceptionGroup) and error.subgroup(AssertionError) is not None
             self._end = _BUG_IN_RUNNER if defect else _RUNNER_FAILED
         over.set()
         self._decide(self._end)
+
+    def _write_verdict(self) -> None:
+        """Before anything follows from it: processes that were told to end say nothing of why."""
+        assert self._outcome is not None
+        draft = self._paths.verdict.with_suffix(".new")
+        try:
+            draft.write_bytes(msgspec.json.encode(self._outcome))
+            draft.rename(self._paths.verdict)
+        except OSError as error:
+            _log.warning("Cannot write down why the task ends: %s", error)
+
+    def _read_verdict(self) -> Outcome | None:
+        try:
+            return msgspec.json.decode(self._paths.verdict.read_bytes(), type=Outcome)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            _log.error("Cannot read why the task was to end: %s", error)
+            return None
+
+    def _record_failure(self) -> None:
+        """For whoever reads the checkpoints: nobody goes on with the task."""
+        try:
+            record_end(self._paths, checkpoint.TaskState.LOST, self._now_ms)
+        except (CheckpointError, OSError) as error:
+            _log.error("Cannot record the end of the task: %s", error)
 
     def _recorded_end(self) -> Outcome:
         """What the checkpoints say of a task that is over, or that another runner holds."""
@@ -225,7 +275,9 @@ class Execution:
             state = checkpoint.replay(checkpoint.read_stream(self._paths.runner)).state
         except (CheckpointError, OSError):
             return _UNREADABLE
-        return _ENDS.get(state, _UNREADABLE) if state is not None else _UNREADABLE
+        if state is None:
+            return _UNREADABLE
+        return (self._read_verdict() if state.terminal else None) or _ENDS.get(state, _UNREADABLE)
 
 
 async def _relay(updates: trio.MemoryReceiveChannel[tuple[TaskState, str | None]], report: Report) -> None:

@@ -16,13 +16,15 @@ from aurorad.cgroups import Hierarchy, Limits, TaskGroup, find_group
 from aurorad.engine.base import TaskState
 from executor import images
 from executor.checkers import Outcome
-from executor.checkpoint import CheckpointError, RunnerHeader
+from executor.checkpoint import CheckpointError, RunnerHeader, StreamHeld
 from executor.child import ChildFailed, in_child
 from executor.flags import ExecutorFlags
 from executor.images import BadContainerizer, Image
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
+from executor.logger import LoggerSettings
 from executor.paths import CHECKPOINTS, LOGS, RunDirectory, TaskPaths
+from executor.resources import EXECUTOR_RAM
 from executor.runner import Runner
 from executor.sandbox import (
     SandboxError,
@@ -38,7 +40,8 @@ from executor.templates import Bindings
 
 SANDBOX_LIMIT_S = 600.0
 START_LIMIT_S = 120.0
-EXECUTOR_RAM = 128 << 20  # reserved beside the task's own memory; on Mesos it is as much as a task may use beyond it
+HELD_LIMIT_S = 60.0  # for whoever else has the task in hand: a fork in the making, `thermos kill`, another executor
+_HELD_POLL_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -94,12 +97,21 @@ async def prepare(
     with _starting():
         with trio.fail_after(START_LIMIT_S):
             image = await _open_image(directory, flags) if _volumes_of_image(assigned) is not None else None
-        # Process logs (runner_logger_*) and preserve_env of the flags are for the runner, too.
         group = _group(hierarchy(), paths, instance.task.resources, resumed=resumed)
         runner = Runner(
-            instance.task, paths, header, user, now_ms=now_ms, log=_log, path=path, image=image, group=group
+            instance.task,
+            paths,
+            header,
+            user,
+            now_ms=now_ms,
+            log=_log,
+            path=path,
+            logger=_logger(flags),
+            preserve_env=flags.preserve_env,
+            image=image,
+            group=group,
         )
-        runner.take_control()
+        await _take_control(runner)
     return Fit(instance, bindings, user, image, runner)
 
 
@@ -177,6 +189,15 @@ async def _open_image(directory: RunDirectory, flags: ExecutorFlags) -> Image:
     return Image(images.image_root(directory.path), flags.sandbox_mount_point, path, bool(launch_info))
 
 
+def _logger(flags: ExecutorFlags) -> LoggerSettings:
+    return LoggerSettings.of_flags(
+        flags.runner_logger_destination,
+        flags.runner_logger_mode,
+        flags.runner_rotate_log_size_mb,
+        flags.runner_rotate_log_backups,
+    )
+
+
 def _read_task(assigned: AssignedTask, bindings: Bindings) -> tuple[TaskInstance, Bindings]:
     config = assigned.task.executor_config
     data = config.data or "" if config is not None else ""
@@ -184,6 +205,23 @@ def _read_task(assigned: AssignedTask, bindings: Bindings) -> tuple[TaskInstance
         return parse_instance(data, bindings, assigned.assigned_ports)
     except InvalidTask as error:
         raise _failed(f"Could not deserialize Thermos task from AssignedTask: {error}") from None
+
+
+async def _take_control(runner: Runner) -> None:
+    """Once nobody else has the task in hand."""
+    since_s, told = trio.current_time(), False
+    while True:
+        try:
+            runner.take_control()
+        except StreamHeld as error:
+            if trio.current_time() - since_s > HELD_LIMIT_S:
+                raise
+            if not told:
+                _log.warning("%s. Waiting for it.", error)
+                told = True
+            await trio.sleep(_HELD_POLL_S)
+        else:
+            return
 
 
 @contextmanager

@@ -33,23 +33,31 @@ class Identity(msgspec.Struct, frozen=True):
     boot_id: str
 
 
+NOBODY = Identity(0, 0, "-")
+"""Claims a place so that no process can."""
+
+
 def identity_of(pid: int) -> Identity:
     """Raises `ProcessLookupError` if there is no such process."""
     stat = procfs.info(pid)
     if stat is None:
         raise ProcessLookupError(pid)
-    return Identity(pid, stat.start_ticks, _BOOT_ID.read_text().strip())
+    return Identity(pid, stat.start_ticks, _boot_id())
+
+
+def of_this_boot(identity: Identity) -> bool:
+    """Whether the machine was not started anew since."""
+    return identity.boot_id == _boot_id()
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
 
 
 def lives(identity: Identity) -> bool:
     """Whether it runs; one that ended and was not reaped yet does not."""
     stat = procfs.info(identity.pid)
-    return (
-        stat is not None
-        and not stat.zombie
-        and stat.start_ticks == identity.start_ticks
-        and identity.boot_id == _BOOT_ID.read_text().strip()
-    )
+    return stat is not None and not stat.zombie and stat.start_ticks == identity.start_ticks and of_this_boot(identity)
 
 
 def claim(place: Path, own: Identity) -> Identity:

@@ -98,18 +98,22 @@ class TaskGroup(msgspec.Struct, frozen=True):
     def exists(self) -> bool:
         return self.path.is_dir()
 
-    def pids(self) -> list[int]:
-        """Of the task's own processes, zombies excluded: those in `task`, and in groups that they made below it."""
-        return [pid for place in _below(self.path / TASK) for pid in _pids(place)]
+    @property
+    def holds_executor(self) -> bool:
+        """Whether the executor was started in here."""
+        return (self.path / EXECUTOR).is_dir()
+
+    def pids(self, leaf: str | None = TASK) -> list[int]:
+        """Those in the leaf, and in groups that they made below it, zombies excluded; without a leaf, all."""
+        return [pid for place in _below(self._place(leaf)) for pid in _pids(place)]
 
     def populated(self, leaf: str | None = TASK) -> bool:
         """Whether there is a process in the task's leaf; without a leaf, in any."""
-        events = _numbers((self.path if leaf is None else self.path / leaf) / "cgroup.events")
-        return events.get("populated", 0) != 0
+        return _numbers(self._place(leaf) / "cgroup.events").get("populated", 0) != 0
 
     def kill(self, leaf: str | None = TASK) -> None:
         """SIGKILL to all in the leaf, in groups below it, and to what they are forking; without a leaf, in any."""
-        place = self.path if leaf is None else self.path / leaf
+        place = self._place(leaf)
         if not place.is_dir():
             return
         try:
@@ -117,9 +121,12 @@ class TaskGroup(msgspec.Struct, frozen=True):
         except FileNotFoundError:  # before Linux 5.14
             _kill_frozen(place)
 
-    def oom_kills(self) -> int:
-        """How many of the task's processes the kernel killed because they were at the limit of memory together."""
-        return _numbers(self.path / TASK / "memory.events").get("oom_kill", 0)
+    def oom_kills(self) -> int | None:
+        """How many of the task's processes the kernel killed because they were at the limit of memory together.
+
+        None if it holds them to none, since the controller is not enabled.
+        """
+        return _numbers(self.path / TASK / "memory.events").get("oom_kill")
 
     def remove(self) -> bool:
         """Remove the group if nobody is in it. Whether it is gone."""
@@ -133,6 +140,9 @@ class TaskGroup(msgspec.Struct, frozen=True):
             except OSError:  # somebody is in it
                 return False
         return True
+
+    def _place(self, leaf: str | None) -> Path:
+        return self.path if leaf is None else self.path / leaf
 
 
 def find_hierarchy(mounts: Path = _MOUNTS, own: Path = _OWN, systemd: Path = _SYSTEMD) -> Hierarchy | None:

@@ -27,6 +27,7 @@ from aurorad.api.calls import GetQuota
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import TaskQuery
+from aurorad.cgroups import find_hierarchy
 from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
@@ -223,6 +224,7 @@ class _Daemon:
             gc_disk_headroom=flags.gc_disk_headroom,
             stats=self._stats,
             executor_arguments=self._executor_arguments,
+            hierarchy=find_hierarchy(),
         )
 
     def _scheduler(self, storage: Storage, engine: LocalEngine) -> Scheduler:

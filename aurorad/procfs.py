@@ -175,3 +175,11 @@ def reap() -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def reap_one() -> bool:
+    """Takes leave of one child that has ended. False if there was none."""
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False

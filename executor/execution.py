@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from aurorad.api.tasks import AssignedTask
+from aurorad.cgroups import Hierarchy, find_hierarchy
 from aurorad.engine.base import TaskState
 from executor import checkpoint
 from executor.checkers import CannotCheck, Checker, MakeChecker, Outcome, RunningTask
@@ -20,6 +21,7 @@ from executor.flags import ExecutorFlags
 from executor.health import health_checker
 from executor.lifecycle import ask_to_end
 from executor.offline import record_end
+from executor.oom import oom_checker
 from executor.paths import CHECKPOINTS, RunDirectory, TaskPaths
 from executor.preparation import Fit, Unfit, prepare
 from executor.resources import EXECUTOR_RAM, Limits, watch_resources
@@ -28,7 +30,7 @@ from executor.runner import KILL_WAIT_S, Runner
 Report = Callable[[TaskState, str | None], Awaitable[None]]
 Tell = Callable[[TaskState, str | None], None]
 
-CHECKERS: tuple[MakeChecker, ...] = (health_checker,)
+CHECKERS: tuple[MakeChecker, ...] = (health_checker, oom_checker)
 
 _SHARE_OF_GRACE = 0.8  # what comes after the signals, the update above all, needs some of it, too
 
@@ -57,7 +59,8 @@ class Execution:
 
     The process that runs it must do nothing else that has child processes or threads: the task's processes are forked
     from it, and whatever descends from it is taken for the task's. `path` is the PATH of the task's processes,
-    `spare_ram` what they may use of memory beyond what they reserved, in bytes.
+    `hierarchy` tells in what its control group may be made, `spare_ram` what they may use of memory beyond what they
+    reserved, in bytes.
     """
 
     def __init__(
@@ -70,12 +73,13 @@ class Execution:
         kill_wait_s: float = KILL_WAIT_S,
         path: str | None = None,
         checkers: tuple[MakeChecker, ...] = CHECKERS,
+        hierarchy: Callable[[], Hierarchy | None] = find_hierarchy,
         spare_ram: int = EXECUTOR_RAM,
     ) -> None:
         self._assigned, self._directory, self._flags = assigned, directory, flags
         self._now_ms, self._kill_wait_s = now_ms, kill_wait_s
         self._path = path or os.environ.get("PATH")
-        self._make_checkers, self._spare_ram = checkers, spare_ram
+        self._make_checkers, self._hierarchy, self._spare_ram = checkers, hierarchy, spare_ram
         self._stop_timeout_s = flags.stop_timeout_in_secs
         self._paths = TaskPaths(directory.path / CHECKPOINTS, assigned.task_id)
         self._outcome: Outcome | None = None
@@ -140,6 +144,7 @@ class Execution:
                     resumed=resumed,
                     now_ms=self._now_ms,
                     path=self._path,
+                    hierarchy=self._hierarchy,
                 )
             except Unfit as error:
                 return error.outcome or self._recorded_end()
@@ -195,6 +200,7 @@ class Execution:
             flags=self._flags,
             state=lambda: fit.runner.state,
             active=lambda: fit.runner.active,
+            oom_kills=fit.runner.oom_kills,
             tell_running=tell_running,
         )
         try:
@@ -216,12 +222,12 @@ class Execution:
     async def _hold_to_limits(self, fit: Fit) -> None:
         """No checker, for it goes on to the very end: a task that was told to end may go on taking."""
         limits = Limits.of(fit.instance.task.resources, self._spare_ram)
-        sandbox = self._directory.sandbox
-        excess = await watch_resources(limits, sandbox, fit.runner.members)
+        use = self._directory.sandbox, fit.runner.members, fit.runner.coordinators
+        excess = await watch_resources(limits, *use)
         _log.error("%s", excess)
         self._decide(Outcome(TaskState.TASK_FAILED, str(excess)))
         if excess.resource == "disk":
-            excess = await watch_resources(limits.stretched(), sandbox, fit.runner.members)
+            excess = await watch_resources(limits.stretched(), *use)
             _log.error("%s", excess)
         fit.runner.kill(wait_s=0)
 

@@ -11,8 +11,7 @@ import os
 from pathlib import Path
 
 from aurorad import procfs
-
-KEEPER = b"aurora-keeper"  # as ps shows it
+from aurorad.ending import KEEPER
 
 
 def keep(directory: Path) -> None:

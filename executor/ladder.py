@@ -12,7 +12,7 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import trio
@@ -45,6 +45,7 @@ class Ladder:
     ) -> None:
         self._runs, self._directory, self._group = runs, directory, group
         self._scanning = scanning
+        self._keepers: list[int] = []  # of executors before this one
         self._started: set[int] = set()  # our coordinators
         self._told: set[tuple[int, int]] = set()
 
@@ -77,8 +78,9 @@ class Ladder:
         Again and again, since they may be forking.
         """
         with trio.move_on_after(within_s):
-            for pause_s in end_all(self._everything, self._parents, self._group, TASK):
-                await trio.sleep(pause_s)
+            with closing(end_all(self._everything, self._parents, self._group, TASK)) as ending:
+                for pause_s in ending:
+                    await trio.sleep(pause_s)
             return []
         return [process.pid for process in self._everything() if process is not None and not process.zombie]
 
@@ -150,7 +152,7 @@ class Ladder:
         return {run.coordinator_pid for run in self._runs() if run.state.live}
 
     def _parents(self) -> list[int]:
-        return [os.getpid(), *(keepers(self._directory, procfs.processes()) if self._scanning else ())]
+        return [os.getpid(), *self._keepers]
 
     def _everything(self) -> Iterator[ProcessInfo | None]:
         """Zombies and coordinators included; None now and then."""
@@ -169,7 +171,8 @@ class Ladder:
                 among[pid] = process
             yield None
         own = procfs.descendants(os.getpid(), among)
-        for keeper in keepers(self._directory, among):
+        self._keepers = [pid for pid in keepers(self._directory, among) if pid != os.getppid()]
+        for keeper in self._keepers:
             own |= procfs.descendants(keeper, among)
         found = own.union(*(members(run, among, own, just_ended=False) for run in self._runs()))
         yield from (among[pid] for pid in found - {os.getpid()})

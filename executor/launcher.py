@@ -18,10 +18,12 @@ from typing import NoReturn
 
 import msgspec
 
+from aurorad.cgroups import EXECUTOR, TaskGroup
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
 from executor.checkpoint import CheckpointError, TaskState
 from executor.execution import Execution, wall_clock_ms
+from executor.keeper import keep
 from executor.main import ExecutionFactory, run
 from executor.offline import record_end
 from executor.paths import CHECKPOINTS, TaskPaths
@@ -64,10 +66,12 @@ def _serve_request(engine: socket.socket, request: Request, execution: Execution
         if request.end_task:
             _end_task(engine, request)
             code = 0
-        elif _is_first(engine, request):
-            _settle_in(Path(request.directory))
-            os.environ.update(request.environment)
-            code = run(request.arguments, os.environ, execution)
+        else:
+            _confine(request)
+            if _is_first(engine, request):
+                _settle_in(Path(request.directory))
+                os.environ.update(request.environment)
+                code = run(request.arguments, os.environ, execution)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -84,6 +88,20 @@ def _end_task(engine: socket.socket, request: Request) -> None:
         _reply(engine, Reply(request.id, error=str(error)))
     else:
         _reply(engine, Reply(request.id))
+
+
+def _confine(request: Request) -> None:
+    """Whatever descends from here is found again, even if it hides."""
+    if request.group is not None:
+        group = TaskGroup(Path(request.group))
+        try:
+            return group.enter(EXECUTOR)
+        except OSError as error:
+            group.remove()
+            print(f"no control group for {request.id}: {error}", file=sys.stderr)
+    keep(Path(request.directory))
+    os.setsid()
+    return None
 
 
 def _is_first(engine: socket.socket, request: Request) -> bool:

@@ -12,6 +12,7 @@ import trio
 from frozendict import frozendict
 
 from aurorad.api.tasks import AssignedTask
+from aurorad.cgroups import Hierarchy, Limits, TaskGroup, find_group
 from aurorad.engine.base import TaskState
 from executor import images
 from executor.checkers import Outcome
@@ -23,6 +24,7 @@ from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
 from executor.logger import LoggerSettings
 from executor.paths import CHECKPOINTS, LOGS, RunDirectory, TaskPaths
+from executor.resources import EXECUTOR_RAM
 from executor.runner import Runner
 from executor.sandbox import (
     SandboxError,
@@ -33,7 +35,7 @@ from executor.sandbox import (
     link_into_container,
     user_for,
 )
-from executor.task import TaskInstance
+from executor.task import Resources, TaskInstance
 from executor.templates import Bindings
 
 SANDBOX_LIMIT_S = 600.0
@@ -71,10 +73,12 @@ async def prepare(
     resumed: bool,
     now_ms: Callable[[], int],
     path: str | None,
+    hierarchy: Callable[[], Hierarchy | None],
 ) -> Fit:
     """Everything before the first process. Raises `Unfit`; cancelled, it leaves nothing running.
 
-    `resumed` if an executor before us got further than this. `path` is the PATH of the task's processes.
+    `resumed` if an executor before us got further than this. `path` is the PATH of the task's processes. `hierarchy`
+    gives what control groups may be made in.
     """
     user = await _make_sandbox(assigned, directory, flags, resumed=resumed)
     hostname = assigned.slave_host or socket.gethostname()
@@ -93,6 +97,7 @@ async def prepare(
     with _starting():
         with trio.fail_after(START_LIMIT_S):
             image = await _open_image(directory, flags) if _volumes_of_image(assigned) is not None else None
+        group = _group(hierarchy(), paths, instance.task.resources, resumed=resumed)
         runner = Runner(
             instance.task,
             paths,
@@ -104,9 +109,24 @@ async def prepare(
             logger=_logger(flags),
             preserve_env=flags.preserve_env,
             image=image,
+            group=group,
         )
         await _take_control(runner)
     return Fit(instance, bindings, user, image, runner)
+
+
+def _group(
+    hierarchy: Hierarchy | None, paths: TaskPaths, resources: Resources | None, *, resumed: bool
+) -> TaskGroup | None:
+    """Where the task's processes shall be kept, or are kept already."""
+    limits = None if resources is None else Limits(resources.cpu, resources.ram + EXECUTOR_RAM)
+    group = None
+    if hierarchy is not None:
+        hierarchy.enable_limits()
+        group = hierarchy.group(paths.task_id, paths.root, limits)
+    if resumed and (group is None or not group.exists):
+        return find_group(paths.task_id, paths.root) or group
+    return group
 
 
 async def _make_sandbox(

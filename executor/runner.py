@@ -102,15 +102,27 @@ class Runner:
         return self._ledger.state == TaskState.ACTIVE and self._forced is None
 
     def members(self) -> Iterator[int]:
-        """The task's processes now, found at little cost: what descends from us or from another's coordinators."""
-        coordinators = {run.coordinator_pid for run in self._ledger.live() if run.process in self._watched} - {None}
+        """The task's processes now, found at little cost: its control group, or what descends from us."""
+        if self._group is not None:
+            yield from self._group.pids()
+            return
+        coordinators = self.coordinators()
         seen: set[int] = set()
-        for root in (os.getpid(), *coordinators):
-            if root is not None and root not in seen:
+        for root in (os.getpid(), *coordinators):  # those of a runner before us do not descend from us
+            if root not in seen:
                 for process in procfs.tree(root):
                     seen.add(process.pid)
                     if process.pid not in coordinators:
                         yield process.pid
+
+    def coordinators(self) -> set[int]:
+        """Those that are alive."""
+        live = (run.coordinator_pid for run in self._ledger.live() if run.process in self._watched)
+        return {pid for pid in live if pid is not None}
+
+    def oom_kills(self) -> int | None:
+        """As `TaskGroup.oom_kills`; None without a control group."""
+        return None if self._group is None else self._group.oom_kills()
 
     def take_control(self) -> None:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
@@ -409,7 +421,9 @@ class Runner:
             task_status.started()
             procfs.reap()
             async for _ in signals:
-                procfs.reap()
+                pace = Pace()
+                while procfs.reap_one():  # thousands, maybe
+                    await pace.breathe()
                 self._changed.set()
 
 

@@ -178,7 +178,9 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     place = RunDirectory(directory, options.pop("mounted", directory))
     grace_s = options.pop("grace_s", 30.0)
-    execution = Execution(task, place, options.pop("flags", ExecutorFlags()), **options)
+    hierarchy = options.pop("hierarchy", None)
+    flags = options.pop("flags", ExecutorFlags())
+    execution = Execution(task, place, flags, hierarchy=lambda: hierarchy, **options)
     if killed_before:
         execution.kill()
 

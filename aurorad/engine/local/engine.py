@@ -21,6 +21,7 @@ import msgspec
 import trio
 
 from aurorad.api.tasks import Attribute
+from aurorad.cgroups import Hierarchy
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import (
     Event,
@@ -77,6 +78,7 @@ class LocalEngine:
         patience: Patience = DEFAULT_PATIENCE,
         restarts: Restarts = DEFAULT_RESTARTS,
         launcher: Sequence[str] = LAUNCHER,
+        hierarchy: Hierarchy | None = None,
         executor_arguments: Sequence[str] = (),
     ) -> None:
         self._home = Home(work_dir)
@@ -86,6 +88,7 @@ class LocalEngine:
         self._patience = patience
         self._restarts = restarts
         self._launcher = launcher
+        self._hierarchy = hierarchy
         self._executor_arguments = tuple(executor_arguments)
         self._runs = Runs(self._home.path)
         self._outbox, self._to_send = trio.open_memory_channel[Event](math.inf)
@@ -115,8 +118,12 @@ class LocalEngine:
                 self._patience,
                 self._restarts,
                 self._executor_arguments,
+                self._hierarchy,
             )
             self._tell(Registered(self._framework_id))
+            if self._hierarchy is not None:
+                self._hierarchy.enable_limits()
+                self._hierarchy.remove_empty()
             async with trio.open_nursery() as self._nursery:
                 await self._recover()
                 listener = api.listen(self._home.socket)

@@ -16,12 +16,13 @@ from typing import NamedTuple
 import msgspec
 import trio
 
+from aurorad.cgroups import Hierarchy, TaskGroup
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
 from aurorad.engine.local import processes
 from aurorad.engine.local.live import LiveRun, Patience
 from aurorad.engine.local.processes import NOBODY, Identity
-from aurorad.engine.local.runs import Line, Runs
+from aurorad.engine.local.runs import Line, Run, Runs
 from aurorad.engine.local.spawner import AGENT_MARK, CannotStart, Request, Spawner
 
 SHUTDOWN_GRACE_S = 30.0
@@ -56,7 +57,7 @@ class Ending(NamedTuple):
 
 
 class Oversight:
-    """`agent_id` marks our processes, `socket` is where executors find the engine."""
+    """`agent_id` marks our processes, `socket` is where executors find the engine, `hierarchy` holds their groups."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Oversight:
         patience: Patience,
         restarts: Restarts,
         executor_arguments: tuple[str, ...],
+        hierarchy: Hierarchy | None,
     ) -> None:
         self._runs = runs
         self._spawner = spawner
@@ -77,6 +79,7 @@ class Oversight:
         self._patience = patience
         self._restarts = restarts
         self._executor_arguments = executor_arguments
+        self._hierarchy = hierarchy
         self._sweeps = trio.CapacityLimiter(1)  # each reads all of /proc
 
     async def see_out(self, live: LiveRun) -> Ending:
@@ -91,7 +94,9 @@ class Oversight:
             overdue = live.overdue()
             ending = Ending(overdue.state, overdue.message)
         directory = self._runs.directory(live.run)
-        sweep = functools.partial(processes.end_all, live.executor, live.run.id, self._agent_mark, directory)
+        sweep = functools.partial(
+            processes.end_all, live.executor, live.run.id, self._agent_mark, directory, self._group(live.run)
+        )
         ended = await trio.to_thread.run_sync(sweep, limiter=self._sweeps)
         if live.over:
             return ending
@@ -182,7 +187,13 @@ class Oversight:
                 "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": run.token,
             },
             self._executor_arguments,
+            None if (group := self._group(run)) is None else str(group.path),
         )
+
+    def _group(self, run: Run) -> TaskGroup | None:
+        if self._hierarchy is None:
+            return None
+        return self._hierarchy.group(run.task.task_id, self._runs.checkpoints(run))
 
     async def _write_end(self, live: LiveRun, state: TaskState) -> None:
         """For whoever reads the checkpoints: they speak of a living task, and there is no executor to end it."""

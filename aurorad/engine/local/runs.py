@@ -82,6 +82,10 @@ class Runs:
         """The run's directory, the executor's MESOS_DIRECTORY."""
         return self._executor_directory(run) / "runs" / run.id
 
+    def checkpoints(self, run: Run) -> Path:
+        """Where the run's executor writes down how its task goes on."""
+        return self.directory(run) / "checkpoints"
+
     def identity_file(self, run: Run, number: int = 0) -> Path:
         """Where the process of the run's first executor, or of one that took over, says who it is."""
         return self._meta / run.id / (f"executor.{number}" if number else "executor")
@@ -122,7 +126,7 @@ class Runs:
 
     def has_checkpoints(self, run: Run) -> bool:
         """Whether an executor of it came so far as to write any."""
-        return (self.directory(run) / "checkpoints").is_dir()
+        return self.checkpoints(run).is_dir()
 
     def append(self, run: Run, line: Line, *, durably: bool) -> None:
         """Add to `updates`. Not durable, a line survives the engine but not the machine."""

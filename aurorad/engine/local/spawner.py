@@ -29,7 +29,6 @@ _log = logging.getLogger(__name__)
 class Request(msgspec.Struct, frozen=True):
     """Start an executor with these arguments in `directory`, with `environment` on top of the launcher's own.
 
-
     With `end_task`: write into the checkpoints there that this task is over, as `end_state` (KILLED or LOST).
     """
 
@@ -39,6 +38,8 @@ class Request(msgspec.Struct, frozen=True):
     identity_file: str = ""
     environment: dict[str, str] = {}
     arguments: tuple[str, ...] = ()
+    group: str | None = None
+    """The run's control group, to start in; without one, the executor has a keeper (`executor.keeper`)."""
     end_task: str = ""
     end_state: str = ""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -31,19 +31,21 @@ _START_TOLERANCE_S = 10.0
 class Ladder:
     """Mutable; belongs to one runner.
 
-    `runs` gives the last run of each process. `directory` is the executor's. `scanning` says that a runner before this
-    one has started processes, and not in the group.
+    `runs` gives the last run of each process. `helpers` are the pids of the executor's own children, which are left
+    alone. `directory` is the executor's. `scanning` says that a runner before this one has started processes, and not
+    in the group.
     """
 
     def __init__(
         self,
         runs: Callable[[], list[ProcessStatus]],
+        helpers: Set[int],
         directory: Path,
         group: TaskGroup | None,
         *,
         scanning: bool,
     ) -> None:
-        self._runs, self._directory, self._group = runs, directory, group
+        self._runs, self._helpers, self._directory, self._group = runs, helpers, directory, group
         self._scanning = scanning
         self._keepers: list[int] = []  # of executors before this one
         self._started: set[int] = set()  # our coordinators
@@ -78,7 +80,7 @@ class Ladder:
         Again and again, since they may be forking.
         """
         with trio.move_on_after(within_s):
-            with closing(end_all(self._everything, self._parents, self._group, TASK)) as ending:
+            with closing(end_all(self._everything, self._parents, self._group, TASK, self._helpers)) as ending:
                 for pause_s in ending:
                     await trio.sleep(pause_s)
             return []
@@ -156,6 +158,9 @@ class Ladder:
 
     def _everything(self) -> Iterator[ProcessInfo | None]:
         """Zombies and coordinators included; None now and then."""
+        return (process for process in self._all() if process is None or process.pid not in self._helpers)
+
+    def _all(self) -> Iterator[ProcessInfo | None]:
         if self._group is not None:
             yield from map(procfs.info, self._group.pids())
         if self._scanning:

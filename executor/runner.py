@@ -90,6 +90,7 @@ class Runner:
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
+        self.helpers: set[int] = set()  # pids of children of this process that are not the task's
 
     @property
     def state(self) -> RunnerState:
@@ -131,7 +132,7 @@ class Runner:
         before = bool(self._ledger.last_runs()) and not (self._group is not None and self._group.exists)
         self._group = self._made(self._group)
         directory = self._paths.root.absolute().parent
-        self._ladder = Ladder(self._ledger.last_runs, directory, self._group, scanning=before)
+        self._ladder = Ladder(self._ledger.last_runs, self.helpers, directory, self._group, scanning=before)
         self._since_s = trio.current_time()
         for name in self._processes:
             for run in self._ledger.runs(name):

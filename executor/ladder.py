@@ -9,9 +9,9 @@ import os
 import signal
 from collections.abc import Iterable, Mapping
 
-from executor import procfs
+from aurorad import procfs
+from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
-from executor.procfs import ProcessInfo
 
 _START_TOLERANCE_S = 10.0
 
@@ -44,17 +44,18 @@ def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int],
     return found - {os.getpid()}
 
 
-def task_members(runs: Iterable[ProcessStatus]) -> set[int]:
+def task_members(runs: Iterable[ProcessStatus]) -> dict[int, ProcessInfo]:
     """Everything alive of a task: what is left of its runs, and every descendant of this process."""
     among = procfs.processes()
     own = procfs.descendants(os.getpid(), among)
     found = own.union(*(members(run, among, own, just_ended=False) for run in runs))
-    return {pid for pid in found if not among[pid].zombie}
+    return {pid: among[pid] for pid in found if not among[pid].zombie}
 
 
 def kill_run(run: ProcessStatus) -> bool:
     """SIGKILL to all that is left of a run that has just ended, or shall. False if nothing was alive."""
     among = procfs.processes()
     found = members(run, among, procfs.descendants(os.getpid(), among), just_ended=True)
-    procfs.send(found, signal.SIGKILL)
+    for pid in found:
+        procfs.send(among[pid], signal.SIGKILL)
     return any(not among[pid].zombie for pid in found)

@@ -61,7 +61,7 @@ def _become_executor(engine: socket.socket, request: Request, execution: Executi
         if _is_first(engine, request):
             _settle_in(Path(request.directory))
             os.environ.update(request.environment)
-            code = run(os.environ, execution)
+            code = run(request.arguments, os.environ, execution)
     except BaseException:
         traceback.print_exc()
     finally:

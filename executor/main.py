@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +19,12 @@ from aurorad.api.tasks import AssignedTask
 from aurorad.api.wire import WireError
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
+from aurorad.flag_parsing import FlagError, HelpRequested
 from executor.agent_link import AgentGone, AgentLink, BadEnvironment, Settings
 from executor.execution import Execution, Report, wall_clock_ms
+from executor.flags import ExecutorFlags, ignored, parse, usage
+from executor.log import log_to
+from executor.paths import RunDirectory
 
 LAUNCH_TIMEOUT_S = 10.0
 DIRECTORY_CHECK_S = 60.0
@@ -38,19 +42,22 @@ class Task(Protocol):
 
     def kill(self) -> None: ...
 
-    def shutdown(self) -> None: ...
+    def shutdown(self, grace_s: float) -> None: ...
 
 
-ExecutionFactory = Callable[[AssignedTask, Path], Task]
+ExecutionFactory = Callable[[AssignedTask, RunDirectory, ExecutorFlags], Task]
 
 
 class Executor:
     """Does what the agent says, for one task. `run` returns when the task's end is acknowledged, or none came."""
 
-    def __init__(self, link: AgentLink, directory: Path, execution: ExecutionFactory) -> None:
+    def __init__(
+        self, link: AgentLink, directory: Path, execution: Callable[[AssignedTask], Task], shutdown_grace_s: float
+    ) -> None:
         self._link = link
         self._directory = directory
         self._execution = execution
+        self._shutdown_grace_s = shutdown_grace_s
         self._task_id: str | None = None
         self._task: Task | None = None
         self._orphaned = trio.Event()
@@ -94,6 +101,8 @@ class Executor:
             self._launch(msgspec.json.decode(event.launch.task, type=api.LaunchedTask), nursery)
         elif event.kill is not None:
             self._kill(event.kill.task_id.value)
+        elif event.message is not None:
+            _log.info("frameworkMessage() got message: %d bytes, ignoring.", len(event.message.data))
         elif event.type == "SHUTDOWN":
             if self._task is None:
                 nursery.cancel_scope.cancel()
@@ -119,7 +128,7 @@ class Executor:
             _log.error("bad task: %s", error)
             self._link.update(task_id, TaskState.TASK_FAILED, "Could not deserialize task.")
         else:
-            self._task = self._execution(assigned, self._directory)
+            self._task = self._execution(assigned)
         nursery.start_soon(self._execute, nursery.cancel_scope)
 
     async def _execute(self, scope: trio.CancelScope) -> None:
@@ -145,7 +154,7 @@ class Executor:
 
     def _shut_down(self) -> None:
         if self._task is not None:
-            self._task.shutdown()
+            self._task.shutdown(self._shutdown_grace_s)
 
 
 async def _then_cancel(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
@@ -153,28 +162,36 @@ async def _then_cancel(wait: Callable[[], Awaitable[None]], scope: trio.CancelSc
     scope.cancel()
 
 
-def run(environment: MutableMapping[str, str] = os.environ, execution: ExecutionFactory = Execution) -> int:
+def run(
+    arguments: Sequence[str],
+    environment: MutableMapping[str, str] = os.environ,
+    execution: ExecutionFactory = Execution,
+) -> int:
     """Be an executor as the agent's environment says, until its task is over; the exit code.
 
     The token that opens the agent's door is taken out of `environment`: tasks may be given the rest.
     """
-    logging.basicConfig(
-        filename=Path(environment.get("MESOS_SANDBOX", ".")) / LOG,
-        level=logging.INFO,
-        force=True,
-        format="%(levelname).1s%(asctime)s %(process)d %(module)s:%(lineno)d] %(message)s",
-        datefmt="%m%d %H:%M:%S",
-    )
     try:
+        flags = parse(arguments)
         settings = Settings.read(environment)
-    except BadEnvironment as error:
+    except HelpRequested:
+        print(usage(), end="")
+        return 0
+    except (FlagError, BadEnvironment) as error:
         print(f"aurorad -role=executor: {error}", file=sys.stderr)
         return 2
     environment.pop(_TOKEN, None)
-    directory = Path(environment.get("MESOS_DIRECTORY", os.getcwd()))
+    here = Path(environment.get("MESOS_SANDBOX") or os.getcwd()).absolute()
+    directory = RunDirectory(Path(environment.get("MESOS_DIRECTORY") or here).absolute(), here)
+    log_to(here / LOG, flags, arguments)
+    for name, reason in ignored(flags).items():
+        _log.warning("--%s has no effect: %s", name, reason)
     link = AgentLink(settings, wall_clock_ms, random.Random())  # noqa: S311  only for backoff
+    executor = Executor(
+        link, directory.path, lambda assigned: execution(assigned, directory, flags), settings.shutdown_grace_s
+    )
     try:
-        trio.run(Executor(link, directory, execution).run)
+        trio.run(executor.run)
     except BaseException:
         _log.exception("the executor ends with an error")
         raise

@@ -6,7 +6,8 @@ import os
 import signal
 from collections.abc import Callable
 
-from executor import ladder, procfs
+from aurorad import procfs
+from executor import ladder
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -70,7 +71,9 @@ def _take_over(paths: TaskPaths, story: Story, force: bool) -> StreamWriter:
             raise Refused(f"Could not open locked checkpoint: {error}") from None
         if runner == os.getpid():
             raise Refused("Unwilling to commit seppuku.") from None
-        procfs.send([runner], signal.SIGKILL)
+        holder = procfs.info(runner)
+        if holder is not None:
+            procfs.send(holder, signal.SIGKILL)
         return StreamWriter(paths.runner, wait=True)
 
 

@@ -5,12 +5,28 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 CHECKPOINTS = "checkpoints"  # the checkpoint root, within the executor's run directory
 SANDBOX = "sandbox"
+TASK_FILE_SYSTEM = "taskfs"  # an image, where an agent puts it in the run directory
 LOGS = ".logs"  # within the sandbox
 PROFILE = ".thermos_profile"  # within the sandbox; sourced by every later process
 HEALTH_CHECK_SNOOZE = ".healthchecksnooze"  # within the sandbox
+
+
+class RunDirectory(NamedTuple):
+    """An executor's directory: its `path` on the host, and where the executor has it `mounted`, as MESOS_DIRECTORY and
+    MESOS_SANDBOX say. The two differ only within a Docker container.
+    """
+
+    path: Path
+    mounted: Path
+
+    @property
+    def sandbox(self) -> Path:
+        """The task's own part of it."""
+        return self.path / SANDBOX
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,13 +12,14 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
 import msgspec
 
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
+from executor.images import Image
 from executor.sandbox import User
 
 _HANDLED = (  # what a program with an event loop may have a handler for
@@ -37,7 +38,10 @@ Destination = Literal["file", "console", "none"]
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """All that a run needs. `logs` is the run's own directory for `stdout` and `stderr`, seen from the sandbox."""
+    """All that a run needs. `logs` is the run's own directory for `stdout` and `stderr`, seen from the sandbox.
+
+    With an `image` the command runs in it; everything else is as on the host.
+    """
 
     process: str
     cmdline: str
@@ -46,6 +50,7 @@ class Launch(msgspec.Struct, frozen=True):
     user: User
     logs: Path
     destination: Destination = "file"
+    image: Image | None = None
 
 
 class Coordinator(NamedTuple):
@@ -68,15 +73,15 @@ class Coordinator(NamedTuple):
             os.close(fd)
 
 
-def environment_for(sandbox: Path, user: User, profile: Path, path: str | None) -> dict[str, str]:
-    """Exactly what a command finds around it; the profile is sourced only if it exists by now."""
+def environment_for(home: Path, user: User, profile: Path | None, path: str | None) -> dict[str, str]:
+    """Exactly what a command finds around it; the profile, which the shell sources, is None until there is one."""
     environment = {
-        "HOME": str(sandbox),
+        "HOME": str(home),
         "LOGNAME": user.name,
         "USER": user.name,
         "PATH": path or os.defpath,
     }
-    if profile.exists():
+    if profile is not None:
         environment["BASH_ENV"] = str(profile)
     return environment
 
@@ -155,10 +160,16 @@ def _become_command(launch: Launch) -> NoReturn:
         default_signals()
         # The way to the sandbox may be closed to the user; what lies inside it must not lead root astray.
         enter_directory(launch.sandbox)
-        become_user(launch.user)
-        _redirect(launch)
+        if launch.image is None:
+            become_user(launch.user)
+            _redirect(launch)
+            argv: tuple[str, ...] = ("/bin/bash", "-c", launch.cmdline)
+        else:  # its starter needs root's rights, and gives them up
+            with for_a_while(launch.user):
+                _redirect(launch)
+            argv = launch.image.command(launch.cmdline, launch.user.name)
         close_all_but({0, 1, 2})
-        os.execve("/bin/bash", ["/bin/bash", "-c", launch.cmdline], launch.environment)  # noqa: S606
+        os.execve(argv[0], argv, launch.environment)  # noqa: S606
     except BaseException as error:
         os.write(2, f"Failed to launch process {launch.process}: {error}\n".encode())
     finally:
@@ -208,6 +219,24 @@ def become_user(user: User) -> None:
         os.setgroups(user.groups)
         os.setgid(user.gid)
         os.setuid(user.uid)
+
+
+@contextlib.contextmanager
+def for_a_while(user: User) -> Iterator[None]:
+    """Files are opened with the user's rights, if we have root's to give up."""
+    if not user.drop:
+        yield
+        return
+    groups, gid = os.getgroups(), os.getegid()
+    os.setgroups(user.groups)
+    os.setegid(user.gid)
+    os.seteuid(user.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
 
 
 def enter_directory(directory: Path) -> None:

@@ -10,12 +10,13 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs
+from aurorad import procfs
+from executor import ladder
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -25,6 +26,7 @@ from executor.checkpoint import (
     RunnerState,
     TaskState,
 )
+from executor.images import Image
 from executor.ledger import Ledger
 from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
 from executor.planner import History, Plan, Standing, stand
@@ -42,7 +44,8 @@ _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are 
 class Runner:
     """Runs `task` under `paths`, or goes on with what a runner before left there.
 
-    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes.
+    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes, which
+    run in the `image` if there is one.
     """
 
     def __init__(
@@ -55,8 +58,9 @@ class Runner:
         now_ms: Callable[[], int],
         log: logging.Logger,
         path: str | None = None,
+        image: Image | None = None,
     ) -> None:
-        self._task, self._header, self._user = task, header, user
+        self._task, self._header, self._user, self._image = task, header, user, image
         self._now_ms, self._log, self._path = now_ms, log, path
         self._sandbox = Path(header.sandbox or "")
         log_base = Path(header.log_dir or self._sandbox / LOGS)
@@ -84,6 +88,17 @@ class Runner:
         """Whether the regular plan is still being run, and nobody asked for its end."""
         return self._ledger.state == TaskState.ACTIVE and self._forced is None
 
+    def members(self) -> Iterator[int]:
+        """The task's processes now, found at little cost: what descends from us or from another's coordinators."""
+        coordinators = {run.coordinator_pid for run in self._ledger.live() if run.process in self._watched} - {None}
+        seen: set[int] = set()
+        for root in (os.getpid(), *coordinators):
+            if root is not None and root not in seen:
+                for process in procfs.tree(root):
+                    seen.add(process.pid)
+                    if process.pid not in coordinators:
+                        yield process.pid
+
     def take_control(self) -> None:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
         self._ledger.open(self._task, self._header)
@@ -103,7 +118,8 @@ class Runner:
             if trio.current_time() > limit_s:
                 self._log.error("Processes %s do not die.", sorted(left))
                 return
-            procfs.send(left, signal.SIGKILL)
+            for process in left.values():
+                procfs.send(process, signal.SIGKILL)
             self._changed = trio.Event()
             with trio.move_on_after(_POLL_S / 10):
                 await self._changed.wait()
@@ -223,14 +239,17 @@ class Runner:
     def _fork(self, process: Process) -> Coordinator:
         """A coordinator at work. After `OSError` or `CheckpointError` no command was started."""
         name = process.name
+        home = self._sandbox if self._image is None else self._image.sandbox
+        profile = home / PROFILE if (self._sandbox / PROFILE).exists() else None
         launch = Launch(
             process=name,
             cmdline=process.cmdline,
             sandbox=self._sandbox,
-            environment=environment_for(self._sandbox, self._user, self._sandbox / PROFILE, self._path),
+            environment=environment_for(home, self._user, profile, self._path),
             user=self._user,
             logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
             destination=self._destination(process),
+            image=self._image,
         )
         stream = self._ledger.coordinator(name)
         try:
@@ -327,7 +346,10 @@ class Runner:
     def _tell_to_end(self) -> set[int]:
         """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
         everything = self._everything()
-        procfs.send(everything - self._told_to_end, signal.SIGTERM)
+        for pid in everything - self._told_to_end:
+            process = procfs.info(pid)
+            if process is not None:
+                procfs.send(process, signal.SIGTERM)
         self._told_to_end |= everything
         self._told_s = trio.current_time()
         return everything
@@ -335,7 +357,7 @@ class Runner:
     def _everything(self) -> set[int]:
         """Every living process of the task but the coordinators, which only tell what becomes of it."""
         runs = self._ledger.last_runs()
-        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
+        return ladder.task_members(runs).keys() - {run.coordinator_pid for run in runs}
 
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""

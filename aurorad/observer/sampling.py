@@ -11,10 +11,10 @@ from typing import NamedTuple
 import msgspec
 import psutil
 
-from executor import procfs
+from aurorad import procfs
+from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
 from executor.ladder import is_ours
-from executor.procfs import ProcessInfo
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from aurorad.engine.local.capacity import Amounts, amounts
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.live import Patience
 from aurorad.engine.local.processes import Identity, claimant, lives
+from aurorad.engine.retention import Policy
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORT = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from tests.engine.stand_in import main; main()"
@@ -145,10 +146,18 @@ async def running(
     gc_delay_s: float = 1000.0,
     acknowledging: bool = True,
     launcher: tuple[str, ...] = STAND_IN,
+    executor_arguments: tuple[str, ...] = (),
 ) -> AsyncIterator[Rig]:
     """An engine on `work_dir`; it stops, and its executors go on, at the end of the block."""
     engine = LocalEngine(
-        work_dir, "localhost", machine, now_ms, patience=patience, gc_delay_s=gc_delay_s, launcher=launcher
+        work_dir,
+        "localhost",
+        machine,
+        now_ms,
+        patience=patience,
+        retention=Policy(max_age_s=gc_delay_s),
+        launcher=launcher,
+        executor_arguments=executor_arguments,
     )
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:

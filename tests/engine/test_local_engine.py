@@ -163,6 +163,15 @@ async def test_a_task_that_ends_while_no_engine_runs_is_told_to_the_next(work_di
         assert rig.states("t-1") == ["FINISHED"]
 
 
+async def test_executors_get_the_arguments_that_the_engine_was_given(work_dir: Path) -> None:
+    async with running(work_dir, executor_arguments=("--no-such-flag",)) as rig:
+        await rig.launch("t-1")
+        await rig.update("t-1", LOST)
+        errors = rig.run_directory("t-1") / "stderr"
+        text = "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are\n"
+        assert errors.read_text() == text
+
+
 async def test_when_an_executor_dies_its_processes_are_killed_and_the_task_is_lost(work_dir: Path) -> None:
     async with running(work_dir) as rig:
         await rig.launch("t-1", sleep=1000)
@@ -383,7 +392,7 @@ async def test_runs_that_ended_long_ago_are_removed(work_dir: Path) -> None:
         directory = trio.Path(rig.run_directory("t-1"))
     async with running(work_dir, gc_delay_s=-1) as rig:  # what ended a moment ago is long ago
         with trio.fail_after(LIMIT_S):
-            await rig.engine.garbage_collected.wait()
+            await rig.engine.garbage.collected.wait()
         assert not await directory.exists()
         assert lives(rig.executor("t-2"))
         await rig.engine.stop_all_tasks()

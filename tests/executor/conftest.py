@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from executor import procfs
+from aurorad import procfs
 
 
 @pytest.fixture(autouse=True)
@@ -23,4 +23,5 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
                 found.add(pid)
         except OSError:
             continue
-    procfs.send(found, signal.SIGKILL)
+    for pid in found:
+        procfs.send(among[pid], signal.SIGKILL)

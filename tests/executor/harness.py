@@ -17,13 +17,15 @@ from typing import Any
 
 import trio
 
+from aurorad import procfs
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
 from aurorad.engine.base import TaskState
-from executor import checkpoint, procfs
+from executor import checkpoint
 from executor.checkpoint import ProcessStatus, RunnerState
 from executor.execution import Execution
+from executor.flags import ExecutorFlags
 from executor.main import LOG
-from executor.paths import CHECKPOINTS, SANDBOX, TaskPaths
+from executor.paths import CHECKPOINTS, SANDBOX, RunDirectory, TaskPaths
 from executor.sandbox import current_user
 
 TASK_ID = "role-test-job-0-1234"
@@ -73,7 +75,7 @@ class Executor:
         if self.pid == 0:
             code = 1
             try:
-                logging.basicConfig(filename=directory / LOG, level=logging.INFO, force=True)
+                logging.basicConfig(filename=options.get("mounted", directory) / LOG, level=logging.INFO, force=True)
                 trio.run(_execute, task, directory, write, options)
                 code = 0
             except BaseException:
@@ -168,7 +170,9 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
     killed_before = options.pop("killed_before", False)
     if limit := options.pop("file_limit", None):  # as if the disk were full
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    execution = Execution(task, directory, **options)
+    place = RunDirectory(directory, options.pop("mounted", directory))
+    grace_s = options.pop("grace_s", 30.0)
+    execution = Execution(task, place, options.pop("flags", ExecutorFlags()), **options)
     if killed_before:
         execution.kill()
 
@@ -182,7 +186,7 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
                 if number == signal.SIGUSR1:
                     execution.kill()
                 elif number == signal.SIGUSR2:
-                    execution.shutdown()
+                    execution.shutdown(grace_s)
                 else:
                     nursery.cancel_scope.cancel()
 

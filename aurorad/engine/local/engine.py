@@ -35,6 +35,7 @@ from aurorad.engine.base import (
 )
 from aurorad.engine.local import processes, server
 from aurorad.engine.local.capacity import Amounts, from_resources, ports_in_use, to_resources
+from aurorad.engine.local.garbage import GarbageCollector
 from aurorad.engine.local.home import Home
 from aurorad.engine.local.live import DEFAULT_PATIENCE, RESEND_S, TERMINAL, LiveRun, Patience
 from aurorad.engine.local.offers import Offering
@@ -42,12 +43,14 @@ from aurorad.engine.local.processes import Identity
 from aurorad.engine.local.runs import Line, Run, Runs, is_file_name
 from aurorad.engine.local.server import Refusal, Subscription
 from aurorad.engine.local.spawner import AGENT_MARK, CannotStart, Request, Spawner
+from aurorad.engine.retention import Policy
+from aurorad.vars import Vars
 
 _PROGRAM = (  # -P: nothing is imported from where we happen to be
     (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "aurorad.main")
 )
 LAUNCHER = (*_PROGRAM, "-role=launcher")
-GC_INTERVAL_S = 600.0
+DEFAULT_RETENTION = Policy(max_age_s=172800.0)
 SHUTDOWN_GRACE_S = 30.0
 _UNKNOWN_EXIT = -1  # an executor is not our child: how it ended only its own parent could know
 
@@ -58,7 +61,8 @@ class LocalEngine:
     """`aurorad.engine.base.Engine` on this machine. An instance runs once.
 
     `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command that
-    starts one. Ended runs are removed `gc_delay_s` after their end.
+    starts one, `executor_arguments` what each executor is told besides. `retention` and `gc_disk_headroom` say which
+    ended runs are removed, `stats` counts them.
     """
 
     def __init__(
@@ -68,17 +72,20 @@ class LocalEngine:
         total: Amounts,
         now_ms: Callable[[], int],
         *,
-        gc_delay_s: float = 172800.0,
+        retention: Policy = DEFAULT_RETENTION,
+        gc_disk_headroom: float = 0.0,
+        stats: Vars | None = None,
         patience: Patience = DEFAULT_PATIENCE,
         launcher: Sequence[str] = LAUNCHER,
+        executor_arguments: Sequence[str] = (),
     ) -> None:
         self._home = Home(work_dir)
         self._hostname = hostname
         self._total = total
         self._now_ms = now_ms
-        self._gc_delay_s = gc_delay_s
         self._patience = patience
         self._launcher = launcher
+        self._executor_arguments = tuple(executor_arguments)
         self._runs = Runs(self._home.path)
         self._outbox, self._to_send = trio.open_memory_channel[Event](math.inf)
         self._live: dict[str, LiveRun] = {}  # by task id
@@ -86,8 +93,9 @@ class LocalEngine:
         self._changed = trio.Event()
         self._run_ended = trio.Event()
         self._stopping = False
-        self.garbage_collected = trio.Event()
-        """Set once runs that ended too long ago were removed for the first time."""
+        self.garbage = GarbageCollector(
+            self._runs, self._home.path, retention, gc_disk_headroom, now_ms, stats if stats is not None else Vars()
+        )
         self._sweeps = trio.CapacityLimiter(1)  # each reads all of /proc
 
     async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None:
@@ -109,7 +117,7 @@ class LocalEngine:
                 self._nursery.start_soon(self._spawner.run)
                 self._nursery.start_soon(self._make_offers)
                 self._nursery.start_soon(self._resend)
-                self._nursery.start_soon(self._collect_garbage)
+                self._nursery.start_soon(self.garbage.run)
 
     @property
     def launcher_pid(self) -> int | None:
@@ -249,6 +257,7 @@ class LocalEngine:
                 "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": f"{SHUTDOWN_GRACE_S:g}secs",
                 "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": run.token,
             },
+            self._executor_arguments,
         )
 
     async def _end(self, live: LiveRun, state: TaskState, text: str) -> None:
@@ -397,15 +406,6 @@ class LocalEngine:
                     if pending.resend_at <= now:
                         self._tell(pending.update)
                         pending.resent(now)
-
-    async def _collect_garbage(self) -> None:
-        while True:
-            before_s = self._now_ms() / 1000 - self._gc_delay_s
-            removed = await trio.to_thread.run_sync(self._runs.remove_ended, before_s)
-            if removed:
-                _log.info("removed %d runs that ended more than %g s ago", removed, self._gc_delay_s)
-            self.garbage_collected.set()
-            await trio.sleep(GC_INTERVAL_S)
 
     def _enter(self, live: LiveRun) -> None:
         self._live[live.task_id] = live

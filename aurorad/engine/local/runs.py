@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -23,6 +24,7 @@ import msgspec
 
 from aurorad.engine.base import StatusUpdate, TaskInfo
 from aurorad.engine.local.processes import Identity, claimant
+from aurorad.folders import removal
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*", re.ASCII)
 _MAX_FILE_NAME = 255
@@ -134,19 +136,26 @@ class Runs:
     def identity(self, run: Run) -> Identity | None:
         return claimant(self.identity_file(run))
 
-    def remove_ended(self, before_s: float) -> int:
-        """Delete the runs that ended before this time (seconds since the epoch), output and all; how many."""
-        removed = 0
+    def ended(self) -> dict[str, float]:
+        """The ids of runs that nobody needs any more, and when they ended, in seconds since the epoch."""
+        found = {}
         for meta in self._entries():
-            ended = meta / "ended"
-            if ended.exists() and ended.stat().st_mtime < before_s:
-                run = _read_run(meta)
-                if run is not None:
-                    # Each task has an executor id and a run of its own: the whole executor goes.
-                    shutil.rmtree(self._executor_directory(run), ignore_errors=True)
-                shutil.rmtree(meta)
-                removed += 1
-        return removed
+            with contextlib.suppress(FileNotFoundError):
+                found[meta.name] = (meta / "ended").stat().st_mtime
+        return found
+
+    def place_of(self, run_id: str) -> Path:
+        """All that an ended run left. Each task has an executor id and a run of its own: the whole executor's.
+
+        Raises `ValueError` where `run.json` is damaged.
+        """
+        run = _read_run(self._meta / run_id)
+        return self._executor_directory(run) if run is not None else self._meta / run_id
+
+    def forget(self, run_id: str) -> None:
+        """The end of an ended run whose place was removed."""
+        for _ in removal(self._meta / run_id):
+            pass
 
     def _entries(self) -> Iterator[Path]:
         if self._meta.is_dir():

@@ -27,12 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Start an executor in `directory`, with `environment` on top of the launcher's own."""
+    """Start an executor with these arguments in `directory`, with `environment` on top of the launcher's own."""
 
     run_id: str
     directory: str
     identity_file: str
     environment: dict[str, str]
+    arguments: tuple[str, ...] = ()
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -48,7 +48,9 @@ def load_tasks(
     return found
 
 
-def of_command(name: str, cmdline: str, *, bindings: Sequence[tuple[str, str]], ports: Mapping[str, int]) -> ThermosTask:
+def of_command(
+    name: str, cmdline: str, *, bindings: Sequence[tuple[str, str]], ports: Mapping[str, int]
+) -> ThermosTask:
     """A task that is one command line, as `thermos simplerun` makes it. Raises `ConfigError`."""
     process = Process(name=name, cmdline=cmdline)
     task = Task(name=name, processes=[process], resources=Resources(cpu=1.0, ram=256 << 20, disk=0))

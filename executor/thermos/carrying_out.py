@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,6 @@ import trio
 from executor.checkpoint import CheckpointError, ProcessState, RunnerState, StreamHeld, TaskState
 from executor.execution import wall_clock_ms
 from executor.ledger import TaskDiffers
-from executor.logger import LoggerSettings
 from executor.paths import log_directory
 from executor.process import close_all_but
 from executor.runner import Runner
@@ -32,7 +32,7 @@ def in_foreground(wish: Wish, *, shown: bool) -> int:
 
     Raises `Refused`.
     """
-    order = order_of(wish, wall_clock_ms())
+    order = order_of(wish, datetime.datetime.now())
     make_room(order)
     state = trio.run(_run, order, "both" if shown else "file", lambda: _tell_where(order))
     end = state.state
@@ -43,8 +43,8 @@ def in_foreground(wish: Wish, *, shown: bool) -> int:
 
 
 def in_background(wish: Wish) -> int:
-    """Leaves the task to a process of its own, which belongs to no terminal; back when it has begun. Raises `Refused`."""
-    order = order_of(wish, wall_clock_ms())
+    """Leaves the task to a process of its own, which belongs to no terminal, once it has begun. Raises `Refused`."""
+    order = order_of(wish, datetime.datetime.now())
     make_room(order)
     click.echo("Daemonizing and starting runner.")
     answer, answer_end = os.pipe()
@@ -102,9 +102,6 @@ async def _run(order: Order, destination: str, started: Callable[[], None]) -> R
         now_ms=wall_clock_ms,
         log=_log,
         path=os.environ.get("PATH"),
-        logger=LoggerSettings.of_flags(destination, None, None, None),
-        chroot=order.chroot,
-        max_runs=0,
     )
     with trio.open_signal_receiver(*_ASKING, SIGUSR2) as signals:
         _take_control(runner, order)
@@ -135,7 +132,9 @@ async def _run_to_end(runner: Runner, order: Order) -> None:
         _log.exception("The runner failed.")
         await runner.put_down()
         task_id = order.paths.task_id
-        raise Refused(f"The runner failed, and killed all processes: {error} (to go on, give --task_id {task_id})") from None
+        raise Refused(
+            f"The runner failed, and killed all processes: {error} (to go on, give --task_id {task_id})"
+        ) from None
 
 
 async def _obey(signals: AsyncIterator[int], runner: Runner) -> None:

@@ -108,7 +108,7 @@ def of_command(name: str, cmdline: str, ports: Ports, bindings: Bindings) -> The
 @choosing
 @filling
 def inspect(files: tuple[str, ...], wanted: str | None, as_json: bool, ports: Ports, bindings: Bindings) -> None:
-    """Show the task of a configuration file as it would be run, and run nothing."""
+    """Show the task of a file, and run nothing."""
     task = load(files, wanted, as_json, ports, bindings)
     click.echo(pprint.pformat(_frozen(json.loads(task.data)), indent=4))
 

@@ -16,9 +16,10 @@ from executor.thermos.roots import BadPattern, Roots
 @click.argument("patterns", nargs=-1, metavar="TASK_ID_REGEXP...")
 @click.pass_obj
 def kill(roots: Roots, patterns: tuple[str, ...]) -> None:
-    """Kill active tasks at once, with their runners and without their finalizing processes.
+    """Kill active tasks at once.
 
-    Each argument is a regular expression that is matched from the start of the ids.
+    Their runners are killed with them, and finalizing processes do not run. Each argument is a regular expression that
+    is matched from the start of the ids.
     """
     if not patterns:
         fail("Must specify tasks!")

@@ -57,12 +57,12 @@ class Order(NamedTuple):
         return Path(self.header.sandbox or "/")
 
 
-def order_of(wish: Wish, now_ms: int) -> Order:
-    """Changes nothing on disk. Raises `Refused`.
+def order_of(wish: Wish, now: datetime.datetime) -> Order:
+    """Changes nothing on disk; `now` is the local time. Raises `Refused`.
 
     A task that is there already goes on where it was, with the user and the ports that it has.
     """
-    paths = _paths(wish, now_ms)
+    paths = _paths(wish, now)
     recorded = _recorded(paths)
     ports = {**(recorded.ports if recorded is not None else {}), **wish.ports}
     if missing := sorted(set(wish.unbound_ports) - set(ports)):
@@ -73,7 +73,7 @@ def order_of(wish: Wish, now_ms: int) -> Order:
     sandbox = _sandbox(wish, paths, recorded)
     header = RunnerHeader(
         task_id=paths.task_id,
-        launch_time_ms=now_ms,
+        launch_time_ms=int(now.timestamp() * 1000),
         sandbox=str(sandbox),
         hostname=socket.gethostname(),
         user=user.name,
@@ -86,16 +86,15 @@ def order_of(wish: Wish, now_ms: int) -> Order:
     return Order(task, paths, recorded or header, user, wish.chroot)
 
 
-def synthesized_id(name: str, now_ms: int) -> str:
-    """The task's name and the local time to the microsecond, as far as it is known."""
-    when = datetime.datetime.fromtimestamp(now_ms / 1000)
-    return f"{name}-{when:%Y%m%d-%H%M%S}.{when.microsecond:06}"
+def synthesized_id(name: str, now: datetime.datetime) -> str:
+    """For a task without one."""
+    return f"{name}-{now:%Y%m%d-%H%M%S.%f}"
 
 
-def _paths(wish: Wish, now_ms: int) -> TaskPaths:
+def _paths(wish: Wish, now: datetime.datetime) -> TaskPaths:
     name = msgspec.json.decode(wish.data, type=Task).name
     try:
-        return TaskPaths(wish.root, wish.task_id or synthesized_id(name, now_ms))
+        return TaskPaths(wish.root, wish.task_id or synthesized_id(name, now))
     except ValueError as error:
         raise Refused(str(error)) from None
 

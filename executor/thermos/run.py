@@ -45,7 +45,9 @@ def _running(command: Callable[P, R]) -> Callable[P, R]:
     metavar="PATH",
     help="Where the task runs; by default a folder of its own in /var/lib/thermos/sandbox, or in sandboxes/ of --root.",
 )
-@click.option("--enable_chroot", "chroot", is_flag=True, help="Let the sandbox be all that processes see; only root may.")
+@click.option(
+    "--enable_chroot", "chroot", is_flag=True, help="Let the sandbox be all that processes see; only root may."
+)
 @click.pass_obj
 def run(
     roots: Roots,
@@ -60,7 +62,7 @@ def run(
     sandbox: Path | None,
     chroot: bool,
 ) -> None:
-    """Run the task of a configuration file, without any scheduler.
+    """Run the task of a configuration file.
 
     ^C ends the task: processes are asked to end, finalizing processes run, and after a minute all is killed; a second
     ^C kills at once. Exit status: 0 the task succeeded, 3 it failed, 4 it was killed, 5 it was lost, 1 nothing was run.
@@ -86,9 +88,10 @@ def simplerun(
     daemon: bool,
     name: str,
 ) -> None:
-    """Run a command line as a task of one process, in a fresh folder for temporary files.
+    """Run a command line as a task.
 
-    The command line is everything from the first word that is no option; `thermos run` tells of ^C and exit status.
+    The task has one process, in a fresh folder for temporary files. The command line is everything from the first
+    word that is no option. ^C and exit status are as of `thermos run`.
     """
     if not words:
         fail("Should specify a command line to run")

@@ -14,12 +14,17 @@ from executor.thermos.roots import BadPattern, Found, Roots
 
 
 @click.command()
-@click.option("--verbosity", type=click.IntRange(0), default=0, metavar="N", help="From 0 to 3: how much to say of each.")
+@click.option(
+    "--verbosity", type=click.IntRange(0), default=0, metavar="N", help="From 0 to 3: how much to say of each."
+)
 @click.option("--only", type=click.Choice(["active", "finished"]), help="Leave out the others.")
 @click.argument("patterns", nargs=-1, metavar="[TASK_ID_REGEXP]...")
 @click.pass_obj
 def status(roots: Roots, verbosity: int, only: str | None, patterns: tuple[str, ...]) -> None:
-    """Show the tasks of this machine, or those whose ids the regular expressions match from their start."""
+    """Show the tasks of this machine.
+
+    With arguments only those whose ids one of the regular expressions matches from their start.
+    """
     try:
         found = list(roots.tasks(patterns, only))
     except BadPattern as error:
@@ -60,7 +65,10 @@ def _owner(file: Path) -> str:
 @click.option("--simple", is_flag=True, help="Record by record.")
 @click.argument("files", nargs=-1, metavar="CHECKPOINT_FILE")
 def read(simple: bool, files: tuple[str, ...]) -> None:
-    """Show what a runner's checkpoint file says, whichever version wrote it."""
+    """Show what a checkpoint file says.
+
+    It is the file called runner, whichever version of Thermos wrote it.
+    """
     if len(files) != 1:
         fail(f"Expected one checkpoint file, got {len(files)}")
     path = Path(files[0])

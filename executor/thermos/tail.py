@@ -29,9 +29,9 @@ _LOOK_S = 1.0  # so often it is checked that the run goes on
 @click.argument("words", nargs=-1, metavar="TASK_ID [PROCESS]")
 @click.pass_obj
 def tail(roots: Roots, stream: str, words: tuple[str, ...]) -> None:
-    """Show the end of a process's output; of a running one, go on with what comes.
+    """Show the end of a process's output.
 
-    PROCESS is a regular expression; it may be left out if the task has one process only.
+    While the process runs it goes on with what comes. PROCESS is a regular expression; it may be left out if the task has one process only.
     """
     if not words:
         fail("Expected a task to tail, got nothing!")

@@ -86,28 +86,43 @@ def _take_over(paths: TaskPaths, force: bool) -> tuple[StreamWriter, list[Proces
             return StreamWriter(paths.runner), heirs
         except StreamHeld as error:
             story = _read(paths)
-            runner = story.statuses[-1].runner_pid if story is not None and story.statuses else None
-            if not force or runner is None:
+            last = story.statuses[-1] if story is not None and story.statuses else None
+            if not force or last is None or last.runner_pid is None:
                 raise Refused(f"Could not open locked checkpoint: {error}") from None
-            if runner == os.getpid():
+            if last.runner_pid == os.getpid():
                 raise Refused("Unwilling to commit seppuku.") from None
-            found = _holder(runner, paths.runner)
+            found = _holder(last.runner_pid, last.timestamp_ms / 1000, paths.runner)
             if found is not None:
-                heirs += procfs.tree(runner)
+                heirs += procfs.tree(found.pid)
                 procfs.send(found, signal.SIGKILL)
             elif time.monotonic() > patient_until_s:
-                raise Refused(f"Could not open locked checkpoint: {error}, and its runner {runner} is gone") from None
+                raise Refused(f"Could not open locked checkpoint: {error}, and not its runner on record") from None
             time.sleep(_RETRY_S)
 
 
-def _holder(pid: int, stream: Path) -> ProcessInfo | None:
-    """The process, if it has the stream open: a pid on record may be a stranger's by now. Raises `Refused`."""
+def _holder(pid: int, recorded_s: float, stream: Path) -> ProcessInfo | None:
+    """The process, if it has the stream open: a pid on record may be a stranger's by now. Raises `Refused`.
+
+    Of one that we may signal but not look into, only that it is as old as the record can be said.
+    """
     process = procfs.info(pid)
+    if process is None:
+        return None
     try:
-        held = process is not None and any(_is_same_file(f"/proc/{pid}/fd/{fd}", stream) for fd in _open_files(pid))
+        held = any(_is_same_file(f"/proc/{pid}/fd/{fd}", stream) for fd in _open_files(pid))
     except PermissionError:
-        raise Refused(f"Could not open locked checkpoint: its runner {pid} is not yours to kill.") from None
+        if not _may_signal(pid):
+            raise Refused(f"Could not open locked checkpoint: its runner {pid} is not yours to kill") from None
+        held = procfs.start_time_s(process) < recorded_s + ladder.START_TOLERANCE_S
     return process if held else None
+
+
+def _may_signal(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (PermissionError, ProcessLookupError) as error:
+        return isinstance(error, ProcessLookupError)
+    return True
 
 
 def _open_files(pid: int) -> list[str]:

@@ -148,7 +148,7 @@ async def _obey(signals: AsyncIterator[int], runner: Runner) -> None:
         else:
             asked = True
             if number == SIGINT:
-                click.echo("Got keyboard interrupt, killing job!", err=True)
+                click.echo("Got keyboard interrupt, killing job!  (Once more: at once.)", err=True)
             runner.kill()
 
 

@@ -175,7 +175,8 @@ def _agreed() -> bool:
 def _collect(left: Leftover, parts: Parts, *, dryrun: bool) -> bool:
     """False if something was left."""
     found = folders_of(left, parts)
-    words = " ".join(f"{part} ({'deleting' if wanted else 'keeping'})" for part, wanted in parts._asdict().items())
+    goes = Parts("data" in found, parts.logs and left.logs is not None, parts.metadata)
+    words = " ".join(f"{part} ({'deleting' if gone else 'keeping'})" for part, gone in goes._asdict().items())
     click.echo(f"  Task {left.paths.task_id} {words} ", nl=False)
     if dryrun:
         click.echo()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import pwd
@@ -160,8 +161,11 @@ def _remove_folders(left: Leftover, parts: Parts) -> None:
         if folder is None or not os.path.lexists(folder):
             continue
         as_user(_uid_of(left.header), functools.partial(_empty, folder, spared))
-        if not spared:
+        try:
             folder.rmdir()
+        except OSError as error:  # the logs stayed
+            if error.errno != errno.ENOTEMPTY or not spared:
+                raise
 
 
 def _uid_of(header: RunnerHeader) -> int:

@@ -6,6 +6,7 @@ nothing on its word that its writer could not have done alone.
 
 from __future__ import annotations
 
+import codecs
 import os
 import pwd
 from collections.abc import Callable
@@ -34,6 +35,7 @@ def as_user(uid: int, work: Callable[[], str]) -> str:
             return work()
         except Exception as error:
             raise Failed(str(error)) from error
+    codecs.lookup("ascii")  # what is imported late may lie where the user cannot read
     answer, answer_end = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -31,7 +31,8 @@ _LOOK_S = 1.0  # so often it is checked that the run goes on
 def tail(roots: Roots, stream: str, words: tuple[str, ...]) -> None:
     """Show the end of a process's output.
 
-    While the process runs it goes on with what comes. PROCESS is a regular expression; it may be left out if the task has one process only.
+    While the process runs it goes on with what comes. PROCESS is a regular expression; it may be left out if the task
+    has one process only.
     """
     if not words:
         fail("Expected a task to tail, got nothing!")

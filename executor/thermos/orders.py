@@ -170,6 +170,5 @@ def make_room(order: Order) -> None:
 
 
 def _closed(root: Path, error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename not in (None, str(root)) else ""
     hint = "(give a folder of your own: thermos --root FOLDER run ...)"
-    return f"Cannot keep checkpoints in {root}: {error.strerror}{where} {hint}"
+    return f"Cannot keep checkpoints in {root}: {error.strerror} {hint}"

@@ -27,6 +27,7 @@ from aurorad.api.calls import GetQuota
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import TaskQuery
+from aurorad.cgroups import find_hierarchy
 from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
@@ -34,7 +35,7 @@ from aurorad.engine.retention import Policy
 from aurorad.flags import Flags, HelpRequested
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
-from aurorad.observer.observer import Observer
+from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
@@ -75,7 +76,8 @@ def run(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT. Raises `CannotStart`; any other exception is a defect."""
     stats = Vars()
     arguments = _executor_arguments(flags)
-    _check_work_dir(flags.work_dir)
+    if "scheduler" in flags.role:  # an observer alone keeps nothing
+        _check_work_dir(flags.work_dir)
     try:
         daemon = _Daemon(flags, stats, configured_tiers(flags), arguments)
         trio.run(daemon.run)
@@ -155,7 +157,8 @@ class _Daemon:
                     observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
                     await roles.start(self._schedule, scheduler, observer_port)
                 trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
-                print(f"aurorad: ready; everything is kept in {flags.work_dir}", flush=True)
+                kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
+                print(f"aurorad: ready{kept}", flush=True)
             signals.cancel_scope.cancel()
 
     def _is_in(self, state: str) -> int:
@@ -171,8 +174,8 @@ class _Daemon:
     async def _observe(
         self, sock: socket.socket, scheduler_url: str | None, *, task_status: trio.TaskStatus[None]
     ) -> None:
-        observer = Observer(self._flags.work_dir / "agent")
-        app = observer_app(observer, self._hostname, now_ms, Vars(), scheduler_url)
+        observer = observer_for(self._flags)
+        app = observer_app(observer, self._hostname, now_ms, Vars(), self._stopping, scheduler_url)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(observer.run)
             async with trio.open_nursery() as pages:
@@ -221,6 +224,7 @@ class _Daemon:
             gc_disk_headroom=flags.gc_disk_headroom,
             stats=self._stats,
             executor_arguments=self._executor_arguments,
+            hierarchy=find_hierarchy(),
         )
 
     def _scheduler(self, storage: Storage, engine: LocalEngine) -> Scheduler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -17,6 +18,15 @@ from aurorad.flag_parsing import positive as _positive
 __all__ = ["ROLES", "Data", "Duration", "FlagError", "Flags", "HelpRequested", "changed", "parse", "usage"]
 
 ROLES = ("scheduler", "observer", "executor", "launcher")
+LOG_LEVELS = {
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+    "NONE": logging.CRITICAL + 1,
+}
+_SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
 
 
 def _port(value: int) -> str | None:
@@ -49,6 +59,34 @@ def _docker_parameters(value: tuple[str, ...]) -> str | None:
     return None if all(all(parameter.partition("=")) for parameter in value) else "name=value, with commas between"
 
 
+def _http_url(value: str) -> str | None:
+    return None if re.match(r"https?://[^/]", value) else "a URL such as http://localhost:5051/containers"
+
+
+def _jmespath(value: str) -> str | None:
+    import jmespath.exceptions  # not above: hardly anybody needs it, executors never do
+
+    try:
+        jmespath.compile(value)
+    except jmespath.exceptions.JMESPathError as error:
+        return f"a JMESPath expression ({str(error).splitlines()[0]})"
+    return None
+
+
+def _log_level(value: str) -> str | None:
+    return None if log_level(value) is not None else f"one of {', '.join(LOG_LEVELS)}, perhaps after google: or plain:"
+
+
+def log_level(value: str) -> int | None:
+    """The level of ``[scheme:]LEVEL``, as `logging` counts; the scheme is for the original's styles of lines."""
+    scheme, _, level = value.rpartition(":")
+    return LOG_LEVELS.get(level.upper()) if scheme in ("", "google", "plain") else None
+
+
+def _no_log(value: str) -> str | None:
+    return None if log_level(value) == LOG_LEVELS["NONE"] else "NONE"
+
+
 def _default_work_dir() -> Path:
     if os.geteuid() == 0:  # tasks run as other users, who could not pass through root's home
         return Path("/var/lib/aurorad")
@@ -58,7 +96,7 @@ def _default_work_dir() -> Path:
 
 _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage and log"
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
-_UPDATES, _EXECUTOR = "Updates", "Executor"
+_UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +124,6 @@ class Flags:
     stop_tasks_on_exit: bool = _flag(False, _CLUSTER, "Kill the local engine's tasks when the daemon stops")
 
     http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)
-    observer_port: int = _flag(1338, _HTTP, "Observer's HTTP port; 0 = any free one", _port)
     ip: str | None = _flag(None, _HTTP, "Address to listen on (0.0.0.0 = all); unset = that of -hostname, or loopback")
     hostname: str | None = _flag(None, _HTTP, "Host name advertised to others")
     viz_job_url_prefix: str = _flag("", _HTTP, "Statistics URL prefix handed to clients")
@@ -155,10 +192,31 @@ class Flags:
     thermos_executor_ram: Data = _flag(128 << 20, _EXECUTOR, "Memory set aside for each executor", _non_negative)
     thermos_executor_flags: str = _flag("", _EXECUTOR, "Flags of each executor, as a shell would split them")
 
+    observer_port: int = _flag(1338, _OBSERVER, "Observer's HTTP port, also called -port; 0 = any free one", _port)
+    mesos_root: Path | None = _flag(
+        None,
+        _OBSERVER,
+        "A Mesos agent's work_dir; unset = our own engine's, and /var/lib/mesos without a scheduler here",
+    )
+    root: tuple[str, ...] = _flag((), _OBSERVER, "Checkpoint roots besides, as of the thermos command")
+    polling_interval_secs: float = _flag(5.0, _OBSERVER, "Look for tasks every so many seconds", _positive)
+    disable_task_resource_collection: bool = _flag(False, _OBSERVER, "Measure nothing: CPU, RAM and disk read 0")
+    task_process_collection_interval_secs: float = _flag(20.0, _OBSERVER, "Measure CPU and RAM every", _positive)
+    task_disk_collection_interval_secs: float = _flag(60.0, _OBSERVER, "Measure disk use every", _positive)
+    enable_mesos_disk_collector: bool = _flag(False, _OBSERVER, "Ask the Mesos agent for disk use")
+    agent_api_url: str = _flag("http://localhost:5051/containers", _OBSERVER, "Where to ask it", _http_url)
+    executor_id_json_path: str = _flag("executor_id", _OBSERVER, "JMESPath of a container's executor id", _jmespath)
+    disk_usage_json_path: str = _flag(
+        "statistics.disk_used_bytes", _OBSERVER, "JMESPath of a container's disk use", _jmespath
+    )
+
+    log_to_stderr: str = _flag("INFO", _OUTPUT, "Least level of what is logged", _log_level)
+    log_to_disk: str = _flag("NONE", _OUTPUT, "NONE: the log goes to standard error alone", _no_log)
+
 
 def parse(arguments: Sequence[str]) -> Flags:
     """The daemon's flags. Raises as `flag_parsing.parse`."""
-    return flag_parsing.parse(arguments, Flags)
+    return flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
 
 
 def usage() -> str:

@@ -37,8 +37,9 @@ class CannotCheck(Exception):
 class RunningTask:
     """What checkers see of the task. `state` gives all that is on record of its processes now.
 
-    `active` says whether the task is still at its work: one that is cleaning up need not be healthy. `tell_running`
-    reports TASK_RUNNING; one checker does, once.
+    `active` says whether the task is still at its work: one that is cleaning up need not be healthy. `oom_kills` gives
+    how many of its processes the kernel killed at the limit of their memory, None if no such limit is set.
+    `tell_running` reports TASK_RUNNING; one checker does, once.
     """
 
     assigned: AssignedTask
@@ -51,6 +52,7 @@ class RunningTask:
     flags: ExecutorFlags
     state: Callable[[], RunnerState]
     active: Callable[[], bool]
+    oom_kills: Callable[[], int | None]
     tell_running: Callable[[str], None]
 
 

@@ -44,6 +44,11 @@ class ProcessState(IntEnum):
     LOST = 6
 
     @property
+    def live(self) -> bool:
+        """Whether such a run has a coordinator, and no end yet."""
+        return self in (ProcessState.FORKED, ProcessState.RUNNING)
+
+    @property
     def terminal(self) -> bool:
         return self >= ProcessState.SUCCESS
 

@@ -8,9 +8,11 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import trio
 
 from aurorad.api.tasks import AssignedTask
+from aurorad.cgroups import Hierarchy, find_hierarchy
 from aurorad.engine.base import TaskState
 from executor import checkpoint
 from executor.checkers import CannotCheck, Checker, MakeChecker, Outcome, RunningTask
@@ -18,6 +20,8 @@ from executor.checkpoint import CheckpointError
 from executor.flags import ExecutorFlags
 from executor.health import health_checker
 from executor.lifecycle import ask_to_end
+from executor.offline import record_end
+from executor.oom import oom_checker
 from executor.paths import CHECKPOINTS, RunDirectory, TaskPaths
 from executor.preparation import Fit, Unfit, prepare
 from executor.resources import EXECUTOR_RAM, Limits, watch_resources
@@ -26,7 +30,7 @@ from executor.runner import KILL_WAIT_S, Runner
 Report = Callable[[TaskState, str | None], Awaitable[None]]
 Tell = Callable[[TaskState, str | None], None]
 
-CHECKERS: tuple[MakeChecker, ...] = (health_checker,)
+CHECKERS: tuple[MakeChecker, ...] = (health_checker, oom_checker)
 
 _SHARE_OF_GRACE = 0.8  # what comes after the signals, the update above all, needs some of it, too
 
@@ -55,7 +59,8 @@ class Execution:
 
     The process that runs it must do nothing else that has child processes or threads: the task's processes are forked
     from it, and whatever descends from it is taken for the task's. `path` is the PATH of the task's processes,
-    `spare_ram` what they may use of memory beyond what they reserved, in bytes.
+    `hierarchy` tells in what its control group may be made, `spare_ram` what they may use of memory beyond what they
+    reserved, in bytes.
     """
 
     def __init__(
@@ -68,17 +73,20 @@ class Execution:
         kill_wait_s: float = KILL_WAIT_S,
         path: str | None = None,
         checkers: tuple[MakeChecker, ...] = CHECKERS,
+        hierarchy: Callable[[], Hierarchy | None] = find_hierarchy,
         spare_ram: int = EXECUTOR_RAM,
     ) -> None:
         self._assigned, self._directory, self._flags = assigned, directory, flags
         self._now_ms, self._kill_wait_s = now_ms, kill_wait_s
         self._path = path or os.environ.get("PATH")
-        self._make_checkers, self._spare_ram = checkers, spare_ram
+        self._make_checkers, self._hierarchy, self._spare_ram = checkers, hierarchy, spare_ram
         self._stop_timeout_s = flags.stop_timeout_in_secs
         self._paths = TaskPaths(directory.path / CHECKPOINTS, assigned.task_id)
         self._outcome: Outcome | None = None
         self._decided = trio.Event()
         self._preparing: trio.CancelScope | None = None  # while nothing of the task is running
+        self._asking = trio.CancelScope()  # for the task's own end
+        self._signalled: Runner | None = None  # once it was told to end by signals
         self._end: Outcome | None = None  # the runner's, once it has ended
 
     def kill(self) -> None:
@@ -87,9 +95,12 @@ class Execution:
 
     def shutdown(self, grace_s: float) -> None:
         """End the task because its executor shall end, and will be ended by force after `grace_s`."""
-        grace_s *= _SHARE_OF_GRACE
-        self._kill_wait_s = min(self._kill_wait_s, grace_s / 2)
-        self._stop_timeout_s = min(self._stop_timeout_s, grace_s / 2)
+        limit_s = grace_s * _SHARE_OF_GRACE / 2  # for asking, and for the signals
+        self._kill_wait_s = min(self._kill_wait_s, limit_s)
+        self._stop_timeout_s = min(self._stop_timeout_s, limit_s)
+        self._asking.deadline = min(self._asking.deadline, trio.current_time() + limit_s)
+        if self._signalled is not None:
+            self._signalled.kill(wait_s=limit_s)
         self._decide(Outcome(TaskState.TASK_KILLED, "Told to shut down executor."))
 
     async def run(self, report: Report) -> None:
@@ -116,6 +127,9 @@ class Execution:
 
     async def _run(self, tell: Tell) -> Outcome:
         resumed = self._paths.runner.exists()
+        if resumed and (verdict := self._read_verdict()) is not None:
+            self._outcome = verdict
+            self._decided.set()
         with trio.CancelScope() as preparing:
             if not resumed:
                 tell(TaskState.TASK_STARTING, None)
@@ -130,6 +144,7 @@ class Execution:
                     resumed=resumed,
                     now_ms=self._now_ms,
                     path=self._path,
+                    hierarchy=self._hierarchy,
                 )
             except Unfit as error:
                 return error.outcome or self._recorded_end()
@@ -151,15 +166,21 @@ class Execution:
                 checking.cancel_scope.cancel()
             end = self._end
             if not over.is_set():
-                with trio.move_on_after(self._stop_timeout_s) as asking:
-                    await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, _log)
-                if asking.cancelled_caught:
-                    _log.warning("Failed to stop runner within deadline.")
+                self._write_verdict()
+                await self._ask_to_end(fit, over)
                 fit.runner.kill(wait_s=self._kill_wait_s)
+                self._signalled = fit.runner
                 await over.wait()
             nursery.cancel_scope.cancel()
         assert self._outcome is not None
         return self._outcome if end is None else Outcome(end.state, self._outcome.message)
+
+    async def _ask_to_end(self, fit: Fit, over: trio.Event) -> None:
+        self._asking.deadline = trio.current_time() + self._stop_timeout_s
+        with self._asking:
+            await ask_to_end(fit.instance.lifecycle, fit.bindings.ports, over, _log)
+        if self._asking.cancelled_caught:
+            _log.warning("Failed to stop runner within deadline.")
 
     def _checkers(self, fit: Fit, tell: Tell) -> list[Checker]:
         """None, and an end to the task, if one cannot be made."""
@@ -179,6 +200,7 @@ class Execution:
             flags=self._flags,
             state=lambda: fit.runner.state,
             active=lambda: fit.runner.active,
+            oom_kills=fit.runner.oom_kills,
             tell_running=tell_running,
         )
         try:
@@ -200,12 +222,12 @@ class Execution:
     async def _hold_to_limits(self, fit: Fit) -> None:
         """No checker, for it goes on to the very end: a task that was told to end may go on taking."""
         limits = Limits.of(fit.instance.task.resources, self._spare_ram)
-        sandbox = self._directory.sandbox
-        excess = await watch_resources(limits, sandbox, fit.runner.members)
+        use = self._directory.sandbox, fit.runner.members, fit.runner.coordinators
+        excess = await watch_resources(limits, *use)
         _log.error("%s", excess)
         self._decide(Outcome(TaskState.TASK_FAILED, str(excess)))
         if excess.resource == "disk":
-            excess = await watch_resources(limits.stretched(), sandbox, fit.runner.members)
+            excess = await watch_resources(limits.stretched(), *use)
             _log.error("%s", excess)
         fit.runner.kill(wait_s=0)
 
@@ -215,10 +237,37 @@ class Execution:
         except Exception as error:
             _log.exception("The runner failed.")
             await runner.put_down()
+            self._record_failure()
             defect = isinstance(error, ExceptionGroup) and error.subgroup(AssertionError) is not None
             self._end = _BUG_IN_RUNNER if defect else _RUNNER_FAILED
         over.set()
         self._decide(self._end)
+
+    def _write_verdict(self) -> None:
+        """Before anything follows from it: processes that were told to end say nothing of why."""
+        assert self._outcome is not None
+        draft = self._paths.verdict.with_suffix(".new")
+        try:
+            draft.write_bytes(msgspec.json.encode(self._outcome))
+            draft.rename(self._paths.verdict)
+        except OSError as error:
+            _log.warning("Cannot write down why the task ends: %s", error)
+
+    def _read_verdict(self) -> Outcome | None:
+        try:
+            return msgspec.json.decode(self._paths.verdict.read_bytes(), type=Outcome)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            _log.error("Cannot read why the task was to end: %s", error)
+            return None
+
+    def _record_failure(self) -> None:
+        """For whoever reads the checkpoints: nobody goes on with the task."""
+        try:
+            record_end(self._paths, checkpoint.TaskState.LOST, self._now_ms)
+        except (CheckpointError, OSError) as error:
+            _log.error("Cannot record the end of the task: %s", error)
 
     def _recorded_end(self) -> Outcome:
         """What the checkpoints say of a task that is over, or that another runner holds."""
@@ -226,7 +275,9 @@ class Execution:
             state = checkpoint.replay(checkpoint.read_stream(self._paths.runner)).state
         except (CheckpointError, OSError):
             return _UNREADABLE
-        return _ENDS.get(state, _UNREADABLE) if state is not None else _UNREADABLE
+        if state is None:
+            return _UNREADABLE
+        return (self._read_verdict() if state.terminal else None) or _ENDS.get(state, _UNREADABLE)
 
 
 async def _relay(updates: trio.MemoryReceiveChannel[tuple[TaskState, str | None]], report: Report) -> None:

@@ -128,7 +128,7 @@ def resolve_within(root: Path, path: str) -> Path:
     place, todo, links = root, list(reversed(Path(path).parts)), 0
     while todo:
         part = todo.pop()
-        if part == "/":
+        if part.startswith("/"):
             place = root
         elif part == "..":
             place = place.parent if place != root else root

@@ -66,8 +66,8 @@ class Executor:
         send, receive = trio.open_memory_channel[api.Event](0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_link, send)
-            nursery.start_soon(self._shut_down_on_signal)
-            nursery.start_soon(self._watch_directory)
+            nursery.start_soon(self._shut_down_on_signal, nursery.cancel_scope)
+            nursery.start_soon(self._watch_directory, nursery.cancel_scope)
             async for event in receive:
                 await self._heed(event, nursery)
 
@@ -79,20 +79,20 @@ class Executor:
         self._orphaned.set()
         await events.send(api.Event("SHUTDOWN"))
 
-    async def _shut_down_on_signal(self) -> None:
+    async def _shut_down_on_signal(self, scope: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for number in signals:
                 _log.warning("shutting down: %s", signal.Signals(number).name)
-                self._shut_down()
+                self._shut_down(scope)
 
-    async def _watch_directory(self) -> None:
+    async def _watch_directory(self, scope: trio.CancelScope) -> None:
         """A task whose directory was removed has nothing to work in, and maybe no agent that would ever end it."""
         while True:
             await trio.sleep(DIRECTORY_CHECK_S)
             if not self._directory.exists():
                 break
         self._orphaned.set()
-        self._shut_down()
+        self._shut_down(scope)
 
     async def _heed(self, event: api.Event, nursery: trio.Nursery) -> None:
         if event.type == "SUBSCRIBED" and self._task is None:
@@ -104,9 +104,7 @@ class Executor:
         elif event.message is not None:
             _log.info("frameworkMessage() got message: %d bytes, ignoring.", len(event.message.data))
         elif event.type == "SHUTDOWN":
-            if self._task is None:
-                nursery.cancel_scope.cancel()
-            self._shut_down()
+            self._shut_down(nursery.cancel_scope)
 
     async def _expect_launch(self, scope: trio.CancelScope) -> None:
         await trio.sleep(LAUNCH_TIMEOUT_S)
@@ -117,6 +115,9 @@ class Executor:
     def _launch(self, launched: api.LaunchedTask, nursery: trio.Nursery) -> None:
         """At once, so that a kill right behind it finds the task."""
         task_id = launched.task_id.value
+        if task_id == self._task_id:
+            _log.info("told again to launch %s", task_id)  # by an agent that does not know whether it had told us
+            return
         if self._task_id is not None:
             text = f"Task already running on this executor: {self._task_id}"
             self._link.update(task_id, TaskState.TASK_LOST, text)
@@ -152,9 +153,11 @@ class Executor:
         else:
             self._task.kill()
 
-    def _shut_down(self) -> None:
+    def _shut_down(self, scope: trio.CancelScope) -> None:
         if self._task is not None:
             self._task.shutdown(self._shutdown_grace_s)
+        elif self._task_id is None:
+            scope.cancel()
 
 
 async def _then_cancel(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:

@@ -54,6 +54,11 @@ class TaskPaths:
         """The runner's stream of checkpoints."""
         return self.root / CHECKPOINTS / self.task_id / "runner"
 
+    @property
+    def verdict(self) -> Path:
+        """Why an executor began to end the task; for one that takes over while it ends."""
+        return self.runner.with_name("verdict")
+
     def retire(self) -> None:
         """Files an ended task's description under the finished ones, if that has not been done."""
         if self.active.exists():

@@ -12,16 +12,19 @@ import trio
 from frozendict import frozendict
 
 from aurorad.api.tasks import AssignedTask
+from aurorad.cgroups import Hierarchy, Limits, TaskGroup, find_group
 from aurorad.engine.base import TaskState
 from executor import images
 from executor.checkers import Outcome
-from executor.checkpoint import CheckpointError, RunnerHeader
+from executor.checkpoint import CheckpointError, RunnerHeader, StreamHeld
 from executor.child import ChildFailed, in_child
 from executor.flags import ExecutorFlags
 from executor.images import BadContainerizer, Image
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
+from executor.logger import LoggerSettings
 from executor.paths import CHECKPOINTS, LOGS, RunDirectory, TaskPaths
+from executor.resources import EXECUTOR_RAM
 from executor.runner import Runner
 from executor.sandbox import (
     SandboxError,
@@ -32,11 +35,13 @@ from executor.sandbox import (
     link_into_container,
     user_for,
 )
-from executor.task import TaskInstance
+from executor.task import Resources, TaskInstance
 from executor.templates import Bindings
 
 SANDBOX_LIMIT_S = 600.0
 START_LIMIT_S = 120.0
+HELD_LIMIT_S = 60.0  # for whoever else has the task in hand: a fork in the making, `thermos kill`, another executor
+_HELD_POLL_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -68,10 +73,12 @@ async def prepare(
     resumed: bool,
     now_ms: Callable[[], int],
     path: str | None,
+    hierarchy: Callable[[], Hierarchy | None],
 ) -> Fit:
     """Everything before the first process. Raises `Unfit`; cancelled, it leaves nothing running.
 
-    `resumed` if an executor before us got further than this. `path` is the PATH of the task's processes.
+    `resumed` if an executor before us got further than this. `path` is the PATH of the task's processes. `hierarchy`
+    gives what control groups may be made in.
     """
     user = await _make_sandbox(assigned, directory, flags, resumed=resumed)
     hostname = assigned.slave_host or socket.gethostname()
@@ -90,10 +97,36 @@ async def prepare(
     with _starting():
         with trio.fail_after(START_LIMIT_S):
             image = await _open_image(directory, flags) if _volumes_of_image(assigned) is not None else None
-        # Process logs (runner_logger_*) and preserve_env of the flags are for the runner, too.
-        runner = Runner(instance.task, paths, header, user, now_ms=now_ms, log=_log, path=path, image=image)
-        runner.take_control()
+        group = _group(hierarchy(), paths, instance.task.resources, resumed=resumed)
+        runner = Runner(
+            instance.task,
+            paths,
+            header,
+            user,
+            now_ms=now_ms,
+            log=_log,
+            path=path,
+            logger=_logger(flags),
+            preserve_env=flags.preserve_env,
+            image=image,
+            group=group,
+        )
+        await _take_control(runner)
     return Fit(instance, bindings, user, image, runner)
+
+
+def _group(
+    hierarchy: Hierarchy | None, paths: TaskPaths, resources: Resources | None, *, resumed: bool
+) -> TaskGroup | None:
+    """Where the task's processes shall be kept, or are kept already."""
+    limits = None if resources is None else Limits(resources.cpu, resources.ram + EXECUTOR_RAM)
+    group = None
+    if hierarchy is not None:
+        hierarchy.enable_limits()
+        group = hierarchy.group(paths.task_id, paths.root, limits)
+    if resumed and (group is None or not group.exists):
+        return find_group(paths.task_id, paths.root) or group
+    return group
 
 
 async def _make_sandbox(
@@ -156,6 +189,15 @@ async def _open_image(directory: RunDirectory, flags: ExecutorFlags) -> Image:
     return Image(images.image_root(directory.path), flags.sandbox_mount_point, path, bool(launch_info))
 
 
+def _logger(flags: ExecutorFlags) -> LoggerSettings:
+    return LoggerSettings.of_flags(
+        flags.runner_logger_destination,
+        flags.runner_logger_mode,
+        flags.runner_rotate_log_size_mb,
+        flags.runner_rotate_log_backups,
+    )
+
+
 def _read_task(assigned: AssignedTask, bindings: Bindings) -> tuple[TaskInstance, Bindings]:
     config = assigned.task.executor_config
     data = config.data or "" if config is not None else ""
@@ -163,6 +205,23 @@ def _read_task(assigned: AssignedTask, bindings: Bindings) -> tuple[TaskInstance
         return parse_instance(data, bindings, assigned.assigned_ports)
     except InvalidTask as error:
         raise _failed(f"Could not deserialize Thermos task from AssignedTask: {error}") from None
+
+
+async def _take_control(runner: Runner) -> None:
+    """Once nobody else has the task in hand."""
+    since_s, told = trio.current_time(), False
+    while True:
+        try:
+            runner.take_control()
+        except StreamHeld as error:
+            if trio.current_time() - since_s > HELD_LIMIT_S:
+                raise
+            if not told:
+                _log.warning("%s. Waiting for it.", error)
+                told = True
+            await trio.sleep(_HELD_POLL_S)
+        else:
+            return
 
 
 @contextmanager

@@ -6,6 +6,7 @@ and one that fills its disk within seconds is stopped within seconds.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from aurorad.pace import Pace
 from executor import usage
 from executor.task import Resources
 
-EXECUTOR_RAM = 128 << 20  # what is reserved beside the task's own memory, for its executor, which hardly needs any
+EXECUTOR_RAM = 128 << 20  # reserved beside the task's own memory; on Mesos it is as much as a task may use beyond it
 MEMORY_INTERVALS_S = (1.0, 3.0)  # between looks: at a task that does something, and at one that does not
 DISK_INTERVALS_S = (10.0, 60.0)  # between looks, if nothing happens: in a small sandbox, and in the largest
 _SHARE_IDLE, _SHARE_PROMPT = 1 / 500, 1 / 20  # of one core, for looks
@@ -91,11 +92,14 @@ def look_again(look: DiskLook, since_s: float, lost: int) -> bool:
     return lost > look.room / 2 and since_s >= look.took_s / _SHARE_PROMPT
 
 
-async def watch_resources(limits: Limits, sandbox: Path, members: Members) -> Excess:
-    """Until the task uses more than a limit allows. `members` gives the pids of its processes now."""
+async def watch_resources(limits: Limits, sandbox: Path, members: Members, writers: Members = tuple) -> Excess:
+    """Until the task uses more than a limit allows.
+
+    `members` gives the pids of its processes now, `writers` those of others that write into its sandbox for it.
+    """
     if not (limits.ram or limits.disk):
         await trio.sleep_forever()
-    disk = _DiskWatch(limits, sandbox, members)
+    disk = _DiskWatch(limits, sandbox, lambda: itertools.chain(members(), writers()))
     before, changed_s = 0, trio.current_time()
     async with trio.open_nursery() as nursery:
         while True:
@@ -117,8 +121,8 @@ async def watch_resources(limits: Limits, sandbox: Path, members: Members) -> Ex
 class _DiskWatch:
     """Measures the sandbox beside those who look at the memory, which cannot wait for a million files."""
 
-    def __init__(self, limits: Limits, sandbox: Path, members: Members) -> None:
-        self._limits, self._sandbox, self._members = limits, sandbox, members
+    def __init__(self, limits: Limits, sandbox: Path, writers: Members) -> None:
+        self._limits, self._sandbox, self._writers = limits, sandbox, writers
         self._look = DiskLook(0, 0)
         self._since_s, self._free = -math.inf, 0
         self._measuring = False
@@ -133,7 +137,7 @@ class _DiskWatch:
     async def measure(self) -> None:
         self._measuring = True
         self._since_s, self._free = trio.current_time(), _free(self._sandbox)
-        used, took_s = await _measured(usage.sandbox_sizes(self._sandbox, self._members()))
+        used, took_s = await _measured(usage.sandbox_sizes(self._sandbox, self._writers()))
         self._look = DiskLook(took_s, self._limits.disk - used)
         self._measuring = False
         self.excess = disk_excess(self._limits, used)

@@ -12,6 +12,7 @@ from typing import NoReturn
 import trio
 
 from aurorad import procfs
+from aurorad.ending import end_all
 from executor.process import become_user, close_all_but, default_signals, enter_directory, fork
 from executor.sandbox import User
 
@@ -89,7 +90,6 @@ class _ToldToEnd(BaseException):
 def _in_between(argv: tuple[str, ...], user: User, directory: Path, output: int, status: int) -> NoReturn:
     try:
         os.setsid()
-        procfs.become_subreaper()
         verdict = _verdict_of(argv, user, directory, output, status)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _kill_descendants()
@@ -105,6 +105,7 @@ def _verdict_of(argv: tuple[str, ...], user: User, directory: Path, output: int,
         raise _ToldToEnd
 
     try:
+        procfs.become_subreaper()
         signal.signal(signal.SIGTERM, end)
         pid = os.fork()
         if pid == 0:
@@ -118,10 +119,9 @@ def _verdict_of(argv: tuple[str, ...], user: User, directory: Path, output: int,
 
 
 def _kill_descendants() -> None:
-    while procfs.reap():
-        for process in list(procfs.tree(os.getpid())):
-            procfs.send(process, signal.SIGKILL)
-        time.sleep(0.001)  # this is no event loop; they need a moment to die
+    own = os.getpid()
+    for pause_s in end_all(lambda: procfs.tree(own), lambda: [own]):
+        time.sleep(pause_s)  # this is no event loop
 
 
 def _become(argv: tuple[str, ...], user: User, directory: Path, output: int, status: int) -> NoReturn:

@@ -124,6 +124,14 @@ def to_json(task: Task) -> bytes:
     return msgspec.json.encode(_without_none(msgspec.json.decode(msgspec.json.encode(task))))
 
 
+def is_same(task: Task, description: bytes) -> bool:
+    """Whether this is what an executor, perhaps of another version, wrote of the task."""
+    try:
+        return msgspec.json.decode(description, type=Task) == task
+    except msgspec.DecodeError:
+        return False
+
+
 def _without_none(tree: JsonValue) -> JsonValue:
     if isinstance(tree, list):
         return [_without_none(item) for item in tree]

@@ -15,6 +15,7 @@ import trio
 from executor.checkpoint import CheckpointError, ProcessState, RunnerState, StreamHeld, TaskState
 from executor.execution import wall_clock_ms
 from executor.ledger import TaskDiffers
+from executor.logger import Destination, LoggerSettings
 from executor.paths import log_directory
 from executor.process import close_all_but
 from executor.runner import Runner
@@ -93,7 +94,7 @@ def _run_daemon(order: Order, answer: int) -> None:
         os.write(answer, str(error).encode(errors="replace"))
 
 
-async def _run(order: Order, destination: str, started: Callable[[], None]) -> RunnerState:
+async def _run(order: Order, destination: Destination, started: Callable[[], None]) -> RunnerState:
     runner = Runner(
         order.task,
         order.paths,
@@ -102,6 +103,9 @@ async def _run(order: Order, destination: str, started: Callable[[], None]) -> R
         now_ms=wall_clock_ms,
         log=_log,
         path=os.environ.get("PATH"),
+        logger=LoggerSettings(destination),
+        chroot=order.chroot,
+        max_runs=0,
     )
     with trio.open_signal_receiver(*_ASKING, SIGUSR2) as signals:
         _take_control(runner, order)

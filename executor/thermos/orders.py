@@ -68,6 +68,8 @@ def order_of(wish: Wish, now: datetime.datetime) -> Order:
     if missing := sorted(set(wish.unbound_ports) - set(ports)):
         given = " ".join(f"-P {name}:NUMBER" for name in missing)
         raise Refused(f"ERROR!  Unbound ports: {' '.join(missing)} (give them: {given})")
+    if wish.chroot and os.geteuid() != 0:
+        raise Refused("Must be root to run processes in a sandbox of their own! (that is what --enable_chroot wants)")
     user = _user(wish.user or (recorded.user if recorded is not None else None))
     task = _task(wish.data, Bindings(paths.task_id, 0, socket.gethostname(), user.name, ports))
     sandbox = _sandbox(wish, paths, recorded)

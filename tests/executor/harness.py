@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from aurorad import procfs
@@ -30,6 +31,8 @@ from executor.sandbox import current_user
 
 TASK_ID = "role-test-job-0-1234"
 PATIENCE_S = 60.0  # only a test that hangs waits so long
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 
 
 def process(name: str, cmdline: str, **fields: Any) -> dict[str, Any]:
@@ -75,6 +78,9 @@ class Executor:
         if self.pid == 0:
             code = 1
             try:
+                if options.pop("console", False):  # as the launcher does it
+                    for fd, name in ((1, "stdout"), (2, "stderr")):
+                        os.dup2(os.open(directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), fd)
                 logging.basicConfig(filename=options.get("mounted", directory) / LOG, level=logging.INFO, force=True)
                 trio.run(_execute, task, directory, write, options)
                 code = 0
@@ -172,7 +178,9 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     place = RunDirectory(directory, options.pop("mounted", directory))
     grace_s = options.pop("grace_s", 30.0)
-    execution = Execution(task, place, options.pop("flags", ExecutorFlags()), **options)
+    hierarchy = options.pop("hierarchy", None)
+    flags = options.pop("flags", ExecutorFlags())
+    execution = Execution(task, place, flags, hierarchy=lambda: hierarchy, **options)
     if killed_before:
         execution.kill()
 

@@ -6,8 +6,6 @@ import os
 import socket
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,21 +22,11 @@ from executor.main import LOG
 from executor.preparation import Fit
 from executor.runner import Runner
 from executor.sandbox import UnknownUser
-from tests.executor.harness import Executor, assigned, process, task, wait_until
+from tests.executor.harness import Executor, assigned, process, root_only, task, wait_until
 
 STARTING = (TaskState.TASK_STARTING, None)
 RUNNING = (TaskState.TASK_RUNNING, "No health-check defined, task is assumed healthy.")
 KILLED = (TaskState.TASK_KILLED, "Instructed to kill task.")
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-
-
-@pytest.fixture
-def open_path() -> Iterator[Path]:
-    """A directory that every user may enter."""
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory)
 
 
 def port() -> int:
@@ -333,6 +321,15 @@ class TestOutcomes:
         executor.shutdown()
         assert executor.finish() == (TaskState.TASK_KILLED, "Told to shut down executor.")
         assert executor.states("p") == ["KILLED"]
+
+    def test_a_shutdown_hurries_a_kill_on(self, tmp_path: Path) -> None:
+        deaf = process("p", "trap 'echo told > told' TERM; echo up > up; while :; do sleep 0.05; done")
+        executor = Executor(assigned(task(deaf)), tmp_path, grace_s=0.5)
+        executor.wait_for_file("up")
+        executor.kill()
+        executor.wait_for_file("told")
+        executor.shutdown()
+        assert executor.finish() == KILLED
 
 
 @root_only

@@ -96,6 +96,7 @@ class TestResolving:
         [
             ("/mnt/sandbox", "mnt/sandbox"),
             ("mnt/sandbox", "mnt/sandbox"),
+            ("//mnt", "mnt"),
             ("/../../mnt", "mnt"),
             ("/absolute/x", "real/x"),
             ("/relative/x", "real/x"),

@@ -1,7 +1,9 @@
 """The executor around a task; what the task does is scripted."""
 
 import logging
+import os
 import random
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -117,6 +119,16 @@ async def test_a_second_task_is_lost_and_the_first_goes_on(tmp_path: Path) -> No
         await over(ended)
 
 
+async def test_told_twice_to_launch_its_task_it_goes_on_with_it(tmp_path: Path) -> None:
+    async with executor(tmp_path) as (agent, ended):
+        agent.launch("t-1")
+        assert await agent.updated() == ("t-1", RUNNING, None)
+        agent.launch("t-1")
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-1"))))
+        assert await agent.updated() == ("t-1", KILLED, "killed")
+        await over(ended)
+
+
 async def test_a_task_that_cannot_be_read_has_failed(tmp_path: Path) -> None:
     async with executor(tmp_path) as (agent, ended):
         agent.launch("t-1", b"\x0b\x00")
@@ -127,6 +139,13 @@ async def test_a_task_that_cannot_be_read_has_failed(tmp_path: Path) -> None:
 async def test_without_a_task_it_ends_when_told_to(tmp_path: Path) -> None:
     async with executor(tmp_path) as (agent, ended):
         agent.tell(api.Event("SHUTDOWN"))
+        await over(ended)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_without_a_task_it_ends_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    async with executor(tmp_path) as (_, ended):
+        os.kill(os.getpid(), number)
         await over(ended)
 
 

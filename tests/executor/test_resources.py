@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,16 @@ def test_another_task_is_not_touched(tmp_path: Path) -> None:
     assert modest.states("p") == ["RUNNING"]
     modest.kill()
     modest.finish()
+
+
+async def test_a_removed_file_that_another_writes_for_the_task_counts(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        log.write(b"x" * 65536)
+        log.flush()
+        (tmp_path / "log").unlink()
+        with trio.fail_after(60):
+            excess = await watch_resources(Limits(0, 1000), tmp_path, list, lambda: [os.getpid()])
+    assert excess == Excess("disk", 1000, 65536)
 
 
 async def test_memory_of_one_process_over_the_limit_is_told_without_a_closer_look(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
 import trio
 
 from aurorad import procfs
 from executor.sandbox import User, current_user
 from executor.shell import run_shell
-from tests.executor.harness import alive, wait_until
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+from tests.executor.harness import alive, root_only, wait_until
 
 
 async def check(command: str, directory: Path, timeout_s: float = 10.0, user: User | None = None) -> str | None:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 import trio
 
 from aurorad import procfs
+from aurorad.cgroups import TaskGroup
+from aurorad.ending import end_all as ending_of
 from aurorad.procfs import ProcessInfo
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MAX_SWEEPS = 100
-_SWEEP_PAUSE_S = 0.02
+_LIMIT_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -33,23 +33,31 @@ class Identity(msgspec.Struct, frozen=True):
     boot_id: str
 
 
+NOBODY = Identity(0, 0, "-")
+"""Claims a place so that no process can."""
+
+
 def identity_of(pid: int) -> Identity:
     """Raises `ProcessLookupError` if there is no such process."""
     stat = procfs.info(pid)
     if stat is None:
         raise ProcessLookupError(pid)
-    return Identity(pid, stat.start_ticks, _BOOT_ID.read_text().strip())
+    return Identity(pid, stat.start_ticks, _boot_id())
+
+
+def of_this_boot(identity: Identity) -> bool:
+    """Whether the machine was not started anew since."""
+    return identity.boot_id == _boot_id()
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
 
 
 def lives(identity: Identity) -> bool:
     """Whether it runs; one that ended and was not reaped yet does not."""
     stat = procfs.info(identity.pid)
-    return (
-        stat is not None
-        and not stat.zombie
-        and stat.start_ticks == identity.start_ticks
-        and identity.boot_id == _BOOT_ID.read_text().strip()
-    )
+    return stat is not None and not stat.zombie and stat.start_ticks == identity.start_ticks and of_this_boot(identity)
 
 
 def claim(place: Path, own: Identity) -> Identity:
@@ -88,26 +96,38 @@ async def wait_for_end(identity: Identity) -> None:
         os.close(handle)
 
 
-def end_all(executor: Identity | None, marker: str, agent_mark: str, directory: Path) -> int:
-    """SIGKILL every process of a run until there is none; how many there were. Reads /proc: call it in a thread.
+def end_all(
+    executor: Identity | None, marker: str, agent_mark: str, directory: Path, group: TaskGroup | None = None
+) -> int:
+    """SIGKILL every process of a run until there is none; how many there were. Call it in a thread.
 
-    A process belongs to the run if it is the executor, if its environment holds `marker` (the run's id is part of HOME
+    If the run's executor was started in its control `group`, they are those in there. Else all of /proc is read: a
+    process belongs to the run if it is the executor, if its environment holds `marker` (the run's id is part of HOME
     and MESOS_DIRECTORY), if it is a fork of our launcher (its environment holds `agent_mark`) that works below
     `directory`, or if it descends from such a process or shares its session. A shell that somebody else has in the
     sandbox does not.
     """
-    ended: set[int] = set()
-    for _ in range(_MAX_SWEEPS):
-        members = _members(executor, marker.encode(), agent_mark.encode(), directory)
-        if not members:
-            return len(ended)
-        for member in members.values():
-            procfs.send(member, signal.SIGKILL)
-        ended.update(members)
-        time.sleep(_SWEEP_PAUSE_S)
-    # The kernel holds them (a dead file server, say); they were told to end and will run none of their own code again.
-    _log.warning("processes %s of %s do not go away after SIGKILL", sorted(members), directory)
-    return len(ended)
+
+    def look() -> Iterable[ProcessInfo]:
+        if group is not None and group.holds_executor:
+            return ()
+        return _members(executor, marker.encode(), agent_mark.encode(), directory).values()
+
+    ending, deadline = ending_of(look, group=group), time.monotonic() + _LIMIT_S
+    while True:
+        try:
+            pause_s = next(ending)
+        except StopIteration as end:
+            if group is not None:
+                group.remove()
+            count: int = end.value
+            return count
+        if time.monotonic() > deadline:
+            # The kernel holds them (a dead file server, say); they will run none of their own code again.
+            left = [process.pid for process in look()] + ([] if group is None else group.pids(leaf=None))
+            _log.warning("processes %s of %s do not go away after SIGKILL", sorted(left), directory)
+            return len(left)
+        time.sleep(pause_s)
 
 
 def _members(executor: Identity | None, marker: bytes, agent_mark: bytes, directory: Path) -> Mapping[int, ProcessInfo]:

@@ -25,7 +25,7 @@ from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
 from executor.keeper import keepers
 
-_START_TOLERANCE_S = 10.0
+START_TOLERANCE_S = 10.0
 
 
 class Ladder:
@@ -187,7 +187,7 @@ def is_ours(pid: int | None, recorded_s: float | None, among: Mapping[int, Proce
     """Whether `pid` is still the process that was started at `recorded_s` (seconds since the epoch)."""
     if pid is None or recorded_s is None or pid not in among:
         return False
-    return abs(procfs.start_time_s(among[pid]) - recorded_s) < _START_TOLERANCE_S
+    return abs(procfs.start_time_s(among[pid]) - recorded_s) < START_TOLERANCE_S
 
 
 def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int], *, just_ended: bool) -> set[int]:

@@ -233,9 +233,8 @@ class Runner:
         return 0.0
 
     async def _finish(self) -> None:
-        healthy = self._healthy()
         await self._kill_all()
-        self._ledger.enter(self._forced or (TaskState.SUCCESS if healthy else TaskState.FAILED))
+        self._ledger.enter(self._forced or (TaskState.SUCCESS if self._healthy() else TaskState.FAILED))
 
     def _deadline_s(self, since_s: float) -> float:
         """The end of CLEANING and FINALIZING together; a kill's own replaces the task's (sheet, section 7.1)."""

@@ -12,7 +12,7 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import trio
@@ -25,7 +25,7 @@ from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
 from executor.keeper import keepers
 
-_START_TOLERANCE_S = 10.0
+START_TOLERANCE_S = 10.0
 
 
 class Ladder:
@@ -47,6 +47,7 @@ class Ladder:
     ) -> None:
         self._runs, self._helpers, self._directory, self._group = runs, helpers, directory, group
         self._scanning = scanning
+        self._keepers: list[int] = []  # of executors before this one
         self._started: set[int] = set()  # our coordinators
         self._told: set[tuple[int, int]] = set()
 
@@ -79,8 +80,9 @@ class Ladder:
         Again and again, since they may be forking.
         """
         with trio.move_on_after(within_s):
-            for pause_s in end_all(self._everything, self._parents, self._group, TASK, self._helpers):
-                await trio.sleep(pause_s)
+            with closing(end_all(self._everything, self._parents, self._group, TASK, self._helpers)) as ending:
+                for pause_s in ending:
+                    await trio.sleep(pause_s)
             return []
         return [process.pid for process in self._everything() if process is not None and not process.zombie]
 
@@ -94,6 +96,20 @@ class Ladder:
         for process in found:
             procfs.send(process, signal.SIGKILL)
         return bool(found)
+
+    async def end_family(self, run: ProcessStatus) -> None:
+        """SIGKILL to a command that lives, and to its descendants in whatever session (sheet, section 10.2)."""
+        command = _ours(run.pid, run.start_time, self._started)
+        if command is None or command.zombie:
+            return
+        procfs.send(command, signal.SIGSTOP)  # it cannot fork while they are looked for
+        pace, family = Pace(), [command]
+        for process in procfs.tree(command.pid):
+            family.append(process)
+            await pace.breathe()
+        for process in family:
+            procfs.send(process, signal.SIGKILL)
+            await pace.breathe()
 
     def end_run(self, run: ProcessStatus) -> None:
         """SIGKILL to what a run that ends leaves in its session, as far as it is our child by now or in its own group.
@@ -138,7 +154,7 @@ class Ladder:
         return {run.coordinator_pid for run in self._runs() if run.state.live}
 
     def _parents(self) -> list[int]:
-        return [os.getpid(), *(keepers(self._directory, procfs.processes()) if self._scanning else ())]
+        return [os.getpid(), *self._keepers]
 
     def _everything(self) -> Iterator[ProcessInfo | None]:
         """Zombies and coordinators included; None now and then."""
@@ -160,7 +176,8 @@ class Ladder:
                 among[pid] = process
             yield None
         own = procfs.descendants(os.getpid(), among)
-        for keeper in keepers(self._directory, among):
+        self._keepers = [pid for pid in keepers(self._directory, among) if pid != os.getppid()]
+        for keeper in self._keepers:
             own |= procfs.descendants(keeper, among)
         found = own.union(*(members(run, among, own, just_ended=False) for run in self._runs()))
         yield from (among[pid] for pid in found - {os.getpid()})
@@ -170,7 +187,7 @@ def is_ours(pid: int | None, recorded_s: float | None, among: Mapping[int, Proce
     """Whether `pid` is still the process that was started at `recorded_s` (seconds since the epoch)."""
     if pid is None or recorded_s is None or pid not in among:
         return False
-    return abs(procfs.start_time_s(among[pid]) - recorded_s) < _START_TOLERANCE_S
+    return abs(procfs.start_time_s(among[pid]) - recorded_s) < START_TOLERANCE_S
 
 
 def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int], *, just_ended: bool) -> set[int]:

@@ -233,9 +233,8 @@ class Runner:
         return 0.0
 
     async def _finish(self) -> None:
-        healthy = self._healthy()
         await self._kill_all()
-        self._ledger.enter(self._forced or (TaskState.SUCCESS if healthy else TaskState.FAILED))
+        self._ledger.enter(self._forced or (TaskState.SUCCESS if self._healthy() else TaskState.FAILED))
 
     def _deadline_s(self, since_s: float) -> float:
         """The end of CLEANING and FINALIZING together; a kill's own replaces the task's (sheet, section 7.1)."""
@@ -349,7 +348,7 @@ class Runner:
         # In CLEANING everything was told to end and may take its time.
         while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
             if run.state.live:
-                self._ladder.kill_live(run)
+                await self._ladder.end_family(run)
                 self._ladder.end_run(run)
             if not await self._ladder.end_rest(run):
                 break

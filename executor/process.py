@@ -99,14 +99,20 @@ def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, rec
         if os.read(go, 1):
             os.close(go)
             os.setsid()
-            with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
-                Path("/proc/self/comm").write_bytes(_NAME)
+            _name_ourselves()
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:
         os.write(2, f"Coordinator of process {launch.process}: {error!r}\n".encode())
     finally:
         os._exit(code)
+
+
+def _name_ourselves() -> None:
+    with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
+        fd = os.open("/proc/self/comm", os.O_WRONLY)
+        os.write(fd, _NAME)
+        os.close(fd)
 
 
 def _coordinate(launch: Launch, stream: StreamWriter, seq: int, records: int) -> None:
@@ -197,8 +203,7 @@ def _become_command(launch: Launch, output: Output | OSError) -> NoReturn:
             raise output
         default_signals()
         for number, fd in enumerate((os.open(os.devnull, os.O_RDONLY), *output.ends)):
-            os.dup2(fd, number)
-        close_all_but({0, 1, 2})
+            os.dup2(fd, number)  # all others close themselves
         act_as_ourselves(launch.place.user)
         if launch.place.chroot:
             os.chroot(".")

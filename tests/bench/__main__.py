@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from tests.bench import client, cluster, launch, storage
+from tests.bench import client, cluster, launch, plan, storage
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -13,6 +13,7 @@ MODULES: Mapping[str, Callable[[], list[Figure]]] = {
     "client": client.figures,
     "cluster": cluster.figures,
     "launch": launch.figures,
+    "plan": plan.figures,
     "storage": storage.figures,
 }
 

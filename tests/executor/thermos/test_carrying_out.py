@@ -179,7 +179,7 @@ def test_a_command_line_runs_in_a_fresh_folder(root: Path) -> None:
 def test_defaults_come_from_the_home(root: Path) -> None:
     home = root.parent / "home"
     home.mkdir()
-    (home / ".thermosrc").write_text("[simplerun]\noptions = --task_id fixed\n")
+    (home / ".thermosrc").write_text("[simplerun]\noptions = --root ~/other --task_id fixed\n")
     assert run(root, "simplerun", "true").returncode == 0
     assert TaskPaths(root, "fixed").finished.exists()
 

@@ -32,6 +32,7 @@ from tests.waiting import until
 PATIENCE = Patience(to_start=60.0)  # of a machine that has better to do
 RESTARTS = Restarts(most=1000, pause_s=0.0)
 LIMIT_S = 120.0  # only a run that hangs takes so long
+DEATH_LIMIT_S = 10.0  # who was ended may still be on its way out
 TASK = "t-1"
 VICTIMS = {
     "executor": 5,
@@ -189,8 +190,9 @@ class Violence:
                 nursery.cancel_scope.cancel()
             with trio.fail_after(LIMIT_S):
                 await until(lambda: not rig.engine.overseen, LIMIT_S)
-            left = sorted(self._inhabitants())
-            if left:
+            with trio.move_on_after(DEATH_LIMIT_S):
+                await until(lambda: not self._inhabitants(), LIMIT_S)
+            if left := sorted(self._inhabitants()):
                 raise Broken(f"left behind: {[(pid, _command(pid)) for pid in left]}")
         return True
 
@@ -328,7 +330,9 @@ class Violence:
         self._told.append(f"{trio.current_time() % 1000:8.3f} {text}")
 
     def _story(self) -> str:
-        logs = [log.read_text() for log in self.work_dir.glob("agent/slaves/*/frameworks/*/executors/*/runs/*/*.log")]
+        logs = [
+            log.read_text() for log in self.work_dir.glob("agent/slaves/*/frameworks/*/executors/*/runs/latest/*.log")
+        ]
         commands = [f"{process['name']}: {process}" for process in self.shape.thermos["processes"]]
         parts = [str(self.shape.order), *commands, *self._told, *(" ".join(line) for line in self._log()), *logs]
         return "\n".join(parts)

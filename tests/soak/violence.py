@@ -212,6 +212,8 @@ class Violence:
                 self._updates[event.uuid] = event
                 if event.state in TERMINAL:
                     self._over.set()
+                    if late := [(pid, _command(pid)) for pid in self._in_sandbox() if not _is_dying(pid)]:
+                        raise Broken(f"alive when the end was told: {late}")
 
     async def _kill_task(self, rig: Rig) -> None:
         """As the scheduler does: again and again, until it is over."""
@@ -253,9 +255,10 @@ class Violence:
             return inhabitants & {claim.pid for claim in claims if claim is not None}
         if kind == "coordinator":
             return {pid for pid in inhabitants if _name(pid) == "thermos-coord"}
-        if kind == "process":
-            return {pid for pid in inhabitants if f"/{SANDBOX}" in _cwd(pid)}
-        return inhabitants
+        return self._in_sandbox() if kind == "process" else inhabitants
+
+    def _in_sandbox(self) -> set[int]:
+        return {pid for pid in self._inhabitants() if f"/{SANDBOX}" in _cwd(pid)}
 
     def _inhabitants(self) -> set[int]:
         """Whoever works in the run's directory or below: executor, coordinators, the task's processes."""
@@ -348,6 +351,16 @@ def _cwd(pid: int) -> str:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return ""
+
+
+def _is_dying(pid: int) -> bool:
+    """Whether it got SIGKILL already, or has ended but for the formalities."""
+    try:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except OSError:
+        return True
+    pending = int(status["ShdPnd"], 16) | int(status["SigPnd"], 16)
+    return "VmSize" not in status or bool(pending >> (signal.SIGKILL - 1) & 1)
 
 
 def _name(pid: int) -> str:

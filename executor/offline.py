@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 
 from aurorad import procfs
+from aurorad.cgroups import TASK, find_group
+from aurorad.ending import end_all
 from executor import ladder
 from executor.checkpoint import (
     CheckpointError,
@@ -35,8 +37,8 @@ def kill_task(paths: TaskPaths, now_ms: Callable[[], int], *, force: bool = True
     """SIGKILL all of a task and record it as KILLED, at once and without finalizing processes.
 
     A runner that holds the task is killed first, if `force`, and so is one that takes over from it. Raises `Refused`,
-    `CheckpointError`, `OSError`. Blocks until the task is ours. Daemons that escaped their session are found only by
-    a runner, which is their ancestor.
+    `CheckpointError`, `OSError`. Blocks until the task is ours. Daemons that escaped their session are found by the
+    task's control group; if it has none, only by a runner, which is their ancestor.
     """
     story = _read(paths)
     if story is None or not story.statuses:
@@ -45,6 +47,11 @@ def kill_task(paths: TaskPaths, now_ms: Callable[[], int], *, force: bool = True
         paths.retire()
         return
     _end(paths, _take_over(paths, force), TaskState.KILLED, now_ms, ladder.kill_run)
+    group = find_group(paths.task_id, paths.root)
+    if group is not None:
+        for pause_s in end_all(lambda: (), group=group, leaf=TASK):
+            time.sleep(pause_s)
+        group.remove()
 
 
 def record_end(paths: TaskPaths, state: TaskState, now_ms: Callable[[], int]) -> None:

@@ -47,6 +47,8 @@ run: $(INSTALLED)
 test: $(INSTALLED_DEV)
 	@for tool in chromium chromedriver thrift; do command -v $$tool >/dev/null || { \
 		echo "make: $$tool is missing: apt-get install chromium chromium-driver thrift-compiler" >&2; exit 1; }; done
+	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
+		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(INSTALLED_DEV)

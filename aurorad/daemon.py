@@ -58,6 +58,7 @@ from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
 from executor import flags as executor_flags
+from executor.announcement import AnnouncerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def _executor_arguments(flags: Flags) -> tuple[str, ...]:
     """What every executor is told; better found wrong here than by each task's end."""
     try:
         arguments = tuple(shlex.split(flags.thermos_executor_flags))
-        executor_flags.parse(arguments)
+        AnnouncerSettings.read(executor_flags.parse(arguments))
     except HelpRequested:
         raise CannotStart("-thermos_executor_flags asks for help: aurorad -role=executor -help gives it") from None
     except ValueError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from contextlib import contextmanager, nullcontext, suppress
 
 from aurorad import procfs
@@ -32,21 +32,22 @@ def end_all(
     parents: Callable[[], Iterable[int]] = lambda: (),
     group: TaskGroup | None = None,
     leaf: str | None = None,
+    spared: Set[int] = frozenset(),
 ) -> Generator[float, None, int]:
     """SIGKILL to all of a control group (or its leaf), then to all that `look` finds, until it finds none; how many.
 
     All are stopped before the first is killed: what is stopped cannot fork, and still counts against the user's limit
     of processes. Whoever forks and ends faster than it is looked at is handed up each time, to a keeper or to one of
-    `parents`, all of whose children shall end: they are killed as soon as they are listed.
+    `parents`, all of whose children but the `spared` shall end: they are killed as soon as they are listed.
 
     It goes on for ever against a process that the kernel holds; whoever drives it gives up when it wants.
     """
     with _unburied() if os.getpid() in parents() else nullcontext():
-        return (yield from _end_all(look, parents, group, leaf))
+        return (yield from _end_all(look, parents, group, leaf, spared))
 
 
 def _end_all(
-    look: Look, parents: Callable[[], Iterable[int]], group: TaskGroup | None, leaf: str | None
+    look: Look, parents: Callable[[], Iterable[int]], group: TaskGroup | None, leaf: str | None, spared: Set[int]
 ) -> Generator[float, None, int]:
     ended: set[tuple[int, int]] = set()
     while True:
@@ -66,7 +67,7 @@ def _end_all(
         others = [process for process in held.values() if process.name != KEEPER]
         ended |= {(process.pid, process.start_ticks) for process in others}
         yield from _signal(others, signal.SIGKILL)
-        childless = yield from _strike([*parents(), *(keeper.pid for keeper in keepers)])
+        childless = yield from _strike([*parents(), *(keeper.pid for keeper in keepers)], spared)
         if childless and not others:
             if not keepers:
                 return len(ended)
@@ -128,30 +129,30 @@ def _gently(processes: Iterable[ProcessInfo | None]) -> Iterator[ProcessInfo | N
             since = time.monotonic()
 
 
-def _strike(parents: Iterable[int]) -> Generator[float, None, bool]:
+def _strike(parents: Iterable[int], spared: Set[int]) -> Generator[float, None, bool]:
     """Kills children as they come, for as long as may be done at a stretch. Whether none is left alive."""
     until = time.monotonic() + _BITE_S
     left = [process for pid in parents if (process := procfs.info(pid)) is not None]
     while left and time.monotonic() < until:
-        left = [parent for parent in left if not _strike_children(parent, until)]
+        left = [parent for parent in left if not _strike_children(parent, until, spared)]
     if left:
         yield 0.0
     return not left
 
 
-def _strike_children(parent: ProcessInfo, until: float) -> bool:
+def _strike_children(parent: ProcessInfo, until: float, spared: Set[int]) -> bool:
     """Whether it had none, or only such as have ended.
 
     A list is older than what is found out about those in it: one of them may have ended since, and have handed up its
     own. Only a list that stays the same while all in it are dead is the truth.
     """
-    listed = procfs.children(parent)
+    listed = [pid for pid in procfs.children(parent) if pid not in spared]
     over = True
     for pid in reversed(listed):  # the newest is the most likely to be alive
         over = not (_kill_child(pid) if parent.pid == os.getpid() else _kill_if_child_of(pid, parent.pid)) and over
         if time.monotonic() > until:
             return False
-    return over and procfs.children(parent) == listed
+    return over and [pid for pid in procfs.children(parent) if pid not in spared] == listed
 
 
 def _kill_child(pid: int) -> bool:

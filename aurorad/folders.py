@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _PART = 16  # entries between two yields: short even where the disk must seek for each
@@ -130,15 +130,24 @@ def removal(folder: Path) -> Iterator[int]:
     Raises `OSError` for the first thing that could not be removed, after removing what could; and before anything,
     if some file system is mounted in it.
     """
+    yield from _walked(folder, lambda name, above: _Removal().run(name, above))
+
+
+def emptying(folder: Path, spared: str = "") -> Iterator[int]:
+    """As `removal`, but the folder stays, and what is called `spared` in it."""
+    yield from _walked(folder, lambda name, above: _Removal(spared).empty(name, above))
+
+
+def _walked(folder: Path, walk: Callable[[str, int], Iterator[int]]) -> Iterator[int]:
     where = Path(os.path.realpath(folder.parent)) / folder.name
     if mounted := [place for place in _mount_points() if place == where or where in place.parents]:
         raise OSError(errno.EBUSY, "a file system is mounted in what shall be removed", str(mounted[0]))
     try:
-        above = os.open(where.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        above = os.open(where.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        yield from _Removal().run(where.name, above)
+        yield from walk(where.name, above)
     except FileNotFoundError:
         return
     finally:
@@ -148,13 +157,19 @@ def removal(folder: Path) -> Iterator[int]:
 class _Removal:
     """Depth first. What lies too deep is moved up first, beside what was on top."""
 
-    def __init__(self) -> None:
+    def __init__(self, spared: str = "") -> None:
+        self._spared = spared
         self._error: OSError | None = None
         self._prefix = f".removed-{secrets.token_hex(8)}-"
         self._moved: list[str] = []
         self._moves = 0
 
     def run(self, name: str, above: int) -> Iterator[int]:
+        yield from self.empty(name, above)
+        os.rmdir(name, dir_fd=above)
+        yield 1
+
+    def empty(self, name: str, above: int) -> Iterator[int]:
         _unlock(name, above)
         top = _Level(name, above)
         try:
@@ -166,8 +181,6 @@ class _Removal:
             top.close()
         if self._error is not None:
             raise self._error
-        os.rmdir(name, dir_fd=above)
-        yield 1
 
     def _remove(self, name: str, above: _Level, top: _Level, depth: int) -> Iterator[int]:
         _unlock(name, above.fd)
@@ -182,6 +195,8 @@ class _Removal:
         with os.scandir(level.fd) as entries:
             while part := list(itertools.islice(entries, _PART)):
                 for entry in part:
+                    if level is top and entry.name == self._spared:
+                        continue
                     try:
                         if not entry.is_dir(follow_symlinks=False):
                             os.unlink(entry.name, dir_fd=level.fd)

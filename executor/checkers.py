@@ -39,7 +39,8 @@ class RunningTask:
 
     `active` says whether the task is still at its work: one that is cleaning up need not be healthy. `oom_kills` gives
     how many of its processes the kernel killed at the limit of their memory, None if no such limit is set.
-    `tell_running` reports TASK_RUNNING; one checker does, once.
+    `tell_running` reports TASK_RUNNING; one checker does, once. `helpers` is where a checker puts the pid of a process
+    of its own while that lives, so that it is not ended with the task.
     """
 
     assigned: AssignedTask
@@ -54,6 +55,7 @@ class RunningTask:
     active: Callable[[], bool]
     oom_kills: Callable[[], int | None]
     tell_running: Callable[[str], None]
+    helpers: set[int]
 
 
 Checker: TypeAlias = Callable[[], Awaitable[Outcome | None]]

@@ -15,6 +15,7 @@ from aurorad.api.tasks import AssignedTask
 from aurorad.cgroups import Hierarchy, find_hierarchy
 from aurorad.engine.base import TaskState
 from executor import checkpoint
+from executor.announcer import announcer_checker
 from executor.checkers import CannotCheck, Checker, MakeChecker, Outcome, RunningTask
 from executor.checkpoint import CheckpointError
 from executor.flags import ExecutorFlags
@@ -30,7 +31,7 @@ from executor.runner import KILL_WAIT_S, Runner
 Report = Callable[[TaskState, str | None], Awaitable[None]]
 Tell = Callable[[TaskState, str | None], None]
 
-CHECKERS: tuple[MakeChecker, ...] = (health_checker, oom_checker)
+CHECKERS: tuple[MakeChecker, ...] = (health_checker, oom_checker, announcer_checker)
 
 _SHARE_OF_GRACE = 0.8  # what comes after the signals, the update above all, needs some of it, too
 
@@ -202,6 +203,7 @@ class Execution:
             active=lambda: fit.runner.active,
             oom_kills=fit.runner.oom_kills,
             tell_running=tell_running,
+            helpers=fit.runner.helpers,
         )
         try:
             made = [make(task) for make in self._make_checkers]

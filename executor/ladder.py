@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -25,25 +25,27 @@ from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
 from executor.keeper import keepers
 
-_START_TOLERANCE_S = 10.0
+START_TOLERANCE_S = 10.0
 
 
 class Ladder:
     """Mutable; belongs to one runner.
 
-    `runs` gives the last run of each process. `directory` is the executor's. `scanning` says that a runner before this
-    one has started processes, and not in the group.
+    `runs` gives the last run of each process. `helpers` are the pids of the executor's own children, which are left
+    alone. `directory` is the executor's. `scanning` says that a runner before this one has started processes, and not
+    in the group.
     """
 
     def __init__(
         self,
         runs: Callable[[], list[ProcessStatus]],
+        helpers: Set[int],
         directory: Path,
         group: TaskGroup | None,
         *,
         scanning: bool,
     ) -> None:
-        self._runs, self._directory, self._group = runs, directory, group
+        self._runs, self._helpers, self._directory, self._group = runs, helpers, directory, group
         self._scanning = scanning
         self._keepers: list[int] = []  # of executors before this one
         self._started: set[int] = set()  # our coordinators
@@ -78,7 +80,7 @@ class Ladder:
         Again and again, since they may be forking.
         """
         with trio.move_on_after(within_s):
-            with closing(end_all(self._everything, self._parents, self._group, TASK)) as ending:
+            with closing(end_all(self._everything, self._parents, self._group, TASK, self._helpers)) as ending:
                 for pause_s in ending:
                     await trio.sleep(pause_s)
             return []
@@ -94,6 +96,20 @@ class Ladder:
         for process in found:
             procfs.send(process, signal.SIGKILL)
         return bool(found)
+
+    async def end_family(self, run: ProcessStatus) -> None:
+        """SIGKILL to a command that lives, and to its descendants in whatever session (sheet, section 10.2)."""
+        command = _ours(run.pid, run.start_time, self._started)
+        if command is None or command.zombie:
+            return
+        procfs.send(command, signal.SIGSTOP)  # it cannot fork while they are looked for
+        pace, family = Pace(), [command]
+        for process in procfs.tree(command.pid):
+            family.append(process)
+            await pace.breathe()
+        for process in family:
+            procfs.send(process, signal.SIGKILL)
+            await pace.breathe()
 
     def end_run(self, run: ProcessStatus) -> None:
         """SIGKILL to what a run that ends leaves in its session, as far as it is our child by now or in its own group.
@@ -142,6 +158,9 @@ class Ladder:
 
     def _everything(self) -> Iterator[ProcessInfo | None]:
         """Zombies and coordinators included; None now and then."""
+        return (process for process in self._all() if process is None or process.pid not in self._helpers)
+
+    def _all(self) -> Iterator[ProcessInfo | None]:
         if self._group is not None:
             yield from map(procfs.info, self._group.pids())
         if self._scanning:
@@ -168,7 +187,7 @@ def is_ours(pid: int | None, recorded_s: float | None, among: Mapping[int, Proce
     """Whether `pid` is still the process that was started at `recorded_s` (seconds since the epoch)."""
     if pid is None or recorded_s is None or pid not in among:
         return False
-    return abs(procfs.start_time_s(among[pid]) - recorded_s) < _START_TOLERANCE_S
+    return abs(procfs.start_time_s(among[pid]) - recorded_s) < START_TOLERANCE_S
 
 
 def members(run: ProcessStatus, among: Mapping[int, ProcessInfo], own: set[int], *, just_ended: bool) -> set[int]:

@@ -49,6 +49,13 @@ def log_to(file: Path, flags: ExecutorFlags, arguments: Sequence[str]) -> None:
     logging.basicConfig(level=min(handler.level for handler in handlers), handlers=handlers, force=True)
 
 
+def log_to_stderr() -> None:
+    """From now on what is logged from INFO on goes there, as the `thermos` command does it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Google())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
 def _set_up(handler: logging.Handler, target: LogTo, *, google: bool) -> logging.Handler:
     handler.setLevel(target.number)
     handler.setFormatter(_Google() if google else _Plain())

@@ -21,6 +21,8 @@ from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
 from aurorad.flag_parsing import FlagError, HelpRequested
 from executor.agent_link import AgentGone, AgentLink, BadEnvironment, Settings
+from executor.announcement import AnnouncerSettings
+from executor.announcer_auth import BadAuthFile
 from executor.execution import Execution, Report, wall_clock_ms
 from executor.flags import ExecutorFlags, ignored, parse, usage
 from executor.log import log_to
@@ -176,11 +178,12 @@ def run(
     """
     try:
         flags = parse(arguments)
+        AnnouncerSettings.read(flags)  # read again for a task that is announced: credentials need not lie about here
         settings = Settings.read(environment)
     except HelpRequested:
         print(usage(), end="")
         return 0
-    except (FlagError, BadEnvironment) as error:
+    except (FlagError, BadAuthFile, BadEnvironment) as error:
         print(f"aurorad -role=executor: {error}", file=sys.stderr)
         return 2
     environment.pop(_TOKEN, None)

@@ -86,10 +86,12 @@ def finished_tasks(root: Path) -> list[str]:
 
 
 def _names(directory: Path) -> list[str]:
-    """File names in it; what starts with a dot is still being written."""
-    if not directory.is_dir():
+    """File names in it; what starts with a dot is still being written. None of a folder that is not ours to read."""
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
-    return sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith("."))
+    return sorted(name for name in names if not name.startswith("."))
 
 
 def _file_name(what: str, name: str) -> str:

@@ -14,7 +14,7 @@ import trio
 from aurorad.api import binary
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, TaskConfig
 from aurorad.engine import executor_api as api
-from executor import flags
+from executor import announcer_process, flags  # noqa: F401  the forks of the one share what importing it takes
 from executor.checkpoint import ProcessStatus, RunnerCkpt, RunnerHeader, TaskStatus, decode_frames, encode_frame
 from executor.instance import parse_instance
 from executor.sandbox import current_user

@@ -90,6 +90,7 @@ class Runner:
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
+        self.helpers: set[int] = set()  # pids of children of this process that are not the task's
 
     @property
     def state(self) -> RunnerState:
@@ -131,7 +132,7 @@ class Runner:
         before = bool(self._ledger.last_runs()) and not (self._group is not None and self._group.exists)
         self._group = self._made(self._group)
         directory = self._paths.root.absolute().parent
-        self._ladder = Ladder(self._ledger.last_runs, directory, self._group, scanning=before)
+        self._ladder = Ladder(self._ledger.last_runs, self.helpers, directory, self._group, scanning=before)
         self._since_s = trio.current_time()
         for name in self._processes:
             for run in self._ledger.runs(name):
@@ -232,9 +233,8 @@ class Runner:
         return 0.0
 
     async def _finish(self) -> None:
-        healthy = self._healthy()
         await self._kill_all()
-        self._ledger.enter(self._forced or (TaskState.SUCCESS if healthy else TaskState.FAILED))
+        self._ledger.enter(self._forced or (TaskState.SUCCESS if self._healthy() else TaskState.FAILED))
 
     def _deadline_s(self, since_s: float) -> float:
         """The end of CLEANING and FINALIZING together; a kill's own replaces the task's (sheet, section 7.1)."""
@@ -348,7 +348,7 @@ class Runner:
         # In CLEANING everything was told to end and may take its time.
         while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
             if run.state.live:
-                self._ladder.kill_live(run)
+                await self._ladder.end_family(run)
                 self._ladder.end_run(run)
             if not await self._ladder.end_rest(run):
                 break

@@ -107,6 +107,11 @@ class Announcer(Model, frozen=True):
     portmap: dict[str, str | int] | None = None
     zk_path: str | None = None
 
+    def aliases(self) -> dict[str, str | int]:
+        """Names of ports to other names, or to numbers."""
+        portmap = {"aurora": self.primary_port} if self.portmap is None else self.portmap
+        return {name: self.primary_port if to == "{{primary_port}}" else to for name, to in portmap.items()}
+
 
 class TaskInstance(Model, frozen=True):
     """What the executor works with: one instance's part of a job."""

@@ -14,7 +14,7 @@ from pystachio import Ref
 
 from aurorad.jobfile import checks, jobs, loader, namespace, running, where
 from aurorad.jobfile.errors import ConfigError
-from aurorad.jobfile.schema.thermos import Task
+from aurorad.jobfile.schema.thermos import Process, Resources, Task
 
 
 class ThermosTask(NamedTuple):
@@ -38,8 +38,7 @@ def load_tasks(
     `bindings` give variables values, the last one wins; `ports` give those that are known numbers. `warn` gets what
     the author should be told of. Raises `ConfigError`.
     """
-    scopes: list[Mapping[str, object]] = [{name: value} for name, value in bindings]
-    scopes += [{f"thermos.ports[{name}]": number} for name, number in (ports or {}).items()]
+    scopes = _scopes(bindings, ports or {})
     found: dict[str, ThermosTask] = {}
     for task in _from_json(path) if as_json else _exported(path, warn):
         evaluated = _evaluate(task.bind(*scopes))
@@ -47,6 +46,15 @@ def load_tasks(
             raise ConfigError(f"{path}: two tasks are called {evaluated.name}")
         found[evaluated.name] = evaluated
     return found
+
+
+def of_command(
+    name: str, cmdline: str, *, bindings: Sequence[tuple[str, str]], ports: Mapping[str, int]
+) -> ThermosTask:
+    """A task that is one command line, as `thermos simplerun` makes it. Raises `ConfigError`."""
+    process = Process(name=name, cmdline=cmdline)
+    task = Task(name=name, processes=[process], resources=Resources(cpu=1.0, ram=256 << 20, disk=0))
+    return _evaluate(task.bind(*_scopes(bindings, ports)))
 
 
 def pick(tasks: Mapping[str, ThermosTask], wanted: str | None) -> ThermosTask:
@@ -72,6 +80,11 @@ def parse_environment(text: str) -> tuple[str, str]:
     except Ref.InvalidRefError as error:
         raise ValueError(f"Could not parse ref {name}: {error}") from None
     return name, value
+
+
+def _scopes(bindings: Sequence[tuple[str, str]], ports: Mapping[str, int]) -> list[Mapping[str, object]]:
+    scopes: list[Mapping[str, object]] = [{name: value} for name, value in bindings]
+    return scopes + [{f"thermos.ports[{name}]": number} for name, number in ports.items()]
 
 
 def _exported(path: Path, warn: Callable[[str], None]) -> list[Any]:

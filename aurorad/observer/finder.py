@@ -13,6 +13,7 @@ from aurorad.observer.places import Root, root_of_run
 from aurorad.observer.walk import Refused, place_at
 from executor.paths import TaskPaths
 
+LOOKED_AT_AGAIN_WITHIN = 30  # scans
 _MOST_IN_RUN = 100  # tasks of one run: an executor has one, but its user may put anything there
 _FOLDERS = (("active", False), ("finished", True))
 
@@ -33,7 +34,8 @@ class Found(NamedTuple):
 class Finder:
     """Looks for tasks, again and again.
 
-    An executor has one task. Once that has ended nothing changes there, so that only a `full` scan looks again.
+    An executor has one task. Once that has ended nothing changes there, so that each scan looks again only at some of
+    those.
     """
 
     def __init__(self, mesos_roots: Iterable[Path], other_roots: Iterable[Path] = ()) -> None:
@@ -41,15 +43,16 @@ class Finder:
         self._mesos_roots = tuple(mesos_roots)
         self._other_roots = tuple(other_roots)
         self._settled: dict[str, tuple[Found, ...]] = {}  # by folder of the executor
+        self._scans = 0
 
-    def scan(self, *, full: bool = False) -> dict[str, Found]:
+    def scan(self) -> dict[str, Found]:
         """All tasks by id; of those with the same id its own executor's, then one that runs, then the newest."""
-        settled = {} if full else self._settled
-        self._settled = {}
+        settled, self._settled = self._settled, {}
+        self._scans += 1
         found: dict[str, Found] = {}
-        for executor in self._executors():
+        for number, executor in enumerate(self._executors(), self._scans):
             tasks = settled.get(executor)
-            if tasks is None:
+            if tasks is None or number % LOOKED_AT_AGAIN_WITHIN == 0:
                 tasks = _of_executor(executor)
             if tasks and all(task.finished for task in tasks):
                 self._settled[executor] = tasks

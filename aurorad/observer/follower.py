@@ -67,7 +67,9 @@ class Follower:
 
     def __init__(self, root: Root, task_id: str) -> None:
         self.root = root
-        self._paths = TaskPaths(Path(), task_id)
+        paths = TaskPaths(Path(), task_id)
+        self._task_id, self._stream = task_id, str(paths.runner)
+        self._descriptions = str(paths.active), str(paths.finished)
         self._described = False
         self._lock = threading.Lock()
         self._story = Story(recovering=True)
@@ -98,26 +100,26 @@ class Follower:
         """What is new. `finished` is whether the task is filed under the finished ones."""
         with self._lock:
             if not self._described:
-                self._describe()
+                self._describe(finished)
             try:
-                fd, status = walk.regular_file(self.root.place, str(self._paths.runner))
+                fd, status = walk.regular_file(self.root.place, self._stream)
             except Refused:
                 return
             try:
                 self._read_stream(fd, status)
                 self._see_who_runs_it(fd, status, finished)
             except OSError as error:
-                self._complain(f"Cannot read the checkpoints of task {self._paths.task_id}: {error}")
+                self._complain(f"Cannot read the checkpoints of task {self._task_id}: {error}")
             finally:
                 os.close(fd)
 
-    def _describe(self) -> None:
-        for path in (self._paths.active, self._paths.finished):
+    def _describe(self, finished: bool) -> None:
+        for path in self._descriptions[::-1] if finished else self._descriptions:
             try:
-                fd, status = walk.regular_file(self.root.place, str(path))
+                fd, status = walk.regular_file(self.root.place, path)
             except Refused:  # moved just now, or not ours to read
                 continue
-            with os.fdopen(fd, "rb") as file:
+            with os.fdopen(fd, "rb", buffering=0) as file:
                 found = describe(file.read(LARGEST_DESCRIPTION)) if status.st_size <= LARGEST_DESCRIPTION else None
             if found is not None:
                 self.description, self._described = found, True
@@ -135,7 +137,7 @@ class Follower:
                 pass
         except CheckpointError as error:  # what was read before it still stands
             self._corrupt = True
-            self._complain(f"Checkpoint stream is corrupt: {self.root.place}/{self._paths.runner}: {error}")
+            self._complain(f"Checkpoint stream is corrupt: {self.root.place}/{self._stream}: {error}")
         if self._at != before or self._corrupt:
             self._recorded = self._story.snapshot()
 
@@ -160,7 +162,7 @@ class Follower:
             self.state = self._recorded
             return
         if not self.abandoned:
-            log.info("Nobody runs task %s any more.", self._paths.task_id)
+            log.info("Nobody runs task %s any more.", self._task_id)
         self.abandoned, self._abandoned_at = True, stamp
         self.state = orphans.left_behind(self._recorded, status.st_mtime_ns // 1_000_000)
 

@@ -26,9 +26,9 @@ from executor.checkpoint import ProcessState, ProcessStatus, RunnerState
 
 T = TypeVar("T")
 
-FULL_SCAN_EVERY = 30  # scans
 FRESH_S = 1.0  # so old may what is shown as a list of tasks be, while somebody looks
-KEPT_BYTES = 32 << 20  # of stories of finished tasks; those of others are read again when asked for
+QUICK_S = 0.05  # scans that take longer are not waited for: then what the last one found is shown
+KEPT_BYTES = 4 << 20  # of stories of finished tasks; those of others are read again when asked for: half a millisecond
 BATCH = 50  # tasks read in one go
 
 Kind = Literal["active", "finished", "all"]
@@ -100,7 +100,7 @@ class Observer:
         self._disk: dict[str, int] = {}
         self._scanning = trio.Lock()
         self._scan_began_s = -math.inf
-        self._scans = 0
+        self._scan_took_s = 0.0
 
     async def run(self) -> None:
         """Find tasks and measure them, until cancelled."""
@@ -125,9 +125,7 @@ class Observer:
             if self._scan_began_s >= asked_s:
                 return
             self._scan_began_s = trio.current_time()
-            full = self._scans % FULL_SCAN_EVERY == 0
-            self._scans += 1
-            found = await trio.to_thread.run_sync(lambda: self._finder.scan(full=full))
+            found = await trio.to_thread.run_sync(self._finder.scan)
             for task_id in [
                 name for name, follower in self._followers.items() if not _is_of(follower, found.get(name))
             ]:
@@ -136,10 +134,12 @@ class Observer:
             self._known = await trio.to_thread.run_sync(_look_at, found, running)
             self._usage = _only(self._known.active, self._usage)
             self._disk = _only(self._known.active, self._disk)
+            self._scan_took_s = trio.current_time() - self._scan_began_s
 
     async def refresh(self) -> None:
-        """Make sure that lists of tasks are about as the disk has them."""
-        await self.scan(at_least_since_s=trio.current_time() - FRESH_S)
+        """Make sure that lists of tasks are about as the disk has them, if that is quickly done."""
+        if self._scan_took_s <= QUICK_S:
+            await self.scan(at_least_since_s=trio.current_time() - FRESH_S)
 
     def ids(self, kind: Kind) -> Sequence[str]:
         """Ids of tasks, newest first."""

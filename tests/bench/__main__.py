@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, idle, launch, storage
+from tests.bench import client, cluster, idle, launch, observer, storage
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -14,6 +14,7 @@ MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "cluster": cluster.figures,
     "idle": idle.figures,
     "launch": launch.figures,
+    "observer": observer.figures,
     "storage": storage.figures,
 }
 

@@ -76,6 +76,26 @@ def test_a_run_whose_coordinator_died_is_lost_and_runs_again(tmp_path: Path) -> 
     assert executor.inhabitants() == []
 
 
+def test_of_a_run_whose_coordinator_died_nothing_goes_on_beside_the_next(tmp_path: Path) -> None:
+    command = "setsid sleep 1000 & echo $! >> left; sleep 1000 & echo $! >> left; echo up > up; sleep 1000"
+    executor = Executor(assigned(task(process("p", command))), tmp_path)
+    executor.wait_for_file("up")
+    wait_until(lambda: executor.states("p") == ["RUNNING"], "p is on record")
+    left = [int(line) for line in (executor.sandbox / "left").read_text().split()]
+    os.kill(executor.runs("p")[0].coordinator_pid or 0, signal.SIGKILL)
+    wait_until(lambda: executor.states("p")[:1] == ["LOST"], "p is lost")
+    assert not any(map(alive, left))
+    executor.kill()
+    executor.finish()
+
+
+def test_no_run_begins_while_anything_of_the_one_before_is_alive(tmp_path: Path) -> None:
+    locked = "exec 9>>lock; flock -nE 66 9; test $? = 66 && echo $$ >> twice"
+    executor = run_task(tmp_path, task(process("p", f"{locked}; sleep 1000 & exit 1", max_failures=20)))
+    assert executor.states("p") == ["FAILED"] * 20
+    assert not (executor.sandbox / "twice").exists()
+
+
 def test_an_ephemeral_process_does_not_keep_the_task_from_ending(tmp_path: Path) -> None:
     aside = process("aside", "touch up; exec sleep 1000", ephemeral=True)
     done = run_task(tmp_path, task(aside, process("main", "until test -e up; do sleep 0.01; done")))

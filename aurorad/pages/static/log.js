@@ -3,7 +3,8 @@
 "use strict";
 (() => {
   const pre = document.getElementById("text");
-  const said = document.getElementById("said"), live = document.getElementById("live"), wrap = document.getElementById("wrap");
+  const said = document.getElementById("said"), live = document.getElementById("live");
+  const wrap = document.getElementById("wrap"), down = document.getElementById("down");
   const MOST_LINES = 10_000, MOST_CHARACTERS = 8_000_000, BLOCK_LINES = 200, LONG_LINE = 100_000, EARLIER_BYTES = 65_536;
 
   // Text stands in blocks, so that the browser lays out only what is new, and drops what is old at little cost.
@@ -178,20 +179,32 @@
     fetching = false;
   }
 
+  function follow(yes) {
+    following = yes;
+    down.hidden = yes;
+    if (!yes || !full) return;
+    full = false;
+    said.textContent = "";
+    open();
+  }
+  function followOn() {
+    follow(true);
+    toEnd();
+  }
   pre.addEventListener("scroll", () => {
-    if (pre.scrollTop < top - 1) following = false;
-    if (atEnd()) following = true;
+    if (pre.scrollTop < top - 1) follow(false);
+    if (atEnd()) follow(true);
     top = pre.scrollTop;
-    if (following && full) {
-      full = false;
-      said.textContent = "";
-      open();
-    }
     if (pre.scrollTop === 0) earlier();
   }, { passive: true });
   pre.addEventListener("keydown", (event) => {
     if (event.key === "Home" && pre.scrollTop === 0) earlier();
+    if (event.key === "End") { // at once: what is the end now may not be it when a gentle scroll arrives
+      event.preventDefault();
+      followOn();
+    }
   });
+  down.addEventListener("click", followOn);
   wrap.hidden = false;
   wrap.addEventListener("click", () => {
     const wrapped = !pre.classList.toggle("unwrapped");

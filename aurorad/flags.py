@@ -1,63 +1,46 @@
-"""Every flag of aurorad, declared once: its name, type, default, group, meaning and check (flags sheet).
-
-Flags look as operators know them: ``-http_port=8081``, also ``--http_port 8081``; booleans ``-flag`` or
-``-flag=false``; durations ``10secs``; amounts of data ``64MB``; lists ``a,b``.
-"""
+"""Every flag of aurorad, declared once: its name, type, default, group, meaning and check (flags sheet)."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
-import types
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
 
-from aurorad.api import units
+from aurorad import flag_parsing
+from aurorad.flag_parsing import Data, Declaration, Duration, FlagError, HelpRequested
+from aurorad.flag_parsing import declare as _flag
+from aurorad.flag_parsing import non_negative as _non_negative
+from aurorad.flag_parsing import positive as _positive
 
-Duration = Annotated[float, "duration"]  # seconds
-Data = Annotated[int, "data"]  # bytes
+__all__ = ["ROLES", "Data", "Duration", "FlagError", "Flags", "HelpRequested", "changed", "parse", "usage"]
 
-ROLES = ("scheduler", "observer", "executor")
-
-
-class FlagError(ValueError):
-    """A flag that cannot be accepted: the text names it, its value and what was expected."""
-
-
-class HelpRequested(Exception):
-    """``-help`` was given."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Declaration:
-    meaning: str
-    group: str
-    check: Callable[[Any], str | None] | None
-
-
-def _flag(
-    default: Any, group: str, meaning: str, check: Callable[[Any], str | None] | None = None
-) -> Any:  # a dataclass field, whose type is the annotation beside it
-    return dataclasses.field(default=default, metadata={"flag": _Declaration(meaning, group, check)})
-
-
-def _positive(value: float) -> str | None:
-    return None if value > 0 else "a value above 0"
-
-
-def _non_negative(value: float) -> str | None:
-    return None if value >= 0 else "a value of 0 or more"
+ROLES = ("scheduler", "observer", "executor", "launcher")
+LOG_LEVELS = {
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+    "NONE": logging.CRITICAL + 1,
+}
+_SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
 
 
 def _port(value: int) -> str | None:
     return None if 0 <= value <= 65535 else "a port from 0 to 65535"
 
 
+def _part(value: float) -> str | None:
+    return None if 0 <= value < 1 else "a part of 1, such as 0.1"
+
+
 def _roles(value: tuple[str, ...]) -> str | None:
-    return None if value and set(value) <= set(ROLES) else f"one or more of {', '.join(ROLES)}"
+    alone = {"executor", "launcher"} & set(value)
+    fits = value and set(value) <= set(ROLES) and (not alone or len(value) == 1)
+    return None if fits else "scheduler, observer or both; or executor or launcher alone"
 
 
 def _regex(value: str) -> str | None:
@@ -76,6 +59,34 @@ def _docker_parameters(value: tuple[str, ...]) -> str | None:
     return None if all(all(parameter.partition("=")) for parameter in value) else "name=value, with commas between"
 
 
+def _http_url(value: str) -> str | None:
+    return None if re.match(r"https?://[^/]", value) else "a URL such as http://localhost:5051/containers"
+
+
+def _jmespath(value: str) -> str | None:
+    import jmespath.exceptions  # not above: hardly anybody needs it, executors never do
+
+    try:
+        jmespath.compile(value)
+    except jmespath.exceptions.JMESPathError as error:
+        return f"a JMESPath expression ({str(error).splitlines()[0]})"
+    return None
+
+
+def _log_level(value: str) -> str | None:
+    return None if log_level(value) is not None else f"one of {', '.join(LOG_LEVELS)}, perhaps after google: or plain:"
+
+
+def log_level(value: str) -> int | None:
+    """The level of ``[scheme:]LEVEL``, as `logging` counts; the scheme is for the original's styles of lines."""
+    scheme, _, level = value.rpartition(":")
+    return LOG_LEVELS.get(level.upper()) if scheme in ("", "google", "plain") else None
+
+
+def _no_log(value: str) -> str | None:
+    return None if log_level(value) == LOG_LEVELS["NONE"] else "NONE"
+
+
 def _default_work_dir() -> Path:
     if os.geteuid() == 0:  # tasks run as other users, who could not pass through root's home
         return Path("/var/lib/aurorad")
@@ -85,7 +96,7 @@ def _default_work_dir() -> Path:
 
 _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage and log"
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
-_UPDATES, _EXECUTOR = "Updates", "Executor"
+_UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,18 +104,26 @@ class Flags:
     """The values of all flags."""
 
     role: tuple[str, ...] = _flag(
-        ("scheduler", "observer"), _CLUSTER, f"What this process is: any of {', '.join(ROLES)}", _roles
+        ("scheduler", "observer"),
+        _CLUSTER,
+        "What this process is: scheduler, observer or both (executor, launcher: for engines)",
+        _roles,
     )
     work_dir: Path = dataclasses.field(
         default_factory=_default_work_dir,
-        metadata={"flag": _Declaration("Folder that holds everything this daemon keeps", _CLUSTER, None)},
+        metadata={"flag": Declaration("Folder that holds everything this daemon keeps", _CLUSTER, None)},
     )
     cluster_name: str = _flag("devcluster", _CLUSTER, "Cluster name shown in answers and pages")
     gc_delay: Duration = _flag(172800.0, _CLUSTER, "Sandboxes of ended tasks are kept this long", _non_negative)
+    gc_disk_headroom: float = _flag(
+        0.1, _CLUSTER, "Part of the disk to keep free, by removing sandboxes of ended tasks before their time", _part
+    )
+    gc_max_size: Data | None = _flag(
+        None, _CLUSTER, "Most that sandboxes of ended tasks may take; unset = no limit", _non_negative
+    )
     stop_tasks_on_exit: bool = _flag(False, _CLUSTER, "Kill the local engine's tasks when the daemon stops")
 
     http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)
-    observer_port: int = _flag(1338, _HTTP, "Observer's HTTP port; 0 = any free one", _port)
     ip: str | None = _flag(None, _HTTP, "Address to listen on (0.0.0.0 = all); unset = that of -hostname, or loopback")
     hostname: str | None = _flag(None, _HTTP, "Host name advertised to others")
     viz_job_url_prefix: str = _flag("", _HTTP, "Statistics URL prefix handed to clients")
@@ -171,116 +190,33 @@ class Flags:
 
     thermos_executor_cpu: float = _flag(0.25, _EXECUTOR, "CPU set aside for each executor", _non_negative)
     thermos_executor_ram: Data = _flag(128 << 20, _EXECUTOR, "Memory set aside for each executor", _non_negative)
+    thermos_executor_flags: str = _flag("", _EXECUTOR, "Flags of each executor, as a shell would split them")
 
+    observer_port: int = _flag(1338, _OBSERVER, "Observer's HTTP port, also called -port; 0 = any free one", _port)
+    mesos_root: Path | None = _flag(
+        None,
+        _OBSERVER,
+        "A Mesos agent's work_dir; unset = our own engine's, and /var/lib/mesos without a scheduler here",
+    )
+    root: tuple[str, ...] = _flag((), _OBSERVER, "Checkpoint roots besides, as of the thermos command")
+    polling_interval_secs: float = _flag(5.0, _OBSERVER, "Look for tasks every so many seconds", _positive)
+    disable_task_resource_collection: bool = _flag(False, _OBSERVER, "Measure nothing: CPU, RAM and disk read 0")
+    task_process_collection_interval_secs: float = _flag(20.0, _OBSERVER, "Measure CPU and RAM every", _positive)
+    task_disk_collection_interval_secs: float = _flag(60.0, _OBSERVER, "Measure disk use every", _positive)
+    enable_mesos_disk_collector: bool = _flag(False, _OBSERVER, "Ask the Mesos agent for disk use")
+    agent_api_url: str = _flag("http://localhost:5051/containers", _OBSERVER, "Where to ask it", _http_url)
+    executor_id_json_path: str = _flag("executor_id", _OBSERVER, "JMESPath of a container's executor id", _jmespath)
+    disk_usage_json_path: str = _flag(
+        "statistics.disk_used_bytes", _OBSERVER, "JMESPath of a container's disk use", _jmespath
+    )
 
-@dataclasses.dataclass(frozen=True)
-class _Kind:
-    expected: str
-    parse: Callable[[str], object]
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("true or false")
-    return text.lower() == "true"
-
-
-def _integer(text: str) -> int:
-    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-        raise ValueError("a whole number")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    if not re.fullmatch(r"-?\d{1,18}(\.\d{1,18})?", text, re.ASCII):
-        raise ValueError("a number")
-    return float(text)
-
-
-def _path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise ValueError("a path")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # ~ of a user there is not
-        raise ValueError("a path") from None
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text not in ("", "''") else ()
-
-
-_KINDS: dict[object, _Kind] = {
-    bool: _Kind("true or false", _boolean),
-    int: _Kind("a whole number", _integer),
-    float: _Kind("a number", _number),
-    str: _Kind("text", str),
-    Path: _Kind("a path", _path),
-    tuple[str, ...]: _Kind("a comma-separated list", _list),
-    Duration: _Kind("a duration such as 10secs or 1mins", units.parse_duration),
-    Data: _Kind("an amount of data such as 64MB", units.parse_data),
-}
-
-
-def _kinds() -> dict[str, _Kind]:
-    hints = typing.get_type_hints(Flags, include_extras=True)
-    return {f.name: _KINDS[_without_none(hints[f.name])] for f in dataclasses.fields(Flags)}
-
-
-def _without_none(hint: Any) -> object:
-    if isinstance(hint, types.UnionType):
-        (inner,) = [a for a in typing.get_args(hint) if a is not types.NoneType]
-        return inner
-    return hint
+    log_to_stderr: str = _flag("INFO", _OUTPUT, "Least level of what is logged", _log_level)
+    log_to_disk: str = _flag("NONE", _OUTPUT, "NONE: the log goes to standard error alone", _no_log)
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """The flags given, the others at their defaults; a list that is given again grows.
-
-    Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``.
-    """
-    kinds = _kinds()
-    checks = {f.name: f.metadata["flag"].check for f in dataclasses.fields(Flags)}
-    values: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        name, equals, text = argument.lstrip("-").partition("=")
-        if not argument.startswith("-"):
-            raise FlagError(f"{argument!r} is not a flag: -name=value was expected")
-        if name in ("help", "h"):
-            raise HelpRequested
-        if name not in kinds:
-            raise FlagError(f"unknown flag -{name}{equals}{text}: -help lists those there are")
-        kind = kinds[name]
-        if not equals:
-            text = _next_value(name, kind, rest)
-        value = _value(name, kind, text, checks[name])
-        if name in values:
-            if not isinstance(value, tuple):
-                raise FlagError(f"-{name} was given twice, the second time with {text!r}: once was expected")
-            value = values[name] + value
-        values[name] = value
-    return Flags(**values)
-
-
-def _next_value(name: str, kind: _Kind, rest: list[str]) -> str:
-    if kind.parse is _boolean:
-        return rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true"
-    if not rest:
-        raise FlagError(f"-{name} has no value: {kind.expected} was expected")
-    return rest.pop(0)
-
-
-def _value(name: str, kind: _Kind, text: str, check: Callable[[Any], str | None] | None) -> object:
-    try:
-        value = kind.parse(text)
-    except ValueError:
-        raise FlagError(f"-{name}={text}: {kind.expected} was expected") from None
-    wrong = check(value) if check is not None else None
-    if wrong is not None:
-        raise FlagError(f"-{name}={text}: {wrong} was expected")
-    return value
+    """The daemon's flags. Raises as `flag_parsing.parse`."""
+    return flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
 
 
 def usage() -> str:
@@ -293,35 +229,9 @@ def usage() -> str:
         "Durations look like 500ms, 10secs, 5mins, 2hrs, 1days; amounts of data like 64MB, 1GB; lists like a,b.",
         "What follows each flag here is its default.",
     ]
-    groups: dict[str, list[str]] = {}
-    defaults, kinds = Flags(), _kinds()
-    for field in dataclasses.fields(Flags):
-        declaration: _Declaration = field.metadata["flag"]
-        default = _spell(kinds[field.name], getattr(defaults, field.name))
-        groups.setdefault(declaration.group, []).append(f"  -{field.name}={default}\n      {declaration.meaning}")
-    for group, rows in groups.items():
-        lines += ["", f"{group}:", *sorted(rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _spell(kind: _Kind, value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(value)
-    if kind.parse is units.parse_duration and isinstance(value, float):
-        return units.format_duration(value)
-    if kind.parse is units.parse_data and isinstance(value, int):
-        return units.format_data(value)
-    return str(value)
+    return "\n".join(lines) + "\n" + flag_parsing.usage(Flags())
 
 
 def changed(flags: Flags) -> list[str]:
     """The flags that are not at their defaults, as they would be written."""
-    kinds, defaults = _kinds(), Flags()
-    values = {name: getattr(flags, name) for name in kinds}
-    return [
-        f"-{name}={_spell(kinds[name], value)}" for name, value in values.items() if value != getattr(defaults, name)
-    ]
+    return [f"-{name}={value}" for name, value in flag_parsing.changed(flags, Flags()).items()]

@@ -10,6 +10,7 @@ from typing import Self
 
 import msgspec
 
+from executor.images import Image
 from executor.paths import PROFILE
 from executor.sandbox import User, current_user
 
@@ -36,7 +37,8 @@ class Place(msgspec.Struct, frozen=True):
     """Where a command runs, and as whom.
 
     `directory` None is where the runner is. With `chroot` the directory is all that the command can see. `home` and
-    `profile` are paths as the command sees them; the profile is sourced if it is there when the command starts.
+    `profile` are paths as the command sees them; the profile is sourced if it is there when the command starts. With an
+    `image` it sees that, and the directory within it.
     """
 
     user: User
@@ -44,12 +46,15 @@ class Place(msgspec.Struct, frozen=True):
     chroot: bool
     home: str
     profile: Path
+    image: Image | None = None
 
     @classmethod
-    def of(cls, user: User, sandbox: Path | None, *, chroot: bool = False) -> Self:
+    def of(cls, user: User, sandbox: Path | None, *, chroot: bool = False, image: Image | None = None) -> Self:
         """The rows of the sheet's table. Raises `UserError` if a home is needed and the user has none."""
         if sandbox is None:
             return cls(user, None, False, _home(user), Path.cwd() / PROFILE)
+        if image is not None:
+            return cls(user, sandbox, False, str(image.sandbox), image.sandbox / PROFILE, image)
         if chroot:
             return cls(user, sandbox, True, _home(user), Path("/", PROFILE))
         return cls(user, sandbox, False, str(sandbox), sandbox / PROFILE)

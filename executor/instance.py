@@ -44,10 +44,7 @@ class _Announced(msgspec.Struct, frozen=True):
 
 def _portmap(tree: JsonValue) -> dict[str, str | int]:
     announce = msgspec.convert(tree, _Announced, strict=False).announce
-    if announce is None:
-        return {}
-    portmap = {"aurora": announce.primary_port} if announce.portmap is None else announce.portmap
-    return {name: announce.primary_port if value == "{{primary_port}}" else value for name, value in portmap.items()}
+    return announce.aliases() if announce is not None else {}
 
 
 def check_task(task: Task) -> Task:

@@ -18,10 +18,12 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from aurorad.cgroups import TaskGroup
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.environment import Place
 from executor.logger import LoggerSettings
 from executor.output import Output, Tee, open_output, pass_on
+from executor.paths import PROFILE
 from executor.sandbox import User
 
 _HANDLED = (  # what a program with an event loop may have a handler for
@@ -46,6 +48,7 @@ class Launch(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     logs: Path
     logger: LoggerSettings
+    group: TaskGroup | None = None
 
 
 class Coordinator(NamedTuple):
@@ -159,8 +162,8 @@ def _settle_in(launch: Launch) -> Output | OSError:
 def _wait(pid: int, tees: Sequence[Tee]) -> int:
     """Until the command has ended and all that it wrote was passed on; its status.
 
-    Others may still hold its pipes: children that are killed once its end is on record, or daemons that escaped. The
-    end does not wait for them.
+    Others may still hold its pipes: children, who are killed at the end of the run, or daemons that escaped. It does
+    not wait for them.
     """
     if tees:
         ended = os.pidfd_open(pid)
@@ -204,18 +207,42 @@ def _become_command(launch: Launch, output: Output | OSError) -> NoReturn:
         default_signals()
         for number, fd in enumerate((os.open(os.devnull, os.O_RDONLY), *output.ends)):
             os.dup2(fd, number)  # all others close themselves
-        act_as_ourselves(launch.place.user)
-        if launch.place.chroot:
-            os.chroot(".")
-        become_user(launch.place.user)
-        environment = dict(launch.environment)
-        if os.path.exists(launch.place.profile):  # asked as the user, who must not learn of others' files
-            environment["BASH_ENV"] = str(launch.place.profile)
-        os.execve("/bin/bash", ["/bin/bash", "-c", launch.cmdline], environment)  # noqa: S606
+        argv, environment = _enter_image(launch) if launch.place.image is not None else _enter_place(launch)
+        os.execve(argv[0], argv, environment)  # noqa: S606
     except BaseException as error:
         os.write(2, f"Failed to launch process {launch.process}: {error}\n".encode())
     finally:
         os._exit(127)
+
+
+def _enter_place(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Become the user, in the directory that we are in; the command and its environment."""
+    _act_as_ourselves(launch)
+    if launch.place.chroot:
+        os.chroot(".")
+    become_user(launch.place.user)
+    environment = dict(launch.environment)
+    if os.path.exists(launch.place.profile):  # asked as the user, who must not learn of others' files
+        environment["BASH_ENV"] = str(launch.place.profile)
+    return ("/bin/bash", "-c", launch.cmdline), environment
+
+
+def _enter_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Become ourselves again: whoever starts the command in the image needs root's rights, and gives them up."""
+    place = launch.place
+    assert place.image is not None
+    environment = dict(launch.environment)
+    if os.path.exists(PROFILE):  # here, in the sandbox, which the image has elsewhere
+        environment["BASH_ENV"] = str(place.profile)
+    _act_as_ourselves(launch)
+    return place.image.command(launch.cmdline, place.user.name), environment
+
+
+def _act_as_ourselves(launch: Launch) -> None:
+    """With our rights back, into the task's control group, which the user may not enter."""
+    act_as_ourselves(launch.place.user)
+    if launch.group is not None:
+        launch.group.enter()
 
 
 def fork() -> int:

@@ -11,12 +11,14 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs
+from aurorad import procfs
+from aurorad.cgroups import TaskGroup
+from aurorad.pace import Pace
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -27,6 +29,8 @@ from executor.checkpoint import (
     TaskState,
 )
 from executor.environment import Place, UserError
+from executor.images import Image
+from executor.ladder import Ladder
 from executor.ledger import Ledger
 from executor.logger import DEFAULT_LOGGER, InvalidLogger, LoggerSettings
 from executor.paths import LOGS, TaskPaths, log_directory
@@ -40,6 +44,7 @@ _FORKED_LIMIT_S = 60.0  # a coordinator that has not started its command by then
 _POLL_S = 1.0  # for what nobody tells us of
 _IDLE_S = 15.0  # so often the stream's time tells others that a runner is there, if nothing else does
 _DEATH_LIMIT_S = 10.0  # SIGKILL works at once, but for a process that the kernel holds
+_DEATH_POLL_S = 0.01
 _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are forked
 
 
@@ -48,7 +53,8 @@ class Runner:
 
     Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes; with
     `preserve_env` they find all of our environment. `logger` is for processes without one of their own. `chroot` makes
-    the sandbox all that they see. A process that ran `max_runs` times is failed (0: no limit).
+    the sandbox all that they see, an `image` that; a control `group` holds them. A process that ran `max_runs` times is
+    failed (0: no limit).
     """
 
     def __init__(
@@ -64,10 +70,12 @@ class Runner:
         logger: LoggerSettings = DEFAULT_LOGGER,
         preserve_env: bool = False,
         chroot: bool = False,
+        image: Image | None = None,
+        group: TaskGroup | None = None,
         max_runs: int = MAX_RUNS,
     ) -> None:
-        self._task, self._header, self._user = task, header, user
-        self._now_ms, self._log, self._path = now_ms, log, path
+        self._task, self._header, self._user, self._image = task, header, user, image
+        self._paths, self._now_ms, self._log, self._path, self._group = paths, now_ms, log, path, group
         self._logger, self._preserve_env, self._chroot = logger, preserve_env, chroot
         self._sandbox = Path(header.sandbox) if header.sandbox else None
         self._log_base = _log_base(header)
@@ -77,11 +85,12 @@ class Runner:
         self._since_s = math.inf
         self._watched: set[str] = set()  # processes whose coordinator has not ended
         self._cleaning_since_s: float | None = None
-        self._told_to_end: set[int] = set()
+        self._left = 0  # alive when they were last told to end
         self._told_s = -math.inf
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
+        self.helpers: set[int] = set()  # pids of children of this process that are not the task's
 
     @property
     def state(self) -> RunnerState:
@@ -93,10 +102,37 @@ class Runner:
         """Whether the regular plan is still being run, and nobody asked for its end."""
         return self._ledger.state == TaskState.ACTIVE and self._forced is None
 
+    def members(self) -> Iterator[int]:
+        """The task's processes now, found at little cost: its control group, or what descends from us."""
+        if self._group is not None:
+            yield from self._group.pids()
+            return
+        coordinators = self.coordinators()
+        seen: set[int] = set()
+        for root in (os.getpid(), *coordinators):  # those of a runner before us do not descend from us
+            if root not in seen:
+                for process in procfs.tree(root):
+                    seen.add(process.pid)
+                    if process.pid not in coordinators and process.pid not in self.helpers:
+                        yield process.pid
+
+    def coordinators(self) -> set[int]:
+        """Those that are alive."""
+        live = (run.coordinator_pid for run in self._ledger.live() if run.process in self._watched)
+        return {pid for pid in live if pid is not None}
+
+    def oom_kills(self) -> int | None:
+        """As `TaskGroup.oom_kills`; None without a control group."""
+        return None if self._group is None else self._group.oom_kills()
+
     def take_control(self) -> None:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
         self._ledger.open(self._task, self._header)
         procfs.become_subreaper()
+        before = bool(self._ledger.last_runs()) and not (self._group is not None and self._group.exists)
+        self._group = self._made(self._group)
+        directory = self._paths.root.absolute().parent
+        self._ladder = Ladder(self._ledger.last_runs, self.helpers, directory, self._group, scanning=before)
         self._since_s = trio.current_time()
         for name in self._processes:
             for run in self._ledger.runs(name):
@@ -111,17 +147,19 @@ class Runner:
         self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
         self._changed.set()
 
+    def _made(self, group: TaskGroup | None) -> TaskGroup | None:
+        try:
+            if group is not None:
+                group.make()
+        except OSError as error:
+            self._log.warning("The task has no control group of its own: %s", error)
+            return None
+        return group
+
     async def put_down(self) -> None:
         """SIGKILL until nothing of the task is alive, and nothing recorded: for when the runner itself has failed."""
-        limit_s = trio.current_time() + _DEATH_LIMIT_S
-        while left := ladder.task_members(self._ledger.last_runs()):  # again and again: they may be forking
-            if trio.current_time() > limit_s:
-                self._log.error("Processes %s do not die.", sorted(left))
-                return
-            procfs.send(left, signal.SIGKILL)
-            self._changed = trio.Event()
-            with trio.move_on_after(_POLL_S / 10):
-                await self._changed.wait()
+        if left := await self._ladder.end(_DEATH_LIMIT_S):
+            self._log.error("Processes %s do not die.", left)
 
     async def run(self) -> TaskState:
         """Until the task is over; gives its terminal state, and nothing of it is alive then.
@@ -144,6 +182,8 @@ class Runner:
             return state
         finally:
             self._ledger.close()
+            if self._group is not None:
+                self._group.remove()  # if it is empty
 
     # The stages
 
@@ -168,9 +208,10 @@ class Runner:
         now_s = trio.current_time()
         left_s = self._deadline_s(since_s) - now_s
         busy = bool(self._regular.running)
-        left = self._tell_to_end() if not busy or now_s - self._told_s >= _POLL_S else self._told_to_end
+        if not busy or now_s - self._told_s >= _POLL_S:
+            await self._tell_to_end()
         # Stragglers whose runs are over, daemons that escaped their session, may not use up the finalizers' time.
-        if not busy and (left_s <= now_s - since_s or not left):
+        if not busy and (left_s <= now_s - since_s or not self._left):
             await self._kill_all()
             self._ledger.enter(TaskState.FINALIZING)
         elif left_s <= 0:
@@ -231,7 +272,7 @@ class Runner:
     def _fork(self, process: Process) -> Coordinator:
         """A coordinator at work. Whatever it raises, no command was started."""
         name = process.name
-        place = Place.of(self._user, self._sandbox, chroot=self._chroot)
+        place = Place.of(self._user, self._sandbox, chroot=self._chroot, image=self._image)
         launch = Launch(
             process=name,
             cmdline=process.cmdline,
@@ -239,6 +280,7 @@ class Runner:
             environment=place.variables(self._path, os.environ if self._preserve_env else {}),
             logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
             logger=self._logger.for_process(process),
+            group=self._group,
         )
         stream = self._ledger.coordinator(name)
         try:
@@ -254,6 +296,7 @@ class Runner:
                 raise
         finally:
             stream.close()
+        self._ladder.started(coordinator.pid)
         coordinator.release()
         return coordinator
 
@@ -263,14 +306,16 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        for run in self._ledger.live():
-            pidfd = self._ledger.open_coordinator(run)
-            if pidfd is None:
-                self._collect(run.process)
-                self._lose(run.process)
+        live = {run.process: run for run in self._ledger.live()}
+        for name in self._processes:
+            pidfd = self._ledger.open_coordinator(live[name]) if name in live else None
+            if pidfd is not None:
+                nursery.start_soon(self._watch, name, pidfd, None)
+            elif name in live or self._ledger.is_held(name):
+                nursery.start_soon(self._lay_to_rest, name)
             else:
-                self._watched.add(run.process)
-                nursery.start_soon(self._watch, run.process, pidfd, None)
+                continue
+            self._watched.add(name)
 
     async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
         """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
@@ -288,33 +333,53 @@ class Runner:
                 self._collect(name)
                 if forked and trio.current_time() > give_up_s:
                     self._lose(name)
-            self._lose(name)
         finally:
             os.close(pidfd)
             if pipe is not None:
                 os.close(pipe)
+        await self._lay_to_rest(name)
+
+    async def _lay_to_rest(self, name: str) -> None:
+        """Its coordinator has ended: nothing of the run may be alive when its end is on record and the next begins."""
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        while self._ledger.is_held(name) and trio.current_time() < limit_s:  # noqa: ASYNC110 - nothing tells of it
+            await trio.sleep(_DEATH_POLL_S)
+        self._collect(name)
+        # In CLEANING everything was told to end and may take its time.
+        while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
+            if run.state.live:
+                await self._ladder.end_family(run)
+                self._ladder.end_run(run)
+            if not await self._ladder.end_rest(run):
+                break
+            if trio.current_time() > limit_s:
+                self._log.error("What is left of process %s does not die.", name)
+                break
+            await trio.sleep(_DEATH_POLL_S)
+        self._conclude(name)
+        self._lose(name)
         self._watched.discard(name)
         self._changed.set()
 
     def _collect(self, name: str) -> None:
-        """Takes over what the coordinator wrote, and does what follows from it."""
+        """Takes over what the coordinator wrote, but for the end of its run."""
         for status in self._ledger.collect(name):
             self._take_note(status)
-            stage = self._ledger.state
-            if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
-                self._tell_to_end()
-            if status.state.terminal:
-                run = self._ledger.last(name)
-                # In CLEANING everything was told to end and may take its time.
-                if run is not None and stage != TaskState.CLEANING:
-                    ladder.kill_run(run)
+            if status.state == ProcessState.RUNNING and self._ledger.state == TaskState.CLEANING:
+                self._told_s = -math.inf  # it was not there yet when the others were told
         self._changed.set()
+
+    def _conclude(self, name: str) -> None:
+        """Takes over the end that the coordinator wrote."""
+        if (end := self._ledger.conclude(name)) is not None:
+            self._take_note(end)
 
     def _lose(self, name: str) -> None:
         """A coordinator that ended without a last word leaves its run LOST."""
         run = self._ledger.last(name)
         if run is not None and run.state.live:
-            ladder.kill_run(run)
+            self._ladder.kill_live(run)
+            self._ladder.end_run(run)
             self._step(name, ProcessState.LOST)
 
     def _step(self, name: str, state: ProcessState, stop_time: float | None = None, code: int | None = None) -> None:
@@ -331,28 +396,24 @@ class Runner:
 
     # Ending all
 
-    def _tell_to_end(self) -> set[int]:
-        """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
-        everything = self._everything()
-        procfs.send(everything - self._told_to_end, signal.SIGTERM)
-        self._told_to_end |= everything
+    async def _tell_to_end(self) -> None:
+        """Each living process, once. Some come late: forks in the making, heirs of others."""
         self._told_s = trio.current_time()
-        return everything
-
-    def _everything(self) -> set[int]:
-        """Every living process of the task but the coordinators, which only tell what becomes of it."""
-        runs = self._ledger.last_runs()
-        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
+        self._left = await self._ladder.tell_to_end()
 
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
-        for run in self._ledger.live():
-            self._collect(run.process)
-        for run in self._ledger.live():
-            if ladder.kill_run(run):
-                self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
-            else:
-                self._step(run.process, ProcessState.LOST)
+        pace = Pace()
+        for name in self._processes:
+            self._collect(name)
+            self._conclude(name)
+            run = self._ledger.last(name)
+            if run is not None and run.state.live:
+                if self._ladder.kill_live(run):
+                    self._step(name, ProcessState.KILLED, self._now_ms() / 1000, -1)
+                else:
+                    self._step(name, ProcessState.LOST)
+            await pace.breathe()
         await self.put_down()
 
     async def _reap(self, task_status: trio.TaskStatus[None]) -> None:
@@ -360,7 +421,9 @@ class Runner:
             task_status.started()
             procfs.reap()
             async for _ in signals:
-                procfs.reap()
+                pace = Pace()
+                while procfs.reap_one():  # thousands, maybe
+                    await pace.breathe()
                 self._changed.set()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 import msgspec
 from quart import Blueprint, Response
@@ -39,12 +38,9 @@ class Context(msgspec.Struct, frozen=True):
         return task
 
 
-def sandbox_of(task: TaskView) -> Path:
-    """Raises `NotThere` where the task's header names none (yet)."""
-    header = task.state.header
-    if header is None or not header.sandbox:
-        raise NotThere("Sandbox does not exist.", f"Looked for the sandbox of {task.task_id}")
-    return Path(header.sandbox)
+def json_answer(value: object) -> Response:
+    """As JSON, in the order in which it was made."""
+    return Response(msgspec.json.encode(value), content_type="application/json")
 
 
 def routes(name: str, views: Mapping[str, View]) -> Blueprint:

@@ -1,42 +1,59 @@
-"""Sandboxes and logs: listings, viewers that follow, chunks and downloads (observer sheet, sections 5, 7 and 8)."""
+"""Sandboxes and logs: listings, viewers, and chunks as JSON (observer sheet, sections 5, 7 and 8)."""
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple
-from urllib.parse import quote
 from xml.sax.saxutils import escape
 
+import msgspec
 import trio
-from quart import Blueprint, Response, jsonify, redirect, request
-from quart.wrappers.response import ResponseBody
+from quart import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
 
-from aurorad.observer import files, listing, views
-from aurorad.observer.context import Context, NotThere, routes, sandbox_of, whole_number
-from aurorad.observer.files import Refused, Window
+from aurorad.observer import files, listing, views, walk
+from aurorad.observer.context import Context, NotThere, json_answer, routes, whole_number
+from aurorad.observer.files import File, Rotated, Window
+from aurorad.observer.following import Position
+from aurorad.observer.lookup import Lookup, file_name
 from aurorad.observer.observer import TaskView
+from aurorad.observer.walk import Place, Refused
+from aurorad.pages.formats import spelled
 from aurorad.pages.paging import Here, Page
 
 VIEW_BYTES = 100_000  # of a file on a page
-DOWNLOAD_CHUNK_BYTES = 256 << 10
 
 
-class _File(NamedTuple):
-    """A file to be shown: the folder it must not leave, the path below it, and where its chunks and the whole are."""
+class _Addresses(msgspec.Struct, frozen=True):
+    """Where else a file is to be had: in chunks, as a stream, whole; and the page that shows it."""
 
-    base: Path
-    relative: str
-    chunks_url: str
-    download_url: str | None
+    chunks: str
+    stream: str
+    download: str
+    view: str
+
+    @classmethod
+    def of_log(cls, *steps: str) -> _Addresses:
+        where = views.path_url(*steps)
+        return cls(f"/logdata/{where}", f"/logstream/{where}", f"/logdownload/{where}", f"/logs/{where}")
+
+    @classmethod
+    def of_file(cls, task_id: str, path: str) -> _Addresses:
+        where = views.path_url(task_id, *path.split("/"))
+        return cls(f"/filedata/{where}", f"/filestream/{where}", f"/download/{where}", f"/file/{where}")
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """What a viewer starts with: some of a file, what else there is of it, and where a follower goes on."""
+
+    window: Window
+    rotated: tuple[Rotated, ...]
+    position: Position | None
 
 
 class FileRoutes:
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._look = context.look
+        self._lookup = Lookup(context)
 
     def blueprint(self) -> Blueprint:
         log = "<task_id>/<process>/<run>/<stream>"
@@ -47,44 +64,35 @@ class FileRoutes:
                 f"/logdata/{log}": self.logdata,
                 "/file/<task_id>/<path:path>": self.file,
                 "/filedata/<task_id>/<path:path>": self.filedata,
-                "/download/<task_id>/<path:path>": self.download,
                 "/browse/<task_id>": self.browse,
                 "/browse/<task_id>/<path:path>": self.browse,
             },
         )
 
     async def logs(self, task_id: str, process: str, run: str, stream: str) -> Response:
-        task, file = await self._log(task_id, process, run, stream)
-        other = "stderr" if stream == "stdout" else "stdout"
-        beside = (other, f"/logs/{views.part(task_id)}/{views.part(process)}/{run}/{other}")
-        return await self._view(
-            task, file, stream, beside, process=process, run=run, missing_is_empty=not task.finished
-        )
+        task, file = await self._lookup.log(task_id, process, run, stream)
+        names = [name for name in ("stdout", "stderr") if name != stream]
+        beside = [(name, _Addresses.of_log(task_id, process, run, name).view) for name in names]
+        addresses = _Addresses.of_log(task_id, process, run, stream)
+        return await self._view(task, file, stream, addresses, beside, process=process, run=run)
 
     async def file(self, task_id: str, path: str) -> Response:
-        task, file = await self._sandbox_file(task_id, path)
-        return await self._view(task, file, path, None, process=None, run=None, missing_is_empty=False)
+        task, file = await self._lookup.sandbox_file(task_id, path)
+        addresses = _Addresses.of_file(task_id, file.relative)
+        return await self._view(task, file, spelled(file.relative), addresses, [], process=None, run=None)
 
     async def logdata(self, task_id: str, process: str, run: str, stream: str) -> Response:
-        _, file = await self._log(task_id, process, run, stream)
+        _, file = await self._lookup.log(task_id, process, run, stream)
         return await _chunk(file)
 
     async def filedata(self, task_id: str, path: str) -> Response:
-        _, file = await self._sandbox_file(task_id, path)
+        _, file = await self._lookup.sandbox_file(task_id, path)
         return await _chunk(file)
 
-    async def download(self, task_id: str, path: str) -> Response:
-        _, file = await self._sandbox_file(task_id, path)
-        window = await trio.to_thread.run_sync(files.read_window, file.base, file.relative, 0, 0)
-        response = Response(_Download(file, window.size), content_type="application/octet-stream")
-        response.content_length = window.size
-        name = quote(path.rpartition("/")[2], safe="", errors="replace")
-        response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
-        return response
-
     async def browse(self, task_id: str, path: str = "") -> AnyResponse | Response:
-        task = await self._context.task(task_id)
-        sandbox, steps = sandbox_of(task), [step for step in path.split("/") if step]
+        task, sandbox = await self._lookup.sandbox(task_id)
+        steps = [step for step in file_name(path).split("/") if step]
+        above = [(step, f"/browse/{views.path_url(task_id, *steps[: n + 1])}") for n, step in enumerate(steps)]
         here = Here(request.path, request.args.to_dict())
         try:
             page = await trio.to_thread.run_sync(_lines, task_id, sandbox, steps, here.number("page", 1))
@@ -94,125 +102,83 @@ class FileRoutes:
             if steps:
                 raise
             raise NotThere("Sandbox does not exist.", f"Looked for {sandbox}, the sandbox of {task_id}") from None
-        return await self._context.look.page(
+        return await self._look.page(
             "browse.html",
             task=views.task_row(task),
-            steps=[(step, f"/browse/{views.path_url(task_id, *steps[: n + 1])}") for n, step in enumerate(steps)],
+            steps=[(spelled(step), url) for step, url in above],
             here=here,
             page=page,
             sandbox=str(sandbox),
         )
 
-    async def _log(self, task_id: str, process: str, run: str, stream: str) -> tuple[TaskView, _File]:
-        """Raises `NotThere` and `Refused`."""
-        task = await self._context.task(task_id)
-        if stream not in ("stdout", "stderr"):
-            raise NotThere(f"No such log type: {stream}")
-        number, header = whole_number(run), task.state.header
-        if header is None or number is None or number not in range(len(task.state.processes.get(process, ()))):
-            raise NotThere(f"Invalid task/process combination: {task_id}/{process}", f"Looked for its run {run}")
-        base, relative = files.log_file(header.sandbox, header.log_dir, process, number, stream)
-        within = header.sandbox is not None and base == Path(header.sandbox)
-        download = f"/download/{views.path_url(task_id, *relative.split('/'))}" if within else None
-        chunks = f"/logdata/{views.path_url(task_id, process, str(number), stream)}"
-        return task, _File(base, relative, chunks, download)
-
-    async def _sandbox_file(self, task_id: str, path: str) -> tuple[TaskView, _File]:
-        """Raises `NotThere`."""
-        task = await self._context.task(task_id)
-        where = views.path_url(task_id, *path.split("/"))
-        return task, _File(sandbox_of(task), path, f"/filedata/{where}", f"/download/{where}")
-
     async def _view(
         self,
         task: TaskView,
-        file: _File,
+        file: File,
         title: str,
-        beside: tuple[str, str] | None,
+        addresses: _Addresses,
+        beside: list[tuple[str, str]],
         *,
         process: str | None,
         run: str | None,
-        missing_is_empty: bool,
     ) -> Response:
         """The tail of a file, growing while the task lives; or with ``?offset=`` what is there."""
         offset = whole_number(request.args.get("offset", ""))
+        latest = not files.is_stream(file.name) or "." not in file.name
         try:
-            window = await trio.to_thread.run_sync(_window, file, offset)
+            shown = await trio.to_thread.run_sync(_show, file, offset)
         except Refused:
-            if not missing_is_empty:
+            if process is None or task.finished or not latest:
                 raise
-            window = Window(0, b"", 0)
-        return await self._context.look.page(
+            shown = _Shown(Window(0, b"", 0), (), None)  # a process that has not written anything yet
+        return await self._look.page(
             "view.html",
             task=views.task_row(task),
-            file=file,
+            addresses=addresses,
             title=title,
             beside=beside,
             process=process,
             run=run,
-            window=window,
-            text=window.data.decode("utf-8", "replace"),
+            window=shown.window,
+            text=shown.window.data.decode("utf-8", "replace"),
+            rotated=[(old, f"{addresses.view.rpartition('/')[0]}/{old.name}") for old in shown.rotated],
+            name=file.name,
+            latest=latest,
             tail=offset is None,
-            following=offset is None and not task.finished,
-            earlier=max(0, window.offset - VIEW_BYTES),
+            position=shown.position or Position(0, 0),
+            following=offset is None and not task.finished and latest,
+            earlier=max(0, shown.window.offset - VIEW_BYTES),
         )
 
 
-def _window(file: _File, offset: int | None) -> Window:
+def _show(file: File, offset: int | None) -> _Shown:
+    """Asks the disk. Raises `Refused`."""
+    inode = walk.status_of(file.place, file.relative).st_ino  # read before the text: a later file is then known as one
     if offset is None or offset < 0:
-        return files.read_tail(file.base, file.relative, VIEW_BYTES)
-    return files.from_line(files.read_window(file.base, file.relative, offset, VIEW_BYTES))
+        window = files.read_tail(file, VIEW_BYTES)
+    else:
+        window = files.from_line(files.read_window(file, offset, VIEW_BYTES))
+    old = files.rotated(file) if files.is_stream(file.name) else []
+    return _Shown(window, tuple(old), Position(inode, window.end))
 
 
-async def _chunk(file: _File) -> Response:
+async def _chunk(file: File) -> Response:
     """``{"offset", "length", "data"}``, the data XML-escaped; ``{}`` for what cannot be read."""
-    numbers = [whole_number(request.args.get(name, "-1")) for name in ("offset", "length")]
-    offset, length = numbers
+    offset, length = [whole_number(request.args.get(name, "-1")) for name in ("offset", "length")]
     if offset is None or length is None:
-        return jsonify({})
+        return json_answer({})
     try:
-        window = await trio.to_thread.run_sync(files.read_window, file.base, file.relative, offset, length)
+        window = await trio.to_thread.run_sync(files.read_window, file, offset, length)
     except Refused:
-        return jsonify({})
+        return json_answer({})
     answer: dict[str, object] = {"offset": window.offset, "length": len(window.data)}
     if window.data:
         answer["data"] = escape(window.data.decode("utf-8", "replace"))
-    return jsonify(answer)
+    return json_answer(answer)
 
 
-def _lines(task_id: str, sandbox: Path, steps: list[str], number: int) -> Page[listing.Line]:
+def _lines(task_id: str, sandbox: Place, steps: list[str], number: int) -> Page[listing.Line]:
     """In a thread: besides the disk, it asks for the names of users and groups. Raises as `list_folder`."""
     year, page = datetime.now(UTC).year, files.list_folder(sandbox, "/".join(steps), number)
     lines = tuple(listing.line(task_id, steps, entry, year) for entry in page.rows)
     return Page(lines, page.number, page.size, page.total)
-
-
-class _Download(ResponseBody):
-    """A file's first `size` bytes, read in threads; opened when the sending begins, closed when it ends."""
-
-    def __init__(self, file: _File, size: int) -> None:
-        self._file = file
-        self._left = size
-        self._at = 0
-        self._fd = -1
-
-    async def __aenter__(self) -> _Download:
-        self._fd, _ = await trio.to_thread.run_sync(files.open_regular, self._file.base, self._file.relative)
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        os.close(self._fd)
-
-    def __aiter__(self) -> _Download:
-        return self
-
-    async def __anext__(self) -> bytes:
-        wanted = min(self._left, DOWNLOAD_CHUNK_BYTES)
-        data = await trio.to_thread.run_sync(os.pread, self._fd, wanted, self._at) if wanted else b""
-        if not data:
-            raise StopAsyncIteration
-        self._at += len(data)
-        self._left -= len(data)
-        return data

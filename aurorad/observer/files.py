@@ -1,27 +1,39 @@
-"""Files of sandboxes and logs: looked up without ever leaving the sandbox, and read in windows (observer sheet, 7).
-
-Whoever owns a sandbox may put links into it at any time, while the observer may be able to read everything. So a path
-is resolved first, and then opened step by step from the sandbox without following any link.
-"""
+"""Files of sandboxes and logs, read in windows, and folders, listed in pages (observer sheet, section 7)."""
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import re
 
 import msgspec
 
+from aurorad.observer import walk
+from aurorad.observer.walk import Place, Refused
 from aurorad.pages.paging import Page, paginate
 
 LARGEST_WINDOW = 1 << 20  # bytes in one answer; what is longer is asked for in pieces
 LISTED_AT_ONCE = 1000  # entries of a folder
+MOST_LISTED = 200_000  # entries of a folder that are looked at at all
+MOST_ROTATED = 100  # old logs that are offered
+
+_ROTATED = re.compile(r"(?P<stream>stdout|stderr)(\.(?P<number>[1-9]\d{0,5}))?", re.ASCII)
 
 
-class Refused(Exception):
-    """There is no such file within the sandbox, or it is none that can be shown."""
+class File(msgspec.Struct, frozen=True):
+    """A file to be looked for: the folder that must not be left, and the way from there."""
+
+    place: Place
+    relative: str
+
+    @property
+    def name(self) -> str:
+        return self.relative.rpartition("/")[2]
+
+    def sibling(self, name: str) -> File:
+        folder, slash, _ = self.relative.rpartition("/")
+        return File(self.place, f"{folder}{slash}{name}")
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -37,7 +49,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line of a folder, as ``ls -l`` has it."""
+    """One line of a folder, as ``ls -l`` has it. Of a link `target` is what it says."""
 
     name: str
     mode: int
@@ -46,71 +58,39 @@ class Entry(msgspec.Struct, frozen=True):
     gid: int
     size: int
     mtime_s: float
+    target: str | None = None
 
 
-def open_within(sandbox: Path, relative: str) -> int:
-    """A file descriptor of what `relative` names below `sandbox`, links within the sandbox followed.
+class Rotated(msgspec.Struct, frozen=True):
+    """An old log: ``stdout.1`` is the latest."""
 
-    Raises `Refused` for what is not there, is outside, or cannot be opened. A pipe does not block.
-    """
-    try:
-        base = Path(os.path.realpath(sandbox, strict=True))
-        target = Path(os.path.realpath(base / relative.lstrip("/"), strict=True))
-        steps = target.relative_to(base).parts
-        fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        for step in steps:
-            parent = fd
-            try:
-                fd = os.open(step, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-            finally:
-                os.close(parent)
-    except (OSError, ValueError):  # ValueError: outside, or a zero byte in the name
-        raise Refused(relative) from None
-    return fd
+    name: str
+    size: int
+    mtime_s: float
 
 
-@contextmanager
-def opened(sandbox: Path, relative: str) -> Iterator[int]:
-    """As `open_within`, closed at the end."""
-    fd = open_within(sandbox, relative)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def open_regular(sandbox: Path, relative: str) -> tuple[int, int]:
-    """A regular file's descriptor and size. Raises `Refused`."""
-    fd = open_within(sandbox, relative)
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(fd)
-        raise Refused(relative)
-    return fd, status.st_size
-
-
-def read_window(sandbox: Path, relative: str, offset: int, length: int) -> Window:
+def read_window(file: File, offset: int, length: int) -> Window:
     """Part of a regular file, cut between characters of UTF-8.
 
     A negative `offset` is the end of the file, a negative `length` all up to the end; at most `LARGEST_WINDOW`.
     Raises `Refused`.
     """
-    fd, size = open_regular(sandbox, relative)
+    fd, status = walk.regular_file(file.place, file.relative)
     try:
-        start = size if offset < 0 else min(offset, size)
+        start = status.st_size if offset < 0 else min(offset, status.st_size)
         wanted = LARGEST_WINDOW if length < 0 else min(length, LARGEST_WINDOW)
         data = os.pread(fd, wanted, start) if wanted else b""
     except OSError:
-        raise Refused(relative) from None
+        raise Refused(file.relative) from None
     finally:
         os.close(fd)
-    return Window(start, _whole_characters(data), size)
+    return Window(start, whole_characters(data), status.st_size)
 
 
-def read_tail(sandbox: Path, relative: str, length: int) -> Window:
+def read_tail(file: File, length: int) -> Window:
     """The last `length` bytes, from the beginning of a line where there is one. Raises `Refused`."""
-    size = read_window(sandbox, relative, 0, 0).size
-    return from_line(read_window(sandbox, relative, max(0, size - length), length))
+    size = read_window(file, 0, 0).size
+    return from_line(read_window(file, max(0, size - length), length))
 
 
 def from_line(window: Window) -> Window:
@@ -121,7 +101,7 @@ def from_line(window: Window) -> Window:
     return Window(window.offset + cut, window.data[cut:], window.size)
 
 
-def _whole_characters(data: bytes) -> bytes:
+def whole_characters(data: bytes) -> bytes:
     """Without the beginning of a character at the end, whose rest comes later; bytes that are no text stay."""
     for back in range(1, min(4, len(data)) + 1):
         byte = data[-back]
@@ -133,21 +113,24 @@ def _whole_characters(data: bytes) -> bytes:
     return data
 
 
-def list_folder(sandbox: Path, relative: str, number: int = 1) -> Page[Entry]:
+def list_folder(place: Place, relative: str, number: int = 1) -> Page[Entry]:
     """What is in a folder, by name: one page of it. Entries that cannot be looked at are skipped.
 
     Raises `Refused`, and `NotADirectoryError` for a file.
     """
-    with opened(sandbox, relative) as fd:
-        names = paginate(sorted(os.listdir(fd)), number, LISTED_AT_ONCE)
-        entries = tuple(entry for name in names.rows if (entry := _entry(fd, name)) is not None)
-    return Page(entries, names.number, names.size, names.total)
+    with walk.folder(place, relative) as fd:
+        with os.scandir(fd) as found:  # and no list of what may be without end
+            names = [entry.name for entry in itertools.islice(found, MOST_LISTED)]
+        page = paginate(sorted(names), number, LISTED_AT_ONCE)
+        entries = tuple(entry for name in page.rows if (entry := _entry(fd, name)) is not None)
+    return Page(entries, page.number, page.size, page.total)
 
 
 def _entry(folder: int, name: str) -> Entry | None:
     """Of a link what it is itself: what it points to may lie outside."""
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        target = os.readlink(name, dir_fd=folder) if status.st_mode & 0o170000 == 0o120000 else None
     except OSError:
         return None
     return Entry(
@@ -158,20 +141,29 @@ def _entry(folder: int, name: str) -> Entry | None:
         status.st_gid,
         status.st_size,
         status.st_mtime,
+        target,
     )
 
 
-def log_file(sandbox: str | None, log_dir: str | None, process: str, run: int, stream: str) -> tuple[Path, str]:
-    """Where a run's ``stdout`` or ``stderr`` is: a folder that the task cannot move, and the path below it.
+def is_stream(name: str) -> bool:
+    """``stdout``, ``stderr``, or one that was rotated away: ``stdout.1``."""
+    return _ROTATED.fullmatch(name) is not None
 
-    Raises `Refused` where the task's header names no place.
-    """
-    if not process or process in (".", "..") or "/" in process or "\0" in process:
-        raise Refused(process)
-    relative = f"{process}/{run}/{stream}"
-    logs = Path(log_dir) if log_dir else Path(sandbox) / ".logs" if sandbox else None
-    if logs is None:
-        raise Refused(relative)
-    if sandbox and logs.is_relative_to(sandbox):
-        return Path(sandbox), f"{logs.relative_to(sandbox)}/{relative}"
-    return logs, relative
+
+def rotated(file: File) -> list[Rotated]:
+    """The old logs beside a log, latest first; none where they cannot be looked at."""
+    stream = file.name.partition(".")[0]
+    found: dict[int, Rotated] = {}
+    try:
+        with walk.folder(file.place, file.relative.rpartition("/")[0]) as fd, os.scandir(fd) as entries:
+            for entry in itertools.islice(entries, MOST_LISTED):
+                match = _ROTATED.fullmatch(entry.name)
+                if match is None or match["stream"] != stream or match["number"] is None:
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if entry.is_file(follow_symlinks=False):
+                    found[int(match["number"])] = Rotated(entry.name, status.st_size, status.st_mtime)
+    except (Refused, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            raise
+    return [found[number] for number in sorted(found)[:MOST_ROTATED]]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from quart import Blueprint, Response, jsonify, request
+import msgspec
+from quart import Blueprint, Response, request
 
 from aurorad.observer import views
-from aurorad.observer.context import Context, NotThere, routes, whole_number
-from aurorad.observer.observer import Kind, Observer
+from aurorad.observer.context import Context, NotThere, json_answer, routes, whole_number
+from aurorad.observer.observer import Kind, Observer, TaskView
 
 DEFAULT_COUNT = "20"
 
@@ -36,36 +37,50 @@ class JsonRoutes:
         )
 
     async def task_ids(self, which: str = "all", offset: str = "0", num: str = DEFAULT_COUNT) -> Response:
+        await self._observer.refresh()
         kind, start, count = slice_of(self._observer, which, offset, num)
         every = self._observer.ids(kind)
-        tasks = await self._observer.tasks(every[start : start + count])
-        listed = [views.listed_json(task) for task in tasks if task.state.statuses]
-        return jsonify(type=kind, offset=start, num=count, task_count=len(every), tasks=listed)
+        listed = await self._observer.each(every[start : start + count], _listed)
+        known = [task for task in listed if task is not None]
+        return json_answer({"type": kind, "offset": start, "num": count, "task_count": len(every), "tasks": known})
 
     async def task_id_count(self) -> Response:
+        await self._observer.refresh()
         kinds: tuple[Kind, ...] = ("active", "finished", "all")
-        return jsonify({kind: len(self._observer.ids(kind)) for kind in kinds})
+        return json_answer({kind: len(self._observer.ids(kind)) for kind in kinds})
 
     async def tasks(self) -> Response:
-        found = await self._observer.tasks(_asked_ids())
-        return jsonify({task.task_id: views.task_json(task) for task in found})
+        found = await self._observer.each(_asked_ids(), lambda task: (task.task_id, _encoded(views.task_json(task))))
+        return json_answer(dict(found))
 
     async def task(self, task_id: str) -> Response:
         found = await self._observer.task(task_id)
-        return jsonify({} if found is None else {task_id: views.task_json(found)})
+        return json_answer({} if found is None else {task_id: views.task_json(found)})
 
     async def process(self, task_id: str, process: str | None = None, run: str | None = None) -> Response:
         found = await self._observer.task(task_id)
         number = whole_number(run) if run is not None else None
         if found is None or process is None or (run is not None and number is None):
-            return jsonify({})
-        return jsonify(views.run_json(found, process, number))
+            return json_answer({})
+        return json_answer(views.run_json(found, process, number))
 
     async def processes(self) -> Response:
-        found = await self._observer.tasks(_asked_ids())
-        return jsonify(
-            {task.task_id: {name: views.run_json(task, name) for name in task.state.processes} for task in found}
-        )
+        found = await self._observer.each(_asked_ids(), lambda task: (task.task_id, _encoded(_last_runs(task))))
+        return json_answer(dict(found))
+
+
+def _listed(task: TaskView) -> msgspec.Raw | None:
+    """None for a task that cannot be read."""
+    return _encoded(views.listed_json(task)) if task.state.statuses else None
+
+
+def _last_runs(task: TaskView) -> dict[str, views.Json]:
+    return {name: views.run_json(task, name) for name in task.state.processes}
+
+
+def _encoded(value: object) -> msgspec.Raw:
+    """A long answer is encoded one task after the other, between which others have their turn."""
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _asked_ids() -> list[str]:

@@ -13,10 +13,11 @@ import msgspec
 
 from aurorad.observer.files import Entry
 from aurorad.observer.views import path_url
+from aurorad.pages.formats import spelled
 
 
 class Line(msgspec.Struct, frozen=True):
-    """`download_url` is None for what is no regular file."""
+    """`url` is None for what can neither be entered nor read, `download_url` for what is no regular file."""
 
     mode: str
     links: int
@@ -25,7 +26,8 @@ class Line(msgspec.Struct, frozen=True):
     size: int
     modified: str
     name: str
-    url: str
+    target: str | None
+    url: str | None
     folder: bool
     download_url: str | None
 
@@ -33,7 +35,7 @@ class Line(msgspec.Struct, frozen=True):
 def line(task_id: str, folder: Sequence[str], entry: Entry, year: int) -> Line:
     """One entry of the `folder` (its steps from the sandbox); `year` is the present one."""
     where = path_url(task_id, *folder, entry.name)
-    is_folder, is_regular = stat.S_ISDIR(entry.mode), stat.S_ISREG(entry.mode)
+    is_folder, is_regular, is_link = stat.S_ISDIR(entry.mode), stat.S_ISREG(entry.mode), stat.S_ISLNK(entry.mode)
     return Line(
         mode=stat.filemode(entry.mode),
         links=entry.links,
@@ -41,8 +43,9 @@ def line(task_id: str, folder: Sequence[str], entry: Entry, year: int) -> Line:
         group=_group(entry.gid),
         size=entry.size,
         modified=_modified(entry.mtime_s, year),
-        name=entry.name.encode("utf-8", "replace").decode(),
-        url=f"/file/{where}" if is_regular else f"/browse/{where}",
+        name=spelled(entry.name),
+        target=None if entry.target is None else spelled(entry.target),
+        url=f"/file/{where}" if is_regular else f"/browse/{where}" if is_folder or is_link else None,
         folder=is_folder,
         download_url=f"/download/{where}" if is_regular else None,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlsplit
 
+import msgspec
+import trio
 from quart import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
 
@@ -40,17 +41,19 @@ class PageRoutes:
         )
 
     async def index(self) -> Response:
+        await self._observer.refresh()
         lists = [await self._list(kind, 0, LIST_IN_OVERVIEW) for kind in ("active", "finished")]
         return await self._look.page("tasks.html", lists=lists, host=_host())
 
     async def main(self, which: str = "all", offset: str = "0", num: str = DEFAULT_COUNT) -> Response:
+        await self._observer.refresh()
         lists = [await self._list(*slice_of(self._observer, which, offset, num))]
         return await self._look.page("tasks.html", lists=lists, host=_host())
 
     async def _list(self, kind: Kind, start: int, count: int) -> views.TaskList:
         every = self._observer.ids(kind)
-        tasks = await self._observer.tasks(every[start : start + count])
-        return views.TaskList(kind, start, count, len(every), tuple(map(views.task_row, tasks)))
+        rows = await self._observer.each(every[start : start + count], views.task_row)
+        return views.TaskList(kind, start, count, len(every), tuple(rows))
 
     async def task(self, task_id: str) -> Response:
         found = await self._context.task(task_id)
@@ -61,14 +64,14 @@ class PageRoutes:
             processes=views.process_rows(found),
             waiting=views.waiting_processes(found),
             finished=found.finished,
+            abandoned=found.abandoned,
             host=_host(),
         )
 
     async def rawtask(self, task_id: str) -> Response:
         found = await self._context.task(task_id)
-        return await self._look.page(
-            "rawtask.html", task=views.task_row(found), json=json.dumps(found.description, indent=4)
-        )
+        pretty = await trio.to_thread.run_sync(lambda: msgspec.json.format(found.description.json, indent=4).decode())
+        return await self._look.page("rawtask.html", task=views.task_row(found), json=pretty)
 
     async def process(self, task_id: str, process: str) -> Response:
         found = await self._context.task(task_id)

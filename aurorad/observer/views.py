@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from aurorad.observer.observer import TaskView
-from aurorad.observer.sampling import Sample
+from aurorad.observer.sampling import Metrics, Sample, metrics
 from aurorad.pages import tones
 from aurorad.pages.tones import Tone
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerState
@@ -28,8 +28,7 @@ _CLASS_OF = {
 
 
 def task_name(task: TaskView) -> str:
-    name = task.description.get("name")
-    return name if isinstance(name, str) else ""
+    return task.description.name
 
 
 def user(task: TaskView) -> str:
@@ -55,17 +54,11 @@ def entered_ms(state: RunnerState) -> int:
 
 def process_names(task: TaskView) -> list[str]:
     """All processes of the task: those that have a record, and those that its description names."""
-    declared = task.description.get("processes")
-    names = [p.get("name") for p in declared if isinstance(p, dict)] if isinstance(declared, list) else []
-    return list(dict.fromkeys([*task.state.processes, *(name for name in names if isinstance(name, str))]))
+    return list(dict.fromkeys([*task.state.processes, *(name for name, _ in task.description.cmdlines)]))
 
 
 def cmdline(task: TaskView, process: str) -> str:
-    declared = task.description.get("processes")
-    for one in declared if isinstance(declared, list) else ():
-        if isinstance(one, dict) and one.get("name") == process:
-            return str(one.get("cmdline", ""))
-    return ""
+    return dict(task.description.cmdlines).get(process, "")
 
 
 def classified(task: TaskView) -> dict[str, list[str]]:
@@ -125,8 +118,9 @@ def task_json(task: TaskView) -> Json:
         "state_timestamp": entered_ms(task.state) // 1000,
         "ports": _ports(task),
         "resource_consumption": {**sample_json(task.usage.total), "disk": task.usage.disk},
+        "metrics": msgspec.structs.asdict(metrics(task.usage, task.description.resources)),
         "processes": classified(task),
-        "task": task.description,
+        "task": msgspec.Raw(task.description.json),
     }
 
 
@@ -191,6 +185,7 @@ class TaskRow(msgspec.Struct, frozen=True):
     entered_ms: int
     sample: Sample
     disk: int
+    metrics: Metrics
     ports: tuple[tuple[str, int], ...]
 
 
@@ -234,6 +229,7 @@ def task_row(task: TaskView) -> TaskRow:
         entered_ms(task.state),
         task.usage.total,
         task.usage.disk,
+        metrics(task.usage, task.description.resources),
         tuple(sorted(_ports(task).items())),
     )
 

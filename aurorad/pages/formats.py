@@ -92,3 +92,14 @@ def number(value: float) -> str:
 def ranges(numbers: Iterable[int]) -> str:
     """``0 - 3, 5``: neighbours joined."""
     return ", ".join(str(first) if first == last else f"{first} - {last}" for first, last in spans(numbers))
+
+
+def spelled(name: str) -> str:
+    """A file's name as it can be read: what is no visible character as ``\\n``, ``\\xff`` or ``\\u202e``."""
+    return "".join(char if char.isprintable() else _escape(char) for char in name)
+
+
+def _escape(char: str) -> str:
+    if 0xDC80 <= ord(char) <= 0xDCFF:  # a byte that is no UTF-8, as Python has it
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()

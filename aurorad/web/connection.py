@@ -142,7 +142,13 @@ class _Http1(H11Protocol):
         if isinstance(event, h11.Response | h11.InformationalResponse) and not event.reason:
             reason = _REASONS.get(event.status_code, b"")
             event = type(event)(headers=event.headers, status_code=event.status_code, reason=reason)
-        await super()._send_h11_event(event)
+        try:
+            await super()._send_h11_event(event)
+        except h11.LocalProtocolError:
+            if not isinstance(event, h11.EndOfMessage):
+                raise
+            # Less than was promised: a file that shrank while it was sent. Nobody shall take it for the whole.
+            await self.send(Closed())
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upgrades are not offered; the request is answered as if none had been asked for."""

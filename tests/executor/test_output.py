@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurorad.engine.base import TaskState
+from executor.flags import ExecutorFlags
 from executor.logger import LoggerSettings
 from executor.output import Console, LogFile, Tee, open_log, open_output, pass_on
 from tests.executor.harness import Executor, alive, assigned, process, root_only, run_task, task, wait_until
@@ -236,7 +237,7 @@ def test_output_goes_where_the_logger_says(
 
 def test_the_runners_settings_are_for_processes_without_a_logger(tmp_path: Path) -> None:
     say = [process("a", "echo a"), process("b", "echo b", logger={"destination": "file"})]
-    done = run_task(tmp_path, task(*say), console=True, logger=LoggerSettings("console"))
+    done = run_task(tmp_path, task(*say), console=True, flags=ExecutorFlags(runner_logger_destination="console"))
     assert (tmp_path / "stdout").read_text() == "a\n"
     assert not (done.sandbox / ".logs/a").exists()
     assert done.output("b") == "b\n"

@@ -13,6 +13,7 @@ import pytest
 
 from executor.checkpoint import CheckpointError, ProcessState, ProcessStatus, StreamWriter, read_stream
 from executor.environment import Place, user_named
+from executor.flags import ExecutorFlags
 from executor.logger import DEFAULT_LOGGER, LoggerSettings
 from executor.process import Launch, fork_coordinator
 from executor.sandbox import current_user
@@ -141,7 +142,7 @@ class TestSurroundings:
         monkeypatch.setenv("WORD", "hello")
         monkeypatch.setenv("HOME", "/elsewhere")
         job = assigned(task(process("p", "echo ${WORD:-nothing} $HOME")))
-        executor = Executor(job, tmp_path, preserve_env=preserve_env)
+        executor = Executor(job, tmp_path, flags=ExecutorFlags(preserve_env=preserve_env))
         executor.finish()
         assert executor.output("p") == f"{'hello' if preserve_env else 'nothing'} {executor.sandbox}\n"
 

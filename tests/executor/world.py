@@ -8,9 +8,8 @@ import io
 import logging
 import math
 import os
-import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,8 @@ import pytest
 import trio
 import trio.testing
 
-from executor import ladder, ledger, procfs, runner
+from aurorad import procfs
+from executor import ledger, runner
 from executor.checkpoint import (
     ProcessState,
     ProcessStatus,
@@ -61,6 +61,13 @@ class _Run:
         self.told = trio.Event()
         self.killed = trio.CancelScope()
 
+    def end(self) -> bool:
+        """As by SIGKILL. Whether it was alive."""
+        was_alive = self.alive
+        self.killed.cancel()
+        self.alive = False
+        return was_alive
+
 
 class World:
     """Stands in for the kernel. `behave` says what the next run of a process does."""
@@ -73,11 +80,10 @@ class World:
     def install(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(runner, "fork_coordinator", self._fork)
         patch.setattr(ledger.os, "pidfd_open", self._pidfd_open)
-        patch.setattr(ladder, "kill_run", self._kill_run)
-        patch.setattr(ladder, "task_members", self._members)
-        patch.setattr(procfs, "send", self._send)
+        patch.setattr(runner, "Ladder", lambda *_, **__: _Ladder(self._runs))
         patch.setattr(procfs, "become_subreaper", lambda: None)
         patch.setattr(procfs, "reap", lambda: True)
+        patch.setattr(procfs, "reap_one", lambda: False)
 
     def _fork(self, launch: Launch, stream: StreamWriter, seq: int) -> Coordinator:
         run = _Run(1000 + 2 * len(self._runs), launch, self._behave(launch.process))
@@ -130,25 +136,41 @@ class World:
             return run.behaviour.last_code
         return run.behaviour.code
 
-    def _end(self, run: _Run) -> bool:
-        was_alive = run.alive
-        run.killed.cancel()
-        run.alive = False
-        return was_alive
 
-    def _kill_run(self, status: ProcessStatus) -> bool:
-        return self._end(self._runs[status.coordinator_pid or 0])
+class _Ladder:
+    """`executor.ladder.Ladder`, of runs that nothing descends from."""
 
-    def _members(self, _: Iterable[ProcessStatus]) -> set[int]:
-        return {pid for run in self._runs.values() if run.alive for pid in (run.pid, run.pid + 1)}
+    def __init__(self, runs: dict[int, _Run]) -> None:
+        self._runs = runs
 
-    def _send(self, pids: Iterable[int], number: signal.Signals) -> None:
-        for pid in pids:
-            run = self._runs[pid - pid % 2]
-            if number == signal.SIGKILL:
-                self._end(run)
-            else:
-                run.told.set()
+    def started(self, coordinator_pid: int) -> None:
+        assert coordinator_pid in self._runs
+
+    async def tell_to_end(self) -> int:
+        await trio.lowlevel.checkpoint()
+        alive = [run for run in self._runs.values() if run.alive]
+        for run in alive:
+            run.told.set()
+        return len(alive)
+
+    async def end(self, within_s: float) -> list[int]:
+        await trio.lowlevel.checkpoint()
+        for run in self._runs.values():
+            run.end()
+        return []
+
+    def kill_live(self, run: ProcessStatus) -> bool:
+        return self._runs[run.coordinator_pid or 0].end()
+
+    async def end_family(self, run: ProcessStatus) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def end_run(self, run: ProcessStatus) -> None:
+        assert run.coordinator_pid in self._runs
+
+    async def end_rest(self, run: ProcessStatus) -> bool:
+        await trio.lowlevel.checkpoint()
+        return False
 
 
 class Interference(NamedTuple):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 from frozendict import frozendict
 from quart.typing import TestClientProtocol
+from quart_trio import QuartTrio
 
 from aurorad.observer import Observer, observer_app
 from aurorad.vars import Vars
+from aurorad.web import server
 from executor.checkpoint import (
     ProcessState,
     ProcessStatus,
@@ -30,6 +35,9 @@ RAN = (P.WAITING, P.FORKED, P.RUNNING, P.SUCCESS)
 FAILED = (P.WAITING, P.FORKED, P.RUNNING, P.FAILED)
 RUNNING = (P.WAITING, P.FORKED, P.RUNNING)
 
+OPEN: list[TaskOnDisk] = []
+"""Those whose streams are held, as by a runner that lives. A fixture lets them go."""
+
 
 class TaskOnDisk:
     """One task in the run of an executor: its checkpoints, sandbox and logs."""
@@ -46,6 +54,7 @@ class TaskOnDisk:
         processes = [{"name": name, "cmdline": f"python3 -u {name}.py"} for name in names]
         self.paths.active.write_text(json.dumps({"name": "hello_world", "processes": processes}))
         self._stream = StreamWriter(self.paths.runner)
+        OPEN.append(self)
         self._seq: dict[str, int] = {}
 
     def begin(self, ports: Mapping[str, int] = frozendict({"http": 31000}), user: str = "www-data") -> TaskOnDisk:
@@ -90,12 +99,20 @@ class TaskOnDisk:
     def finish(self, *states: TaskState) -> TaskOnDisk:
         self.states(*(states or (TaskState.CLEANING, TaskState.FINALIZING, TaskState.FAILED)))
         self.paths.active.rename(self.paths.finished)
-        self._stream.close()
+        self.die()
         return self
 
-    def leave(self) -> None:
-        """Let go of the stream, as a runner that dies."""
-        self._stream.close()
+    def die(self) -> None:
+        """Let go of the stream, as a runner that dies. Until then, or the test's end, this process runs the task."""
+        if self in OPEN:
+            OPEN.remove(self)
+            self._stream.close()
+
+    def take_over(self) -> TaskOnDisk:
+        """As another runner, after the first one died."""
+        self._stream = StreamWriter(self.paths.runner)
+        OPEN.append(self)
+        return self
 
 
 def failed_task(agent: Path, task_id: str = "t1") -> TaskOnDisk:
@@ -117,13 +134,57 @@ def running_task(agent: Path, task_id: str = "t2") -> TaskOnDisk:
 
 
 def client(agent: Path, observer: Observer | None = None) -> TestClientProtocol:
-    found = observer or Observer(agent)
-    return observer_app(found, "host1", lambda: NOW_MS, Vars(), "http://localhost:8081/scheduler").test_client()
+    return app(observer or Observer([agent]), trio.Event()).test_client()
+
+
+def app(observer: Observer, stopping: trio.Event) -> QuartTrio:
+    url = "http://localhost:8081/scheduler"
+    return observer_app(observer, "host1", lambda: NOW_MS, Vars(), stopping, url)
+
+
+class Served(NamedTuple):
+    """A real server on a real socket."""
+
+    port: int
+    stopping: trio.Event
+
+    async def connect(self, path: str, *headers: str, method: str = "GET") -> trio.SocketStream:
+        """A connection on which a page was asked for."""
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+        await stream.send_all("\r\n".join(lines).encode())
+        return stream
+
+    async def get(self, path: str, *headers: str) -> tuple[bytes, bytes]:
+        """Head and body as they came."""
+        return await self.ask("GET", path, *headers)
+
+    async def ask(self, method: str, path: str, *headers: str) -> tuple[bytes, bytes]:
+        stream = await self.connect(path, *headers, method=method)
+        async with stream:
+            with trio.fail_after(20):
+                whole = b"".join([chunk async for chunk in stream])
+        head, _, body = whole.partition(b"\r\n\r\n")
+        return head, body
+
+
+@asynccontextmanager
+async def served(agent: Path) -> AsyncIterator[Served]:
+    """An observer of `agent` as the daemon has it."""
+    stopping, observer = trio.Event(), Observer([agent])
+    sock = server.listen("127.0.0.1", 0, "observer_port")
+    async with trio.open_nursery() as nursery:
+        serve = functools.partial(server.serve, app(observer, stopping), sock, stopping=stopping, grace_s=0.2)
+        await nursery.start(serve)
+        try:
+            yield Served(sock.getsockname()[1], stopping)
+        finally:
+            stopping.set()
 
 
 async def get(agent: Path, path: str, status: int = 200) -> str:
     """What a fresh observer of `agent` answers, having looked for tasks once."""
-    observer = Observer(agent)
+    observer = Observer([agent])
     await observer.scan()
     with trio.fail_after(10):
         answer = await client(agent, observer).get(path, headers={"Accept": "text/html"})

@@ -14,7 +14,7 @@ async def get_json(agent: Path, path: str) -> Any:
 @pytest.fixture
 def agent(tmp_path: Path) -> Path:
     failed_task(tmp_path, "t1")
-    running_task(tmp_path, "t2").leave()
+    running_task(tmp_path, "t2")
     return tmp_path
 
 

@@ -18,7 +18,7 @@ from tests.observer.host import RAN, RUNNING, P, failed_task, running_task
 
 
 async def test_the_story_of_a_task_is_read_on_as_it_grows(tmp_path: Path) -> None:
-    task, observer = running_task(tmp_path), Observer(tmp_path)
+    task, observer = running_task(tmp_path), Observer([tmp_path])
     view = await observer.task("t2")
     assert view is not None
     assert views.classified(view)["running"] == ["hello_world"]
@@ -30,7 +30,7 @@ async def test_the_story_of_a_task_is_read_on_as_it_grows(tmp_path: Path) -> Non
 
 
 async def test_half_a_record_waits_for_its_rest(tmp_path: Path) -> None:
-    task, observer = running_task(tmp_path), Observer(tmp_path)
+    task, observer = running_task(tmp_path), Observer([tmp_path])
     frame = encode_frame(RunnerCkpt(process_status=ProcessStatus(3, "hello_world", P.SUCCESS, stop_time=1.0)))
     with task.paths.runner.open("ab") as stream:
         stream.write(frame[:-7])
@@ -42,14 +42,12 @@ async def test_half_a_record_waits_for_its_rest(tmp_path: Path) -> None:
     view = await observer.task("t2")
     assert view is not None
     assert view.state.processes["hello_world"][-1].state is P.SUCCESS
-    task.leave()
 
 
 async def test_a_damaged_stream_keeps_what_was_read_and_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    task, observer = running_task(tmp_path), Observer(tmp_path)
-    task.leave()
+    task, observer = running_task(tmp_path), Observer([tmp_path])
     assert await observer.task("t2") is not None
     with task.paths.runner.open("ab") as stream:
         stream.write(b"\xff" * 20)
@@ -63,30 +61,30 @@ async def test_a_damaged_stream_keeps_what_was_read_and_is_told_once(
 async def test_a_task_whose_checkpoints_are_gone_is_shown_with_what_is_left(tmp_path: Path) -> None:
     task = failed_task(tmp_path)
     task.paths.runner.unlink()
-    view = await Observer(tmp_path).task("t1")
+    view = await Observer([tmp_path]).task("t1")
     assert view is not None
     assert views.state_name(view.state) == "UNKNOWN"
     assert views.process_names(view) == ["fetch_package", "hello_world"]
 
 
-async def test_a_new_task_is_found_within_a_second(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    observer = Observer(tmp_path, sample=False)
+async def test_a_new_task_is_found_within_the_interval(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    observer = Observer([tmp_path], sample=False, polling_interval_s=3.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(observer.run)
         await trio.testing.wait_all_tasks_blocked()
         task = running_task(tmp_path)
-        await trio.sleep(module.SCAN_INTERVAL_S + 0.1)
+        await trio.sleep(3.1)
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert observer.ids("active") == ["t2"]
         task.finish()
-        await trio.sleep(module.SCAN_INTERVAL_S + 0.1)
+        await trio.sleep(3.1)
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert (observer.ids("active"), observer.ids("finished")) == ([], ["t2"])
         nursery.cancel_scope.cancel()
 
 
 async def test_a_task_asked_for_is_looked_for_at_once(tmp_path: Path) -> None:
-    observer = Observer(tmp_path)
+    observer = Observer([tmp_path])
     assert await observer.task("t1") is None
     failed_task(tmp_path)
     assert await observer.task("t1") is not None
@@ -95,14 +93,14 @@ async def test_a_task_asked_for_is_looked_for_at_once(tmp_path: Path) -> None:
 async def test_tasks_come_newest_first(tmp_path: Path) -> None:
     for n in range(3):
         os.utime(failed_task(tmp_path, f"t{n}").paths.finished, (1000 + n, 1000 + n))
-    observer = Observer(tmp_path)
+    observer = Observer([tmp_path])
     await observer.scan()
     assert observer.ids("all") == ["t2", "t1", "t0"]
 
 
 async def test_only_so_many_ended_stories_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_KEPT", 2)
-    observer = Observer(tmp_path)
+    monkeypatch.setattr(module, "KEPT_BYTES", 10_000)
+    observer = Observer([tmp_path])
     for n in range(5):
         failed_task(tmp_path, f"t{n}")
     await observer.scan()
@@ -141,7 +139,7 @@ def test_disk_use_counts_blocks_and_links_but_does_not_follow_them(tmp_path: Pat
 
 async def test_the_output_that_matters_is_that_of_a_process_that_failed(tmp_path: Path) -> None:
     task = running_task(tmp_path)
-    observer = Observer(tmp_path)
+    observer = Observer([tmp_path])
 
     async def chosen() -> tuple[str, int] | None:
         view = await observer.task("t2")
@@ -156,4 +154,3 @@ async def test_the_output_that_matters_is_that_of_a_process_that_failed(tmp_path
     assert await chosen() == ("later", 1)
     task.process("hello_world", *RAN[:3], P.FAILED)
     assert await chosen() == ("hello_world", 1)
-    task.leave()

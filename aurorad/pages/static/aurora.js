@@ -1,4 +1,4 @@
-// Pages work without this. It adds local times, gentle refreshing (main[data-refresh]: seconds) and followed logs.
+// Pages work without this. It adds local times, and gentle refreshing (main[data-refresh]: seconds).
 "use strict";
 (() => {
   const main = document.getElementById("main");
@@ -42,7 +42,7 @@
     live.textContent = word;
     live.setAttribute("aria-pressed", String(pressed));
   }
-  if (main.dataset.refresh || main.querySelector("[data-follow]")) {
+  if (main.dataset.refresh) {
     live.hidden = false;
     live.addEventListener("click", () => {
       paused = !paused;
@@ -72,42 +72,6 @@
     }
   }
 
-  // A log: <pre data-follow="address of the chunks" data-offset="bytes shown so far">.
-  // Text is added as it comes; what is older than KEPT characters is dropped from the page.
-  const CHUNK = 65536, KEPT = 2_000_000;
-  async function follow(pre) {
-    let offset = Number(pre.dataset.offset);
-    const atEnd = () => pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 40;
-    const toEnd = () => pre.scrollTo(0, pre.scrollHeight);
-    for (;;) {
-      let pause = 1;
-      if (!resting()) {
-        try {
-          const answer = await fetch(`${pre.dataset.follow}?offset=${offset}&length=${CHUNK}`);
-          const chunk = await answer.json();
-          if (chunk.length) {
-            const stick = atEnd();
-            const text = chunk.data.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
-            pre.append(text);
-            pre.normalize();
-            if (pre.firstChild && pre.firstChild.data.length > KEPT) pre.firstChild.deleteData(0, pre.firstChild.data.length - KEPT);
-            offset += chunk.length;
-            if (stick) toEnd();
-            if (chunk.length >= CHUNK - 4) pause = 0;
-          } else if (chunk.offset < offset) {
-            offset = 0; // cut, or rotated: it begins anew
-          }
-          says("Live", true);
-        } catch {
-          says("Unreachable", false);
-        }
-      }
-      await sleep(pause);
-    }
-  }
-
   localTimes(document);
   if (main.dataset.refresh) refresh();
-  for (const pre of document.querySelectorAll("pre[data-tail]")) pre.scrollTo(0, pre.scrollHeight);
-  for (const pre of document.querySelectorAll("pre[data-follow]")) follow(pre);
 })();

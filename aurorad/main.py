@@ -37,7 +37,9 @@ def _run_daemon(values: Flags) -> int:
     from aurorad.daemon import CannotStart, run  # not above: an executor never needs it
 
     logging.basicConfig(
-        level=flags.log_level(values.log_to_stderr), stream=sys.stderr, format="%(asctime)s %(levelname).1s %(name)s: %(message)s"
+        level=flags.log_level(values.log_to_stderr),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
     )
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))

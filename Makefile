@@ -8,15 +8,17 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint bench clean
+.PHONY: help setup run test soak chaos lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
 	@echo "make run    start a cluster on this machine and run a first job on it (ONCE=1: end by itself)"
 	@echo "make test   run the tests"
 	@echo "make soak   storms of users and of kill -9 over a whole cluster (ROUNDS=20 SECONDS=60 SEED=1)"
+	@echo "make chaos  kill -9 executors, coordinators, launcher and processes of tasks at any moment (RUNS=500 SEED=1)"
 	@echo "make lint   check types, style and the floors of the architecture"
 	@echo "make bench  measure, and print the figures next to their goals"
+	@echo "make binaries  bundle the programs into dist/aurora, which needs no Python, and try them"
 	@echo "make clean  remove what the other targets made"
 
 setup: $(INSTALLED)
@@ -45,11 +47,17 @@ run: $(INSTALLED)
 test: $(INSTALLED_DEV)
 	@for tool in chromium chromedriver thrift; do command -v $$tool >/dev/null || { \
 		echo "make: $$tool is missing: apt-get install chromium chromium-driver thrift-compiler" >&2; exit 1; }; done
+	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
+		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(INSTALLED_DEV)
 	CHAOS_ROUNDS=$(or $(ROUNDS),20) CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(or $(SEED),1) \
 		$(BIN)/python -m pytest -x tests/soak/storms.py  # by name: `make test` does not look for it
+
+chaos: $(INSTALLED_DEV)
+	CHAOS_RUNS=$(or $(RUNS),500) CHAOS_SEED=$(or $(SEED),1) \
+		$(BIN)/python -m pytest -s tests/soak/test_violence.py
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
@@ -59,6 +67,10 @@ lint: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.bench
+
+binaries: $(INSTALLED_DEV)
+	$(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build packaging/aurorad.spec
+	$(BIN)/python -m pytest -x tests/packaging/binaries.py  # by name: `make test` does not look for it
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .run

@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import random
+import shlex
 import signal
 import socket
 import time
@@ -26,10 +27,12 @@ from aurorad.api.calls import GetQuota
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import TaskQuery
+from aurorad.cgroups import find_hierarchy
 from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
-from aurorad.flags import Flags
+from aurorad.engine.retention import Policy
+from aurorad.flags import Flags, HelpRequested
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
 from aurorad.observer.service import observer_for
@@ -54,6 +57,8 @@ from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
+from executor import flags as executor_flags
+from executor.announcement import AnnouncerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -71,10 +76,11 @@ _OUTSIDE_OUR_POWER = (LogInUse, LogDamaged, UnreadableLog, TierError, server.Por
 def run(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT. Raises `CannotStart`; any other exception is a defect."""
     stats = Vars()
+    arguments = _executor_arguments(flags)
     if "scheduler" in flags.role:  # an observer alone keeps nothing
         _check_work_dir(flags.work_dir)
     try:
-        daemon = _Daemon(flags, stats, configured_tiers(flags))
+        daemon = _Daemon(flags, stats, configured_tiers(flags), arguments)
         trio.run(daemon.run)
     except _OUTSIDE_OUR_POWER as error:
         raise CannotStart(str(error)) from error
@@ -83,6 +89,18 @@ def run(flags: Flags) -> None:
         if outside is None or defects is not None:
             raise
         raise CannotStart("; ".join(map(str, _leaves(outside)))) from group
+
+
+def _executor_arguments(flags: Flags) -> tuple[str, ...]:
+    """What every executor is told; better found wrong here than by each task's end."""
+    try:
+        arguments = tuple(shlex.split(flags.thermos_executor_flags))
+        AnnouncerSettings.read(executor_flags.parse(arguments))
+    except HelpRequested:
+        raise CannotStart("-thermos_executor_flags asks for help: aurorad -role=executor -help gives it") from None
+    except ValueError as error:
+        raise CannotStart(f"-thermos_executor_flags cannot be used: {error}") from None
+    return arguments
 
 
 def _check_work_dir(folder: Path) -> None:
@@ -110,8 +128,9 @@ _LIFECYCLE = ("IDLE", "PREPARING_STORAGE", "STORAGE_PREPARED", "LEADER_AWAITING_
 
 
 class _Daemon:
-    def __init__(self, flags: Flags, stats: Vars, tiers: Tiers) -> None:
+    def __init__(self, flags: Flags, stats: Vars, tiers: Tiers, executor_arguments: tuple[str, ...]) -> None:
         self._flags = flags
+        self._executor_arguments = executor_arguments
         self._stats = stats
         self._tiers = tiers
         self._stopping = trio.Event()
@@ -197,7 +216,17 @@ class _Daemon:
         flags = self._flags
         executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
         total = capacity.measure(flags.work_dir, flags.thermos_executor_cpu, executor_ram_mb)
-        return LocalEngine(flags.work_dir, self._hostname, total, now_ms, gc_delay_s=flags.gc_delay)
+        return LocalEngine(
+            flags.work_dir,
+            self._hostname,
+            total,
+            now_ms,
+            retention=Policy(max_age_s=flags.gc_delay, max_bytes=flags.gc_max_size),
+            gc_disk_headroom=flags.gc_disk_headroom,
+            stats=self._stats,
+            executor_arguments=self._executor_arguments,
+            hierarchy=find_hierarchy(),
+        )
 
     def _scheduler(self, storage: Storage, engine: LocalEngine) -> Scheduler:
         revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)

@@ -17,7 +17,7 @@ from aurorad.flag_parsing import positive as _positive
 
 __all__ = ["ROLES", "Data", "Duration", "FlagError", "Flags", "HelpRequested", "changed", "parse", "usage"]
 
-ROLES = ("scheduler", "observer", "executor")
+ROLES = ("scheduler", "observer", "executor", "launcher")
 LOG_LEVELS = {
     "DEBUG": logging.DEBUG,
     "INFO": logging.INFO,
@@ -33,8 +33,14 @@ def _port(value: int) -> str | None:
     return None if 0 <= value <= 65535 else "a port from 0 to 65535"
 
 
+def _part(value: float) -> str | None:
+    return None if 0 <= value < 1 else "a part of 1, such as 0.1"
+
+
 def _roles(value: tuple[str, ...]) -> str | None:
-    return None if value and set(value) <= set(ROLES) else f"one or more of {', '.join(ROLES)}"
+    alone = {"executor", "launcher"} & set(value)
+    fits = value and set(value) <= set(ROLES) and (not alone or len(value) == 1)
+    return None if fits else "scheduler, observer or both; or executor or launcher alone"
 
 
 def _regex(value: str) -> str | None:
@@ -98,7 +104,10 @@ class Flags:
     """The values of all flags."""
 
     role: tuple[str, ...] = _flag(
-        ("scheduler", "observer"), _CLUSTER, f"What this process is: any of {', '.join(ROLES)}", _roles
+        ("scheduler", "observer"),
+        _CLUSTER,
+        "What this process is: scheduler, observer or both (executor, launcher: for engines)",
+        _roles,
     )
     work_dir: Path = dataclasses.field(
         default_factory=_default_work_dir,
@@ -106,6 +115,12 @@ class Flags:
     )
     cluster_name: str = _flag("devcluster", _CLUSTER, "Cluster name shown in answers and pages")
     gc_delay: Duration = _flag(172800.0, _CLUSTER, "Sandboxes of ended tasks are kept this long", _non_negative)
+    gc_disk_headroom: float = _flag(
+        0.1, _CLUSTER, "Part of the disk to keep free, by removing sandboxes of ended tasks before their time", _part
+    )
+    gc_max_size: Data | None = _flag(
+        None, _CLUSTER, "Most that sandboxes of ended tasks may take; unset = no limit", _non_negative
+    )
     stop_tasks_on_exit: bool = _flag(False, _CLUSTER, "Kill the local engine's tasks when the daemon stops")
 
     http_port: int = _flag(8081, _HTTP, "Scheduler's HTTP port; 0 = any free one", _port)
@@ -175,6 +190,7 @@ class Flags:
 
     thermos_executor_cpu: float = _flag(0.25, _EXECUTOR, "CPU set aside for each executor", _non_negative)
     thermos_executor_ram: Data = _flag(128 << 20, _EXECUTOR, "Memory set aside for each executor", _non_negative)
+    thermos_executor_flags: str = _flag("", _EXECUTOR, "Flags of each executor, as a shell would split them")
 
     observer_port: int = _flag(1338, _OBSERVER, "Observer's HTTP port, also called -port; 0 = any free one", _port)
     mesos_root: Path | None = _flag(

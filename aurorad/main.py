@@ -17,7 +17,15 @@ def entry() -> NoReturn:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until told to stop; the exit status: 0 after an orderly stop, 1 when something was wrong."""
+    """Run until told to stop; the exit status: 0 after an orderly stop, 1 when something was wrong.
+
+    An executor has flags of its own, and statuses (`executor.main.run`).
+    """
+    executor_arguments = _of_executor(arguments)
+    if executor_arguments is not None:
+        from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler
+
+        return run_executor(executor_arguments)
     try:
         values = flags.parse(arguments)
     except flags.HelpRequested:
@@ -26,11 +34,21 @@ def main(arguments: Sequence[str]) -> int:
     except flags.FlagError as error:
         print(f"aurorad: {error}", file=sys.stderr)
         return 1
-    if values.role == ("executor",):
-        from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler
+    if values.role == ("launcher",):
+        from executor.launcher import main as run_launcher
 
-        return run_executor()
+        return run_launcher()
     return _run_daemon(values)
+
+
+def _of_executor(arguments: Sequence[str]) -> list[str] | None:
+    """All arguments but the role, if that is executor."""
+    for index, argument in enumerate(arguments):
+        role = argument.lstrip("-") if argument.startswith("-") else ""
+        words = 2 if role == "role" and list(arguments[index + 1 : index + 2]) == ["executor"] else 1
+        if role == "role=executor" or words == 2:
+            return [*arguments[:index], *arguments[index + words :]]
+    return None
 
 
 def _run_daemon(values: Flags) -> int:

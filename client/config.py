@@ -17,6 +17,7 @@ from aurorad.jobfile import convert, jobs, loader, settings, tiers, validate
 from aurorad.jobfile.errors import ConfigError, ConfigRefused
 from aurorad.jobfile.jobs import JobConfig, Selector
 from aurorad.jobfile.loader import JobFile
+from client import clusters
 from client.arguments import JobPath
 from client.errors import CommandError, Exit, FatalError
 from client.scheduler import Scheduler
@@ -42,12 +43,15 @@ def read(path: Path, *, as_json: bool) -> JobFile:
 def load(options: Namespace, path: JobPath, session: Session) -> JobConfig:
     """The job that `options.config_file` defines under this key, checked; its tier is as the file has it.
 
-    Raises `CommandError`; nothing is asked of the scheduler.
+    Raises `CommandError`; nothing is asked of the scheduler, but of a Docker registry when the job names an image so.
     """
     file: Path = options.config_file
     with _errors():
-        jobs_there = jobs.bound(read(file, as_json=options.read_json).jobs, options.bind)
-        config = jobs.evaluate(jobs.pick(jobs_there, Selector(path.cluster, *_parts(path))))
+        found = read(file, as_json=options.read_json)
+        for warning in found.warnings:
+            session.terminal.warn(warning)
+        job = jobs.pick(jobs.bound(found.jobs, options.bind), Selector(path.cluster, *_parts(path)))
+        config = jobs.evaluate(job, lambda name, tag: _image(session, path.cluster, name, tag))
         for warning in validate.check(config):
             session.terminal.warn(warning)
     session.terminal.debug(f"{file} defines {config.job}")
@@ -75,6 +79,16 @@ def update_settings(config: JobConfig, instances: Iterable[int]) -> JobUpdateSet
         return settings.convert(config.job.update_config, instances)
     except ConfigError as error:
         raise CommandError(Exit.INVALID_CONFIGURATION, str(error)) from error
+
+
+def _image(session: Session, cluster: str, name: str, tag: str) -> str:
+    from client import docker  # the HTTP library takes its time to load, and few jobs need it
+
+    registry = clusters.find(session.clusters(), cluster).settings.get("docker_registry", docker.DEFAULT_REGISTRY)
+    with docker.Registry(str(registry)) as asked:
+        image = asked.resolve(name, tag)
+    session.terminal.info(f"Resolved {name}:{tag} => {image}")
+    return image
 
 
 def _parts(path: JobPath) -> tuple[str, str, str]:

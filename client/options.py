@@ -29,6 +29,7 @@ def reading(parser: ArgumentParser) -> None:
     """How a job file is read."""
     parser.add_argument(
         "--bind",
+        "-E",  # as it was called until 0.5
         type=arguments.binding,
         action="append",
         default=[],

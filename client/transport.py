@@ -21,6 +21,12 @@ _CONNECT_TIMEOUT_S = 30.0
 _ANSWER_TIMEOUT_S = 600.0
 
 
+def direct_if_local(url: str) -> dict[str, str] | None:
+    """The proxies to use: a server of this machine is not behind one, whatever the environment says."""
+    host = urlsplit(url).hostname
+    return {"no_proxy": host} if host in _LOOPBACK else None
+
+
 class Transport:
     """A session with one scheduler."""
 
@@ -28,10 +34,7 @@ class Transport:
         self._url = urljoin(url, "api")
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE})
-        host = urlsplit(self._url).hostname
-        self._local = host in _LOOPBACK
-        # The scheduler of this machine is not behind a proxy, whatever the environment says.
-        self._proxies = {"no_proxy": host} if host is not None and self._local else None
+        self._proxies = direct_if_local(self._url)
 
     def __enter__(self) -> Transport:
         return self
@@ -52,10 +55,10 @@ class Transport:
         except requests.Timeout:
             raise TransportError(f"Timed out talking to {self._url}") from None
         except requests.ConnectionError as error:
-            hint = " (is aurorad running?)" if self._local else ""
-            raise TransportError(f"Cannot reach {self._url}: {_reason(error)}{hint}") from error
+            hint = " (is aurorad running?)" if self._proxies else ""
+            raise TransportError(f"Cannot reach {self._url}: {reason(error)}{hint}") from error
         except requests.RequestException as error:
-            raise TransportError(f"Unknown error talking to {self._url}: {_reason(error)}") from error
+            raise TransportError(f"Unknown error talking to {self._url}: {reason(error)}") from error
         if answer.status_code in (401, 403):
             raise AuthenticationError(f"{answer.status_code} {answer.reason}")
         if answer.status_code >= 400:
@@ -79,7 +82,7 @@ def _decode(data: bytes) -> Response:
     return response
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The innermost cause, which is what a person wants to read."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause

@@ -21,8 +21,9 @@ import trio
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
 
-RECOVERY_TIMEOUT_S = 15 * 60.0  # Mesos' defaults of the two
+RECOVERY_TIMEOUT_S = 15 * 60.0  # Mesos' defaults of the three
 BACKOFF_MAX_S = 2.0
+SHUTDOWN_GRACE_S = 5.0
 CALL_TIMEOUT_S = 30.0
 _FIRST_BACKOFF_S = 0.05
 _READ_BYTES = 64 << 10
@@ -66,6 +67,8 @@ class Settings:
     """Whether the executor outlives its connection to the agent."""
     recovery_timeout_s: float = RECOVERY_TIMEOUT_S
     backoff_max_s: float = BACKOFF_MAX_S
+    shutdown_grace_s: float = SHUTDOWN_GRACE_S
+    """From SHUTDOWN until the agent ends the executor by force."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -78,6 +81,7 @@ class Settings:
             checkpoint=environment.get("MESOS_CHECKPOINT") in ("1", "true"),
             recovery_timeout_s=_duration(environment, "MESOS_RECOVERY_TIMEOUT", RECOVERY_TIMEOUT_S),
             backoff_max_s=_duration(environment, "MESOS_SUBSCRIPTION_BACKOFF_MAX", BACKOFF_MAX_S),
+            shutdown_grace_s=_duration(environment, "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", SHUTDOWN_GRACE_S),
         )
 
 

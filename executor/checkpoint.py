@@ -27,7 +27,11 @@ _LENGTH = struct.Struct(">I")
 
 
 class CheckpointError(Exception):
-    """A stream that does not say what such streams say, or that someone else holds."""
+    """A stream that does not say what such streams say."""
+
+
+class StreamHeld(CheckpointError):
+    """Someone else writes this stream now."""
 
 
 class ProcessState(IntEnum):
@@ -38,6 +42,11 @@ class ProcessState(IntEnum):
     KILLED = 4
     FAILED = 5
     LOST = 6
+
+    @property
+    def live(self) -> bool:
+        """Whether such a run has a coordinator, and no end yet."""
+        return self in (ProcessState.FORKED, ProcessState.RUNNING)
 
     @property
     def terminal(self) -> bool:
@@ -242,7 +251,7 @@ def read_stream(path: Path) -> list[RunnerCkpt]:
 class StreamWriter:
     """The one writer of a stream, as long as it is open.
 
-    If another holds the lock, raises `CheckpointError`, or with `wait` blocks until it does no more.
+    If another holds the lock, raises `StreamHeld`, or with `wait` blocks until it does no more.
     """
 
     def __init__(self, path: Path, *, wait: bool = False) -> None:
@@ -255,7 +264,7 @@ class StreamWriter:
             os.close(self.fd)
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-            raise CheckpointError(f"Unable to open checkpoint {path}: another process holds it") from None
+            raise StreamHeld(f"Unable to open checkpoint {path}: another process holds it") from None
         self._size = os.fstat(self.fd).st_size
 
     def cut(self, size: int) -> None:

@@ -90,16 +90,16 @@ class ExecutorFlags:
     log_to_stdout: LogTo | None = declare(None, _OWN_LOG, "The old name of log_to_stderr")
     log_to_disk: LogTo = declare(LogTo("INFO"), _OWN_LOG, "Level of what goes to executor.log, in google style")
 
-    announcer_enable: bool = declare(False, _IGNORED, "An ensemble is enough")
-    log_dir: Path | None = declare(None, _IGNORED, "The log is in the executor's directory, where people look for it")
-    log_simple: bool = declare(False, _IGNORED, "There is one file for all levels")
-    log_to_scribe: str | None = declare(None, _IGNORED, "There is no scribe")
-    scribe_category: str | None = declare(None, _IGNORED, "There is no scribe")
-    scribe_buffer: bool = declare(False, _IGNORED, "There is no scribe")
-    scribe_host: str | None = declare(None, _IGNORED, "There is no scribe")
-    scribe_port: int | None = declare(None, _IGNORED, "There is no scribe")
-    app_debug: bool = declare(False, _IGNORED, "Levels are set by log_to_disk")
-    app_ignore_rc_file: bool = declare(False, _IGNORED, "No file of defaults is read")
+    announcer_enable: bool = declare(False, _IGNORED, "an ensemble is enough")
+    log_dir: Path | None = declare(None, _IGNORED, "the log is in the executor's directory, where people look for it")
+    log_simple: bool = declare(False, _IGNORED, "there is one file for all levels")
+    log_to_scribe: str | None = declare(None, _IGNORED, "there is no scribe")
+    scribe_category: str | None = declare(None, _IGNORED, "there is no scribe")
+    scribe_buffer: bool = declare(False, _IGNORED, "there is no scribe")
+    scribe_host: str | None = declare(None, _IGNORED, "there is no scribe")
+    scribe_port: int | None = declare(None, _IGNORED, "there is no scribe")
+    app_debug: bool = declare(False, _IGNORED, "levels are set by log_to_disk")
+    app_ignore_rc_file: bool = declare(False, _IGNORED, "no file of defaults is read")
 
 
 def parse(arguments: Sequence[str]) -> ExecutorFlags:
@@ -112,10 +112,11 @@ def parse(arguments: Sequence[str]) -> ExecutorFlags:
     return dataclasses.replace(flags, log_to_stderr=flags.log_to_stdout, log_to_stdout=None)
 
 
-def ignored(flags: ExecutorFlags) -> list[str]:
-    """The names of flags that were given and have no effect."""
-    names = {field.name for field in dataclasses.fields(flags) if field.metadata["flag"].group == _IGNORED}
-    return [name for name in flag_parsing.changed(flags, ExecutorFlags()) if name in names]
+def ignored(flags: ExecutorFlags) -> dict[str, str]:
+    """Flags that were given and have no effect, by name, each with the reason."""
+    given = flag_parsing.changed(flags, ExecutorFlags())
+    declarations = {field.name: field.metadata["flag"] for field in dataclasses.fields(flags)}
+    return {name: declarations[name].meaning for name in given if declarations[name].group == _IGNORED}
 
 
 def usage() -> str:

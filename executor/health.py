@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
+import os
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import trio
 
+from aurorad.engine.base import TaskState
+from executor.checkers import Checker, Outcome, RunningTask
 from executor.http import NoAnswer, ask
-from executor.sandbox import User
+from executor.paths import HEALTH_CHECK_SNOOZE
+from executor.sandbox import current_user
 from executor.shell import run_shell
 from executor.task import HealthCheckConfig, HttpHealthChecker
 
+_SHORTEST_INTERVAL_S = 0.01  # jobs may say 0, or less
+
 Check = Callable[[], Awaitable[str | None]]  # why it failed, or None
+Shell = Callable[[str], Awaitable[str | None]]  # the same of a command
+
+_log = logging.getLogger(__name__)
 
 
 class Rule(NamedTuple):
@@ -91,7 +100,7 @@ async def watch_health(
         health = begin(rule, health)
         if health.reason is None:
             was_running = health.running
-            failure = None if snoozed() else await check()
+            failure = None if snoozed() else await _attempt(check, log)
             if failure is not None:
                 log.warning("Health check failed: %s", failure)
             health = judge(rule, health, failure)
@@ -99,26 +108,58 @@ async def watch_health(
                 on_running()
         if health.reason is not None:
             return health.reason
-        await trio.sleep(config.interval_secs)
+        await trio.sleep(max(config.interval_secs, _SHORTEST_INTERVAL_S))
 
 
-def find_check(config: HealthCheckConfig, ports: Mapping[str, int], user: User, directory: Path) -> Check | None:
+async def _attempt(check: Check, log: logging.Logger) -> str | None:
+    try:
+        return await check()
+    except Exception as error:
+        log.exception("A health check is broken.")
+        return f"Internal health check error: {error}"
+
+
+def health_checker(task: RunningTask) -> Checker:
+    """Tells that the task runs: at once if nobody asked for checks, else when they say so; then why it is unhealthy."""
+    config = task.instance.health_check_config
+    check = find_check(config, task.ports, _shell_of(task, config.timeout_secs))
+    snoozed = functools.partial(os.path.exists, task.directory.sandbox / HEALTH_CHECK_SNOOZE)
+
+    async def watch() -> Outcome | None:
+        if check is None:
+            _log.info("No health-checks defined, will use a no-op health-checker.")
+            task.tell_running("No health-check defined, task is assumed healthy.")
+            return None
+        reason = await watch_health(check, config, snoozed, lambda: task.tell_running("Task is healthy."), _log)
+        if not task.active():  # a task that is ending need not be healthy
+            return None
+        return Outcome(TaskState.TASK_FAILED, f"Failed health check! {reason}")
+
+    return watch
+
+
+def _shell_of(task: RunningTask, timeout_s: float) -> Shell:
+    user = current_user() if task.flags.nosetuid_health_checks else task.user
+
+    async def shell(command: str) -> str | None:
+        if task.image is None:
+            argv: tuple[str, ...] = ("/bin/bash", "-c", command)
+            become = user
+        else:  # whoever starts it in the image needs our rights, and gives them up
+            argv = task.image.command(command, user.name)
+            become = current_user()
+        return await run_shell(command, argv, become, task.directory.mounted, timeout_s)
+
+    return shell
+
+
+def find_check(config: HealthCheckConfig, ports: Mapping[str, int], run_in_shell: Shell) -> Check | None:
     """The check that a job asks for; the shell's wins over HTTP, which needs a port named ``health``."""
     shell, http = config.health_checker.shell, config.health_checker.http
     if shell is not None:
-        command = shell.shell_command
-
-        async def check_by_shell() -> str | None:
-            return await run_shell(command, user, directory, config.timeout_secs)
-
-        return check_by_shell
+        return functools.partial(run_in_shell, shell.shell_command)
     if http is not None and "health" in ports:
-        port, wanted = ports["health"], http
-
-        async def check_by_http() -> str | None:
-            return await _check_http(port, wanted, config.timeout_secs)
-
-        return check_by_http
+        return functools.partial(_check_http, ports["health"], http, config.timeout_secs)
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from aurorad.api.keys import is_process_name
+from executor.logger import DEFAULT_LOGGER, InvalidLogger
 from executor.planner import InvalidPlan, Plan
 from executor.task import Announcer, Task, TaskInstance
 from executor.templates import Bindings, JsonValue, UnboundError, fill, resolve_ports
@@ -43,10 +44,7 @@ class _Announced(msgspec.Struct, frozen=True):
 
 def _portmap(tree: JsonValue) -> dict[str, str | int]:
     announce = msgspec.convert(tree, _Announced, strict=False).announce
-    if announce is None:
-        return {}
-    portmap = {"aurora": announce.primary_port} if announce.portmap is None else announce.portmap
-    return {name: announce.primary_port if value == "{{primary_port}}" else value for name, value in portmap.items()}
+    return announce.aliases() if announce is not None else {}
 
 
 def check_task(task: Task) -> Task:
@@ -54,6 +52,10 @@ def check_task(task: Task) -> Task:
     for process in task.processes:
         if not is_process_name(process.name):
             raise InvalidTask(f"Task has invalid process: Invalid process name: {process.name}")
+        try:
+            DEFAULT_LOGGER.for_process(process)
+        except InvalidLogger as error:
+            raise InvalidTask(f"Task has invalid process: {process.name}: {error}") from None
     if not task.processes:
         raise InvalidTask("Failed to fully evaluate task: Task[processes] is required.")
     by_name = {process.name: process for process in task.processes}

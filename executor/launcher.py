@@ -18,11 +18,15 @@ from typing import NoReturn
 
 import msgspec
 
+from aurorad.cgroups import EXECUTOR, TaskGroup
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
-from executor import main
-from executor.execution import Execution
-from executor.main import ExecutionFactory
+from executor.checkpoint import CheckpointError, TaskState
+from executor.execution import Execution, wall_clock_ms
+from executor.keeper import keep
+from executor.main import ExecutionFactory, run
+from executor.offline import record_end
+from executor.paths import CHECKPOINTS, TaskPaths
 from executor.rehearsal import rehearse
 
 _NAME = b"aurora-executor"  # as ps shows it; the kernel takes 15 bytes
@@ -50,19 +54,24 @@ def _next_packet(engine: socket.socket) -> bytes:
 def _fork(engine: socket.socket, request: Request, execution: ExecutionFactory) -> None:
     try:
         if os.fork() == 0:
-            _become_executor(engine, request, execution)
+            _serve_request(engine, request, execution)
     except OSError as error:
-        _reply(engine, Reply(request.run_id, error=f"cannot fork: {error}"))
+        _reply(engine, Reply(request.id, error=f"cannot fork: {error}"))
 
 
-def _become_executor(engine: socket.socket, request: Request, execution: ExecutionFactory) -> NoReturn:
+def _serve_request(engine: socket.socket, request: Request, execution: ExecutionFactory) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        if _is_first(engine, request):
-            _settle_in(Path(request.directory))
-            os.environ.update(request.environment)
-            code = main.run(os.environ, execution)
+        if request.end_task:
+            _end_task(engine, request)
+            code = 0
+        else:
+            _confine(engine, request)
+            if _is_first(engine, request):
+                _settle_in(Path(request.directory))
+                os.environ.update(request.environment)
+                code = run(request.arguments, os.environ, execution)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -71,15 +80,43 @@ def _become_executor(engine: socket.socket, request: Request, execution: Executi
         os._exit(code)
 
 
+def _end_task(engine: socket.socket, request: Request) -> None:
+    paths = TaskPaths(Path(request.directory) / CHECKPOINTS, request.end_task)
+    try:
+        record_end(paths, TaskState[request.end_state], wall_clock_ms)
+    except (CheckpointError, OSError) as error:
+        _reply(engine, Reply(request.id, error=str(error)))
+    else:
+        _reply(engine, Reply(request.id))
+
+
+def _confine(engine: socket.socket, request: Request) -> None:
+    """Whatever descends from here is found again, even if it hides."""
+    if request.group is not None:
+        group = TaskGroup(Path(request.group))
+        try:
+            return group.enter(EXECUTOR)
+        except OSError as error:
+            group.remove()
+            print(f"no control group for {request.id}: {error}", file=sys.stderr)
+    try:
+        keep(Path(request.directory))
+    except OSError as error:
+        _reply(engine, Reply(request.id, error=f"cannot fork: {error}"))
+        raise
+    os.setsid()
+    return None
+
+
 def _is_first(engine: socket.socket, request: Request) -> bool:
     """Whether the run is ours to execute. The engine is told whose it is."""
     own = identity_of(os.getpid())
     try:
         first = claim(Path(request.identity_file), own)
     except OSError as error:
-        _reply(engine, Reply(request.run_id, error=str(error)))
+        _reply(engine, Reply(request.id, error=str(error)))
         raise
-    _reply(engine, Reply(request.run_id, identity=first))
+    _reply(engine, Reply(request.id, identity=first))
     return first == own
 
 
@@ -103,5 +140,7 @@ def _reply(engine: socket.socket, reply: Reply) -> None:
         return  # the engine is gone; a new one reads the identity from its file
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The process of `aurorad -role=launcher`; the exit status."""
     serve(Execution)
+    return 0

@@ -14,15 +14,14 @@ from executor.checkpoint import (
     RunnerHeader,
     RunnerState,
     Story,
+    StreamHeld,
     StreamReader,
     StreamWriter,
     TaskState,
     TaskStatus,
 )
 from executor.paths import TaskPaths
-from executor.task import Task, to_json
-
-_LIVE = (ProcessState.FORKED, ProcessState.RUNNING)
+from executor.task import Task, is_same, to_json
 
 
 class TaskDiffers(Exception):
@@ -41,12 +40,13 @@ class Ledger:
         self._paths, self._now_ms, self._log = paths, now_ms, log
         self._story = Story(recovering=True)
         self._readers = {name: StreamReader(paths.coordinator(name)) for name in processes}
+        self._ends: dict[str, RunnerCkpt] = {}  # what coordinators wrote of the ends of their runs
         self._writer: StreamWriter | None = None
 
     def open(self, task: Task, header: RunnerHeader) -> None:
         """Locks the runner's stream, reads what is there and goes on from it.
 
-        Raises `CheckpointError` if another runner holds it or the task is over, `TaskDiffers`, `OSError`.
+        Raises `StreamHeld` if another runner holds it, `CheckpointError` if the task is over, `TaskDiffers`, `OSError`.
         """
         writer = StreamWriter(self._paths.runner)
         try:
@@ -79,7 +79,7 @@ class Ledger:
         """The task's description, beside its stream, for whoever looks on."""
         text = to_json(task)
         if self._paths.active.exists():
-            if (on_disk := self._paths.active.read_bytes()) != text:
+            if not is_same(task, on_disk := self._paths.active.read_bytes()):
                 raise TaskDiffers(f"Task differs from on disk copy: {on_disk.decode()} vs {text.decode()}")
             return
         for directory in (self._paths.active.parent, self._paths.finished.parent):
@@ -107,7 +107,7 @@ class Ledger:
 
     def live(self) -> list[ProcessStatus]:
         """The runs that have a coordinator and no end yet."""
-        return [run for run in self.last_runs() if run.state in _LIVE]
+        return [run for run in self.last_runs() if run.state.live]
 
     def enter(self, state: TaskState) -> None:
         self._log.info("Task %s: %s", self._paths.task_id, state.name)
@@ -117,18 +117,24 @@ class Ledger:
 
     def step(
         self, process: str, state: ProcessState, stop_time: float | None = None, return_code: int | None = None
-    ) -> None:
+    ) -> ProcessStatus:
         """A record that the runner makes itself."""
         self._log.info("Process %s: %s", process, state.name)
         status = ProcessStatus(self.next_seq(process), process, state, stop_time=stop_time, return_code=return_code)
         self._record(RunnerCkpt(process_status=status))
+        return status
+
+    def touch(self) -> None:
+        """A sign of life: the time of the runner's stream."""
+        assert self._writer is not None, "open comes first"
+        os.utime(self._writer.fd)
 
     def next_seq(self, process: str) -> int:
         last = self._story.last(process)
         return 0 if last is None else last.seq + 1
 
     def coordinator(self, process: str) -> StreamWriter:
-        """The stream for the next run's coordinator. Raises `CheckpointError` while another coordinator holds it."""
+        """The stream for the next run's coordinator. Raises `StreamHeld` while another coordinator holds it."""
         stream = StreamWriter(self._paths.coordinator(process))
         reader = self._readers[process]
         reader.read()
@@ -143,25 +149,45 @@ class Ledger:
             pidfd = os.pidfd_open(run.coordinator_pid)
         except ProcessLookupError:
             return None
-        try:
-            StreamWriter(self._paths.coordinator(run.process)).close()
-        except CheckpointError:
+        if self.is_held(run.process):
             return pidfd
         os.close(pidfd)
         return None
 
+    def is_held(self, process: str) -> bool:
+        """Whether a coordinator lives, even one that is not on record: its runner died when it had just forked it."""
+        path = self._paths.coordinator(process)
+        try:
+            if path.exists():
+                StreamWriter(path).close()
+        except StreamHeld:
+            return True
+        return False
+
     def collect(self, process: str) -> list[ProcessStatus]:
-        """Takes over what the coordinator wrote since the last time, and gives it."""
+        """Takes over what the coordinator wrote since the last time, and gives it; but the end waits for `conclude`."""
         news = []
         for record in self._readers[process].read():
             status, last = record.process_status, self._story.last(process)
             # A coordinator may have the last word after the runner had it; the runner's stands.
             if status is None or last is None or last.state.terminal or status.seq <= last.seq:
                 continue
+            if status.state.terminal:
+                self._ends[process] = record
+                break
             self._log.info("Process %s: %s", process, status.state.name)
             self._record(record)
             news.append(status)
         return news
+
+    def conclude(self, process: str) -> ProcessStatus | None:
+        """Takes over the end that the coordinator wrote for the run, and gives it."""
+        record, last = self._ends.pop(process, None), self._story.last(process)
+        if record is None or record.process_status is None or last is None or last.state.terminal:
+            return None
+        self._log.info("Process %s: %s", process, record.process_status.state.name)
+        self._record(record)
+        return record.process_status
 
     def _record(self, record: RunnerCkpt) -> None:
         assert self._writer is not None, "open comes first"

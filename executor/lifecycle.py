@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 
@@ -10,6 +11,9 @@ import trio
 
 from executor.http import NoAnswer, ask
 from executor.task import Lifecycle
+
+_TIMEOUT = "AURORA_HTTP_SIGNALER_TIMEOUT_SECS"
+_DEFAULT_TIMEOUT_S = 1.0
 
 
 async def ask_to_end(
@@ -19,13 +23,13 @@ async def ask_to_end(
     http = lifecycle.http if lifecycle is not None else None
     if http is None or http.port not in ports:
         return
-    timeout_s = float(os.environ.get("AURORA_HTTP_SIGNALER_TIMEOUT_SECS", "1"))
+    timeout_s = _timeout_s(os.environ.get(_TIMEOUT), log)
     for endpoint, wait_s in (
         (http.graceful_shutdown_endpoint, http.graceful_shutdown_wait_secs),
         (http.shutdown_endpoint, http.shutdown_wait_secs),
     ):
         try:
-            await ask("POST", ports[http.port], endpoint, timeout_s)
+            await ask("POST", ports[http.port], endpoint, timeout_s, body=False)
             handled = True
         except NoAnswer:
             handled = False
@@ -34,3 +38,14 @@ async def ask_to_end(
             with trio.move_on_after(wait_s):
                 await over.wait()
                 return
+
+
+def _timeout_s(text: str | None, log: logging.Logger) -> float:
+    try:
+        seconds = float(text) if text is not None else _DEFAULT_TIMEOUT_S
+    except ValueError:
+        seconds = math.nan
+    if 0 < seconds < math.inf:
+        return seconds
+    log.warning("%s=%s: seconds were expected; %g are taken", _TIMEOUT, text, _DEFAULT_TIMEOUT_S)
+    return _DEFAULT_TIMEOUT_S

@@ -5,12 +5,28 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 CHECKPOINTS = "checkpoints"  # the checkpoint root, within the executor's run directory
 SANDBOX = "sandbox"
+TASK_FILE_SYSTEM = "taskfs"  # an image, where an agent puts it in the run directory
 LOGS = ".logs"  # within the sandbox
 PROFILE = ".thermos_profile"  # within the sandbox; sourced by every later process
 HEALTH_CHECK_SNOOZE = ".healthchecksnooze"  # within the sandbox
+
+
+class RunDirectory(NamedTuple):
+    """An executor's directory: its `path` on the host, and where the executor has it `mounted`, as MESOS_DIRECTORY and
+    MESOS_SANDBOX say. The two differ only within a Docker container.
+    """
+
+    path: Path
+    mounted: Path
+
+    @property
+    def sandbox(self) -> Path:
+        """The task's own part of it."""
+        return self.path / SANDBOX
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +53,11 @@ class TaskPaths:
     def runner(self) -> Path:
         """The runner's stream of checkpoints."""
         return self.root / CHECKPOINTS / self.task_id / "runner"
+
+    @property
+    def verdict(self) -> Path:
+        """Why an executor began to end the task; for one that takes over while it ends."""
+        return self.runner.with_name("verdict")
 
     def retire(self) -> None:
         """Files an ended task's description under the finished ones, if that has not been done."""
@@ -65,10 +86,12 @@ def finished_tasks(root: Path) -> list[str]:
 
 
 def _names(directory: Path) -> list[str]:
-    """File names in it; what starts with a dot is still being written."""
-    if not directory.is_dir():
+    """File names in it; what starts with a dot is still being written. None of a folder that is not ours to read."""
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
-    return sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith("."))
+    return sorted(name for name in names if not name.startswith("."))
 
 
 def _file_name(what: str, name: str) -> str:

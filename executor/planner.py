@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Set
 from graphlib import CycleError, TopologicalSorter
-from typing import Literal, NamedTuple, Self, get_args
+from heapq import heappop, heappush
+from typing import NamedTuple, Self
 
-from executor.checkpoint import ProcessState, ProcessStatus
+from executor.checkpoint import ProcessState
 from executor.task import Process, Task
 
 # A process that ran this often without an end in sight is failed, whatever its max_failures.
@@ -33,7 +35,7 @@ class Plan(NamedTuple):
         for constraint in task.constraints:
             if not constraint.order or others.issuperset(constraint.order):
                 continue
-            if not set(processes).issuperset(constraint.order):
+            if not processes.keys() >= set(constraint.order):
                 raise InvalidPlan("Invalid process dependencies!")
             for before, after in zip(constraint.order, constraint.order[1:], strict=False):
                 dependencies[after].add(before)
@@ -54,84 +56,151 @@ class Plan(NamedTuple):
             raise InvalidPlan("Cycles detected in the task schedule!") from None
 
 
-class History(NamedTuple):
-    """What became of a process's runs so far. `ended_s`, the end of the last one, is in the clock of `now_s`."""
+class _Tally:
+    """What became of the runs of a process so far."""
 
-    successes: int = 0
-    failures: int = 0
-    losses: int = 0
-    running: bool = False
-    ended_s: float = -math.inf
+    __slots__ = ("ended_s", "failures", "losses", "successes")
 
-    @classmethod
-    def of(cls, runs: tuple[ProcessStatus, ...] | list[ProcessStatus], ended_s: float) -> Self:
-        states = [run.state for run in runs]
-        return cls(
-            states.count(ProcessState.SUCCESS),
-            states.count(ProcessState.FAILED),
-            states.count(ProcessState.KILLED) + states.count(ProcessState.LOST),
-            bool(states) and states[-1] in (ProcessState.FORKED, ProcessState.RUNNING),
-            ended_s,
-        )
+    def __init__(self) -> None:
+        self.successes = self.failures = self.losses = 0
+        self.ended_s = -math.inf
+
+    def add(self, state: ProcessState, at_s: float) -> None:
+        self.ended_s = at_s
+        if state == ProcessState.SUCCESS:
+            self.successes += 1
+        elif state == ProcessState.FAILED:
+            self.failures += 1
+        else:  # KILLED and LOST say nothing of the process itself
+            self.losses += 1
 
 
-Group = Literal["runnable", "waiting", "running", "finished", "failed", "blocked"]
+class Progress:
+    """How far a plan has come: told of each start and end of a run, it knows what may run next.
 
+    A word costs what the process and its dependants cost, never what the whole plan does. All times are in seconds of
+    the caller's clock. `max_runs` 0 means without limit.
+    """
 
-class Standing(NamedTuple):
-    """Where a plan stands: every process is in exactly one group, or blocked by another one. In the plan's order."""
+    def __init__(self, plan: Plan, max_runs: int = MAX_RUNS) -> None:
+        self._processes, self._max_runs = plan.processes, max_runs
+        self._tallies = {name: _Tally() for name in plan.processes}
+        self._unmet = {name: len(waits) for name, waits in plan.dependencies.items()}
+        self._dependants: dict[str, list[str]] = {name: [] for name in plan.processes}
+        for name, waits in plan.dependencies.items():
+            for other in waits:
+                self._dependants[other].append(name)
+        self._queue: list[tuple[float, int, str]] = []  # a heap; only what `_queued` confirms counts
+        self._queued: dict[str, tuple[float, int, str]] = {}
+        self._turn = 0
+        self._runnable: OrderedDict[str, None] = OrderedDict()
+        self._running: set[str] = set()
+        self._finished: set[str] = set()
+        self._failed: set[str] = set()
+        self._needed = sum(not process.ephemeral for process in plan.processes.values())
+        for name, unmet in self._unmet.items():
+            if not unmet:
+                self._enqueue(name)
 
-    runnable: tuple[str, ...] = ()
-    waiting: tuple[str, ...] = ()
-    running: tuple[str, ...] = ()
-    finished: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
-    blocked: tuple[str, ...] = ()
-    complete: bool = True
-    next_s: float = math.inf  # until the first of the waiting becomes runnable
+    # What happens
+
+    def started(self, name: str) -> None:
+        """A run of it has begun."""
+        self._dequeue(name)
+        self._running.add(name)
+
+    def ended(self, name: str, state: ProcessState, at_s: float) -> None:
+        """A run of it came to that terminal state, or could not be started at all."""
+        self._dequeue(name)
+        self._running.discard(name)
+        if name in self._finished or name in self._failed:
+            return  # whatever came after the end of its story
+        tally = self._tallies[name]
+        tally.add(state, at_s)
+        if self._succeeded(name, tally):
+            self._rest(name, self._finished)
+            for other in self._dependants[name]:
+                self._unmet[other] -= 1
+                self._enqueue(other)
+        elif self._gave_up(name, tally):
+            self._rest(name, self._failed)
+        else:
+            self._enqueue(name)
+
+    # How it stands
 
     @property
-    def min_wait_s(self) -> float:
-        """Until something may be started; infinite if only the end of a run can change that."""
-        return 0.0 if self.runnable else self.next_s
+    def running(self) -> Set[str]:
+        return self._running
+
+    @property
+    def finished(self) -> Set[str]:
+        return self._finished
+
+    @property
+    def failed(self) -> Set[str]:
+        return self._failed
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is left to be done but what is ephemeral."""
+        return self._needed == 0
 
     @property
     def deadlocked(self) -> bool:
         """Nothing runs, nothing ever will, and yet the plan is not complete."""
-        return not (self.complete or self.running or self.runnable or self.waiting)
+        return not (self.complete or self._running or self._runnable or self._queued)
+
+    def runnable(self, now_s: float) -> Collection[str]:
+        """What may be started now, in the order in which it came to be so. Changes with the next word."""
+        while (first := self._first()) is not None and first[0] <= now_s:
+            name = first[-1]
+            self._dequeue(name)
+            self._runnable[name] = None
+        return self._runnable.keys()
+
+    def next_s(self, now_s: float) -> float:
+        """Until the first of those that wait for their `min_duration` may be started; infinite if none does."""
+        first = self._first()
+        return math.inf if first is None else max(0.0, first[0] - now_s)
+
+    # The rules
+
+    def _succeeded(self, name: str, tally: _Tally) -> bool:
+        """Whether it is finished. A daemon never is; an ephemeral process also if it failed too often."""
+        process = self._processes[name]
+        return (tally.successes > 0 and not process.daemon) or (process.ephemeral and _too_often(process, tally))
+
+    def _gave_up(self, name: str, tally: _Tally) -> bool:
+        runs = tally.successes + tally.failures + tally.losses
+        return _too_often(self._processes[name], tally) or 0 < self._max_runs <= runs
+
+    # The books
+
+    def _rest(self, name: str, group: set[str]) -> None:
+        group.add(name)
+        if not self._processes[name].ephemeral:
+            self._needed -= 1
+
+    def _enqueue(self, name: str) -> None:
+        """Gives it its turn, unless something keeps it from running."""
+        if self._unmet[name] or name in self._running or name in self._finished or name in self._failed:
+            return
+        self._turn += 1
+        due = (self._tallies[name].ended_s + self._processes[name].min_duration, self._turn, name)
+        self._queued[name] = due
+        heappush(self._queue, due)
+
+    def _dequeue(self, name: str) -> None:
+        self._runnable.pop(name, None)
+        self._queued.pop(name, None)
+
+    def _first(self) -> tuple[float, int, str] | None:
+        """Whoever is due first of those that wait."""
+        while self._queue and self._queued.get(self._queue[0][-1]) is not self._queue[0]:
+            heappop(self._queue)
+        return self._queue[0] if self._queue else None
 
 
-def stand(plan: Plan, histories: Mapping[str, History], now_s: float) -> Standing:
-    """Where the plan stands at `now_s`. A process without history has not run yet."""
-    groups: dict[Group, list[str]] = {group: [] for group in get_args(Group)}
-    at_rest = {name: _at_rest(process, histories.get(name, History())) for name, process in plan.processes.items()}
-    next_s = math.inf
-    for name, process in plan.processes.items():
-        history = histories.get(name, History())
-        wait_s = history.ended_s + process.min_duration - now_s
-        if history.running:
-            group: Group = "running"
-        elif (rest := at_rest[name]) is not None:
-            group = rest
-        elif any(at_rest[other] != "finished" for other in plan.dependencies[name]):
-            group = "blocked"
-        elif wait_s > 0:
-            group = "waiting"
-            next_s = min(next_s, wait_s)
-        else:
-            group = "runnable"
-        groups[group].append(name)
-    over = {*groups["finished"], *groups["failed"]}
-    complete = all(name in over or process.ephemeral for name, process in plan.processes.items())
-    return Standing(**{group: tuple(names) for group, names in groups.items()}, complete=complete, next_s=next_s)
-
-
-def _at_rest(process: Process, history: History) -> Literal["finished", "failed"] | None:
-    """`finished` or `failed` if the process shall not run again."""
-    if history.successes and not process.daemon:
-        return "finished"
-    if process.max_failures and history.failures >= process.max_failures:
-        return "finished" if process.ephemeral else "failed"
-    if history.successes + history.failures + history.losses >= MAX_RUNS:
-        return "failed"
-    return None
+def _too_often(process: Process, tally: _Tally) -> bool:
+    return 0 < process.max_failures <= tally.failures

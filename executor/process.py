@@ -12,13 +12,18 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from aurorad.cgroups import TaskGroup
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
+from executor.environment import Place
+from executor.logger import LoggerSettings
+from executor.output import Output, Tee, open_output, pass_on
+from executor.paths import PROFILE
 from executor.sandbox import User
 
 _HANDLED = (  # what a program with an event loop may have a handler for
@@ -33,19 +38,17 @@ _HANDLED = (  # what a program with an event loop may have a handler for
 
 _NAME = b"thermos-coord"  # a coordinator, as ps shows it
 
-Destination = Literal["file", "console", "none"]
-
 
 class Launch(msgspec.Struct, frozen=True):
     """All that a run needs. `logs` is the run's own directory for `stdout` and `stderr`, seen from the sandbox."""
 
     process: str
     cmdline: str
-    sandbox: Path
+    place: Place
     environment: Mapping[str, str]
-    user: User
     logs: Path
-    destination: Destination = "file"
+    logger: LoggerSettings
+    group: TaskGroup | None = None
 
 
 class Coordinator(NamedTuple):
@@ -66,19 +69,6 @@ class Coordinator(NamedTuple):
         """It ends without having started the command."""
         for fd in (self.go, self.pipe, self.pidfd):
             os.close(fd)
-
-
-def environment_for(sandbox: Path, user: User, profile: Path, path: str | None) -> dict[str, str]:
-    """Exactly what a command finds around it; the profile is sourced only if it exists by now."""
-    environment = {
-        "HOME": str(sandbox),
-        "LOGNAME": user.name,
-        "USER": user.name,
-        "PATH": path or os.defpath,
-    }
-    if profile.exists():
-        environment["BASH_ENV"] = str(profile)
-    return environment
 
 
 def fork_coordinator(launch: Launch, stream: StreamWriter, seq: int) -> Coordinator:
@@ -128,20 +118,74 @@ def _coordinate(launch: Launch, stream: StreamWriter, seq: int, records: int) ->
         with contextlib.suppress(BrokenPipeError):  # the runner is gone; the next one reads the stream
             os.write(records, b"r")
 
+    output = _settle_in(launch)
     pid = os.fork()
     if pid == 0:
-        _become_command(launch)
+        _become_command(launch, output)
     try:
         say(ProcessStatus(seq + 1, launch.process, ProcessState.RUNNING, start_time=time.time(), pid=pid))
     except OSError:
         os.kill(pid, signal.SIGKILL)  # a command that nobody has on record must not run
         raise
-    return_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    tees: tuple[Tee, ...] = ()
+    if not isinstance(output, OSError):
+        output.close_ends()
+        tees = output.tees
+    return_code = os.waitstatus_to_exitcode(_wait(pid, tees))
+    if left := [tee for tee in tees if not tee.over]:
+        _leave_behind(left, stream.fd, records)
     say(
         ProcessStatus(
             seq + 2, launch.process, _state_after(return_code), stop_time=time.time(), return_code=return_code
         )
     )
+
+
+def _settle_in(launch: Launch) -> Output | OSError:
+    """Goes where the command shall run and opens its output, as the user: the way there may be closed to them, but what
+    lies inside must not lead root astray. An error is for the command to tell."""
+    try:
+        if launch.place.directory is not None:
+            enter_directory(launch.place.directory)
+        act_as(launch.place.user)
+        return open_output(launch.logger, launch.logs)
+    except OSError as error:
+        return error
+
+
+def _wait(pid: int, tees: Sequence[Tee]) -> int:
+    """Until the command has ended and all that it wrote was passed on; its status.
+
+    Others may still hold its pipes: children that are killed once its end is on record, or daemons that escaped. The
+    end does not wait for them.
+    """
+    if tees:
+        ended = os.pidfd_open(pid)
+        pass_on(tees, until=ended)
+        os.close(ended)
+    status = os.waitpid(pid, 0)[1]
+    for tee in tees:
+        tee.drain()
+    return status
+
+
+def _leave_behind(tees: Sequence[Tee], *ours: int) -> None:
+    """A process of its own, no child of ours and in no session of ours, that passes on the rest.
+
+    It ends when nobody can write to the pipes any more, and not before: whoever writes then would be killed for it.
+    """
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for fd in ours:
+                os.close(fd)
+            os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # those that it serves may have last words
+            if os.fork() == 0:
+                pass_on(tees)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def _state_after(return_code: int) -> ProcessState:
@@ -150,31 +194,50 @@ def _state_after(return_code: int) -> ProcessState:
     return ProcessState.FAILED if return_code > 0 else ProcessState.KILLED
 
 
-def _become_command(launch: Launch) -> NoReturn:
+def _become_command(launch: Launch, output: Output | OSError) -> NoReturn:
     try:
+        if isinstance(output, OSError):
+            raise output
         default_signals()
-        # The way to the sandbox may be closed to the user; what lies inside it must not lead root astray.
-        enter_directory(launch.sandbox)
-        become_user(launch.user)
-        _redirect(launch)
+        for number, fd in enumerate((os.open(os.devnull, os.O_RDONLY), *output.ends)):
+            os.dup2(fd, number)
         close_all_but({0, 1, 2})
-        os.execve("/bin/bash", ["/bin/bash", "-c", launch.cmdline], launch.environment)  # noqa: S606
+        argv, environment = _enter_image(launch) if launch.place.image is not None else _enter_place(launch)
+        os.execve(argv[0], argv, environment)  # noqa: S606
     except BaseException as error:
         os.write(2, f"Failed to launch process {launch.process}: {error}\n".encode())
     finally:
         os._exit(127)
 
 
-def _redirect(launch: Launch) -> None:
-    streams = [os.open(os.devnull, os.O_RDWR)]
-    if launch.destination == "file":
-        os.makedirs(launch.logs, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        streams += [os.open(launch.logs / name, flags, 0o644) for name in ("stdout", "stderr")]
-    elif launch.destination == "none":
-        streams += [streams[0], streams[0]]
-    for number, fd in enumerate(streams):
-        os.dup2(fd, number)
+def _enter_place(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Become the user, in the directory that we are in; the command and its environment."""
+    _act_as_ourselves(launch)
+    if launch.place.chroot:
+        os.chroot(".")
+    become_user(launch.place.user)
+    environment = dict(launch.environment)
+    if os.path.exists(launch.place.profile):  # asked as the user, who must not learn of others' files
+        environment["BASH_ENV"] = str(launch.place.profile)
+    return ("/bin/bash", "-c", launch.cmdline), environment
+
+
+def _enter_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Become ourselves again: whoever starts the command in the image needs root's rights, and gives them up."""
+    place = launch.place
+    assert place.image is not None
+    environment = dict(launch.environment)
+    if os.path.exists(PROFILE):  # here, in the sandbox, which the image has elsewhere
+        environment["BASH_ENV"] = str(place.profile)
+    _act_as_ourselves(launch)
+    return place.image.command(launch.cmdline, place.user.name), environment
+
+
+def _act_as_ourselves(launch: Launch) -> None:
+    """With our rights back, into the task's control group, which the user may not enter."""
+    act_as_ourselves(launch.place.user)
+    if launch.group is not None:
+        launch.group.enter()
 
 
 def fork() -> int:
@@ -208,6 +271,24 @@ def become_user(user: User) -> None:
         os.setgroups(user.groups)
         os.setgid(user.gid)
         os.setuid(user.uid)
+
+
+def act_as(user: User) -> None:
+    """From now on files are opened with the user's rights; signals and open files are still handled with ours.
+
+    Processes of the user can neither signal nor trace us: only the effective ids are theirs.
+    """
+    if user.drop:
+        os.setgroups(user.groups)
+        os.setegid(user.gid)
+        os.seteuid(user.uid)
+
+
+def act_as_ourselves(user: User) -> None:
+    """Ends `act_as`, but for the groups."""
+    if user.drop:
+        os.seteuid(os.getuid())
+        os.setegid(os.getgid())
 
 
 def enter_directory(directory: Path) -> None:

@@ -14,6 +14,7 @@ import trio
 from aurorad.api import binary
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, TaskConfig
 from aurorad.engine import executor_api as api
+from executor import announcer_process, flags  # noqa: F401  the forks of the one share what importing it takes
 from executor.checkpoint import ProcessStatus, RunnerCkpt, RunnerHeader, TaskStatus, decode_frames, encode_frame
 from executor.instance import parse_instance
 from executor.sandbox import current_user
@@ -36,6 +37,7 @@ def rehearse() -> None:
     ):
         decode_frames(encode_frame(record))
     msgspec.json.decode(msgspec.json.encode(api.Event("SUBSCRIBED")), type=api.Event)
+    flags.parse(())
     user = current_user()
     os.getgrouplist(user.name, user.gid)
     trio.run(trio.sleep, 0)

@@ -6,16 +6,19 @@ on record before anything follows from it.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import trio
 
-from executor import ladder, procfs
+from aurorad import procfs
+from aurorad.cgroups import TaskGroup
+from aurorad.pace import Pace
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -25,24 +28,33 @@ from executor.checkpoint import (
     RunnerState,
     TaskState,
 )
+from executor.environment import Place, UserError
+from executor.images import Image
+from executor.ladder import Ladder
 from executor.ledger import Ledger
-from executor.paths import LOGS, PROFILE, TaskPaths, log_directory
-from executor.planner import History, Plan, Standing, stand
-from executor.process import Coordinator, Destination, Launch, environment_for, fork_coordinator
+from executor.logger import DEFAULT_LOGGER, InvalidLogger, LoggerSettings
+from executor.paths import LOGS, TaskPaths, log_directory
+from executor.planner import MAX_RUNS, Plan, Progress
+from executor.process import Coordinator, Launch, fork_coordinator
 from executor.sandbox import User
 from executor.task import Process, Task
 
 KILL_WAIT_S = 60.0  # from a kill to SIGKILL, finalizing processes included
 _FORKED_LIMIT_S = 60.0  # a coordinator that has not started its command by then never will
 _POLL_S = 1.0  # for what nobody tells us of
+_IDLE_S = 15.0  # so often the stream's time tells others that a runner is there, if nothing else does
 _DEATH_LIMIT_S = 10.0  # SIGKILL works at once, but for a process that the kernel holds
+_DEATH_POLL_S = 0.01
 _LAUNCHES_PER_PASS = 8  # so that the event loop is not held while hundreds are forked
 
 
 class Runner:
     """Runs `task` under `paths`, or goes on with what a runner before left there.
 
-    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes.
+    Constructing it changes nothing. `take_control`, then `run` once. `path` is the PATH of the task's processes; with
+    `preserve_env` they find all of our environment. `logger` is for processes without one of their own. `chroot` makes
+    the sandbox all that they see, an `image` that; a control `group` holds them. A process that ran `max_runs` times is
+    failed (0: no limit).
     """
 
     def __init__(
@@ -55,24 +67,30 @@ class Runner:
         now_ms: Callable[[], int],
         log: logging.Logger,
         path: str | None = None,
+        logger: LoggerSettings = DEFAULT_LOGGER,
+        preserve_env: bool = False,
+        chroot: bool = False,
+        image: Image | None = None,
+        group: TaskGroup | None = None,
+        max_runs: int = MAX_RUNS,
     ) -> None:
-        self._task, self._header, self._user = task, header, user
-        self._now_ms, self._log, self._path = now_ms, log, path
-        self._sandbox = Path(header.sandbox or "")
-        log_base = Path(header.log_dir or self._sandbox / LOGS)
-        self._log_base = log_base.relative_to(self._sandbox) if log_base.is_relative_to(self._sandbox) else log_base
+        self._task, self._header, self._user, self._image = task, header, user, image
+        self._paths, self._now_ms, self._log, self._path, self._group = paths, now_ms, log, path, group
+        self._logger, self._preserve_env, self._chroot = logger, preserve_env, chroot
+        self._sandbox = Path(header.sandbox) if header.sandbox else None
+        self._log_base = _log_base(header)
         self._processes = {process.name: process for process in task.processes}
-        self._regular, self._final = Plan.of(task, final=False), Plan.of(task, final=True)
+        self._regular, self._final = (Progress(Plan.of(task, final=final), max_runs) for final in (False, True))
         self._ledger = Ledger(paths, self._processes, now_ms, log)
         self._since_s = math.inf
-        self._ended_s: dict[str, float] = {}
         self._watched: set[str] = set()  # processes whose coordinator has not ended
         self._cleaning_since_s: float | None = None
-        self._told_to_end: set[int] = set()
+        self._left = 0  # alive when they were last told to end
         self._told_s = -math.inf
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
+        self.helpers: set[int] = set()  # pids of children of this process that are not the task's
 
     @property
     def state(self) -> RunnerState:
@@ -84,29 +102,64 @@ class Runner:
         """Whether the regular plan is still being run, and nobody asked for its end."""
         return self._ledger.state == TaskState.ACTIVE and self._forced is None
 
+    def members(self) -> Iterator[int]:
+        """The task's processes now, found at little cost: its control group, or what descends from us."""
+        if self._group is not None:
+            yield from self._group.pids()
+            return
+        coordinators = self.coordinators()
+        seen: set[int] = set()
+        for root in (os.getpid(), *coordinators):  # those of a runner before us do not descend from us
+            if root not in seen:
+                for process in procfs.tree(root):
+                    seen.add(process.pid)
+                    if process.pid not in coordinators:
+                        yield process.pid
+
+    def coordinators(self) -> set[int]:
+        """Those that are alive."""
+        live = (run.coordinator_pid for run in self._ledger.live() if run.process in self._watched)
+        return {pid for pid in live if pid is not None}
+
+    def oom_kills(self) -> int | None:
+        """As `TaskGroup.oom_kills`; None without a control group."""
+        return None if self._group is None else self._group.oom_kills()
+
     def take_control(self) -> None:
         """Becomes the task's one runner. Raises as `Ledger.open`."""
         self._ledger.open(self._task, self._header)
         procfs.become_subreaper()
+        before = bool(self._ledger.last_runs()) and not (self._group is not None and self._group.exists)
+        self._group = self._made(self._group)
+        directory = self._paths.root.absolute().parent
+        self._ladder = Ladder(self._ledger.last_runs, self.helpers, directory, self._group, scanning=before)
         self._since_s = trio.current_time()
+        for name in self._processes:
+            for run in self._ledger.runs(name):
+                self._take_note(run)
 
     def kill(self, state: TaskState = TaskState.KILLED, wait_s: float = KILL_WAIT_S) -> None:
         """End the task as `state` within `wait_s` seconds: SIGTERM, finalizing processes, SIGKILL. May come again."""
+        if self._ledger.state.terminal:
+            self._log.warning("Task is not in ACTIVE state, cannot issue kill.")
+            return
         self._forced = self._forced or state
         self._kill_deadline_s = min(self._kill_deadline_s, trio.current_time() + wait_s)
         self._changed.set()
 
+    def _made(self, group: TaskGroup | None) -> TaskGroup | None:
+        try:
+            if group is not None:
+                group.make()
+        except OSError as error:
+            self._log.warning("The task has no control group of its own: %s", error)
+            return None
+        return group
+
     async def put_down(self) -> None:
         """SIGKILL until nothing of the task is alive, and nothing recorded: for when the runner itself has failed."""
-        limit_s = trio.current_time() + _DEATH_LIMIT_S
-        while left := ladder.task_members(self._ledger.last_runs()):  # again and again: they may be forking
-            if trio.current_time() > limit_s:
-                self._log.error("Processes %s do not die.", sorted(left))
-                return
-            procfs.send(left, signal.SIGKILL)
-            self._changed = trio.Event()
-            with trio.move_on_after(_POLL_S / 10):
-                await self._changed.wait()
+        if left := await self._ladder.end(_DEATH_LIMIT_S):
+            self._log.error("Processes %s do not die.", left)
 
     async def run(self) -> TaskState:
         """Until the task is over; gives its terminal state, and nothing of it is alive then.
@@ -121,12 +174,16 @@ class Runner:
                     self._changed = trio.Event()
                     wait_s = await self._pass(state, nursery)
                     await trio.lowlevel.checkpoint()
-                    with trio.move_on_after(wait_s):
+                    with trio.move_on_after(min(wait_s, _IDLE_S)) as idle:
                         await self._changed.wait()
+                    if idle.cancelled_caught:
+                        self._ledger.touch()
                 nursery.cancel_scope.cancel()
             return state
         finally:
             self._ledger.close()
+            if self._group is not None:
+                self._group.remove()  # if it is empty
 
     # The stages
 
@@ -141,9 +198,8 @@ class Runner:
         return await self._finalizing(self._cleaning_since_s, nursery)
 
     def _active(self, nursery: trio.Nursery) -> float:
-        standing = self._standing(self._regular)
-        if self._forced is None and not standing.complete and self._healthy(standing):
-            return self._start(standing, nursery)
+        if self._forced is None and not self._regular.complete and self._healthy():
+            return self._start(self._regular, nursery)
         self._ledger.enter(TaskState.CLEANING)
         self._cleaning_since_s = trio.current_time()
         return 0.0
@@ -151,10 +207,11 @@ class Runner:
     async def _cleaning(self, since_s: float) -> float:
         now_s = trio.current_time()
         left_s = self._deadline_s(since_s) - now_s
-        busy = bool(self._ledger.live())
-        left = self._tell_to_end() if not busy or now_s - self._told_s >= _POLL_S else self._told_to_end
+        busy = bool(self._regular.running)
+        if not busy or now_s - self._told_s >= _POLL_S:
+            await self._tell_to_end()
         # Stragglers whose runs are over, daemons that escaped their session, may not use up the finalizers' time.
-        if not busy and (left_s <= now_s - since_s or not left):
+        if not busy and (left_s <= now_s - since_s or not self._left):
             await self._kill_all()
             self._ledger.enter(TaskState.FINALIZING)
         elif left_s <= 0:
@@ -165,47 +222,39 @@ class Runner:
         return 0.0
 
     async def _finalizing(self, since_s: float, nursery: trio.Nursery) -> float:
-        standing = self._standing(self._final)
         left_s = self._deadline_s(since_s) - trio.current_time()
-        if not standing.complete and not standing.deadlocked and left_s > 0:
-            return min(left_s, self._start(standing, nursery))
-        if standing.deadlocked:
+        if not self._final.complete and not self._final.deadlocked and left_s > 0:
+            return min(left_s, self._start(self._final, nursery))
+        if self._final.deadlocked:
             self._log.warning("Finalizing plan deadlocked.")
-        elif not standing.complete:
+        elif not self._final.complete:
             self._log.warning("Exceeded finalization wait, terminating finalization.")
         await self._finish()
         return 0.0
 
     async def _finish(self) -> None:
-        healthy = self._healthy(self._standing(self._regular))
         await self._kill_all()
-        self._ledger.enter(self._forced or (TaskState.SUCCESS if healthy else TaskState.FAILED))
+        self._ledger.enter(self._forced or (TaskState.SUCCESS if self._healthy() else TaskState.FAILED))
 
     def _deadline_s(self, since_s: float) -> float:
         """The end of CLEANING and FINALIZING together; a kill's own replaces the task's (sheet, section 7.1)."""
         return since_s + self._task.finalization_wait if self._forced is None else self._kill_deadline_s
 
-    def _standing(self, plan: Plan) -> Standing:
-        histories = {}
-        for name in plan.processes:
-            if runs := self._ledger.runs(name):
-                histories[name] = History.of(runs, self._ended_s.get(name, self._since_s))
-        return stand(plan, histories, trio.current_time())
-
-    def _healthy(self, standing: Standing) -> bool:
+    def _healthy(self) -> bool:
         limit = self._task.max_failures
-        return not standing.deadlocked and (limit == 0 or len(standing.failed) < limit)
+        return not self._regular.deadlocked and (limit == 0 or len(self._regular.failed) < limit)
 
     # Starting processes
 
-    def _start(self, standing: Standing, nursery: trio.Nursery) -> float:
+    def _start(self, plan: Progress, nursery: trio.Nursery) -> float:
         """Launches what may run now. Seconds until the next may."""
-        limit = self._task.max_concurrency or math.inf
-        free = int(max(0, min(limit - len(standing.running), _LAUNCHES_PER_PASS)))
-        batch = [name for name in standing.runnable if name not in self._watched][:free]
+        now_s = trio.current_time()
+        free = min((self._task.max_concurrency or math.inf) - len(plan.running), _LAUNCHES_PER_PASS)
+        startable = (name for name in plan.runnable(now_s) if name not in self._watched)
+        batch = list(itertools.islice(startable, max(0, int(free))))
         for name in batch:
             self._launch(self._processes[name], nursery)
-        return 0.0 if batch else standing.next_s
+        return 0.0 if batch else plan.next_s(now_s)
 
     def _launch(self, process: Process, nursery: trio.Nursery) -> None:
         last = self._ledger.last(process.name)
@@ -213,7 +262,7 @@ class Runner:
             self._ledger.step(process.name, ProcessState.WAITING)
         try:
             coordinator = self._fork(process)
-        except (OSError, CheckpointError) as error:
+        except (OSError, CheckpointError, UserError, InvalidLogger) as error:
             self._log.error("Failed to launch process %s: %s", process.name, error)
             self._step(process.name, ProcessState.FAILED)
             return
@@ -221,16 +270,17 @@ class Runner:
         nursery.start_soon(self._watch, process.name, coordinator.pidfd, coordinator.pipe)
 
     def _fork(self, process: Process) -> Coordinator:
-        """A coordinator at work. After `OSError` or `CheckpointError` no command was started."""
+        """A coordinator at work. Whatever it raises, no command was started."""
         name = process.name
+        place = Place.of(self._user, self._sandbox, chroot=self._chroot, image=self._image)
         launch = Launch(
             process=name,
             cmdline=process.cmdline,
-            sandbox=self._sandbox,
-            environment=environment_for(self._sandbox, self._user, self._sandbox / PROFILE, self._path),
-            user=self._user,
+            place=place,
+            environment=place.variables(self._path, os.environ if self._preserve_env else {}),
             logs=log_directory(self._log_base, name, len(self._ledger.runs(name)) - 1),
-            destination=self._destination(process),
+            logger=self._logger.for_process(process),
+            group=self._group,
         )
         stream = self._ledger.coordinator(name)
         try:
@@ -240,22 +290,15 @@ class Runner:
                 pid = coordinator.pid
                 forked = ProcessStatus(seq, name, ProcessState.FORKED, coordinator_pid=pid, fork_time=fork_time)
                 stream.append(RunnerCkpt(process_status=forked))
-                self._ledger.collect(name)
+                self._collect(name)
             except BaseException:
                 coordinator.abandon()
                 raise
         finally:
             stream.close()
+        self._ladder.started(coordinator.pid)
         coordinator.release()
         return coordinator
-
-    def _destination(self, process: Process) -> Destination:
-        logger = process.logger
-        if logger is None:
-            return "file"
-        if logger.destination == "both" or logger.mode == "rotate":
-            self._log.warning("Process %s logs to plain files: 'both' and 'rotate' are not yet there.", process.name)
-        return "file" if logger.destination == "both" else logger.destination
 
     # Following them
 
@@ -263,14 +306,16 @@ class Runner:
         """Follows the coordinators that a runner before us left behind."""
         for name in self._processes:
             self._collect(name)
-        for run in self._ledger.live():
-            pidfd = self._ledger.open_coordinator(run)
-            if pidfd is None:
-                self._collect(run.process)
-                self._lose(run.process)
+        live = {run.process: run for run in self._ledger.live()}
+        for name in self._processes:
+            pidfd = self._ledger.open_coordinator(live[name]) if name in live else None
+            if pidfd is not None:
+                nursery.start_soon(self._watch, name, pidfd, None)
+            elif name in live or self._ledger.is_held(name):
+                nursery.start_soon(self._lay_to_rest, name)
             else:
-                self._watched.add(run.process)
-                nursery.start_soon(self._watch, run.process, pidfd, None)
+                continue
+            self._watched.add(name)
 
     async def _watch(self, name: str, pidfd: int, pipe: int | None) -> None:
         """Follows a coordinator to its end; `pipe` tells of news, if we forked it. Both are ours to close."""
@@ -288,64 +333,87 @@ class Runner:
                 self._collect(name)
                 if forked and trio.current_time() > give_up_s:
                     self._lose(name)
-            self._lose(name)
         finally:
             os.close(pidfd)
             if pipe is not None:
                 os.close(pipe)
+        await self._lay_to_rest(name)
+
+    async def _lay_to_rest(self, name: str) -> None:
+        """Its coordinator has ended: nothing of the run may be alive when its end is on record and the next begins."""
+        limit_s = trio.current_time() + _DEATH_LIMIT_S
+        while self._ledger.is_held(name) and trio.current_time() < limit_s:  # noqa: ASYNC110 - nothing tells of it
+            await trio.sleep(_DEATH_POLL_S)
+        self._collect(name)
+        # In CLEANING everything was told to end and may take its time.
+        while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
+            if run.state.live:
+                await self._ladder.end_family(run)
+                self._ladder.end_run(run)
+            if not await self._ladder.end_rest(run):
+                break
+            if trio.current_time() > limit_s:
+                self._log.error("What is left of process %s does not die.", name)
+                break
+            await trio.sleep(_DEATH_POLL_S)
+        self._conclude(name)
+        self._lose(name)
         self._watched.discard(name)
         self._changed.set()
 
     def _collect(self, name: str) -> None:
-        """Takes over what the coordinator wrote, and does what follows from it."""
+        """Takes over what the coordinator wrote, but for the end of its run."""
         for status in self._ledger.collect(name):
-            stage = self._ledger.state
-            if status.state == ProcessState.RUNNING and stage == TaskState.CLEANING:
-                self._tell_to_end()
-            if status.state.terminal:
-                self._ended_s[name] = trio.current_time()
-                run = self._ledger.last(name)
-                # In CLEANING everything was told to end and may take its time.
-                if run is not None and stage != TaskState.CLEANING:
-                    ladder.kill_run(run)
+            self._take_note(status)
+            if status.state == ProcessState.RUNNING and self._ledger.state == TaskState.CLEANING:
+                self._told_s = -math.inf  # it was not there yet when the others were told
         self._changed.set()
+
+    def _conclude(self, name: str) -> None:
+        """Takes over the end that the coordinator wrote."""
+        if (end := self._ledger.conclude(name)) is not None:
+            self._take_note(end)
 
     def _lose(self, name: str) -> None:
         """A coordinator that ended without a last word leaves its run LOST."""
         run = self._ledger.last(name)
-        if run is not None and run in self._ledger.live():
-            ladder.kill_run(run)
+        if run is not None and run.state.live:
+            self._ladder.kill_live(run)
+            self._ladder.end_run(run)
             self._step(name, ProcessState.LOST)
 
     def _step(self, name: str, state: ProcessState, stop_time: float | None = None, code: int | None = None) -> None:
         """A run that ends by our word."""
-        self._ledger.step(name, state, stop_time, code)
-        self._ended_s[name] = trio.current_time()
+        self._take_note(self._ledger.step(name, state, stop_time, code))
+
+    def _take_note(self, run: ProcessStatus) -> None:
+        """What is on record of a run, for the planner."""
+        plan = self._final if self._processes[run.process].final else self._regular
+        if run.state.live:
+            plan.started(run.process)
+        elif run.state.terminal:
+            plan.ended(run.process, run.state, trio.current_time())
 
     # Ending all
 
-    def _tell_to_end(self) -> set[int]:
-        """SIGTERM, once, to each living process; all of them. Some come late: forks in the making, heirs of others."""
-        everything = self._everything()
-        procfs.send(everything - self._told_to_end, signal.SIGTERM)
-        self._told_to_end |= everything
+    async def _tell_to_end(self) -> None:
+        """Each living process, once. Some come late: forks in the making, heirs of others."""
         self._told_s = trio.current_time()
-        return everything
-
-    def _everything(self) -> set[int]:
-        """Every living process of the task but the coordinators, which only tell what becomes of it."""
-        runs = self._ledger.last_runs()
-        return ladder.task_members(runs) - {run.coordinator_pid for run in runs}
+        self._left = await self._ladder.tell_to_end()
 
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
+        pace = Pace()
         for name in self._processes:
             self._collect(name)
-        for run in self._ledger.live():
-            if ladder.kill_run(run):
-                self._step(run.process, ProcessState.KILLED, self._now_ms() / 1000, -1)
-            else:
-                self._step(run.process, ProcessState.LOST)
+            self._conclude(name)
+            run = self._ledger.last(name)
+            if run is not None and run.state.live:
+                if self._ladder.kill_live(run):
+                    self._step(name, ProcessState.KILLED, self._now_ms() / 1000, -1)
+                else:
+                    self._step(name, ProcessState.LOST)
+            await pace.breathe()
         await self.put_down()
 
     async def _reap(self, task_status: trio.TaskStatus[None]) -> None:
@@ -353,5 +421,15 @@ class Runner:
             task_status.started()
             procfs.reap()
             async for _ in signals:
-                procfs.reap()
+                pace = Pace()
+                while procfs.reap_one():  # thousands, maybe
+                    await pace.breathe()
                 self._changed.set()
+
+
+def _log_base(header: RunnerHeader) -> Path:
+    """Where logs are, seen from the sandbox if they are in it."""
+    if header.sandbox is None:
+        return Path(header.log_dir or LOGS)
+    base = Path(header.log_dir or Path(header.sandbox, LOGS))
+    return base.relative_to(header.sandbox) if base.is_relative_to(header.sandbox) else base

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from executor.flags import ExecutorFlags
+from executor.paths import RunDirectory
+
 
 class SandboxError(Exception):
     """The text follows `Failed to initialize sandbox: `."""
+
+
+class UnknownUser(SandboxError):
+    """The role has no account on this host."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -34,27 +41,26 @@ def current_user() -> User:
     return User(name, uid, os.getegid())
 
 
-def user_for(role: str, log: logging.Logger, *, set_user: bool = True) -> User:
-    """The role's account if we may become it, else who we are; raises `SandboxError` if root finds no such account.
+def user_for(role: str, flags: ExecutorFlags, log: logging.Logger) -> User:
+    """The account that a task of this role runs as, if we may become it; else who we are.
 
-    To run an unknown role's task as root instead would hand root to whoever may name a role.
+    Raises `UnknownUser` if root finds no such account: to run the task as root instead would hand root to whoever may
+    name a role.
     """
     me = current_user()
-    if role == me.name:
+    name = flags.execute_as_user or role
+    if name == me.name:
         return me
-    if me.uid != 0 or not set_user:
-        log.warning("Processes run as %s, not as the role's user %s: %s.", me.name, role, _why_not(set_user))
+    if me.uid != 0 or flags.nosetuid:
+        reason = "told not to change user" if flags.nosetuid else "only root may become another user"
+        log.warning("Processes run as %s, not as the user %s: %s.", me.name, name, reason)
         return me
     try:
-        entry = pwd.getpwnam(role)
+        entry = pwd.getpwnam(name)
     except KeyError:
-        raise SandboxError(f"Could not create sandbox because user does not exist: {role}") from None
-    groups = tuple(os.getgrouplist(role, entry.pw_gid))
-    return User(role, entry.pw_uid, entry.pw_gid, groups, drop=True)
-
-
-def _why_not(set_user: bool) -> str:
-    return "only root may become another user" if set_user else "told not to change user"
+        raise UnknownUser(f"Could not create sandbox because user does not exist: {name}") from None
+    groups = tuple(os.getgrouplist(name, entry.pw_gid))
+    return User(name, entry.pw_uid, entry.pw_gid, groups, drop=True)
 
 
 def create_sandbox(sandbox: Path, user: User) -> None:
@@ -70,5 +76,24 @@ def create_sandbox(sandbox: Path, user: User) -> None:
         if user.drop:
             os.chown(sandbox, user.uid, user.gid)
         sandbox.chmod(0o700)
+    except OSError as error:
+        raise SandboxError(f"Failed to chown/chmod the sandbox: {error}") from None
+
+
+def link_into_container(run: RunDirectory) -> None:
+    """Within a Docker container: the run directory under its name on the host, so that both sides name files alike.
+
+    Raises `SandboxError`.
+    """
+    if run.path == run.mounted:
+        raise SandboxError("not within a Docker container: a Mesos agent starts them, the local engine has none")
+    try:
+        run.path.parent.mkdir(parents=True, exist_ok=True)
+        if not run.path.is_symlink():
+            run.path.symlink_to(run.mounted)
+    except OSError as error:
+        raise SandboxError(f"Failed to create the sandbox: {error}") from None
+    try:
+        run.mounted.chmod(0o755)
     except OSError as error:
         raise SandboxError(f"Failed to chown/chmod the sandbox: {error}") from None

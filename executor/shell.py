@@ -5,30 +5,35 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 from typing import NoReturn
 
 import trio
 
+from aurorad import procfs
+from aurorad.ending import end_all
 from executor.process import become_user, close_all_but, default_signals, enter_directory, fork
 from executor.sandbox import User
 
 _MAX_OUTPUT = 1024  # bytes that are worth keeping in a task's history
 
 
-async def run_shell(command: str, user: User, directory: Path, timeout_s: float) -> str | None:
-    """None if the command succeeded, else the reason. It runs with our environment, as `user`, in `directory`.
+async def run_shell(command: str, argv: tuple[str, ...], user: User, directory: Path, timeout_s: float) -> str | None:
+    """None if `argv`, which runs `command`, succeeded, else the reason.
 
-    When it is late, over or cancelled, all of its session is killed. A process between us and it tells its status
-    through a pipe: children are reaped by the runner.
+    It has our environment and works in `directory`. A process between us and it tells its status through a pipe, and
+    kills whatever is left of it, daemons too, when it is over, late or cancelled. That process is reaped by the runner.
     """
+    if "\0" in command:
+        return "Invalid command."
     output, output_end = os.pipe()
     status, status_end = os.pipe()
     try:
         os.set_blocking(output, False)
         pid = fork()
         if pid == 0:
-            _in_between(command, user, directory, output_end, status_end)
+            _in_between(argv, user, directory, output_end, status_end)
     except OSError as error:
         os.close(output)
         os.close(status)
@@ -43,9 +48,8 @@ async def run_shell(command: str, user: User, directory: Path, timeout_s: float)
     finally:
         os.close(output)
         os.close(status)
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError):
-                kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 async def _verdict(command: str, output: int, status: int) -> str | None:
@@ -60,10 +64,12 @@ async def _verdict(command: str, output: int, status: int) -> str | None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listen)
         await trio.lowlevel.wait_readable(status)
-        code = os.read(status, 64).decode()
+        code, _, trouble = os.read(status, 512).decode(errors="replace").partition(" ")
         nursery.cancel_scope.cancel()
     if code == "0":
         return None
+    if trouble:
+        return f"OSError: {trouble.splitlines()[0]}"
     with contextlib.suppress(BlockingIOError):
         _take(output, said)
     return f"Command '{command}' returned non-zero exit status {code} with output '{said.decode(errors='replace')}'"
@@ -77,22 +83,59 @@ def _take(fd: int, said: bytearray) -> bool:
     return bool(got)
 
 
-def _in_between(command: str, user: User, directory: Path, output: int, status: int) -> NoReturn:
+class _ToldToEnd(BaseException):
+    """By a signal."""
+
+
+def _in_between(argv: tuple[str, ...], user: User, directory: Path, output: int, status: int) -> NoReturn:
     try:
         os.setsid()
+        verdict = _verdict_of(argv, user, directory, output, status)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _kill_descendants()
+        os.write(status, verdict)
+    finally:
+        os._exit(0)
+
+
+def _verdict_of(argv: tuple[str, ...], user: User, directory: Path, output: int, status: int) -> bytes:
+    """The exit status; nothing if SIGTERM came first."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise _ToldToEnd
+
+    try:
+        procfs.become_subreaper()
+        signal.signal(signal.SIGTERM, end)
         pid = os.fork()
         if pid == 0:
-            default_signals()
-            enter_directory(directory)
-            become_user(user)
-            null = os.open(os.devnull, os.O_RDONLY)
-            for number, fd in enumerate((null, output, output)):
-                os.dup2(fd, number)
-            close_all_but({0, 1, 2})
-            os.execv("/bin/bash", ["/bin/bash", "-c", command])  # noqa: S606
-        close_all_but({status, output})
-        os.write(status, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    except BaseException as error:
-        os.write(output, f"{type(error).__name__}: {error}".encode())
+            _become(argv, user, directory, output, status)
+        close_all_but({status})
+        return b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except OSError as error:
+        return f"127 {error}".encode()
+    except _ToldToEnd:
+        return b""
+
+
+def _kill_descendants() -> None:
+    own = os.getpid()
+    for pause_s in end_all(lambda: procfs.tree(own), lambda: [own]):
+        time.sleep(pause_s)  # this is no event loop
+
+
+def _become(argv: tuple[str, ...], user: User, directory: Path, output: int, status: int) -> NoReturn:
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        default_signals()
+        enter_directory(directory)
+        become_user(user)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for number, fd in enumerate((null, output, output)):
+            os.dup2(fd, number)
+        close_all_but({0, 1, 2, status})  # the last is closed by a successful exec
+        os.execv(argv[0], argv)  # noqa: S606
+    except OSError as error:
+        os.write(status, f"127 {error}\n".encode())
     finally:
         os._exit(127)

@@ -107,6 +107,11 @@ class Announcer(Model, frozen=True):
     portmap: dict[str, str | int] | None = None
     zk_path: str | None = None
 
+    def aliases(self) -> dict[str, str | int]:
+        """Names of ports to other names, or to numbers."""
+        portmap = {"aurora": self.primary_port} if self.portmap is None else self.portmap
+        return {name: self.primary_port if to == "{{primary_port}}" else to for name, to in portmap.items()}
+
 
 class TaskInstance(Model, frozen=True):
     """What the executor works with: one instance's part of a job."""
@@ -122,6 +127,14 @@ class TaskInstance(Model, frozen=True):
 def to_json(task: Task) -> bytes:
     """The task's description as it is kept on disk: defaults written out, unset fields left out."""
     return msgspec.json.encode(_without_none(msgspec.json.decode(msgspec.json.encode(task))))
+
+
+def is_same(task: Task, description: bytes) -> bool:
+    """Whether this is what an executor, perhaps of another version, wrote of the task."""
+    try:
+        return msgspec.json.decode(description, type=Task) == task
+    except msgspec.DecodeError:
+        return False
 
 
 def _without_none(tree: JsonValue) -> JsonValue:

@@ -38,6 +38,20 @@ def test_a_work_dir_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: 
     assert why_not(tmp_path) == f"-work_dir={tmp_path} cannot be used: this user may not read and write {tmp_path}"
 
 
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ("--nosetuid --what", "unknown flag --what: -help lists those there are"),
+        ("'--announcer-hostname=x", "No closing quotation"),
+    ],
+)
+def test_flags_of_executors_are_checked_first(tmp_path: Path, flags: str, text: str) -> None:
+    with pytest.raises(CannotStart) as refused:
+        run(Flags(work_dir=tmp_path / "w", http_port=0, observer_port=0, thermos_executor_flags=flags))
+    assert str(refused.value) == f"-thermos_executor_flags cannot be used: {text}"
+    assert not (tmp_path / "w").exists()
+
+
 def test_a_host_name_that_nobody_knows_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         CannotStart, match=r"cannot listen on no\.such\.host\.invalid:0: .*-hostname, must be an address of"

@@ -86,7 +86,7 @@ def test_a_list_given_again_grows() -> None:
         (["-dlog_max_entry_size=0MB"], "-dlog_max_entry_size=0MB: a value above 0 was expected"),
         (["-thermos_executor_cpu=nan"], "-thermos_executor_cpu=nan: a number was expected"),
         (["-thermos_executor_cpu=-1.5"], "-thermos_executor_cpu=-1.5: a value of 0 or more was expected"),
-        (["-role=queen"], "-role=queen: one or more of scheduler, observer, executor was expected"),
+        (["-role=queen"], "-role=queen: scheduler, observer or both; or executor or launcher alone was expected"),
         (["-tier_config=~nobody-of-this-name/x"], "-tier_config=~nobody-of-this-name/x: a path was expected"),
         (["-tier_config="], "-tier_config=: a path was expected"),
         (["-allowed_container_types=VM"], "-allowed_container_types=VM: MESOS, DOCKER or both was expected"),

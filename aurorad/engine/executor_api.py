@@ -91,13 +91,18 @@ class Error(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class Message(msgspec.Struct, frozen=True):
+    data: bytes = b""
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """From agent to executor: SUBSCRIBED, LAUNCH, KILL, ACKNOWLEDGED, SHUTDOWN, ERROR, or what is to be skipped."""
+    """From agent to executor: SUBSCRIBED, LAUNCH, KILL, ACKNOWLEDGED, MESSAGE, SHUTDOWN, ERROR, or what is skipped."""
 
     type: str
     launch: Launch | None = None
     kill: Kill | None = None
     acknowledged: Acknowledged | None = None
+    message: Message | None = None
     error: Error | None = None
 
 

@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-import difflib
+import builtins
+import sys
 import traceback
 from collections.abc import Collection
 from pathlib import Path
-from types import TracebackType
+
+from aurorad.jobfile import python2
+from aurorad.jobfile.schema.kinds import UnknownField, closest
 
 
 def syntax_error(path: Path, error: SyntaxError) -> str:
     line = (error.text or "").strip()
     place = f"{error.filename or path}:{error.lineno or 1}"
-    return f"{place}: {type(error).__name__}: {error.msg}" + (f": {line}" if line else "")
+    shown = f": {line}" if line else ""
+    return f"{place}: {type(error).__name__}: {error.msg}{shown}{python2.syntax_hint(line)}"
 
 
-def failure(path: Path, files: Collection[str], error: BaseException) -> str:
-    """An exception that the code in `files` raised, with the innermost line of them that was being run."""
+def failure(path: Path, files: Collection[str], names: Collection[str], error: BaseException) -> str:
+    """An exception that the code in `files` raised, with the innermost line of them that was being run.
+
+    `names` are those that the code could have used.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in files]
-    text = f"{places[-1] if places else path}: {type(error).__name__}: {error}"
-    if isinstance(error, ValueError) and "expects an iterable, got <" in text:
-        text += " (in Python 3 map, filter and zip give no list: write list(...) around them)"
-    if isinstance(error, AttributeError) and str(error).startswith("Unknown schema attribute"):
-        text += _fields_hint(error)
-    return text
+    kind = "AttributeError" if isinstance(error, UnknownField) else type(error).__name__
+    return f"{places[-1] if places else path}: {kind}: {error}{_hint(error, names)}"
 
 
-def closest(word: str, known: Collection[str]) -> str:
-    """`` (did you mean x?)``, or nothing when nothing is close."""
-    matches = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {matches[0]}?)" if matches else ""
-
-
-def _fields_hint(error: AttributeError) -> str:
-    """The fields of the struct that refused one: it is the `self` of the innermost call."""
-    struct = _innermost(error.__traceback__)
-    fields = getattr(struct, "TYPEMAP", None)
-    if fields is None:
-        return ""
-    unknown = str(error).rsplit(" ", 1)[-1]
-    return f"{closest(unknown, fields)}; {type(struct).__name__} has {', '.join(sorted(fields))}"
-
-
-def _innermost(trace: TracebackType | None) -> object:
-    found = None
-    while trace is not None:
-        found = trace.tb_frame.f_locals.get("self", found)
-        trace = trace.tb_next
-    return found
+def _hint(error: BaseException, names: Collection[str]) -> str:
+    hint = python2.runtime_hint(str(error))
+    if hint:
+        return hint
+    if isinstance(error, NameError) and error.name in sys.stdlib_module_names:
+        return f" (import {error.name} first)"
+    if isinstance(error, NameError) and error.name:
+        return closest(error.name, [*names, *dir(builtins)])
+    if isinstance(error, AttributeError) and error.name:
+        return closest(error.name, dir(error.obj))
+    return ""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 from pystachio import Empty, MustacheParser, Ref
 from pystachio.base import Object
+from pystachio.matcher import Any as AnyIndex
+from pystachio.matcher import Matcher
 
-from aurorad.jobfile import plan, ports
+from aurorad.jobfile import checks, plan, ports, where
 from aurorad.jobfile.errors import ConfigError
+from aurorad.jobfile.schema import older
 from aurorad.jobfile.values import Job
 
 # The names that older files use for parts of the job itself.
 _STANDARD_BINDINGS = {"mesos.role": "{{role}}", "mesos.cluster": "{{cluster}}", "thermos.user": "{{role}}"}
 _AT_RUN_TIME = frozenset(map(Ref.from_address, ("thermos.task_id", "mesos.instance", "mesos.hostname")))
-_ANY_INSTANCE = {"mesos": {"instance": 31337, "hostname": ""}}
+_IMAGES = Matcher("docker").image[AnyIndex][AnyIndex]
 
 
 class Selector(NamedTuple):
@@ -40,18 +43,22 @@ class JobConfig:
 
 
 @contextmanager
-def _templates_explained() -> Iterator[None]:
-    """Reading any field resolves its templates, so each reader may meet one that cannot be."""
+def templates_explained(evaluated: Any = None) -> Iterator[None]:
+    """Reading any field resolves its templates, so each reader may meet one that cannot be.
+
+    `evaluated` is what to look in for the place of it.
+    """
     try:
         yield
     except Ref.InvalidRefError as error:
-        raise ConfigError(
-            f"A template in double braces cannot be read: {error}. To have braces as they are, write {{{{&name}}}}"
-        ) from None
+        text = f"A template in double braces cannot be read: {error}. To have braces as they are, write {{{{&name}}}}"
     except MustacheParser.Uninterpolatable as error:
-        raise ConfigError(f"A template refers to itself: {error}") from None
+        text = f"A template refers to itself: {error}"
     except (Object.CoercionError, AttributeError) as error:
-        raise ConfigError(f"Job not fully specified: {error}") from None
+        text = f"Job not fully specified: {error}"
+    else:
+        return
+    raise ConfigError(text if evaluated is None else text + where.culprit(evaluated, where.failing))
 
 
 def parse_binding(text: str) -> tuple[str, str]:
@@ -72,7 +79,7 @@ def bound(jobs: Sequence[Any], bindings: Sequence[tuple[str, str]]) -> list[Any]
     return [job.bind(*scopes, _STANDARD_BINDINGS) for job in jobs]
 
 
-@_templates_explained()
+@templates_explained()
 def describe(job: Any) -> str:
     """``cluster/role/environment/name`` with ``{MISSING}`` for what is not set."""
     return "/".join(_text(part, "{MISSING}") for part in (job.cluster(), job.role(), job.environment(), job.name()))
@@ -82,7 +89,7 @@ def _text(value: Any, missing: str) -> str:
     return missing if value is Empty else str(value)
 
 
-@_templates_explained()
+@templates_explained()
 def pick(jobs: Sequence[Any], wanted: Selector) -> Any:
     """The one job meant. Raises `ConfigError` that lists the jobs there are."""
     if not jobs:
@@ -111,46 +118,75 @@ def _matches(job: Any, wanted: Selector) -> bool:
     return all(want is None or _text(part, "") == want for want, part in zip(wanted, parts, strict=True))
 
 
-@_templates_explained()
-def evaluate(job: Any) -> JobConfig:
-    """Resolve the templates that can be resolved now and check the job. Raises `ConfigError`."""
+def evaluate(job: Any, image: Callable[[str, str], str] | None = None) -> JobConfig:
+    """Resolve the templates that can be resolved now and check the job. Raises `ConfigError`.
+
+    `image` gives a value for ``{{docker.image[name][tag]}}`` and may raise `ConfigError` too; without it, these are
+    unbound.
+    """
+    with templates_explained(job):
+        return _evaluated(job, image)
+
+
+def _evaluated(job: Any, image: Callable[[str, str], str] | None) -> JobConfig:
     _require(job)
-    checked = job.bind(_ANY_INSTANCE).check()
-    if not checked.ok():
-        raise ConfigError(f"Job not fully specified: {checked.message()}")
+    _check_types(job.bind(checks.ANY_INSTANCE))
     source, refs = job.interpolate()
-    mentioned = ports.referenced(source.task().processes().interpolate()[1]) if refs else frozenset()
-    _check_refs(refs, source, ports.referenced(refs))
+    if image is not None and any(ref.address().startswith("docker.image[") for ref in refs):
+        job = _IMAGES.apply(lambda _, __, name, tag: image(name, tag), job)
+        source, refs = job.interpolate()
+    _check_refs(job, refs)
+    plain = _plain(job, source)
+    task = where.field(job, "task")
+    mentioned = checks.ports_of(task) if refs else frozenset()
     try:
-        plain = msgspec.convert(source.get(), Job)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"Job not fully specified: {error}; it must be the same for every instance") from None
-    plan.check(plain.task)
+        if refs:
+            checks.plan_of(task, ports.referenced(refs), checks.ANY_INSTANCE)
+        else:
+            plan.check(plain.task)
+    except ConfigError as error:
+        raise ConfigError(f"Task is invalid: {error}{where.at(job, 'task')}") from None
     return JobConfig(plain, source, mentioned)
 
 
 def _require(job: Any) -> None:
     name = _text(job.name(), "?")
+    place = where.at(job, "")
     for field in ("cluster", "task", "role"):
-        if getattr(job, field)() is Empty:
-            raise ConfigError(f'The configuration was invalid: {field.capitalize()} required for job "{name}"')
-    processes = job.task().processes()
-    if processes is Empty or not processes.get():
-        raise ConfigError(f'The configuration was invalid: Processes required for task on job "{name}"')
+        if not getattr(job, f"has_{field}")():
+            raise ConfigError(f'The configuration was invalid: {field.capitalize()} required for job "{name}"{place}')
+    task = where.field(job, "task")
+    if not task.has_processes() or not where.processes(task):
+        text = f'The configuration was invalid: Processes required for task on job "{name}"'
+        raise ConfigError(f"{text}{where.at(job, 'task')}")
 
 
-def _check_refs(refs: Sequence[Ref], source: Any, mentioned: frozenset[str]) -> None:
-    """Only what is bound at run time may be left, and with that bound nothing may be."""
-    ports_root = Ref.from_address("thermos.ports")
-    unbound = [ref for ref in refs if ref not in _AT_RUN_TIME and not ports_root.scoped_to(ref)]
-    if unbound:
-        raise ConfigError(f"Config contains unbound variables: {' '.join(sorted(map(str, unbound)))}")
-    if not refs:
+def _check_types(trial: Any) -> None:
+    checked = trial.check()
+    if checked.ok():
         return
-    dummy = {f"thermos.ports[{name}]": "31337" for name in mentioned}
-    _, left = source.task().bind({"thermos.task_id": "dummy", **dummy}, _ANY_INSTANCE).interpolate()
-    if left:
-        named = " ".join(sorted(map(str, left)))
-        raise ConfigError(
-            f"Task is invalid: Unexpected unbound refs: {named}. Make sure you are not nesting template variables."
-        )
+    task = where.field(trial, "task")
+    of_task = task.check()
+    if not of_task.ok():
+        place = where.culprit(task, where.failing, "task")
+        raise ConfigError(f"Task is invalid: Failed to fully evaluate task: {of_task.message()}{place}")
+    raise ConfigError(f"Job not fully specified: {checked.message()}{where.culprit(trial, where.failing)}")
+
+
+def _check_refs(job: Any, refs: Sequence[Ref]) -> None:
+    """Only what is bound at run time may be left."""
+    unbound = [ref for ref in refs if ref not in _AT_RUN_TIME and not checks.PORTS.scoped_to(ref)]
+    if not unbound:
+        return
+    shown = " ".join(sorted(map(str, unbound)))
+    hint = f": packer {older.NO_PACKER}" if any(ref.action().value == "packer" for ref in unbound) else ""
+    raise ConfigError(f"Config contains unbound variables: {shown}{where.culprit(job, where.leaving(unbound))}{hint}")
+
+
+def _plain(job: Any, source: Any) -> Job:
+    try:
+        return msgspec.convert(source.get(), Job)
+    except msgspec.ValidationError as error:
+        path = str(error).partition("`$.")[2].removesuffix("`")
+        text = f"Job not fully specified: {path} must be the same for every instance"
+        raise ConfigError(f"{text}{where.at(job, path)}") from None

@@ -1,12 +1,14 @@
-"""The names a job file finds in scope (config-schema sheet, section 4)."""
+"""The names a job file finds in scope (config-schema sheet, sections 4 and 19)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 import pystachio
 
-from aurorad.jobfile.schema import aurora, helpers, thermos
+from aurorad.jobfile import python2
+from aurorad.jobfile.schema import aurora, helpers, older, thermos
 
 _PYSTACHIO = (
     *("Boolean", "Choice", "Default", "Empty", "Enum", "Environment", "Float", "Integer", "List", "Map"),
@@ -18,11 +20,20 @@ _HELPERS = (
 )
 
 
-def fresh() -> dict[str, object]:
-    """A new namespace for one file and all that it includes."""
+def for_jobs() -> dict[str, object]:
+    """A new namespace for one job file and all that it includes."""
+    return older.names() | _of_tasks() | _public(aurora)
+
+
+def for_tasks(export: Callable[[object], None]) -> dict[str, object]:
+    """The same for a thermos config: structs of tasks only, and `export`."""
+    return _of_tasks() | {"export": export}
+
+
+def _of_tasks() -> dict[str, object]:
     chosen = {name: getattr(pystachio, name) for name in _PYSTACHIO}
     chosen |= {name: getattr(helpers, name) for name in _HELPERS}
-    return _public(thermos) | _public(aurora) | chosen
+    return python2.names() | _public(thermos) | chosen
 
 
 def _public(module: ModuleType) -> dict[str, object]:

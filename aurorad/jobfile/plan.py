@@ -16,7 +16,7 @@ def check(task: Task) -> None:
     processes = {process.name: process for process in task.processes}
     for name in processes:
         if not is_process_name(name):
-            raise ConfigError(f"Task is invalid: Task has invalid process: Invalid process name: {name}")
+            raise ConfigError(f"Task has invalid process: Invalid process name: {name}")
     orders = [constraint.order for constraint in task.constraints]
     for order in orders:
         _check_members(order, processes)
@@ -26,7 +26,7 @@ def check(task: Task) -> None:
 
 
 def _invalid(text: str) -> ConfigError:
-    return ConfigError(f"Task is invalid: Task has invalid plan: {text}")
+    return ConfigError(f"Task has invalid plan: {text}")
 
 
 def _check_members(order: Sequence[str], processes: dict[str, Process]) -> None:

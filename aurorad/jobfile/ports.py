@@ -8,8 +8,6 @@ from pystachio import Ref
 
 from aurorad.jobfile.errors import ConfigError
 
-Portmap = Mapping[str, int | str]
-
 _PORTS = Ref.from_address("thermos.ports")
 
 
@@ -31,11 +29,17 @@ def resolve(portmap: Mapping[str, str]) -> dict[str, int | str]:
     return {name: _follow(name, portmap) for name in portmap}
 
 
+def number(target: str) -> int | None:
+    """A target that is a static port."""
+    return int(target) if target.isascii() and target.isdecimal() else None
+
+
 def _follow(name: str, portmap: Mapping[str, str]) -> int | str:
     seen = [name]
     while (target := portmap.get(seen[-1])) is not None:
-        if target.isdecimal():
-            return int(target)
+        static = number(target)
+        if static is not None:
+            return static
         if target in seen:
             raise ConfigError(f"Found cycle in portmap! {' -> '.join([*seen, target])}")
         seen.append(target)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aurorad.jobfile import ports
 from aurorad.jobfile.errors import ConfigError, ConfigRefused
 from aurorad.jobfile.jobs import JobConfig
-from aurorad.jobfile.values import Job
+from aurorad.jobfile.values import Job, LateNumber
 
 # The share of a dedicated job's instances that an update must be allowed to lose.
 _DEDICATED_FAILURES = 0.02
@@ -18,9 +19,9 @@ def check(config: JobConfig) -> list[str]:
     _check_failures(job)
     _check_dedicated(job)
     for name, value in _never_negative(job):
-        if value < 0:
+        if not isinstance(value, str) and value < 0:
             raise ConfigRefused(f"Invalid value ({value:g}) specified for {name}. Value cannot be less than 0.")
-    return [*_announce_warnings(config), *_production_warnings(job)]
+    return [*_announce_warnings(config), *_production_warnings(job), *_container_warnings(job)]
 
 
 def _check_failures(job: Job) -> None:
@@ -41,7 +42,7 @@ def _check_dedicated(job: Job) -> None:
         )
 
 
-def _never_negative(job: Job) -> Iterator[tuple[str, float]]:
+def _never_negative(job: Job) -> Iterator[tuple[str, LateNumber]]:
     health = job.health_check_config
     yield "watch_secs", job.update_config.watch_secs
     yield "max_consecutive_failures", health.max_consecutive_failures
@@ -54,7 +55,8 @@ def _announce_warnings(config: JobConfig) -> Iterator[str]:
     announce = config.job.announce
     if announce is None:
         return
-    if any(target.isdecimal() for target in announce.portmap.values()) and "dedicated" not in config.job.constraints:
+    is_static = any(ports.number(target) is not None for target in announce.portmap.values())
+    if is_static and "dedicated" not in config.job.constraints:
         raise ConfigError("Job must be dedicated in order to specify static ports!")
     primary = announce.primary_port
     if primary not in config.ports and primary not in announce.portmap:
@@ -71,3 +73,8 @@ def _production_warnings(job: Job) -> Iterator[str]:
             "Job configuration attribute 'production' is deprecated.\n"
             "Use 'tier' attribute instead: 'preferred' is what production jobs had."
         )
+
+
+def _container_warnings(job: Job) -> Iterator[str]:
+    if job.container is not None and "docker" in job.container:
+        yield "Container(docker = Docker(...)) is from an older version: write container = Docker(...)"

@@ -12,6 +12,9 @@ import msgspec
 
 # A choice of structs, told apart by its keys.
 Choice = dict[str, Any]
+# What only the executor reads may hold a template that it resolves, as {{mesos.instance}}.
+LateNumber = float | str
+LateFlag = bool | str
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,9 +24,9 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 class Process(Value, frozen=True):
     name: str
     cmdline: str
-    daemon: bool = False
-    ephemeral: bool = False
-    final: bool = False
+    daemon: LateFlag = False
+    ephemeral: LateFlag = False
+    final: LateFlag = False
 
 
 class Order(Value, frozen=True):
@@ -57,10 +60,10 @@ class UpdateConfig(Value, frozen=True):
 
 
 class HealthCheckConfig(Value, frozen=True):
-    initial_interval_secs: float
-    interval_secs: float
-    max_consecutive_failures: int
-    min_consecutive_successes: int
+    initial_interval_secs: LateNumber
+    interval_secs: LateNumber
+    max_consecutive_failures: LateNumber
+    min_consecutive_successes: LateNumber
 
 
 class Announcer(Value, frozen=True):

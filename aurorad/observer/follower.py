@@ -20,6 +20,7 @@ from aurorad.observer.places import Root
 from aurorad.observer.walk import Refused
 from executor.checkpoint import CheckpointError, ProcessStatus, RunnerCkpt, RunnerState, Story, decode_frames
 from executor.paths import TaskPaths
+from executor.task import Resources
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class _Process(msgspec.Struct):
 class _Task(msgspec.Struct):
     name: str = ""
     processes: list[_Process] = []
+    resources: Resources | None = None
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ class Description(msgspec.Struct, frozen=True):
     name: str = ""
     cmdlines: tuple[tuple[str, str], ...] = ()
     json: bytes = b"{}"
+    resources: Resources | None = None
 
 
 def describe(text: bytes) -> Description | None:
@@ -56,7 +59,7 @@ def describe(text: bytes) -> Description | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     cmdlines = {process.name: process.cmdline for process in task.processes}
-    return Description(task.name, tuple(cmdlines.items()), text)
+    return Description(task.name, tuple(cmdlines.items()), text, task.resources)
 
 
 class Follower:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from frozendict import frozendict
 
-from executor import procfs
+from aurorad import procfs
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerState, TaskState, TaskStatus
 from executor.ladder import is_ours
 

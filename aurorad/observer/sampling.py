@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import NamedTuple
 import msgspec
 import psutil
 
-from executor import procfs
+from aurorad import folders, procfs
+from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
 from executor.ladder import is_ours
-from executor.procfs import ProcessInfo
+from executor.task import Resources
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -137,19 +137,42 @@ def _sum(samples: list[Sample]) -> Sample:
 
 
 def disk_used(folder: Path) -> int:
-    """Bytes that the files below `folder` take on disk; of a link its length, links are not followed."""
-    total = 0
-    todo = [os.fspath(folder)]
-    while todo:
-        try:
-            with os.scandir(todo.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(entry.path)
-                    elif entry.is_symlink():
-                        total += entry.stat(follow_symlinks=False).st_size
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:  # vanished, or not ours to read
-            continue
-    return total
+    """Bytes that the files below `folder` take on disk, counted as the executor counts what it allows."""
+    return sum(folders.sizes(folder))
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """What a task uses of what it reserved: cores, and bytes; percentages are parts of 1 (executor sheet, section 11).
+
+    What was not reserved shows as 0, and so does its percentage.
+    """
+
+    cpu_used: float
+    cpu_reserved: float
+    cpu_percent: float
+    ram_used: int
+    ram_reserved: int
+    ram_percent: float
+    disk_used: int
+    disk_reserved: int
+    disk_percent: float
+
+
+def metrics(usage: Usage, reserved: Resources | None) -> Metrics:
+    total = usage.total
+    cpu, ram, disk = (reserved.cpu, reserved.ram, reserved.disk) if reserved is not None else (0.0, 0, 0)
+    return Metrics(
+        total.cpu,
+        cpu,
+        _part(total.cpu, cpu),
+        total.ram,
+        ram,
+        _part(total.ram, ram),
+        usage.disk,
+        disk,
+        _part(usage.disk, disk),
+    )
+
+
+def _part(used: float, reserved: float) -> float:
+    return max(0.0, used / reserved) if reserved > 0 else 0.0

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from aurorad.observer.observer import TaskView
-from aurorad.observer.sampling import Sample
+from aurorad.observer.sampling import Metrics, Sample, metrics
 from aurorad.pages import tones
 from aurorad.pages.tones import Tone
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerState
@@ -118,6 +118,7 @@ def task_json(task: TaskView) -> Json:
         "state_timestamp": entered_ms(task.state) // 1000,
         "ports": _ports(task),
         "resource_consumption": {**sample_json(task.usage.total), "disk": task.usage.disk},
+        "metrics": msgspec.structs.asdict(metrics(task.usage, task.description.resources)),
         "processes": classified(task),
         "task": msgspec.Raw(task.description.json),
     }
@@ -184,6 +185,7 @@ class TaskRow(msgspec.Struct, frozen=True):
     entered_ms: int
     sample: Sample
     disk: int
+    metrics: Metrics
     ports: tuple[tuple[str, int], ...]
 
 
@@ -227,6 +229,7 @@ def task_row(task: TaskView) -> TaskRow:
         entered_ms(task.state),
         task.usage.total,
         task.usage.disk,
+        metrics(task.usage, task.description.resources),
         tuple(sorted(_ports(task).items())),
     )
 

@@ -19,7 +19,10 @@ def _declare(parser: ArgumentParser) -> None:
 
 def _run(given: Namespace, session: Session) -> int:
     try:
-        there = jobs.bound(config.read(given.config_file, as_json=given.read_json).jobs, given.bind)
+        found = config.read(given.config_file, as_json=given.read_json)
+        for warning in found.warnings:
+            session.terminal.warn(warning)
+        there = jobs.bound(found.jobs, given.bind)
         session.terminal.out(f"jobs=[{', '.join(map(jobs.describe, there))}]")
     except ConfigError as error:
         raise CommandError(Exit.COMMAND_FAILURE, f"Error loading configuration file: {error}") from error

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, launch, observer, storage
+from tests.bench import client, cluster, idle, launch, observer, storage
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
-MODULES: Mapping[str, Callable[[], list[Figure]]] = {
+MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "client": client.figures,
     "cluster": cluster.figures,
+    "idle": idle.figures,
     "launch": launch.figures,
     "observer": observer.figures,
     "storage": storage.figures,
@@ -29,7 +30,7 @@ def main(names: list[str]) -> None:
 
 
 def _print(what: str, measured: str, goal: str, command: str) -> None:
-    print(f"{what:58} {measured:>10}  {goal:20} {command}", flush=True)
+    print(f"{what:58} {measured:>16}  {goal:20} {command}", flush=True)
 
 
 if __name__ == "__main__":

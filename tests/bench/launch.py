@@ -42,23 +42,23 @@ async def _measure(work_dir: Path) -> tuple[list[float], float]:
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(engine.run, send, None)
-        offer = await _offer(receive)
-        await _launch(engine, receive, offer, ["warm-up"])  # the launcher is importing
-        single = [await _launch(engine, receive, offer, [f"single-{n}"]) for n in range(LAUNCHES)]
-        at_once = await _launch(engine, receive, offer, [f"together-{n}" for n in range(LAUNCHES)])
+        offer = await first_offer(receive)
+        await launch(engine, receive, offer, ["warm-up"])  # the launcher is importing
+        single = [await launch(engine, receive, offer, [f"single-{n}"]) for n in range(LAUNCHES)]
+        at_once = await launch(engine, receive, offer, [f"together-{n}" for n in range(LAUNCHES)])
         await engine.stop_all_tasks()
         nursery.cancel_scope.cancel()
     return single, at_once
 
 
-async def _offer(events: trio.MemoryReceiveChannel[Event]) -> Offer:
+async def first_offer(events: trio.MemoryReceiveChannel[Event]) -> Offer:
     while True:
         event = await events.receive()
         if isinstance(event, Offers):
             return event.offers[0]
 
 
-async def _launch(
+async def launch(
     engine: LocalEngine, events: trio.MemoryReceiveChannel[Event], offer: Offer, task_ids: list[str]
 ) -> float:
     """Seconds until all of them run. The first offer serves them all, as long as the machine does."""

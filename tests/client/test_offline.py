@@ -94,6 +94,17 @@ def test_bindings_are_applied(aurora: Runner, job_file: Path) -> None:
     assert "    echo bye\n" in aurora("job", "inspect", "--bind", "word=bye", KEY, job_file).out
 
 
+def test_bindings_of_0_5_are_applied_too(aurora: Runner, job_file: Path) -> None:
+    assert "    echo bye\n" in aurora("job", "inspect", "-E", "word=bye", KEY, job_file).out
+
+
+def test_an_older_spelling_is_told_of_on_stderr(aurora: Runner, job_file: Path) -> None:
+    job_file.write_text("jobs = [Job(name = 'x', daemon = True)]")
+    ran = aurora("config", "list", job_file)
+    assert (ran.code, ran.out) == (0, "jobs=[{MISSING}/{MISSING}/{MISSING}/x]\n")
+    assert ran.err == f" WARN] {job_file}:1: Job(daemon = ...) is from an older version: write service = ...\n"
+
+
 def test_config_list_names_the_jobs_of_the_file(aurora: Runner, job_file: Path) -> None:
     assert aurora("config", "list", job_file).out == f"jobs=[{KEY}]\n"
     job_file.write_text("jobs = []")

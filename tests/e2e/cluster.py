@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
+_MODULES = {"aurorad": "aurorad.main", "aurora": "client.main", "aurora_admin": "client.admin"}
 _ADDRESS = re.compile(r"(scheduler|observer): (http://[^/\s]+)")
 
 
@@ -37,11 +38,13 @@ def eventually(what: str, probe: Callable[[], T | None], within_s: float = 30.0)
 class Cluster:
     """One `aurorad` with its work folder; it may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, *flags: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *flags: str, prefix: Sequence[str] = (), binaries: Path | None = None) -> None:
+        """`binaries` is the folder of the bundled programs, if they shall be used rather than the sources."""
         self.work_dir = folder / "work"
         self.folder = folder
         self.flags = flags
         self.prefix = prefix
+        self.binaries = binaries
         self.scheduler = ""
         self.observer = ""
         self._process: subprocess.Popen[str] | None = None
@@ -59,7 +62,7 @@ class Cluster:
         return self._process.pid
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "aurorad.main", f"-work_dir={self.work_dir}", "-http_port=0"]
+        command = [*self._program("aurorad"), f"-work_dir={self.work_dir}", "-http_port=0"]
         log = (self.folder / "aurorad.log").open("a")
         with log:
             self._process = subprocess.Popen(
@@ -105,14 +108,17 @@ class Cluster:
 
     def aurora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The real client, in a process of its own; output and errors together in `stdout`."""
-        return self._command("client.main", *arguments)
+        return self._command("aurora", *arguments)
 
     def aurora_admin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._command("client.admin", *arguments)
+        return self._command("aurora_admin", *arguments)
 
-    def _command(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _program(self, name: str) -> list[str]:
+        return [str(self.binaries / name)] if self.binaries else [sys.executable, "-m", _MODULES[name]]
+
+    def _command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [*self._program(name), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -156,9 +162,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[Cluster]:
+def cluster(folder: Path, *flags: str, prefix: Sequence[str] = (), binaries: Path | None = None) -> Iterator[Cluster]:
     """A started cluster that leaves nothing running behind."""
-    it = Cluster(folder, "-stop_tasks_on_exit", *flags, prefix=prefix)
+    it = Cluster(folder, "-stop_tasks_on_exit", *flags, prefix=prefix, binaries=binaries)
     it.start()
     try:
         yield it

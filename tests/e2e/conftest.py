@@ -9,6 +9,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.chrome.webdriver import WebDriver
 
 from tests.e2e.cluster import Cluster, cluster
+from tests.zookeeper import zookeeper, zookeeper_server  # noqa: F401  fixtures
 
 
 @pytest.fixture

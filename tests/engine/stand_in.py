@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 
 import trio
 
@@ -17,13 +16,15 @@ from aurorad.api.tasks import AssignedTask
 from aurorad.engine.base import TaskState
 from executor import launcher
 from executor.execution import Report
+from executor.flags import ExecutorFlags
+from executor.paths import RunDirectory
 
 
 class StandIn:
-    def __init__(self, assigned: AssignedTask, directory: Path) -> None:
+    def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags) -> None:
         config = assigned.task.executor_config
         self._orders = json.loads(config.data) if config is not None else {}
-        self._directory = directory
+        self._directory = directory.path
         self._stopped = trio.Event()
         self._reason = ""
 
@@ -51,7 +52,7 @@ class StandIn:
     def kill(self) -> None:
         self._end("Instructed to kill task.")
 
-    def shutdown(self) -> None:
+    def shutdown(self, grace_s: float) -> None:
         self._end("Told to shut down executor.")
 
     def _end(self, reason: str) -> None:

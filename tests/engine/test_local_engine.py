@@ -1,32 +1,30 @@
 """The local engine with real processes; what the executors do is a stand-in."""
 
-import json
 import os
 import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 import trio
 
-from aurorad.api import binary
-from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
 from aurorad.engine import executor_api as api
-from aurorad.engine.base import ExecutorLost, Registered, Rescind, StatusUpdate, TaskState
-from aurorad.engine.local import processes
+from aurorad.engine.base import Registered, Rescind, StatusUpdate, TaskState
 from aurorad.engine.local.capacity import amounts, from_resources
 from aurorad.engine.local.engine import LAUNCHER
 from aurorad.engine.local.home import WorkDirInUse
 from aurorad.engine.local.live import Patience
+from aurorad.engine.local.oversight import Restarts
 from aurorad.engine.local.processes import lives, wait_for_end
 from executor.agent_link import AgentGone, AgentLink, Settings
-from executor.sandbox import current_user
 from tests.engine.rig import LIMIT_S, Rig, end_leftovers, now_ms, running, task
 
 STARTING, RUNNING, FINISHED = TaskState.TASK_STARTING, TaskState.TASK_RUNNING, TaskState.TASK_FINISHED
 FAILED, KILLED, LOST = TaskState.TASK_FAILED, TaskState.TASK_KILLED, TaskState.TASK_LOST
+
+HELLO = {"name": "hello", "cmdline": "echo hello; echo $HOME; sleep 1000"}
+NONE = Restarts(most=0)
 
 
 @pytest.fixture
@@ -163,33 +161,17 @@ async def test_a_task_that_ends_while_no_engine_runs_is_told_to_the_next(work_di
         assert rig.states("t-1") == ["FINISHED"]
 
 
-async def test_when_an_executor_dies_its_processes_are_killed_and_the_task_is_lost(work_dir: Path) -> None:
-    async with running(work_dir) as rig:
-        await rig.launch("t-1", sleep=1000)
-        await rig.update("t-1", RUNNING)
-        os.kill(rig.executor("t-1").pid, signal.SIGKILL)
-        update = await rig.update("t-1", LOST)
-        assert update.message == "Executor terminated (1 processes left of it were killed)"
-        assert update.reason == "REASON_EXECUTOR_TERMINATED"
-        assert not is_running(rig.sleeper("t-1"))
-        await rig.until(lambda e: True if isinstance(e, ExecutorLost) else None)
-        await rig.offer_with(cpus=4)
-
-
-async def test_when_an_executor_dies_while_no_engine_runs_the_next_one_cleans_up(work_dir: Path) -> None:
-    async with running(work_dir) as rig:
-        await rig.launch("t-1", sleep=1000)
-        await rig.update("t-1", RUNNING)
-        executor, sleeper = rig.executor("t-1"), rig.sleeper("t-1")
-    os.kill(executor.pid, signal.SIGKILL)
-    async with running(work_dir) as rig:
+async def test_executors_get_the_arguments_that_the_engine_was_given(work_dir: Path) -> None:
+    async with running(work_dir, restarts=NONE, executor_arguments=("--no-such-flag",)) as rig:
+        await rig.launch("t-1")
         await rig.update("t-1", LOST)
-        assert not is_running(sleeper)
-        await rig.offer_with(cpus=4)
+        errors = rig.run_directory("t-1") / "stderr"
+        text = "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are\n"
+        assert errors.read_text() == text
 
 
 async def test_an_end_that_cannot_be_written_down_is_told_and_told_again_by_the_next_engine(work_dir: Path) -> None:
-    async with running(work_dir) as rig:
+    async with running(work_dir, restarts=NONE) as rig:
         await rig.launch("t-1", sleep=1000)
         await rig.update("t-1", RUNNING)
         updates = work_dir / "agent/meta" / rig.run_directory("t-1").readlink().name / "updates"
@@ -200,7 +182,7 @@ async def test_an_end_that_cannot_be_written_down_is_told_and_told_again_by_the_
         await rig.offer_with(cpus=4)
     updates.rmdir()
     updates.with_name("elsewhere").rename(updates)
-    async with running(work_dir) as rig:
+    async with running(work_dir, restarts=NONE) as rig:
         assert (await rig.update("t-1", LOST)).uuid is not None
 
 
@@ -318,24 +300,13 @@ async def test_an_executor_without_its_token_is_not_believed(work_dir: Path) -> 
 
 
 async def test_a_real_executor_runs_a_real_task(work_dir: Path) -> None:
-    process = {"name": "hello", "cmdline": "echo hello; echo $HOME; sleep 1000"}
-    job = {"role": current_user().name, "environment": "test", "name": "job", "cluster": "c"}
-    data = json.dumps({**job, "task": {"name": "hello", "processes": [process]}})
     async with running(work_dir, launcher=LAUNCHER) as rig:
-        offer = await rig.offer()
-        config = TaskConfig(
-            job=JobKey(current_user().name, "test", "job"), executor_config=ExecutorConfig("AuroraExecutor", data)
-        )
-        assigned = AssignedTask("t-1", offer.agent_id, offer.hostname, config)
-        info = msgspec.structs.replace(task(offer.agent_id, "t-1"), data=binary.encode(assigned))
-        await rig.engine.launch(offer.id, (info,), 0)
+        await rig.launch_job("t-1", {"name": "task", "processes": [HELLO]})
         await rig.update("t-1", RUNNING)
         assert (rig.run_directory("t-1") / "checkpoints/tasks/active/t-1").exists()
-        os.kill(rig.executor("t-1").pid, signal.SIGKILL)
-        update = await rig.update("t-1", LOST)
-        assert "left of it were killed" in (update.message or "")
-        run_id = rig.run_directory("t-1").readlink().name
-        assert processes.end_all(None, run_id, "nothing", work_dir) == 0
+        await rig.engine.kill("t-1")
+        await rig.update("t-1", KILLED)
+        assert (rig.run_directory("t-1") / "checkpoints/tasks/finished/t-1").exists()
 
 
 async def test_a_second_engine_on_the_same_work_dir_is_refused(work_dir: Path) -> None:
@@ -383,7 +354,7 @@ async def test_runs_that_ended_long_ago_are_removed(work_dir: Path) -> None:
         directory = trio.Path(rig.run_directory("t-1"))
     async with running(work_dir, gc_delay_s=-1) as rig:  # what ended a moment ago is long ago
         with trio.fail_after(LIMIT_S):
-            await rig.engine.garbage_collected.wait()
+            await rig.engine.garbage.collected.wait()
         assert not await directory.exists()
         assert lives(rig.executor("t-2"))
         await rig.engine.stop_all_tasks()

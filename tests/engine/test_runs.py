@@ -80,14 +80,16 @@ def test_of_a_launch_that_fails_nothing_is_left(tmp_path: Path) -> None:
     assert not runs.directory(RUN).exists()
 
 
-def test_ended_runs_go_when_their_time_is_over_and_others_stay(runs: Runs) -> None:
+def test_an_ended_run_is_told_with_its_time_and_place_until_it_is_forgotten(runs: Runs) -> None:
+    assert runs.ended() == {}
+    before = time.time()
     runs.end(RUN)
     assert runs.load() == []
-    assert runs.remove_ended(time.time() - 60) == 0
-    assert runs.directory(RUN).exists()
-    assert runs.remove_ended(time.time() + 60) == 1
-    assert not runs.directory(RUN).parents[1].exists()
-    assert runs.remove_ended(time.time() + 60) == 0
+    (ended_s,) = runs.ended().values()
+    assert before - 1 < ended_s < before + 60
+    assert runs.place_of("run-1") == runs.directory(RUN).parents[1]
+    runs.forget("run-1")
+    assert runs.ended() == {}
 
 
 @pytest.mark.parametrize("name", ["www-prod-hello-0-1b", "_", "0", "x" * 255])

@@ -15,19 +15,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
+from aurorad import procfs
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
 from aurorad.engine.base import TaskState
-from executor import checkpoint, procfs
+from executor import checkpoint
 from executor.checkpoint import ProcessStatus, RunnerState
 from executor.execution import Execution
+from executor.flags import ExecutorFlags
 from executor.main import LOG
-from executor.paths import CHECKPOINTS, SANDBOX, TaskPaths
+from executor.paths import CHECKPOINTS, SANDBOX, RunDirectory, TaskPaths
 from executor.sandbox import current_user
 
 TASK_ID = "role-test-job-0-1234"
 PATIENCE_S = 60.0  # only a test that hangs waits so long
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 
 
 def process(name: str, cmdline: str, **fields: Any) -> dict[str, Any]:
@@ -73,7 +78,10 @@ class Executor:
         if self.pid == 0:
             code = 1
             try:
-                logging.basicConfig(filename=directory / LOG, level=logging.INFO, force=True)
+                if options.pop("console", False):  # as the launcher does it
+                    for fd, name in ((1, "stdout"), (2, "stderr")):
+                        os.dup2(os.open(directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), fd)
+                logging.basicConfig(filename=options.get("mounted", directory) / LOG, level=logging.INFO, force=True)
                 trio.run(_execute, task, directory, write, options)
                 code = 0
             except BaseException:
@@ -168,7 +176,11 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
     killed_before = options.pop("killed_before", False)
     if limit := options.pop("file_limit", None):  # as if the disk were full
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    execution = Execution(task, directory, **options)
+    place = RunDirectory(directory, options.pop("mounted", directory))
+    grace_s = options.pop("grace_s", 30.0)
+    hierarchy = options.pop("hierarchy", None)
+    flags = options.pop("flags", ExecutorFlags())
+    execution = Execution(task, place, flags, hierarchy=lambda: hierarchy, **options)
     if killed_before:
         execution.kill()
 
@@ -182,7 +194,7 @@ async def _execute(task: AssignedTask, directory: Path, write: int, options: dic
                 if number == signal.SIGUSR1:
                     execution.kill()
                 elif number == signal.SIGUSR2:
-                    execution.shutdown()
+                    execution.shutdown(grace_s)
                 else:
                     nursery.cancel_scope.cancel()
 

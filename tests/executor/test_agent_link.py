@@ -127,6 +127,38 @@ async def test_an_update_that_is_refused_for_now_is_told_again() -> None:
         assert states((await agent.subscribed()).unacknowledged_updates) == [RUNNING]
 
 
+async def test_after_an_error_it_subscribes_again() -> None:
+    async with agent_on_tcp() as (agent, nursery):
+        linked = Linked(settings_for(agent), nursery)
+        await agent.subscribed()
+        linked.link.update("t-1", RUNNING, None)
+        agent.tell(api.Event("ERROR", error=api.Error("try again")))
+        call = await agent.call()
+        assert (call if call.subscribe is not None else await agent.call()).subscribe is not None
+        with trio.fail_after(LIMIT_S):
+            await linked.link.settled()
+
+
+async def test_waits_between_attempts_grow_to_their_maximum(autojump_clock: trio.testing.MockClock) -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    endpoint = f"127.0.0.1:{listener.socket.getsockname()[1]}"
+    await listener.aclose()
+    settings = Settings("f-1", "e-1", endpoint, checkpoint=True, backoff_max_s=8.0, recovery_timeout_s=1000)
+    waits: list[float] = []
+
+    class Random(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            waits.append(b)
+            return b
+
+    send, _ = trio.open_memory_channel[api.Event](0)
+    with trio.move_on_after(60):
+        await AgentLink(settings, lambda: 0, Random()).run(send)
+    assert waits[:3] == [0.05, 0.1, 0.2]
+    assert max(waits) == 8.0
+    assert waits == sorted(waits)
+
+
 async def gone(settings: Settings) -> str:
     send, _receive = trio.open_memory_channel[api.Event](math.inf)
     with trio.fail_after(LIMIT_S), pytest.raises(AgentGone) as caught:
@@ -213,9 +245,12 @@ def test_the_environment_of_an_agent_is_understood() -> None:
         "MESOS_CHECKPOINT": "1",
         "MESOS_RECOVERY_TIMEOUT": "1.5mins",
         "MESOS_SUBSCRIPTION_BACKOFF_MAX": "250ms",
+        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": "30secs",
     }
-    assert Settings.read(ENVIRONMENT) == Settings("f-1", "e-1", "10.0.0.1:5051", None, False, 900.0, 2.0)
-    assert Settings.read({**ENVIRONMENT, **more}) == Settings("f-1", "e-1", "10.0.0.1:5051", "x", True, 90.0, 0.25)
+    assert Settings.read(ENVIRONMENT) == Settings("f-1", "e-1", "10.0.0.1:5051", None, False, 900.0, 2.0, 5.0)
+    assert Settings.read({**ENVIRONMENT, **more}) == Settings(
+        "f-1", "e-1", "10.0.0.1:5051", "x", True, 90.0, 0.25, 30.0
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,31 +6,27 @@ import os
 import socket
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
-from aurorad.api.tasks import Container, DockerContainer
+from aurorad.api.tasks import AssignedTask, Container, DockerContainer
 from aurorad.engine.base import TaskState
+from executor import checkpoint, preparation
+from executor.checkers import CannotCheck, Checker, Outcome, RunningTask
+from executor.execution import Execution, Tell
+from executor.flags import ExecutorFlags
 from executor.main import LOG
-from tests.executor.harness import Executor, assigned, process, task, wait_until
+from executor.preparation import Fit
+from executor.runner import Runner
+from executor.sandbox import UnknownUser
+from tests.executor.harness import Executor, assigned, process, root_only, task, wait_until
 
 STARTING = (TaskState.TASK_STARTING, None)
 RUNNING = (TaskState.TASK_RUNNING, "No health-check defined, task is assumed healthy.")
 KILLED = (TaskState.TASK_KILLED, "Instructed to kill task.")
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-
-
-@pytest.fixture
-def open_path() -> Iterator[Path]:
-    """A directory that every user may enter."""
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory)
 
 
 def port() -> int:
@@ -94,7 +90,8 @@ def test_a_kill_before_the_start_starts_nothing(tmp_path: Path) -> None:
         ),
         (
             {"container": Container(docker=DockerContainer("image"))},
-            "Failed to initialize sandbox: this executor cannot run images yet",
+            "Failed to initialize sandbox: not within a Docker container: "
+            "a Mesos agent starts them, the local engine has none",
         ),
     ],
 )
@@ -181,10 +178,186 @@ class TestUsers:
         assert not executor.sandbox.exists()
 
     def test_told_not_to_change_user_it_says_so_once(self, tmp_path: Path) -> None:
-        executor = Executor(assigned(task(process("p", "id -u")), role="no-such-user"), tmp_path, set_user=False)
+        executor = Executor(
+            assigned(task(process("p", "id -u")), role="no-such-user"), tmp_path, flags=ExecutorFlags(nosetuid=True)
+        )
         assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
         assert executor.output("p") == f"{os.geteuid()}\n"
-        assert (tmp_path / LOG).read_text().count("not as the role's user no-such-user") == 1
+        assert (tmp_path / LOG).read_text().count("not as the user no-such-user") == 1
+
+
+class TestContainers:
+    def docker(self, command: str) -> AssignedTask:
+        job = assigned(task(process("p", command)), role="no-such-user")
+        container = Container(docker=DockerContainer("image"))
+        return msgspec.structs.replace(job, task=msgspec.structs.replace(job.task, container=container))
+
+    def test_within_docker_the_directory_has_its_name_on_the_host_and_the_user_is_the_containers(
+        self, tmp_path: Path
+    ) -> None:
+        mounted, on_host = tmp_path / "mnt", tmp_path / "var" / "run"
+        mounted.mkdir(mode=0o700)
+        executor = Executor(self.docker("id -u; echo $HOME"), on_host, mounted=mounted)
+        assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
+        assert executor.output("p") == f"{os.geteuid()}\n{on_host}/sandbox\n"
+        assert on_host.readlink() == mounted
+        assert stat.S_IMODE(mounted.stat().st_mode) == 0o755
+        header = executor.state.header
+        assert header is not None
+        assert header.sandbox == f"{on_host}/sandbox"
+
+    def test_a_name_on_the_host_that_is_taken_fails_the_task(self, tmp_path: Path) -> None:
+        mounted, on_host = tmp_path / "mnt", tmp_path / "var" / "run"
+        mounted.mkdir()
+        on_host.mkdir(parents=True)
+        state, message = Executor(self.docker("true"), on_host, mounted=mounted).finish()
+        assert state == TaskState.TASK_FAILED
+        assert message is not None
+        assert message.startswith("Failed to initialize sandbox: Failed to create the sandbox: [Errno 17] File exists")
+
+
+class TestOutcomes:
+    """What ends a task, and what it is told as (executor sheet, section 5)."""
+
+    FOREVER = "trap 'echo term >> story; exit 0' TERM; echo up > up; while :; do sleep 0.05; done"
+
+    def test_a_checkers_outcome_ends_the_task_and_checkers_stop_first(self, tmp_path: Path) -> None:
+        def watch(running: RunningTask) -> Checker:
+            async def check() -> Outcome:
+                while not (running.directory.sandbox / "up").exists():  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+                return Outcome(TaskState.TASK_FAILED, "seen")
+
+            return check
+
+        def leave(running: RunningTask) -> Checker:
+            async def check() -> None:
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    (running.directory.sandbox / "story").write_text("checker\n")
+
+            return check
+
+        executor = Executor(
+            assigned(task(process("p", self.FOREVER))), tmp_path, checkers=(watch, leave, lambda task: None)
+        )
+        assert executor.finish() == (TaskState.TASK_FAILED, "seen")
+        assert (executor.sandbox / "story").read_text() == "checker\nterm\n"
+        assert executor.inhabitants() == []
+
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [(CannotCheck("not like this"), "not like this"), (KeyError("x"), "Internal error")],
+    )
+    def test_a_checker_that_cannot_be_made_fails_the_task(self, tmp_path: Path, error: Exception, message: str) -> None:
+        def fail(running: RunningTask) -> Checker:
+            raise error
+
+        executor = Executor(assigned(task(process("p", "exec sleep 1000"))), tmp_path, checkers=(fail,))
+        assert executor.finish() == (TaskState.TASK_FAILED, message)
+        assert executor.inhabitants() == []
+
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [
+            (AssertionError(), "Thermos failed with internal error."),
+            (OSError("broken"), "Thermos failed with an unknown error."),
+        ],
+    )
+    def test_a_runner_that_fails_loses_the_task(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+    ) -> None:
+        def fail(*arguments: object) -> None:
+            raise error
+
+        monkeypatch.setattr(Runner, "_active", fail)
+        executor = Executor(assigned(task(process("p", "true"))), tmp_path)
+        assert executor.finish() == (TaskState.TASK_LOST, message)
+
+    def test_a_runner_that_cannot_be_made_fails_the_task(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*arguments: object) -> None:
+            raise RuntimeError("no idea")
+
+        monkeypatch.setattr(Runner, "take_control", fail)
+        executor = Executor(assigned(task(process("p", "true"))), tmp_path)
+        assert executor.finish() == (TaskState.TASK_FAILED, "Unknown exception starting runner: no idea")
+
+    def test_a_task_that_was_over_before_it_was_killed_ended_as_it_did(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        supervise = Execution._supervise
+
+        async def ends_while_killed(self: Execution, fit: Fit, tell: Tell) -> Outcome:
+            async def run() -> checkpoint.TaskState:
+                self.kill()
+                return checkpoint.TaskState.SUCCESS
+
+            monkeypatch.setattr(fit.runner, "run", run)
+            return await supervise(self, fit, tell)
+
+        monkeypatch.setattr(Execution, "_supervise", ends_while_killed)
+        executor = Executor(assigned(task(process("p", "true"))), tmp_path, checkers=())
+        assert executor.finish() == (TaskState.TASK_FINISHED, "Instructed to kill task.")
+
+    @root_only
+    def test_a_running_task_whose_user_went_away_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = assigned(task(process("p", "echo up > up; exec sleep 1000")), role="nobody")
+        first = Executor(job, tmp_path)
+        first.wait_for_file("up")
+        first.crash()
+
+        def nowhere(*arguments: object) -> None:
+            raise UnknownUser("Could not create sandbox because user does not exist: nobody")
+
+        monkeypatch.setattr(preparation, "user_for", nowhere)
+        second = Executor(job, tmp_path)
+        assert second.finish() == (TaskState.TASK_FAILED, "Task started with unknown user.")
+
+    def test_a_shutdown_leaves_time_to_tell_of_the_end(self, tmp_path: Path) -> None:
+        deaf = process("p", "trap : TERM; echo up > up; while :; do sleep 0.05; done")
+        executor = Executor(assigned(task(deaf)), tmp_path, grace_s=1.0)
+        executor.wait_for_file("up")
+        executor.shutdown()
+        assert executor.finish() == (TaskState.TASK_KILLED, "Told to shut down executor.")
+        assert executor.states("p") == ["KILLED"]
+
+    def test_a_shutdown_hurries_a_kill_on(self, tmp_path: Path) -> None:
+        deaf = process("p", "trap 'echo told > told' TERM; echo up > up; while :; do sleep 0.05; done")
+        executor = Executor(assigned(task(deaf)), tmp_path, grace_s=0.5)
+        executor.wait_for_file("up")
+        executor.kill()
+        executor.wait_for_file("told")
+        executor.shutdown()
+        assert executor.finish() == KILLED
+
+
+@root_only
+def test_another_user_may_be_named_for_all_tasks(open_path: Path) -> None:
+    executor = Executor(
+        assigned(task(process("p", "id -un")), role="no-such-user"),
+        open_path,
+        flags=ExecutorFlags(execute_as_user="nobody"),
+    )
+    assert executor.finish() == (TaskState.TASK_FINISHED, "Task finished.")
+    assert executor.output("p") == "nobody\n"
+
+
+@root_only
+def test_health_checks_run_as_the_tasks_user_unless_told_otherwise(open_path: Path) -> None:
+    checks = {"health_checker": {"shell": {"shell_command": "id -u > seen || exit 1"}}}
+    config = {**checks, "interval_secs": 0.05, "timeout_secs": 20}
+    job = assigned(task(process("p", "exec sleep 1000")), role="nobody", health_check_config=config)
+    open_path.chmod(0o777)
+    for name, flags, uid in (("a", ExecutorFlags(), "65534"), ("b", ExecutorFlags(nosetuid_health_checks=True), "0")):
+        directory = open_path / name
+        directory.mkdir()
+        directory.chmod(0o777)
+        executor = Executor(job, directory, flags=flags)
+        executor.until(TaskState.TASK_RUNNING)
+        executor.kill()
+        assert executor.finish() == KILLED
+        assert (directory / "seen").read_text() == f"{uid}\n"
 
 
 SERVER = """

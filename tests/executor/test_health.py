@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 import trio
 
 from executor.health import Health, Rule, begin, find_check, judge, watch_health
-from executor.sandbox import current_user
-from executor.task import HealthCheckConfig, HealthChecker, HttpHealthChecker, ShellHealthChecker
+from executor.task import HealthCheckConfig, HealthChecker, HttpHealthChecker
 
 LATE = "Not enough successful health checks in time."
 
@@ -116,6 +114,29 @@ class TestWatching:
         assert (reason, asked, len(told)) == ("bad", 1, 1)
 
 
+async def no_shell(command: str) -> str | None:
+    raise AssertionError(command)
+
+    async def test_a_check_that_breaks_is_a_failure(self, autojump_clock: trio.testing.MockClock) -> None:
+        async def check() -> str | None:
+            raise KeyError("x")
+
+        reason = await watch_health(check, config(0), lambda: False, lambda: None, logging.getLogger("test"))
+        assert reason == "Internal health check error: 'x'"
+
+    async def test_snoozed_and_without_interval_it_still_sleeps(self, autojump_clock: trio.testing.MockClock) -> None:
+        asked = 0
+
+        def snoozed() -> bool:
+            nonlocal asked
+            asked += 1
+            return True
+
+        with trio.move_on_after(1):
+            await watch_health(no_shell, config(0, interval=0), snoozed, lambda: None, logging.getLogger("test"))  # type: ignore[arg-type]
+        assert asked <= 101
+
+
 @pytest.fixture
 def free_port() -> Iterator[int]:
     with socket.socket() as listener:
@@ -137,7 +158,7 @@ class TestHttp:
             listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
             self.port = listeners[0].socket.getsockname()[1]
             settings = HealthCheckConfig(health_checker=HealthChecker(http=wanted), timeout_secs=timeout)
-            check = find_check(settings, {"health": self.port}, current_user(), Path("/"))
+            check = find_check(settings, {"health": self.port}, no_shell)
             assert check is not None
             reason = await check()
             nursery.cancel_scope.cancel()
@@ -169,6 +190,55 @@ class TestHttp:
     async def test_answers_are_compared(self, answer: bytes, wanted: HttpHealthChecker, reason: str | None) -> None:
         assert await self.ask(answer, wanted) == reason
 
+    async def test_a_redirect_is_an_answer_and_is_not_followed(self) -> None:
+        moved = b"HTTP/1.1 302 Found\r\nlocation: http://elsewhere.invalid/\r\ncontent-length: 2\r\n\r\nok"
+        assert await self.ask(moved, HttpHealthChecker()) == (
+            'Response differs from expected response (expected "ok", got "")'
+        )
+        wanted = HttpHealthChecker(expected_response="", expected_response_code=302)
+        assert await self.ask(moved, wanted) is None
+
+    async def test_of_a_huge_body_only_the_beginning_is_read(self) -> None:
+        huge = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n" + b"x" * 500_000
+        assert await self.ask(huge, HttpHealthChecker()) == (
+            'Response differs from expected response (expected "ok", got "xxxxxxx...")'
+        )
+
+    async def test_both_wrong_is_told_of_the_body(self) -> None:
+        wanted = HttpHealthChecker(expected_response_code=201)
+        reason = await self.ask(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno", wanted)
+        assert reason == 'Response differs from expected response (expected "ok", got "no")'
+
+    @pytest.mark.parametrize("part", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"])
+    async def test_one_that_drips_is_no_answer(self, part: bytes, autojump_clock: trio.testing.MockClock) -> None:
+        async def serve(stream: trio.SocketStream) -> None:
+            await stream.send_all(part)
+            with contextlib.suppress(trio.BrokenResourceError):
+                while True:
+                    await trio.sleep(1)
+                    await stream.send_all(b"x")
+
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+            port = listeners[0].socket.getsockname()[1]
+            check = find_check(HealthCheckConfig(timeout_secs=5), {"health": port}, no_shell)
+            assert check is not None
+            assert await check() == f"Failed to signal http://localhost:{port}/health: Error within TimeoutError"
+            nursery.cancel_scope.cancel()
+
+    async def test_a_target_that_is_none_is_a_reason(self) -> None:
+        settings = HealthCheckConfig(health_checker=HealthChecker(http=HttpHealthChecker(endpoint="/a b\r\nx: y")))
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(trio.serve_tcp, lambda stream: stream.aclose(), 0, host="127.0.0.1")
+            )
+            check = find_check(settings, {"health": listeners[0].socket.getsockname()[1]}, no_shell)
+            assert check is not None
+            reason = await check()
+            nursery.cancel_scope.cancel()
+        assert reason is not None
+        assert reason.endswith(": Error within LocalProtocolError")
+
     async def test_no_http_is_no_answer(self) -> None:
         reason = await self.ask(b"hello\r\n\r\n", HttpHealthChecker())
         assert reason == f"Failed to signal http://localhost:{self.port}/health: Error within RemoteProtocolError"
@@ -178,55 +248,14 @@ class TestHttp:
         assert reason == f"Failed to signal http://localhost:{self.port}/health: Error within TimeoutError"
 
     async def test_nobody_listening_is_no_answer(self, free_port: int) -> None:
-        check = find_check(HealthCheckConfig(), {"health": free_port}, current_user(), Path("/"))
+        check = find_check(HealthCheckConfig(), {"health": free_port}, no_shell)
         assert check is not None
         reason = await check()
         assert reason is not None
         assert reason.startswith(f"Failed to signal http://localhost:{free_port}/health: ")
 
     async def test_without_a_health_port_nothing_is_checked(self) -> None:
-        assert find_check(HealthCheckConfig(), {"http": 1}, current_user(), Path("/")) is None
-
-
-def reap() -> None:
-    """The runner's part."""
-    os.waitpid(-1, 0)
-
-
-class TestShell:
-    async def check(self, command: str, directory: Path, timeout: float = 10.0) -> str | None:
-        checker = HealthChecker(shell=ShellHealthChecker(command), http=HttpHealthChecker())
-        settings = HealthCheckConfig(health_checker=checker, timeout_secs=timeout)
-        check = find_check(settings, {"health": 1}, current_user(), directory)
-        assert check is not None
-        try:
-            return await check()
-        finally:
-            reap()
-
-    async def test_success_is_no_reason(self, tmp_path: Path) -> None:
-        assert await self.check("pwd > here; sleep 100 & true", tmp_path) is None
-        assert (tmp_path / "here").read_text().strip() == str(tmp_path)
-
-    async def test_a_failure_is_told_with_its_output(self, tmp_path: Path) -> None:
-        reason = await self.check("echo out; echo err >&2; exit 3", tmp_path)
-        assert reason == (
-            "Command 'echo out; echo err >&2; exit 3' returned non-zero exit status 3 with output 'out\nerr\n'"
-        )
-
-    async def test_of_much_output_the_end_is_kept(self, tmp_path: Path) -> None:
-        reason = await self.check("head -c 300000 /dev/zero | tr '\\0' x; echo END; false", tmp_path)
-        assert reason is not None
-        assert reason.endswith("xEND\n'")
-        assert len(reason) < 1200
-
-    async def test_a_late_one_is_killed(self, tmp_path: Path) -> None:
-        assert await self.check("sleep 1000", tmp_path, timeout=0.1) == "Health check timed out."
-
-    async def test_a_directory_that_is_gone_is_a_reason(self, tmp_path: Path) -> None:
-        reason = await self.check("true", tmp_path / "none")
-        assert reason is not None
-        assert "No such file or directory" in reason
+        assert find_check(HealthCheckConfig(), {"http": 1}, no_shell) is None
 
 
 async def test_callables_are_not_called_before_they_are_due() -> None:

@@ -1,6 +1,9 @@
 """The executor around a task; what the task does is scripted."""
 
+import logging
+import os
 import random
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,10 +14,13 @@ import trio
 from aurorad.api.tasks import AssignedTask
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import TaskState
+from aurorad.main import main as daemon_main
 from executor import main
 from executor.agent_link import AgentLink, Settings
 from executor.execution import Report
+from executor.flags import ExecutorFlags
 from executor.main import Executor
+from executor.paths import RunDirectory
 from tests.executor.agent import LIMIT_S, TOKEN, Agent, agent_on_tcp
 
 RUNNING, KILLED, LOST, FAILED = (
@@ -28,7 +34,7 @@ RUNNING, KILLED, LOST, FAILED = (
 class Task:
     """Runs until it is told to end."""
 
-    def __init__(self, assigned: AssignedTask, directory: Path) -> None:
+    def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags) -> None:
         self._told = trio.Event()
         self._reason = ""
 
@@ -41,8 +47,8 @@ class Task:
         self._reason = "killed"
         self._told.set()
 
-    def shutdown(self) -> None:
-        self._reason = "shut down"
+    def shutdown(self, grace_s: float) -> None:
+        self._reason = f"shut down within {grace_s:g} s"
         self._told.set()
 
 
@@ -54,8 +60,12 @@ async def executor(tmp_path: Path, *, checkpoint: bool = True) -> AsyncIterator[
         settings = Settings("f-1", "e-1", agent.endpoint, TOKEN, checkpoint, backoff_max_s=0.1)
 
         async def run() -> None:
-            await Executor(AgentLink(settings, lambda: 0, random.Random(1)), tmp_path, Task).run()
+            link = AgentLink(settings, lambda: 0, random.Random(1))
+            await Executor(link, tmp_path, make, settings.shutdown_grace_s).run()
             ended.set()
+
+        def make(assigned: AssignedTask) -> Task:
+            return Task(assigned, RunDirectory(tmp_path, tmp_path), ExecutorFlags())
 
         nursery.start_soon(run)
         await agent.subscribed()
@@ -94,7 +104,7 @@ async def test_a_kill_of_another_task_is_ignored(tmp_path: Path) -> None:
         agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-2"))))
         agent.tell(api.Event("SHUTDOWN"))
         await agent.updated()
-        assert await agent.updated() == ("t-1", KILLED, "shut down")
+        assert await agent.updated() == ("t-1", KILLED, "shut down within 5 s")
         await over(ended)
 
 
@@ -109,6 +119,16 @@ async def test_a_second_task_is_lost_and_the_first_goes_on(tmp_path: Path) -> No
         await over(ended)
 
 
+async def test_told_twice_to_launch_its_task_it_goes_on_with_it(tmp_path: Path) -> None:
+    async with executor(tmp_path) as (agent, ended):
+        agent.launch("t-1")
+        assert await agent.updated() == ("t-1", RUNNING, None)
+        agent.launch("t-1")
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-1"))))
+        assert await agent.updated() == ("t-1", KILLED, "killed")
+        await over(ended)
+
+
 async def test_a_task_that_cannot_be_read_has_failed(tmp_path: Path) -> None:
     async with executor(tmp_path) as (agent, ended):
         agent.launch("t-1", b"\x0b\x00")
@@ -119,6 +139,13 @@ async def test_a_task_that_cannot_be_read_has_failed(tmp_path: Path) -> None:
 async def test_without_a_task_it_ends_when_told_to(tmp_path: Path) -> None:
     async with executor(tmp_path) as (agent, ended):
         agent.tell(api.Event("SHUTDOWN"))
+        await over(ended)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_without_a_task_it_ends_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    async with executor(tmp_path) as (_, ended):
+        os.kill(os.getpid(), number)
         await over(ended)
 
 
@@ -147,7 +174,45 @@ async def test_it_ends_its_task_when_its_directory_is_gone(tmp_path: Path, monke
         await over(ended)
 
 
+async def test_messages_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with executor(tmp_path) as (agent, ended):
+        agent.launch("t-1")
+        agent.tell(api.Event("MESSAGE", message=api.Message(b"hello")))
+        agent.tell(api.Event("SOMETHING_NEW"))
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-1"))))
+        await over(ended)
+    assert "frameworkMessage() got message: 5 bytes, ignoring." in caplog.text
+
+
+async def test_kills_without_a_task_and_of_others_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with executor(tmp_path) as (agent, ended):
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-1"))))
+        agent.launch("t-1")
+        await agent.updated()
+        agent.tell(api.Event("KILL", kill=api.Kill(api.Id("t-2"))))
+        agent.tell(api.Event("SHUTDOWN"))
+        await over(ended)
+    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
+        "Was asked to kill task but no task running!",
+        "Asked to kill a task other than what we are running!",
+    ]
+
+
+@pytest.mark.parametrize("role", [["-role=executor"], ["--role", "executor"]])
+def test_a_flag_that_is_none_is_a_usage_error(role: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert daemon_main([*role, "--no-such-flag"]) == 2
+    assert capsys.readouterr().err == (
+        "aurorad -role=executor: unknown flag --no-such-flag: -help lists those there are\n"
+    )
+
+
+def test_it_lists_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert daemon_main(["-role=executor", "--help"]) == 0
+    assert "--announcer_ensemble=" in capsys.readouterr().out
+
+
 def test_without_an_agents_environment_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run({"MESOS_SANDBOX": str(tmp_path)}, Task) == 2
+    assert main.run([], {"MESOS_SANDBOX": str(tmp_path)}, Task) == 2
     expected = "MESOS_FRAMEWORK_ID is not set: an executor is started by an agent, which sets it"
     assert capsys.readouterr().err == f"aurorad -role=executor: {expected}\n"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from executor.checkpoint import RunnerCkpt, RunnerHeader, StreamWriter, TaskState, TaskStatus
+from executor.checkpoint import RunnerCkpt, RunnerHeader, StreamWriter, TaskState, TaskStatus, read_stream
 from executor.execution import wall_clock_ms
-from executor.offline import Refused, kill_task
+from executor.main import LOG
+from executor.offline import Refused, kill_task, record_end
 from executor.paths import CHECKPOINTS, TaskPaths
 from tests.executor.harness import TASK_ID, Executor, alive, assigned, process, run_task, task, wait_until
 
@@ -18,8 +19,11 @@ def paths_of(executor: Executor) -> TaskPaths:
     return TaskPaths(executor.directory / CHECKPOINTS, TASK_ID)
 
 
+COMMAND = "trap '' TERM; sleep 1000 & echo up > up; wait"
+
+
 def running(directory: Path) -> Executor:
-    executor = Executor(assigned(task(process("p", "trap '' TERM; sleep 1000 & echo up > up; wait"))), directory)
+    executor = Executor(assigned(task(process("p", COMMAND))), directory)
     executor.wait_for_file("up")
     wait_until(lambda: executor.states("p") == ["RUNNING"], "p is on record")
     return executor
@@ -74,3 +78,51 @@ def test_it_does_not_kill_itself(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="Unwilling to commit seppuku"):
         kill_task(paths, wall_clock_ms)
     writer.close()
+
+
+def test_a_runner_that_takes_over_meanwhile_is_no_way_out(tmp_path: Path) -> None:
+    executor = running(tmp_path)
+    heir = Executor(assigned(task(process("p", COMMAND))), tmp_path)
+    wait_until(lambda: "Waiting for it." in (tmp_path / LOG).read_text(), "the heir waits")
+    kill_task(paths_of(executor), wall_clock_ms)
+    assert executor.state.statuses[-1].state.name == "KILLED"
+    wait_until(lambda: executor.inhabitants() == [], "all dead")
+    os.waitpid(executor.pid, 0)
+    os.waitpid(heir.pid, 0)
+
+
+def test_an_end_is_recorded_without_a_signal_to_anybody(tmp_path: Path) -> None:
+    executor = running(tmp_path)
+    executor.crash()
+    record_end(paths_of(executor), TaskState.LOST, wall_clock_ms)
+    assert [status.state.name for status in executor.state.statuses] == ["ACTIVE", "ACTIVE", "LOST"]
+    assert executor.states("p") == ["LOST"]
+    assert executor.inhabitants() != []
+    assert paths_of(executor).finished.exists()
+
+
+def test_what_a_coordinator_wrote_after_its_runner_died_is_part_of_the_end(tmp_path: Path) -> None:
+    job = assigned(task(process("p", "echo up > up; until test -e go; do sleep 0.01; done"), process("q", "sleep 99")))
+    executor = Executor(job, tmp_path)
+    executor.wait_for_file("up")
+    wait_until(lambda: executor.states("q") == ["RUNNING"], "q is on record")
+    executor.crash()
+    (executor.sandbox / "go").touch()
+    paths = paths_of(executor)
+    wait_until(lambda: len(read_stream(paths.coordinator("p"))) == 3, "p has ended")
+    record_end(paths, TaskState.LOST, wall_clock_ms)
+    assert executor.states("p") == ["SUCCESS"]
+    assert executor.states("q") == ["LOST"]
+
+
+@pytest.mark.parametrize("state", [TaskState.LOST, TaskState.KILLED])
+def test_an_end_that_is_on_record_stays_whatever_is_to_be_recorded(tmp_path: Path, state: TaskState) -> None:
+    executor = run_task(tmp_path, task(process("p", "true")))
+    before = executor.state
+    record_end(paths_of(executor), state, wall_clock_ms)
+    assert executor.state == before
+
+
+def test_of_a_task_without_checkpoints_no_end_is_recorded(tmp_path: Path) -> None:
+    record_end(TaskPaths(tmp_path, "id"), TaskState.LOST, wall_clock_ms)
+    assert list(tmp_path.iterdir()) == []

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from aurorad.engine.base import TaskState
-from executor.checkpoint import ProcessState
+from executor.checkpoint import ProcessState, StreamHeld, StreamWriter, encode_frame, read_stream
 from executor.main import LOG
-from tests.executor.harness import Executor, alive, assigned, process, run_task, task, wait_until
+from executor.paths import CHECKPOINTS, TaskPaths
+from tests.executor.harness import TASK_ID, Executor, alive, assigned, process, run_task, task, wait_until
 
 FINISHED = (TaskState.TASK_FINISHED, "Task finished.")
 FAILED = (TaskState.TASK_FAILED, "Task failed.")
@@ -71,6 +74,26 @@ def test_a_run_whose_coordinator_died_is_lost_and_runs_again(tmp_path: Path) -> 
     assert executor.finish() == FINISHED
     assert executor.states("p") == ["LOST", "SUCCESS"]
     assert executor.inhabitants() == []
+
+
+def test_of_a_run_whose_coordinator_died_nothing_goes_on_beside_the_next(tmp_path: Path) -> None:
+    command = "setsid sleep 1000 & echo $! >> left; sleep 1000 & echo $! >> left; echo up > up; sleep 1000"
+    executor = Executor(assigned(task(process("p", command))), tmp_path)
+    executor.wait_for_file("up")
+    wait_until(lambda: executor.states("p") == ["RUNNING"], "p is on record")
+    left = [int(line) for line in (executor.sandbox / "left").read_text().split()]
+    os.kill(executor.runs("p")[0].coordinator_pid or 0, signal.SIGKILL)
+    wait_until(lambda: executor.states("p")[:1] == ["LOST"], "p is lost")
+    assert not any(map(alive, left))
+    executor.kill()
+    executor.finish()
+
+
+def test_no_run_begins_while_anything_of_the_one_before_is_alive(tmp_path: Path) -> None:
+    locked = "exec 9>>lock; flock -nE 66 9; test $? = 66 && echo $$ >> twice"
+    executor = run_task(tmp_path, task(process("p", f"{locked}; sleep 1000 & exit 1", max_failures=20)))
+    assert executor.states("p") == ["FAILED"] * 20
+    assert not (executor.sandbox / "twice").exists()
 
 
 def test_an_ephemeral_process_does_not_keep_the_task_from_ending(tmp_path: Path) -> None:
@@ -246,6 +269,18 @@ def test_when_the_runner_itself_fails_the_task_is_lost_and_nothing_of_it_goes_on
     assert done.inhabitants() == []
 
 
+def test_when_the_runner_itself_fails_the_checkpoints_say_that_the_task_is_lost(tmp_path: Path) -> None:
+    job = assigned(task(process("p", "exec sleep 1000"), process("q", "until test -e go; do sleep 0.01; done")))
+    executor = Executor(job, tmp_path)
+    wait_until(lambda: executor.states("p") == executor.states("q") == ["RUNNING"], "both run")
+    stream = TaskPaths(tmp_path / CHECKPOINTS, TASK_ID).coordinator("q")
+    stream.write_bytes(stream.read_bytes() + b"\0\0\0\1\xff")  # no record
+    (executor.sandbox / "go").touch()
+    assert executor.finish() == (TaskState.TASK_LOST, "Thermos failed with an unknown error.")
+    assert executor.state.statuses[-1].state.name == "LOST"
+    assert executor.inhabitants() == []
+
+
 class TestTakeOver:
     def test_a_task_goes_on_when_its_executor_is_cancelled_and_another_takes_over(self, tmp_path: Path) -> None:
         job = assigned(task(process("p", "echo $$ > pid; until test -e go; do sleep 0.01; done; echo done")))
@@ -307,11 +342,110 @@ class TestTakeOver:
         assert again.finish() == FAILED
         assert again.states("p") == ["FAILED"]
 
-    def test_two_executors_cannot_run_the_same_task(self, tmp_path: Path) -> None:
-        job = assigned(task(process("p", "echo up > up; exec sleep 1000")))
+    def test_a_second_executor_of_a_task_waits_for_the_first_and_tells_how_it_ended(self, tmp_path: Path) -> None:
+        job = assigned(task(process("p", "echo $$ >> pids; echo up > up; exec sleep 1000")))
         first = Executor(job, tmp_path)
         first.wait_for_file("up")
-        assert Executor(job, tmp_path).finish() == (TaskState.TASK_LOST, "Runner died while task was active.")
-        assert first.inhabitants() != []
+        second = Executor(job, tmp_path)
+        wait_until(lambda: "Waiting for it." in (tmp_path / LOG).read_text(), "the second waits")
         first.kill()
-        first.finish()
+        assert first.finish() == second.finish() == (TaskState.TASK_KILLED, "Instructed to kill task.")
+        assert len((first.sandbox / "pids").read_text().split()) == 1
+
+    def test_a_second_executor_of_a_task_goes_on_with_it_when_the_first_dies(self, tmp_path: Path) -> None:
+        job = assigned(task(process("p", "echo $$ >> pids; echo up > up; until test -e go; do sleep 0.01; done")))
+        first = Executor(job, tmp_path)
+        first.wait_for_file("up")
+        second = Executor(job, tmp_path)
+        wait_until(lambda: "Waiting for it." in (tmp_path / LOG).read_text(), "the second waits")
+        first.crash()
+        second.until(TaskState.TASK_RUNNING)
+        (second.sandbox / "go").touch()
+        assert second.finish() == FINISHED
+        assert len((first.sandbox / "pids").read_text().split()) == 1
+
+    def test_a_kill_that_was_begun_is_gone_on_with(self, tmp_path: Path) -> None:
+        job = assigned(task(process("p", STUBBORN)))
+        first = Executor(job, tmp_path)
+        first.wait_for_file("up")
+        first.kill()
+        wait_until(lambda: len(first.state.statuses) == 2, "it is CLEANING")
+        first.crash()
+        (first.sandbox / "go").touch()
+        second = Executor(job, tmp_path)
+        assert second.finish() == (TaskState.TASK_KILLED, "Instructed to kill task.")
+        assert second.state.statuses[-1].state.name == "KILLED"
+
+    def test_an_unhealthy_task_has_failed_whoever_ends_it(self, tmp_path: Path) -> None:
+        config = {
+            "health_checker": {"shell": {"shell_command": "test ! -e sandbox/up"}},
+            "initial_interval_secs": 0,
+            "interval_secs": 0.02,
+            "timeout_secs": 20,
+        }
+        job = assigned(task(process("p", STUBBORN)), health_check_config=config)
+        first = Executor(job, tmp_path)
+        wait_until(lambda: len(first.state.statuses) == 2, "it is CLEANING")
+        first.crash()
+        (first.sandbox / "go").touch()
+        second = Executor(job, tmp_path)
+        state, message = second.finish()
+        assert state == TaskState.TASK_FAILED
+        assert (message or "").startswith("Failed health check!")
+        third = Executor(job, tmp_path)  # as if nobody had heard of the end
+        assert third.finish() == (state, message)
+
+    def test_a_coordinator_that_dies_with_its_runner_before_its_start_is_no_failure(self, tmp_path: Path) -> None:
+        """The runner died when it had forked it: nothing of it is on record, and it still holds its stream."""
+        job = assigned(task(process("p", "until test -e go; do sleep 0.01; done"), process("q", "true")))
+        first = Executor(job, tmp_path)
+        wait_until(lambda: first.states("p") == ["RUNNING"] and first.states("q") == ["SUCCESS"], "p runs, q ran")
+        first.crash()
+        paths = TaskPaths(tmp_path / CHECKPOINTS, TASK_ID)
+        cut_before(paths.runner, "q", ProcessState.FORKED)
+        stream = paths.coordinator("q")
+        stream.unlink()
+        holder = subprocess.Popen(["flock", str(stream), "sleep", "1000"], start_new_session=True)
+        wait_until(lambda: is_held(stream), "the stream is held")
+        second = Executor(job, tmp_path)
+        second.until(TaskState.TASK_RUNNING)
+        (second.sandbox / "go").touch()
+        wait_until(lambda: second.states("p") == ["SUCCESS"], "p is done")
+        assert second.states("q") == ["WAITING"]
+        os.killpg(holder.pid, signal.SIGKILL)
+        holder.wait()
+        assert second.finish() == FINISHED
+        assert second.states("q") == ["SUCCESS"]
+
+    def test_a_description_by_an_executor_of_another_version_is_the_same_task(self, tmp_path: Path) -> None:
+        job = assigned(task(process("p", "echo up > up; until test -e go; do sleep 0.01; done")))
+        first = Executor(job, tmp_path)
+        first.wait_for_file("up")
+        first.crash()
+        description = TaskPaths(tmp_path / CHECKPOINTS, TASK_ID).active
+        tree = json.loads(description.read_text())
+        description.write_text(json.dumps({**tree, "news": 1}, indent=1))
+        (first.sandbox / "go").touch()
+        assert Executor(job, tmp_path).finish() == FINISHED
+
+
+STUBBORN = "trap 'until test -e go; do sleep 0.01; done; exit 0' TERM; echo up > up; while true; do sleep 0.01; done"
+
+
+def is_held(stream: Path) -> bool:
+    try:
+        StreamWriter(stream).close()
+    except StreamHeld:
+        return True
+    return False
+
+
+def cut_before(stream: Path, name: str, state: ProcessState) -> None:
+    """Take away a record of a process and all that follows, but keep what other processes have there."""
+    kept, gone = [], False
+    for record in read_stream(stream):
+        status = record.process_status
+        gone = gone or (status is not None and (status.process, status.state) == (name, state))
+        if not (gone and status is not None and status.process == name):
+            kept.append(record)
+    stream.write_bytes(b"".join(map(encode_frame, kept)))

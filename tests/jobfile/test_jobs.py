@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from aurorad.jobfile import jobs
+from aurorad.jobfile import convert, jobs, validate
 from aurorad.jobfile.errors import ConfigError
 from aurorad.jobfile.jobs import Selector
 from tests.jobfile.evaluating import evaluate, load, minimal, processes
@@ -64,8 +65,8 @@ def test_values_are_coerced_by_the_type_of_their_field(tmp_path: Path) -> None:
         ),
         (
             minimal(processes="Process(name = 'say')"),
-            r"Job not fully specified: MesosJob\[task\] failed: Task\[processes\] failed: "
-            r"Element in ProcessList failed check: Process\[cmdline\] is required.",
+            r"Task is invalid: Failed to fully evaluate task: Task\[processes\] failed: Element in ProcessList failed "
+            r"check: Process\[cmdline\] is required\. \(Process at .*/job\.aurora:4, task\.processes\[0\]\)$",
         ),
         (
             minimal().replace("environment = 'test',", ""),
@@ -76,7 +77,7 @@ def test_values_are_coerced_by_the_type_of_their_field(tmp_path: Path) -> None:
         (minimal(processes=""), 'Processes required for task on job "hello"'),
         ("jobs = [Job(name = 'x', cluster = 'c', role = 'r')]", 'Task required for job "x"'),
         (minimal("instances = 'many'"), "Unable to interpolate: Cannot coerce 'many' to Integer"),
-        (minimal("priority = '{{mesos.instance}}'"), "it must be the same for every instance"),
+        (minimal("priority = '{{mesos.instance}}'"), "priority must be the same for every instance"),
         (minimal(processes="Process(name = 'a/b', cmdline = 'x')"), "Invalid process name: a/b"),
         (
             minimal("name = '{{name}}'").replace("name = 'hello', ", ""),
@@ -136,3 +137,43 @@ def test_bindings_are_split_at_the_first_equals_sign() -> None:
 def test_the_same_file_gives_the_same_job_every_time(tmp_path: Path) -> None:
     one, two = evaluate(tmp_path, minimal()), evaluate(tmp_path, minimal())
     assert one.job == two.job
+
+
+@pytest.mark.parametrize("reference", ["{{mesos.instance}}", "1{{mesos.instance}}"])
+def test_numbers_that_only_the_executor_reads_may_be_known_late(tmp_path: Path, reference: str) -> None:
+    process = f"Process(name = 'x', cmdline = 'x', max_failures = '{reference}', min_duration = '{reference}')"
+    health = f"health_check_config = HealthCheckConfig(initial_interval_secs = '{reference}')"
+    config = evaluate(tmp_path, minimal(health, processes=process, task=f"finalization_wait = '{reference}'"))
+    data = json.loads(json.dumps(config.source.get()))
+    assert data["task"]["processes"][0]["max_failures"] == reference
+    assert data["task"]["finalization_wait"] == reference
+    assert data["health_check_config"]["initial_interval_secs"] == reference
+    assert validate.check(config) == []
+    convert.convert(config, "me")
+
+
+def test_a_flag_of_a_process_known_late_counts_as_it_is_for_some_instance(tmp_path: Path) -> None:
+    process = "Process(name = 'x', cmdline = 'x', daemon = '{{mesos.instance}}')"
+    message = r"Task is invalid: .*Cannot coerce '31337' to Boolean \(Process at .*, task.processes\[0\].daemon\)"
+    with pytest.raises(ConfigError, match=message):
+        evaluate(tmp_path, minimal(processes=process))
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ("instances = '{{mesos.instance}}'", "instances"),
+        ("max_task_failures = '{{mesos.instance}}'", "max_task_failures"),
+        ("update_config = UpdateConfig(batch_size = '{{mesos.instance}}')", "update_config.batch_size"),
+    ],
+)
+def test_numbers_that_the_scheduler_reads_are_known_early(tmp_path: Path, more: str, field: str) -> None:
+    with pytest.raises(ConfigError, match=f"{field} must be the same for every instance .* at .*:[23], {field}"):
+        evaluate(tmp_path, minimal(more))
+
+
+def test_an_escaped_template_is_no_reference(tmp_path: Path) -> None:
+    words = "{{mesos.instance}} {{&thermos.ports[http]}} {{&nobody}}"
+    config = evaluate(tmp_path, minimal(processes=say(words)))
+    assert processes(config) == {"say": "echo {{mesos.instance}} {{thermos.ports[http]}} {{nobody}}"}
+    assert config.ports == frozenset()

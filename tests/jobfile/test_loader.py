@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from aurorad.jobfile import loader
+from aurorad.jobfile import convert, loader
 from aurorad.jobfile.errors import ConfigError
-from tests.jobfile.evaluating import load, minimal
+from tests.jobfile.evaluating import evaluate, load, minimal
 
 
 def test_a_file_defines_jobs_and_hooks(tmp_path: Path) -> None:
@@ -51,7 +53,6 @@ def test_a_file_knows_where_it_is(tmp_path: Path) -> None:
         ("Job(nam = 'x')", "Unknown schema attribute nam (did you mean name?); MesosJob has announce, "),
         ("Job(update_config = {'bach_size': 1})", "(did you mean batch_size?); UpdateConfig has "),
         ("Mode('RX')", "ValueError: Enum_RO_RW only accepts the following values: RO, RW"),
-        ("Task(processes = map(str, []))", "in Python 3 map, filter and zip give no list: write list(...)"),
         ("include('none.aurora')", "Could not load resource "),
         ("include('job.aurora')", "includes itself: "),
         ("jobs = 3", "job.aurora: jobs must be a list, and it is 3"),
@@ -93,8 +94,9 @@ def test_json_holds_one_job_or_a_list_of_them(tmp_path: Path, wrapped: bool) -> 
         ('{"name": "x",}', "job.json: not JSON: .*line 1"),
         ("[]", "or one job object was expected, not a list"),
         ('{"nam": "x"}', "job.json: Unknown schema attribute nam"),
-        ('{"container": {"picture": "x"}}', "is none of Container, Docker, Mesos"),
-        ('{"jobs": [1]}', "job.json: "),
+        ('{"update_config": {"picture": "x"}}', "Unknown schema attribute picture; UpdateConfig has "),
+        ('{"jobs": [1]}', "job.json: MesosJob is made of fields as name = value, and not of 1"),
+        ('{"jobs": {"name": "x"}}', "job.json: jobs must be a list"),
     ],
 )
 def test_json_that_is_no_job_is_told(tmp_path: Path, text: str, message: str) -> None:
@@ -124,3 +126,31 @@ def test_a_json_object_becomes_the_alternative_that_takes_its_keys(
     (job,) = loader.load_json(file).jobs
     chosen = getattr(job, field)()
     assert type(chosen.unwrap() if hasattr(chosen, "unwrap") else chosen).__name__ == kind
+
+
+def test_a_pipe_may_be_read_but_includes_nothing(tmp_path: Path) -> None:
+    for text, message in ((minimal(), None), ("\ninclude('x.aurora')", "You may not include() anything from filelike")):
+        read, write = os.pipe()
+        os.write(write, text.encode())
+        os.close(write)
+        with os.fdopen(read):
+            if message is None:
+                assert len(loader.load(Path(f"/dev/fd/{read}")).jobs) == 1
+            else:
+                with pytest.raises(ConfigError, match=rf"^/dev/fd/{read}:2: {re.escape(message)}"):
+                    loader.load(Path(f"/dev/fd/{read}"))
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        ("container = {'image': 'x'}", "docker"),
+        ("container = {'docker': {'image': 'x'}}", "docker"),
+        ("container = {'volumes': [{'container_path': '/c', 'host_path': '/h', 'mode': 'RO'}]}", "mesos"),
+        ("container = {'image': {'name': 'n', 'tag': 't'}}", "mesos"),
+    ],
+)
+def test_a_dictionary_is_the_alternative_that_takes_it(tmp_path: Path, made: str, kind: str) -> None:
+    container = convert.convert(evaluate(tmp_path, minimal(made)), "me").task_config.container
+    assert container is not None
+    assert getattr(container, kind) is not None

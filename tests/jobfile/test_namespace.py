@@ -16,13 +16,21 @@ NAMES = """
     CoordinatorSlaPolicy MesosJob Job Service
     AURORA_EXECUTOR_NAME
 """
+TASK_NAMES = NAMES.partition("MesosContext")[0]
+# Of older versions, and of Python 2.
+OLDER = "HTTPLifecycleConfig PackerObject"
+PYTHON_2 = "basestring filter long map raw_input reduce unichr unicode xrange zip"
 
 
 def test_a_job_file_sees_these_names_and_no_others() -> None:
-    assert namespace.fresh().keys() == set(NAMES.split())
+    assert namespace.for_jobs().keys() == set(f"{NAMES} {OLDER} {PYTHON_2}".split())
+
+
+def test_a_thermos_config_sees_what_tasks_are_made_of() -> None:
+    assert namespace.for_tasks(print).keys() == set(f"{TASK_NAMES} {PYTHON_2} export".split())
 
 
 def test_two_files_do_not_share_a_namespace() -> None:
-    one = namespace.fresh()
+    one = namespace.for_jobs()
     one["MB"] = 1
-    assert namespace.fresh()["MB"] == 1024 * 1024
+    assert namespace.for_jobs()["MB"] == 1024 * 1024

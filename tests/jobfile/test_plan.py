@@ -40,7 +40,7 @@ def test_orders_that_can_be_run_are_fine(orders: list[str]) -> None:
     ],
 )
 def test_orders_that_cannot_be_run_name_the_processes(orders: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^Task is invalid: Task has invalid plan: {message}"):
+    with pytest.raises(ConfigError, match=f"^Task has invalid plan: {message}"):
         plan.check(task(*orders))
 
 

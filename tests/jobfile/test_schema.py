@@ -9,7 +9,7 @@ import pytest
 from aurorad.jobfile import namespace
 from tests.jobfile.evaluating import plain
 
-N: dict[str, Any] = namespace.fresh()
+N: dict[str, Any] = namespace.for_jobs()
 
 HTTP_LIFECYCLE = {
     "port": "health",

@@ -69,3 +69,9 @@ def test_production_without_tier_is_warned_of(tmp_path: Path) -> None:
     (warning,) = check(tmp_path, "production = True")
     assert "'production' is deprecated" in warning
     assert check(tmp_path, "production = True, tier = 'preferred'") == []
+
+
+def test_the_old_holder_of_a_container_is_warned_of(tmp_path: Path) -> None:
+    (warning,) = check(tmp_path, "container = Container(docker = Docker(image = 'x'))")
+    assert warning.endswith("write container = Docker(...)")
+    assert check(tmp_path, "container = Docker(image = 'x')") == []

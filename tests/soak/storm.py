@@ -237,7 +237,7 @@ class Storm:
         self._signal(named("thermos-coord", self.cluster.work_dir), signal.SIGKILL)
 
     def _kill_launcher(self) -> None:
-        self._signal(children_named(self.cluster.pid, "executor.launcher"), signal.SIGKILL)
+        self._signal(children_named(self.cluster.pid, "-role=launcher"), signal.SIGKILL)
 
     def _freeze_executor(self) -> None:
         pid = self._signal(executors(self.cluster.work_dir), signal.SIGSTOP)
@@ -394,9 +394,9 @@ def story_of(task: ScheduledTask) -> str:
 def executors(work_dir: Path) -> list[int]:
     """The living executors of a cluster."""
     found = []
-    for run in sorted(work_dir.glob("agent/meta/*")):
+    for claim in sorted(work_dir.glob("agent/meta/*/executor*")):
         with suppress(OSError):
-            pid = int(os.readlink(run / "executor").split()[0])
+            pid = int(os.readlink(claim).split()[0])
             cwd = Path(f"/proc/{pid}/cwd").readlink()
             if cwd.is_relative_to(work_dir) and state_of(pid) not in ("Z", None):
                 found.append(pid)

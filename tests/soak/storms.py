@@ -23,11 +23,15 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
 def test_a_storm_leaves_what_was_promised_and_nothing_else(folder: Path, seed: int) -> None:
+    withstand(folder, seed, SECONDS)
+
+
+def withstand(folder: Path, seed: int, seconds: float) -> None:
     it = Cluster(folder, *FLAGS)
     it.start()
     try:
         storm = Storm(it, seed)
-        storm.rage(SECONDS)
+        storm.rage(seconds)
         storm.settle()
         storm.kill_all()
         assert it.stop() == 0, it.log()

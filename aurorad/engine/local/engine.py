@@ -2,8 +2,8 @@
 
 The engine starts executors, hears them on a unix socket (`server`), writes down what they report (`runs`), passes it
 on until it is acknowledged, and offers what is free (`offers`). Executors go on without it; a new engine finds them by
-their files. Each run has one task of ours, `_oversee`, which waits for the end of the executor's process, kills what
-is left of it, and reports the task's end if the executor did not.
+their files. Each run has one task of ours, `_oversee`, which sees it to its end (`oversight`) and reports the task's
+end if no executor did.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 import trio
 
 from aurorad.api.tasks import Attribute
+from aurorad.cgroups import Hierarchy
 from aurorad.engine import executor_api as api
 from aurorad.engine.base import (
     Event,
@@ -33,19 +34,24 @@ from aurorad.engine.base import (
     TaskInfo,
     TaskState,
 )
-from aurorad.engine.local import processes, server
+from aurorad.engine.local import server
 from aurorad.engine.local.capacity import Amounts, from_resources, ports_in_use, to_resources
+from aurorad.engine.local.garbage import GarbageCollector
 from aurorad.engine.local.home import Home
 from aurorad.engine.local.live import DEFAULT_PATIENCE, RESEND_S, TERMINAL, LiveRun, Patience
 from aurorad.engine.local.offers import Offering
-from aurorad.engine.local.processes import Identity
+from aurorad.engine.local.oversight import DEFAULT_RESTARTS, SHUTDOWN_GRACE_S, Oversight, Restarts
 from aurorad.engine.local.runs import Line, Run, Runs, is_file_name
 from aurorad.engine.local.server import Refusal, Subscription
-from aurorad.engine.local.spawner import AGENT_MARK, CannotStart, Request, Spawner
+from aurorad.engine.local.spawner import AGENT_MARK, Spawner
+from aurorad.engine.retention import Policy
+from aurorad.vars import Vars
 
-LAUNCHER = (sys.executable, "-P", "-m", "executor.launcher")  # -P: nothing is imported from where we happen to be
-GC_INTERVAL_S = 600.0
-SHUTDOWN_GRACE_S = 30.0
+_PROGRAM = (  # -P: nothing is imported from where we happen to be
+    (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "aurorad.main")
+)
+LAUNCHER = (*_PROGRAM, "-role=launcher")
+DEFAULT_RETENTION = Policy(max_age_s=172800.0)
 _UNKNOWN_EXIT = -1  # an executor is not our child: how it ended only its own parent could know
 
 _log = logging.getLogger(__name__)
@@ -54,8 +60,9 @@ _log = logging.getLogger(__name__)
 class LocalEngine:
     """`aurorad.engine.base.Engine` on this machine. An instance runs once.
 
-    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command of
-    `executor.launcher`. Ended runs are removed `gc_delay_s` after their end.
+    `total` is what it offers (`capacity.measure`), `hostname` what pages link to, `launcher` the command that
+    starts one, `executor_arguments` what each executor is told besides. `retention` and `gc_disk_headroom` say which
+    ended runs are removed, `stats` counts them.
     """
 
     def __init__(
@@ -65,17 +72,24 @@ class LocalEngine:
         total: Amounts,
         now_ms: Callable[[], int],
         *,
-        gc_delay_s: float = 172800.0,
+        retention: Policy = DEFAULT_RETENTION,
+        gc_disk_headroom: float = 0.0,
+        stats: Vars | None = None,
         patience: Patience = DEFAULT_PATIENCE,
+        restarts: Restarts = DEFAULT_RESTARTS,
         launcher: Sequence[str] = LAUNCHER,
+        hierarchy: Hierarchy | None = None,
+        executor_arguments: Sequence[str] = (),
     ) -> None:
         self._home = Home(work_dir)
         self._hostname = hostname
         self._total = total
         self._now_ms = now_ms
-        self._gc_delay_s = gc_delay_s
         self._patience = patience
+        self._restarts = restarts
         self._launcher = launcher
+        self._hierarchy = hierarchy
+        self._executor_arguments = tuple(executor_arguments)
         self._runs = Runs(self._home.path)
         self._outbox, self._to_send = trio.open_memory_channel[Event](math.inf)
         self._live: dict[str, LiveRun] = {}  # by task id
@@ -83,9 +97,9 @@ class LocalEngine:
         self._changed = trio.Event()
         self._run_ended = trio.Event()
         self._stopping = False
-        self.garbage_collected = trio.Event()
-        """Set once runs that ended too long ago were removed for the first time."""
-        self._sweeps = trio.CapacityLimiter(1)  # each reads all of /proc
+        self.garbage = GarbageCollector(
+            self._runs, self._home.path, retention, gc_disk_headroom, now_ms, stats if stats is not None else Vars()
+        )
 
     async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None:
         """Raises `WorkDirInUse`, `BadFrameworkId`, and `ValueError` where a file of a run is damaged."""
@@ -94,9 +108,22 @@ class LocalEngine:
             self._agent_id = self._home.agent_id()
             # A new prefix each time: an offer from before a restart is not ours to honour.
             self._offers = Offering(self._total, f"{self._agent_id}-O{secrets.token_hex(4)}-")
-            self._agent_mark = f"{AGENT_MARK}={self._agent_id}"
             self._spawner = Spawner(self._launcher, {AGENT_MARK: self._agent_id})
+            self._oversight = Oversight(
+                self._runs,
+                self._spawner,
+                self._agent_id,
+                self._home.socket,
+                self._now_ms,
+                self._patience,
+                self._restarts,
+                self._executor_arguments,
+                self._hierarchy,
+            )
             self._tell(Registered(self._framework_id))
+            if self._hierarchy is not None:
+                self._hierarchy.enable_limits()
+                self._hierarchy.remove_empty()
             async with trio.open_nursery() as self._nursery:
                 await self._recover()
                 listener = api.listen(self._home.socket)
@@ -106,12 +133,17 @@ class LocalEngine:
                 self._nursery.start_soon(self._spawner.run)
                 self._nursery.start_soon(self._make_offers)
                 self._nursery.start_soon(self._resend)
-                self._nursery.start_soon(self._collect_garbage)
+                self._nursery.start_soon(self.garbage.run)
 
     @property
     def launcher_pid(self) -> int | None:
         """The process that forks executors, while there is one."""
         return self._spawner.launcher_pid
+
+    @property
+    def overseen(self) -> frozenset[str]:
+        """The tasks of which something may still run, also if their end was told."""
+        return frozenset(live.task_id for live in self._live.values() if live.overseen)
 
     # What the scheduler asks for.
 
@@ -160,7 +192,7 @@ class LocalEngine:
         for live in self._live.values():
             if live.overseen:
                 live.shut_down(trio.current_time(), grace_s)
-        while any(live.overseen for live in self._live.values()):
+        while self.overseen:
             self._run_ended = trio.Event()
             await self._run_ended.wait()
 
@@ -202,62 +234,10 @@ class LocalEngine:
             self._nursery.start_soon(self._oversee, live)
 
     async def _oversee(self, live: LiveRun) -> None:
-        """From the start of a run's executor, or from finding it again, until nothing of it is left."""
-        state, text = TaskState.TASK_LOST, "Executor terminated"
-        try:
-            if live.executor is None and not live.over:
-                live.executor = await self._executor_for(live.run)
-        except CannotStart as error:
-            text = f"Executor could not be started: {error}"
-        if live.executor is not None:
-            with live.watch:
-                await processes.wait_for_end(live.executor)
-            if live.watch.cancelled_caught:
-                overdue = live.overdue()
-                state, text = overdue.state, overdue.message
-        await self._end(live, state, text)
-
-    async def _executor_for(self, run: Run) -> Identity:
-        """Raises `CannotStart`. One that comes after that is refused when it subscribes, and ends."""
-        try:
-            return await self._spawner.start(self._request(run), self._patience.to_start)
-        except CannotStart:
-            executor = self._runs.identity(run)
-            if executor is None:
-                raise
-            return executor
-
-    def _request(self, run: Run) -> Request:
-        directory = str(self._runs.directory(run))
-        return Request(
-            run.id,
-            directory,
-            str(self._runs.identity_file(run)),
-            {
-                "MESOS_FRAMEWORK_ID": run.framework_id,
-                "MESOS_EXECUTOR_ID": run.task.executor_id,
-                "MESOS_SLAVE_ID": run.agent_id,
-                "MESOS_DIRECTORY": directory,
-                "MESOS_SANDBOX": directory,
-                "MESOS_AGENT_ENDPOINT": f"{api.UNIX}{self._home.socket}",
-                "MESOS_CHECKPOINT": "1",
-                "MESOS_RECOVERY_TIMEOUT": "520weeks",  # however long we are down, tasks go on
-                "MESOS_SUBSCRIPTION_BACKOFF_MAX": "1secs",
-                "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": f"{SHUTDOWN_GRACE_S:g}secs",
-                "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": run.token,
-            },
-        )
-
-    async def _end(self, live: LiveRun, state: TaskState, text: str) -> None:
-        """The executor is gone or shall be: end what is left of it, then report its task unless it did."""
-        directory = self._runs.directory(live.run)
-        sweep = functools.partial(processes.end_all, live.executor, live.run.id, self._agent_mark, directory)
-        ended = await trio.to_thread.run_sync(sweep, limiter=self._sweeps)
+        """A run, from its start or from finding it again, to its end."""
+        ending = await self._oversight.see_out(live)
         if not live.over:
-            _log.warning("run %s: %s; %d processes killed", directory, text, ended)
-            if ended:
-                text += f" ({ended} processes left of it were killed)"
-            update = self._answer(live.task_id, state, text, "REASON_EXECUTOR_TERMINATED")
+            update = self._answer(live.task_id, ending.state, ending.message, "REASON_EXECUTOR_TERMINATED")
             try:
                 await self._record(live, msgspec.structs.replace(update, uuid=uuid.uuid4().bytes))
             except OSError as error:  # the next engine finds the same, and tells it for good
@@ -297,7 +277,9 @@ class LocalEngine:
         live.put(api.Event("SUBSCRIBED"))
         for acknowledged in taken:
             live.put(acknowledged)
-        if live.state is TaskState.TASK_STAGING and not subscribe.unacknowledged_tasks:
+        if live.over and not taken:  # it took over from one that had the last word after all
+            live.put(api.Event("SHUTDOWN"))
+        elif live.may_lack_its_task and not subscribe.unacknowledged_tasks:
             live.put(api.Event("LAUNCH", launch=api.Launch(_launched(live.run.task))))
         live.remind()
         return subscription
@@ -394,15 +376,6 @@ class LocalEngine:
                     if pending.resend_at <= now:
                         self._tell(pending.update)
                         pending.resent(now)
-
-    async def _collect_garbage(self) -> None:
-        while True:
-            before_s = self._now_ms() / 1000 - self._gc_delay_s
-            removed = await trio.to_thread.run_sync(self._runs.remove_ended, before_s)
-            if removed:
-                _log.info("removed %d runs that ended more than %g s ago", removed, self._gc_delay_s)
-            self.garbage_collected.set()
-            await trio.sleep(GC_INTERVAL_S)
 
     def _enter(self, live: LiveRun) -> None:
         self._live[live.task_id] = live

@@ -24,6 +24,7 @@ TERMINAL = frozenset(
         TaskState.TASK_GONE,
     }
 )
+_PROGRESS = (TaskState.TASK_STAGING, TaskState.TASK_STARTING, TaskState.TASK_RUNNING)
 RESEND_S = (10.0, 600.0)  # Mesos: an unacknowledged update is sent again after 10 s, then after twice as long each time
 
 
@@ -71,6 +72,8 @@ class LiveRun:
         self._patience = patience
         self._known_updates: set[bytes] = set()
         self.executor: Identity | None = None
+        self.restarts_ms: list[int] = []
+        """When another executor took over after one died, in ms since the epoch."""
         self.subscription: Subscription | None = None
         self.unacknowledged: dict[bytes, Unacknowledged] = {}
         self.state = TaskState.TASK_STAGING
@@ -90,6 +93,7 @@ class LiveRun:
         """A run that a restarted engine found."""
         live = cls(known.run, patience, now)
         live.executor = known.executor
+        live.restarts_ms = list(known.restarts_ms)
         for update in known.updates:
             live.note(update, now)
         live.unacknowledged = {u.uuid: Unacknowledged(u, now) for u in known.unacknowledged if u.uuid is not None}
@@ -104,9 +108,27 @@ class LiveRun:
         """Whether the task's end was reported."""
         return self.state in TERMINAL
 
+    @property
+    def may_lack_its_task(self) -> bool:
+        """Whether its executor may be one that never got a LAUNCH. One that did pays no heed to another."""
+        return self.state is TaskState.TASK_STAGING or bool(self.restarts_ms)
+
+    @property
+    def kill_asked(self) -> bool:
+        return self._kill_since is not None
+
+    @property
+    def shutting_down(self) -> bool:
+        return self._shutdown is not None
+
     def knows(self, update: StatusUpdate) -> bool:
-        """Whether the update brings nothing new: it was noted, or comes after the task's end."""
-        return self.over or update.uuid in self._known_updates
+        """Whether the update brings nothing new.
+
+        It was noted, or comes after the task's end, or an executor that took over begins where the one before was.
+        """
+        if self.over or update.uuid in self._known_updates:
+            return True
+        return self.state in _PROGRESS and update.state in _PROGRESS[: _PROGRESS.index(self.state) + 1]
 
     def note(self, update: StatusUpdate, now: float) -> None:
         """Take over an update that was written down."""
@@ -124,6 +146,16 @@ class LiveRun:
             self.subscription.end()
         self.subscription = subscription
         self._apart_since = None
+        self._rearm()
+
+    def restarted(self, at_ms: int, now: float) -> None:
+        """Its executor died, and another one is on its way."""
+        self.restarts_ms.append(at_ms)
+        self.executor = None
+        if self.subscription is not None:
+            self.subscription.end()
+            self.subscription = None
+        self._apart_since = now
         self._rearm()
 
     def remind(self) -> None:

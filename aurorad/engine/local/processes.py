@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 import trio
 
-PROC = Path("/proc")
-_BOOT_ID = PROC / "sys/kernel/random/boot_id"
-_MAX_SWEEPS = 100
-_SWEEP_PAUSE_S = 0.02
-_READ_BYTES = 64 << 10
+from aurorad import procfs
+from aurorad.cgroups import TaskGroup
+from aurorad.ending import end_all as ending_of
+from aurorad.procfs import ProcessInfo
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_LIMIT_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -32,30 +33,31 @@ class Identity(msgspec.Struct, frozen=True):
     boot_id: str
 
 
-class _Stat(msgspec.Struct, frozen=True):
-    state: str
-    parent: int
-    session: int
-    start_ticks: int
+NOBODY = Identity(0, 0, "-")
+"""Claims a place so that no process can."""
 
 
 def identity_of(pid: int) -> Identity:
     """Raises `ProcessLookupError` if there is no such process."""
-    stat = _stat(pid)
+    stat = procfs.info(pid)
     if stat is None:
         raise ProcessLookupError(pid)
-    return Identity(pid, stat.start_ticks, _BOOT_ID.read_text().strip())
+    return Identity(pid, stat.start_ticks, _boot_id())
+
+
+def of_this_boot(identity: Identity) -> bool:
+    """Whether the machine was not started anew since."""
+    return identity.boot_id == _boot_id()
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
 
 
 def lives(identity: Identity) -> bool:
     """Whether it runs; one that ended and was not reaped yet does not."""
-    stat = _stat(identity.pid)
-    return (
-        stat is not None
-        and stat.state not in "ZX"
-        and stat.start_ticks == identity.start_ticks
-        and identity.boot_id == _BOOT_ID.read_text().strip()
-    )
+    stat = procfs.info(identity.pid)
+    return stat is not None and not stat.zombie and stat.start_ticks == identity.start_ticks and of_this_boot(identity)
 
 
 def claim(place: Path, own: Identity) -> Identity:
@@ -94,45 +96,42 @@ async def wait_for_end(identity: Identity) -> None:
         os.close(handle)
 
 
-def end_all(executor: Identity | None, marker: str, agent_mark: str, directory: Path) -> int:
-    """SIGKILL every process of a run until there is none; how many there were. Reads /proc: call it in a thread.
+def end_all(
+    executor: Identity | None, marker: str, agent_mark: str, directory: Path, group: TaskGroup | None = None
+) -> int:
+    """SIGKILL every process of a run until there is none; how many there were. Call it in a thread.
 
-    A process belongs to the run if it is the executor, if its environment holds `marker` (the run's id is part of HOME
+    If the run's executor was started in its control `group`, they are those in there. Else all of /proc is read: a
+    process belongs to the run if it is the executor, if its environment holds `marker` (the run's id is part of HOME
     and MESOS_DIRECTORY), if it is a fork of our launcher (its environment holds `agent_mark`) that works below
     `directory`, or if it descends from such a process or shares its session. A shell that somebody else has in the
     sandbox does not.
     """
-    ended: set[int] = set()
-    for _ in range(_MAX_SWEEPS):
-        members = _members(executor, marker.encode(), agent_mark.encode(), directory)
-        if not members:
-            return len(ended)
-        for pid, stat in members.items():
-            _kill(pid, stat)
-        ended.update(members)
-        time.sleep(_SWEEP_PAUSE_S)
-    # The kernel holds them (a dead file server, say); they were told to end and will run none of their own code again.
-    _log.warning("processes %s of %s do not go away after SIGKILL", sorted(members), directory)
-    return len(ended)
+
+    def look() -> Iterable[ProcessInfo]:
+        if group is not None and group.holds_executor:
+            return ()
+        return _members(executor, marker.encode(), agent_mark.encode(), directory).values()
+
+    ending, deadline = ending_of(look, group=group), time.monotonic() + _LIMIT_S
+    while True:
+        try:
+            pause_s = next(ending)
+        except StopIteration as end:
+            if group is not None:
+                group.remove()
+            count: int = end.value
+            return count
+        if time.monotonic() > deadline:
+            # The kernel holds them (a dead file server, say); they will run none of their own code again.
+            left = [process.pid for process in look()] + ([] if group is None else group.pids(leaf=None))
+            _log.warning("processes %s of %s do not go away after SIGKILL", sorted(left), directory)
+            return len(left)
+        time.sleep(pause_s)
 
 
-def _kill(pid: int, stat: _Stat) -> None:
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        now = _stat(pid)
-        if now is not None and now.start_ticks == stat.start_ticks:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)
-
-
-def _members(executor: Identity | None, marker: bytes, agent_mark: bytes, directory: Path) -> Mapping[int, _Stat]:
-    living = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None and stat.state not in "ZX"}
+def _members(executor: Identity | None, marker: bytes, agent_mark: bytes, directory: Path) -> Mapping[int, ProcessInfo]:
+    living = {pid: process for pid, process in procfs.processes().items() if not process.zombie}
     found = {pid for pid in living if _is_marked(pid, marker, agent_mark, directory)}
     if executor is not None and lives(executor):
         found.add(executor.pid)
@@ -148,39 +147,13 @@ def _members(executor: Identity | None, marker: bytes, agent_mark: bytes, direct
 
 def _is_marked(pid: int, marker: bytes, agent_mark: bytes, directory: Path) -> bool:
     try:
-        environment = _read(pid, "environ")
+        environment = procfs.read(pid, "environ")
         if marker in environment:
             return True
-        return agent_mark in environment and _within((PROC / str(pid) / "cwd").readlink(), directory)
+        return agent_mark in environment and _within(Path(os.readlink(f"/proc/{pid}/cwd")), directory)
     except (PermissionError, ProcessLookupError, FileNotFoundError):
         return False  # of another user, who cannot be one of ours; or gone meanwhile
 
 
 def _within(path: Path, directory: Path) -> bool:
     return path == directory or directory in path.parents
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir(PROC) if name.isdecimal()]
-
-
-def _stat(pid: int) -> _Stat | None:
-    try:
-        text = _read(pid, "stat")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The command's name, in brackets, may hold anything: what follows the last bracket is safe to split.
-    fields = text.rpartition(b")")[2].split()
-    return _Stat(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
-
-
-def _read(pid: int, name: str) -> bytes:
-    """A file of a process. Without a file object, which would take several times as long: thousands are read."""
-    file = os.open(f"{PROC}/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = []
-        while part := os.read(file, _READ_BYTES):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(file)

@@ -6,12 +6,14 @@
 <agent>/meta/<run id>/     what only the engine may write; a task's user may own the run's directory
     run.json    the `Run`, durable before its executor starts
     executor    the `Identity` of its process, claimed by that process before it does anything else
-    updates     status updates and their acknowledgements, a line each, in order
+    executor.N  likewise of the Nth executor that took over after one died
+    updates     status updates, their acknowledgements and the starts of other executors, a line each, in order
     ended       the executor is gone and every update acknowledged; its age decides when the run is removed
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -22,7 +24,8 @@ from pathlib import Path
 import msgspec
 
 from aurorad.engine.base import StatusUpdate, TaskInfo
-from aurorad.engine.local.processes import Identity, claimant
+from aurorad.engine.local.processes import NOBODY, Identity, claimant
+from aurorad.folders import removal
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*", re.ASCII)
 _MAX_FILE_NAME = 255
@@ -39,19 +42,28 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of `updates`: an update, or the uuid of one that was acknowledged."""
+    """One line of `updates`.
+
+    An update, the uuid of one that was acknowledged, or when another executor was about to be started (ms since the
+    epoch).
+    """
 
     update: StatusUpdate | None = None
     acknowledged: bytes | None = None
+    restarted_ms: int | None = None
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A run as its files tell it."""
+    """A run as its files tell it.
+
+    `executor` is the latest one's process, if it has come to one; `restarts_ms` when one took over after another.
+    """
 
     run: Run
     executor: Identity | None
     updates: tuple[StatusUpdate, ...]
     unacknowledged: tuple[StatusUpdate, ...]
+    restarts_ms: tuple[int, ...] = ()
 
 
 def is_file_name(name: str) -> bool:
@@ -70,9 +82,13 @@ class Runs:
         """The run's directory, the executor's MESOS_DIRECTORY."""
         return self._executor_directory(run) / "runs" / run.id
 
-    def identity_file(self, run: Run) -> Path:
-        """Where the executor's process says who it is."""
-        return self._meta / run.id / "executor"
+    def checkpoints(self, run: Run) -> Path:
+        """Where the run's executor writes down how its task goes on."""
+        return self.directory(run) / "checkpoints"
+
+    def identity_file(self, run: Run, number: int = 0) -> Path:
+        """Where the process of the run's first executor, or of one that took over, says who it is."""
+        return self._meta / run.id / (f"executor.{number}" if number else "executor")
 
     def _executor_directory(self, run: Run) -> Path:
         for name in (run.agent_id, run.framework_id, run.task.executor_id, run.id):
@@ -108,6 +124,10 @@ class Runs:
         _write(meta / "run.json", msgspec.json.encode(run))
         _sync(meta)
 
+    def has_checkpoints(self, run: Run) -> bool:
+        """Whether an executor of it came so far as to write any."""
+        return self.checkpoints(run).is_dir()
+
     def append(self, run: Run, line: Line, *, durably: bool) -> None:
         """Add to `updates`. Not durable, a line survives the engine but not the machine."""
         file = os.open(self._meta / run.id / "updates", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -131,22 +151,30 @@ class Runs:
         living = (meta for meta in self._entries() if not (meta / "ended").exists())
         return [known for meta in living if (known := self._load(meta)) is not None]
 
-    def identity(self, run: Run) -> Identity | None:
-        return claimant(self.identity_file(run))
+    def identity(self, run: Run, number: int = 0) -> Identity | None:
+        found = claimant(self.identity_file(run, number))
+        return None if found == NOBODY else found
 
-    def remove_ended(self, before_s: float) -> int:
-        """Delete the runs that ended before this time (seconds since the epoch), output and all; how many."""
-        removed = 0
+    def ended(self) -> dict[str, float]:
+        """The ids of runs that nobody needs any more, and when they ended, in seconds since the epoch."""
+        found = {}
         for meta in self._entries():
-            ended = meta / "ended"
-            if ended.exists() and ended.stat().st_mtime < before_s:
-                run = _read_run(meta)
-                if run is not None:
-                    # Each task has an executor id and a run of its own: the whole executor goes.
-                    shutil.rmtree(self._executor_directory(run), ignore_errors=True)
-                shutil.rmtree(meta)
-                removed += 1
-        return removed
+            with contextlib.suppress(FileNotFoundError):
+                found[meta.name] = (meta / "ended").stat().st_mtime
+        return found
+
+    def place_of(self, run_id: str) -> Path:
+        """All that an ended run left. Each task has an executor id and a run of its own: the whole executor's.
+
+        Raises `ValueError` where `run.json` is damaged.
+        """
+        run = _read_run(self._meta / run_id)
+        return self._executor_directory(run) if run is not None else self._meta / run_id
+
+    def forget(self, run_id: str) -> None:
+        """The end of an ended run whose place was removed."""
+        for _ in removal(self._meta / run_id):
+            pass
 
     def _entries(self) -> Iterator[Path]:
         if self._meta.is_dir():
@@ -159,13 +187,17 @@ class Runs:
             return None
         updates: dict[bytes, StatusUpdate] = {}
         acknowledged: set[bytes] = set()
+        restarts_ms: list[int] = []
         for line in _lines(meta / "updates"):
             if line.update is not None and line.update.uuid is not None:
                 updates[line.update.uuid] = line.update
             if line.acknowledged is not None:
                 acknowledged.add(line.acknowledged)
+            if line.restarted_ms is not None:
+                restarts_ms.append(line.restarted_ms)
         pending = tuple(update for uuid, update in updates.items() if uuid not in acknowledged)
-        return Known(run, self.identity(run), tuple(updates.values()), pending)
+        executor = self.identity(run, len(restarts_ms))
+        return Known(run, executor, tuple(updates.values()), pending, tuple(restarts_ms))
 
 
 def _read_run(meta: Path) -> Run | None:

@@ -1,8 +1,8 @@
 """Keeps a launcher (`executor.launcher`) running and asks it for executors.
 
 A fresh Python that imports all an executor needs takes some 300 ms; a fork of a process that has done so takes a few.
-Requests go over a socket pair. Asking twice is harmless: of the processes that start for one run, only the first to
-write its identity stays (`claim`), and every answer names that one.
+Requests go over a socket pair. Asking twice is harmless: of the processes that start for one place, only the first to
+write its identity there stays (`claim`), and every answer names that one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import trio
 
-from aurorad.engine.local.processes import Identity
+from aurorad.engine.local.processes import NOBODY, Identity
 
 AGENT_MARK = "AURORAD_AGENT"  # in the launcher's environment: marks its forks as ours, see `processes.end_all`
 MAX_PACKET_BYTES = 128 << 10
@@ -27,18 +27,27 @@ _log = logging.getLogger(__name__)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Start an executor in `directory`, with `environment` on top of the launcher's own."""
+    """Start an executor with these arguments in `directory`, with `environment` on top of the launcher's own.
 
-    run_id: str
+    With `end_task`: write into the checkpoints there that this task is over, as `end_state` (KILLED or LOST).
+    """
+
+    id: str
+    """The reply carries it. No two that are open at the same time may have the same one."""
     directory: str
-    identity_file: str
-    environment: dict[str, str]
+    identity_file: str = ""
+    environment: dict[str, str] = {}
+    arguments: tuple[str, ...] = ()
+    group: str | None = None
+    """The run's control group, to start in; without one, the executor has a keeper (`executor.keeper`)."""
+    end_task: str = ""
+    end_state: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The process that runs it, or why there is none."""
+    """The process that runs the executor, none for `end_task`; or why it was not done."""
 
-    run_id: str
+    id: str
     identity: Identity | None = None
     error: str | None = None
 
@@ -55,7 +64,7 @@ class _Waiting:
 
 
 class Spawner:
-    """`run` must run for `start` to be answered. Executors do not notice when the launcher ends."""
+    """`run` must run for requests to be answered. Executors do not notice when the launcher ends."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._command = command
@@ -63,35 +72,50 @@ class Spawner:
         self._waiting: dict[str, _Waiting] = {}
         self._socket: trio.socket.SocketType | None = None
         self._sending = trio.Lock()
+        self._trouble = ""  # what became of the last launcher, until one answers
         self.launcher_pid: int | None = None
 
     async def start(self, request: Request, timeout_s: float) -> Identity:
         """The process that runs the request's executor now. Raises `CannotStart`."""
+        reply = await self._ask(request, timeout_s)
+        if reply.identity is None or reply.identity == NOBODY:
+            raise CannotStart(reply.error or "the request was given up before it came to a process")
+        return reply.identity
+
+    async def end_task(self, request: Request, timeout_s: float) -> None:
+        """Have the end of a task written down, nothing of which is alive. Raises `CannotStart`."""
+        reply = await self._ask(request, timeout_s)
+        if reply.error is not None:
+            raise CannotStart(reply.error)
+
+    async def _ask(self, request: Request, timeout_s: float) -> Reply:
         waiting = _Waiting(request)
         if len(waiting.packet) > MAX_PACKET_BYTES:
             raise CannotStart(f"a request of {len(waiting.packet)} bytes where {MAX_PACKET_BYTES} are the most")
-        self._waiting[request.run_id] = waiting
+        self._waiting[request.id] = waiting
         try:
             with trio.move_on_after(timeout_s):
                 if self._socket is not None:  # else it is sent when the launcher is there
                     await self._send(self._socket, waiting.packet)
                 await waiting.replied.wait()
         finally:
-            del self._waiting[request.run_id]
+            del self._waiting[request.id]
         if waiting.reply is None:
-            raise CannotStart(f"no executor after {timeout_s:g} s")
-        if waiting.reply.identity is None:
-            raise CannotStart(waiting.reply.error or "the launcher gave no reason")
-        return waiting.reply.identity
+            why = self._trouble or "the executor launcher does not answer"
+            raise CannotStart(f"none after {timeout_s:g} s: {why}")
+        return waiting.reply
 
     async def run(self) -> None:
         """Until cancelled; then the launcher ends, and what it started goes on."""
         pause_s = _RESTART_PAUSE_S[0]
         while True:
             started = trio.current_time()
-            code = await self._run_launcher()
+            try:
+                self._trouble = f"the executor launcher ended with {await self._run_launcher()}"
+            except OSError as error:  # no process to be had, no memory: that may pass
+                self._trouble = f"the executor launcher cannot be started: {error}"
             pause_s = _RESTART_PAUSE_S[0] if trio.current_time() - started > _RESTART_PAUSE_S[1] else pause_s
-            _log.warning("the executor launcher ended with %s; starting another in %g s", code, pause_s)
+            _log.warning("%s; starting another in %g s", self._trouble, pause_s)
             await trio.sleep(pause_s)
             pause_s = min(pause_s * 2, _RESTART_PAUSE_S[1])
 
@@ -121,8 +145,9 @@ class Spawner:
         for waiting in list(self._waiting.values()):
             await self._send(sock, waiting.packet)
         while packet := await _receive(sock):
+            self._trouble = ""
             reply = msgspec.json.decode(packet, type=Reply)
-            asked = self._waiting.get(reply.run_id)
+            asked = self._waiting.get(reply.id)
             if asked is not None:
                 asked.reply = reply
                 asked.replied.set()

@@ -1,0 +1,72 @@
+"""The bundled programs, as `make binaries` leaves them in dist/aurora: no Python, no sources around them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.cluster import REPOSITORY, Cluster, cluster, eventually
+
+BINARIES = REPOSITORY / "dist" / "aurora"
+KEY = "devcluster/www-data/devel/bundled"
+JOB = """
+task = SimpleTask('bundled', 'echo hello from {{mesos.instance}}; sleep 1000')
+jobs = [Service(cluster='devcluster', role='www-data', environment='devel', name='bundled', task=task(
+    resources=Resources(cpu=0.1, ram=16*MB, disk=16*MB)))]
+"""
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> Iterator[Cluster]:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)  # as root, tasks run as their role's user
+    with cluster(tmp_path, binaries=BINARIES) as it:
+        yield it
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["aurorad", "-help"], "usage: aurorad"),
+        (["aurora", "version"], "Aurora API version"),
+        (["aurora_admin", "--help"], "usage"),
+        (["thermos", "version"], "."),
+    ],
+)
+def test_each_program_starts_without_a_python_around_it(command: list[str], told: str) -> None:
+    ended = subprocess.run(
+        [BINARIES / command[0], *command[1:]],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")},
+        cwd="/",
+        timeout=60,
+        check=False,
+    )
+    assert told in ended.stdout, ended
+    assert not ended.stderr
+
+
+def test_a_job_runs_and_ends_with_executors_of_the_bundle(bundled: Cluster) -> None:
+    job = bundled.folder / "bundled.aurora"
+    job.write_text(JOB)
+    created = bundled.aurora("job", "create", KEY, str(job))
+    assert created.returncode == 0, created.stdout
+    bundled.wait_for_status(KEY, "RUNNING")
+    sandbox_processes = eventually("the task runs", bundled.task_processes)
+    executors = {
+        parent.exe()
+        for pid in sandbox_processes
+        for parent in psutil.Process(pid).parents()
+        if parent.name() == "aurora-executor"
+    }
+    assert executors == {str(BINARIES / "aurorad")}
+    assert "bundled" in bundled.get("/scheduler/www-data/devel/bundled")
+    killed = bundled.aurora("job", "killall", KEY)
+    assert killed.returncode == 0, killed.stdout
+    eventually("all of the task's processes are gone", lambda: not bundled.task_processes())

@@ -1,0 +1,156 @@
+"""A real ZooKeeper server for tests: Debian's, alone, on a free port of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
+from kazoo.security import make_digest_acl_credential
+
+PATIENCE_S = 60.0
+SESSION_TIMEOUT_S = 4.0  # the most that a client gets
+
+_JARS = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
+_SUPER = ("digest", "super:super")  # may do everything
+_JAVA = (
+    *("setpriv", "--pdeathsig", "KILL"),  # it does not outlive the tests, however they end
+    *("java", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
+    *("-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=64"),
+    f"-Dzookeeper.DigestAuthenticationProvider.superDigest={make_digest_acl_credential('super', 'super')}",
+)
+_MAIN = "org.apache.zookeeper.server.ZooKeeperServerMain"
+
+
+class ZooKeeper:
+    """`address` stays the same over restarts, and what is stored, too."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Returns once clients are served."""
+        configuration = self._directory / "zoo.cfg"
+        configuration.write_text(
+            f"dataDir={self._directory / 'data'}\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
+            f"tickTime=200\nmaxSessionTimeout={SESSION_TIMEOUT_S * 1000:.0f}\nmaxClientCnxns=0\n"
+            "admin.enableServer=false\n4lw.commands.whitelist=srvr\n"
+        )
+        with (self._directory / "output").open("ab") as output:
+            command = [*_JAVA, "-cp", _JARS, _MAIN, str(configuration)]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        end = time.monotonic() + PATIENCE_S
+        while "Mode:" not in self._ask("srvr"):
+            output_text = (self._directory / "output").read_text()
+            assert self._process.poll() is None, f"ZooKeeper ended: {output_text}"
+            assert time.monotonic() < end, f"ZooKeeper does not serve: {output_text}"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """At once, as by a power failure; sessions live on when it is started again within their time."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within, it keeps its connections and answers nobody."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def client(self, *auth: tuple[str, str]) -> Iterator[KazooClient]:
+        """A client with these credentials, as (scheme, credential), connected."""
+        client = KazooClient(self.address, auth_data=auth, connection_retry={"max_tries": -1, "max_delay": 0.2})
+        client.start(PATIENCE_S)
+        try:
+            yield client
+        finally:
+            client.stop()
+            client.close()
+
+    def expire(self, session_id: int) -> None:
+        """Ends somebody's session, as if nothing had been heard of it: the server learns of it from another client."""
+        thief = KazooClient(self.address, client_id=(session_id, _password(session_id)))
+        thief.start(PATIENCE_S)
+        assert thief.client_id is not None
+        assert thief.client_id[0] == session_id, "there is no such session"
+        thief.stop()
+        thief.close()
+
+    def _ask(self, word: str) -> str:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(word.encode())
+                return connection.recv(4096).decode()
+        except OSError:
+            return ""
+
+
+def children_when(client: KazooClient, path: str, holds: Callable[[list[str]], bool]) -> list[str]:
+    """The sorted names of the nodes in `path` as soon as they are as wanted; a path without a node has none."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        changed = threading.Event()
+
+        def wake(_: object, changed: threading.Event = changed) -> None:
+            changed.set()
+
+        children: list[str] = []
+        if client.retry(client.exists, path, watch=wake) is not None:
+            with contextlib.suppress(NoNodeError):
+                children = sorted(client.retry(client.get_children, path, watch=wake))
+        if holds(children):
+            return children
+        assert changed.wait(end - time.monotonic()), f"after {PATIENCE_S} s {path} has {children}"
+
+
+def _password(session_id: int) -> bytes:
+    """The password of a session, which the server makes from its id with Java's generator of random numbers."""
+    mask = (1 << 48) - 1
+    seed = (session_id ^ 0xB3415C00 ^ 0x5DEECE66D) & mask
+    password = b""
+    for _ in range(4):
+        seed = (seed * 0x5DEECE66D + 0xB) & mask
+        password += (seed >> 16).to_bytes(4, "little")
+    return password
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
+    server = ZooKeeper(tmp_path_factory.mktemp("zookeeper"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def zookeeper(zookeeper_server: ZooKeeper) -> ZooKeeper:
+    """The server, empty."""
+    with zookeeper_server.client(_SUPER) as client:
+        for name in client.get_children("/"):
+            if name != "zookeeper":
+                client.delete(f"/{name}", recursive=True)
+    return zookeeper_server

@@ -125,6 +125,11 @@ class TestLimits:
         assert (group / TASK / "cpu.max").read_text() == "1000 100000"
         assert (group / "cpu.weight").read_text() == "1"
 
+    def test_what_nobody_reserved_is_not_limited(self, tmp_path: Path) -> None:
+        group = self.made(tmp_path, "cpu memory", Limits(cpu=0, ram=0))
+        assert (group / TASK / "cpu.max").read_text() == "max 100000"
+        assert (group / TASK / "memory.max").read_text() == "max"
+
     def test_without_controllers_there_are_no_limits_and_the_log_says_so_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:

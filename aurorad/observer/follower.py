@@ -120,7 +120,11 @@ class Follower:
             except Refused:  # moved just now, or not ours to read
                 continue
             with os.fdopen(fd, "rb", buffering=0) as file:
-                found = describe(file.read(LARGEST_DESCRIPTION)) if status.st_size <= LARGEST_DESCRIPTION else None
+                try:
+                    found = describe(file.read(LARGEST_DESCRIPTION)) if status.st_size <= LARGEST_DESCRIPTION else None
+                except OSError as error:
+                    self._complain(f"Cannot read the description of task {self._task_id}: {error}")
+                    continue
             if found is not None:
                 self.description, self._described = found, True
                 return

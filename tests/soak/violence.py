@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from aurorad.cgroups import Hierarchy
 from aurorad.engine.base import Event, StatusUpdate, TaskState
 from aurorad.engine.local.engine import LAUNCHER
 from aurorad.engine.local.home import WorkDirInUse
@@ -127,9 +128,10 @@ def _finite(rng: random.Random, notes: Path, name: str, failures: int) -> str:
 
 
 class Violence:
-    """`run` raises `Broken`, with all that is known of the run."""
+    """`run` raises `Broken`, with all that is known of the run. Odd seeds have control groups, where there are any."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, hierarchy: Hierarchy | None) -> None:
+        self._hierarchy = hierarchy if seed % 2 else None
         self.work_dir, self.notes = folder / "work", folder / "notes"
         self.notes.mkdir(parents=True)
         self.shape = draw(seed, self.notes)
@@ -165,7 +167,8 @@ class Violence:
 
     async def _with_an_engine(self, harms: list[Harm]) -> bool:
         """False if the engine was stopped on the way, as a crash would stop it."""
-        async with running(self.work_dir, launcher=LAUNCHER, restarts=RESTARTS, patience=PATIENCE) as rig:
+        settings = {"restarts": RESTARTS, "patience": PATIENCE, "hierarchy": self._hierarchy}
+        async with running(self.work_dir, launcher=LAUNCHER, **settings) as rig:
             await rig.after(0)
             self._rig = rig
             async with trio.open_nursery() as nursery:

@@ -113,7 +113,7 @@ class Runner:
             if root not in seen:
                 for process in procfs.tree(root):
                     seen.add(process.pid)
-                    if process.pid not in coordinators:
+                    if process.pid not in coordinators and process.pid not in self.helpers:
                         yield process.pid
 
     def coordinators(self) -> set[int]:

@@ -29,7 +29,7 @@ class _NoAnswer(Exception):
 
 
 class Forker:
-    """The executor's end: `fork` forks coordinators, itself if the forker has ended. `pid` is no process of the task's.
+    """The executor's end. `pid` is no process of the task's.
 
     A coordinator is forked twice and its parent ends, so that it becomes a child of the executor, the sub-reaper.
     """
@@ -38,8 +38,12 @@ class Forker:
         self.pid, self.pidfd = pid, pidfd
         self._channel = channel
 
+    @property
+    def dismissed(self) -> bool:
+        return self._channel.fileno() < 0
+
     def fork(self, launch: Launch, stream: StreamWriter, seq: int) -> Coordinator:
-        """As `fork_coordinator`."""
+        """As `fork_coordinator`, which does it if the forker has ended."""
         if launch.place.image is None:  # its mounts are only ours
             with suppress(_NoAnswer):
                 return self._ask(launch, stream, seq)
@@ -67,9 +71,13 @@ class Forker:
             raise _NoAnswer
         return int(said)
 
-    def end(self) -> None:
-        """It is gone when this returns. Coordinators stay."""
+    def dismiss(self) -> None:
+        """It ends: an idle process costs memory, too. Coordinators stay."""
         self._channel.close()
+
+    def end(self) -> None:
+        """It is gone when this returns."""
+        self.dismiss()
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         os.close(self.pidfd)

@@ -83,6 +83,7 @@ class Runner:
         self._log_base = _log_base(header)
         self._processes = {process.name: process for process in task.processes}
         self._regular, self._final = (Progress(Plan.of(task, final=final), max_runs) for final in (False, True))
+        self._regular_names = [process.name for process in task.processes if not process.final]
         self._ledger = Ledger(paths, self._processes, now_ms, log)
         self._since_s = math.inf
         self._watched: set[str] = set()  # processes whose coordinator has not ended
@@ -260,6 +261,8 @@ class Runner:
         batch = list(itertools.islice(startable, max(0, int(free))))
         for name in batch:
             self._launch(self._processes[name], nursery)
+        if self._forker is not None and all(map(self._ledger.runs, self._regular_names)):
+            self._forker.dismiss()  # few processes run again, or at the end; those are forked here
         return 0.0 if batch else plan.next_s(now_s)
 
     def _launch(self, process: Process, nursery: trio.Nursery) -> None:
@@ -372,7 +375,8 @@ class Runner:
         """Once it has ended its pid may be that of a process of the task."""
         if self._forker is not None:
             await trio.lowlevel.wait_readable(self._forker.pidfd)
-            self._log.warning("The process that forks coordinators has ended; they are forked here from now on.")
+            if not self._forker.dismissed:
+                self._log.warning("The process that forks coordinators was killed; they are forked here from now on.")
             self.helpers.discard(self._forker.pid)
 
     def _collect(self, name: str) -> None:

@@ -13,9 +13,9 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import NoReturn
 
+from aurorad import procfs
 from executor.checkpoint import StreamWriter
 from executor.process import Coordinator, Launch, be_coordinator, close_all_but, connected, fork, fork_coordinator
 
@@ -110,7 +110,7 @@ def _serve(channel: socket.socket) -> NoReturn:
         os.setsid()
         close_all_but({0, 1, 2, channel.fileno()})
         with suppress(OSError):
-            Path("/proc/self/comm").write_bytes(_NAME)
+            procfs.show_as(_NAME)
         while True:
             order, fds, _, _ = socket.recv_fds(channel, _MAX_PACKET_BYTES, 3)
             if not order:

@@ -18,6 +18,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from aurorad import procfs
 from aurorad.cgroups import TaskGroup
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.environment import Place
@@ -120,7 +121,7 @@ def be_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, reco
             os.close(go)
             os.setsid()
             with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
-                Path("/proc/self/comm").write_bytes(_NAME)
+                procfs.show_as(_NAME)
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:

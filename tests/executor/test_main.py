@@ -35,7 +35,9 @@ RUNNING, KILLED, LOST, FAILED = (
 class Task:
     """Runs until it is told to end."""
 
-    def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags, forker: Forker) -> None:
+    def __init__(
+        self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags, forker: Forker | None = None
+    ) -> None:
         self._told = trio.Event()
         self._reason = ""
 

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a task's processes may use together: cores, and bytes of memory."""
+    """What a task's processes may use together: cores, and bytes of memory; 0 means no limit."""
 
     cpu: float
     ram: int
@@ -235,12 +235,12 @@ def _enable(place: Path, *, loud: bool) -> None:
 
 def _limit(group: Path, task: Path, limits: Limits) -> None:
     """CPU within a period is the most there is, RAM is hard (service-features sheet, section 6)."""
-    quota_us = max(_LEAST_QUOTA_US, round(limits.cpu * _PERIOD_US))
+    quota_us = max(_LEAST_QUOTA_US, round(limits.cpu * _PERIOD_US)) if limits.cpu else "max"
     weight = min(10_000, max(1, round(limits.cpu * _WEIGHT_PER_CPU)))
     for file, text in (
         (group / "cpu.weight", str(weight)),  # against other tasks
         (task / "cpu.max", f"{quota_us} {_PERIOD_US}"),
-        (task / "memory.max", str(limits.ram)),
+        (task / "memory.max", str(limits.ram or "max")),
         (task / "memory.swap.max", "0"),
         (task / "memory.oom.group", "1"),  # the task ends as a whole
     ):

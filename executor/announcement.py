@@ -17,6 +17,7 @@ from executor.task import Announcer, HealthCheckConfig
 MEMBER = "member_"  # a node's name up to ZooKeeper's ten digits
 _DEFAULT_INITIAL_INTERVAL_S = 15.0
 _LEAST_CONNECT_LIMIT_S = 5.0  # a job that allows its health no time must still be able to join
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+)(:\d{1,5})?")
 _STEP = re.compile(r"[^/\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]+")  # what ZooKeeper takes between slashes
 
 
@@ -38,6 +39,8 @@ class AnnouncerSettings(msgspec.Struct, frozen=True):
         """What the flags say, and their file; None if nothing is to be announced. Raises `FlagError`, `BadAuthFile`."""
         if flags.announcer_ensemble is None:
             return None
+        if not _is_ensemble(flags.announcer_ensemble):
+            raise FlagError(f"--announcer-ensemble={flags.announcer_ensemble}: host:port,host:port/path was expected")
         root = flags.announcer_serverset_path
         if root != "/" and not is_node_path(root.removesuffix("/")):
             raise FlagError(f"--announcer-serverset-path={root}: a path like /aurora was expected")
@@ -109,6 +112,11 @@ def is_node_path(path: str) -> bool:
     """Whether ZooKeeper can have a node there."""
     root, *steps = path.split("/")
     return not root and bool(steps) and all(_STEP.fullmatch(step) and step not in (".", "..") for step in steps)
+
+
+def _is_ensemble(text: str) -> bool:
+    hosts, slash, path = text.partition("/")
+    return all(_HOST.fullmatch(host) for host in hosts.split(",")) and (not slash or is_node_path(f"/{path}"))
 
 
 def unmapped(announce: Announcer, ports: Mapping[str, int]) -> dict[str, str]:

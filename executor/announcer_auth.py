@@ -81,6 +81,8 @@ def parse_auth(content: bytes) -> ZooKeeperAuth:
         raise BadAuthFile(f"ZK authentication config is invalid {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadAuthFile(f"Problem parsing ZK authentication config {_without_content(error)}") from None
+    if any(auth.scheme == "sasl" for auth in file.auth):
+        raise BadAuthFile("ZK authentication config is invalid: auth by the scheme sasl is not supported")
     return ZooKeeperAuth(
         tuple(Credential(auth.scheme, auth.credential) for auth in file.auth),
         tuple(Access(acl.scheme, _identity(acl), _bits(acl.permissions)) for acl in file.acl),

@@ -43,10 +43,16 @@ def be_member(
     announcement: Announcement, settings: AnnouncerSettings, channel: socket.socket, executor: int
 ) -> NoReturn:
     """To be called in a fork. It ends when the other end of `channel` is closed, or the process `executor` ends."""
+
+    def say(word: str, text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more: we shall end
+            channel.sendall(" ".join([word, *text.split()]).encode() + b"\n")
+
     try:
-        with contextlib.suppress(ProcessLookupError):
-            _settle_in(channel.fileno())
-            _announce(announcement, settings, channel, os.pidfd_open(executor))
+        _settle_in(channel.fileno())
+        _announce(announcement, settings, channel, os.pidfd_open(executor), say)
+    except Exception as error:
+        say("FAILED", _describe(error))
     finally:
         os._exit(1)
 
@@ -63,7 +69,8 @@ def _settle_in(channel: int) -> None:
         os.open(os.devnull, os.O_RDWR)
     procfs.show_as(_NAME)
     "".encode("idna")  # looking up a host does it, when the modules may be out of reach
-    become_user(_nobody())
+    with contextlib.suppress(PermissionError):  # a root that may not become another: in a container of few rights
+        become_user(_nobody())
 
 
 def _nobody() -> User:
@@ -78,11 +85,9 @@ def _nobody() -> User:
 
 
 def _announce(
-    announcement: Announcement, settings: AnnouncerSettings, channel: socket.socket, executor: int
+    announcement: Announcement, settings: AnnouncerSettings, channel: socket.socket, executor: int, say: Say
 ) -> NoReturn:
-    def say(word: str, text: str) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more: we shall end
-            channel.sendall(" ".join([word, *text.split()]).encode() + b"\n")
+    """`executor` is a pidfd."""
 
     def give_up(failure: threading.ExceptHookArgs) -> NoReturn:
         say("FAILED", _describe(failure.exc_value))

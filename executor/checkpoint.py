@@ -233,11 +233,13 @@ class StreamReader:
     def read(self) -> list[RunnerCkpt]:
         """No file is no records. Raises `CheckpointError`, and `OSError` if the file cannot be read."""
         try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read()
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return []
+        try:
+            data = os.pread(fd, max(0, os.fstat(fd).st_size - self.offset), self.offset)
+        finally:
+            os.close(fd)
         records, end = decode_frames(data)
         self.offset += end
         return records

@@ -68,7 +68,7 @@ def _serve_request(engine: socket.socket, request: Request, execution: Execution
             _end_task(engine, request)
             code = 0
         else:
-            _confine(request)
+            _confine(engine, request)
             if _is_first(engine, request):
                 _settle_in(Path(request.directory))
                 os.environ.update(request.environment)
@@ -91,7 +91,7 @@ def _end_task(engine: socket.socket, request: Request) -> None:
         _reply(engine, Reply(request.id))
 
 
-def _confine(request: Request) -> None:
+def _confine(engine: socket.socket, request: Request) -> None:
     """Whatever descends from here is found again, even if it hides."""
     if request.group is not None:
         group = TaskGroup(Path(request.group))
@@ -100,7 +100,11 @@ def _confine(request: Request) -> None:
         except OSError as error:
             group.remove()
             print(f"no control group for {request.id}: {error}", file=sys.stderr)
-    keep(Path(request.directory))
+    try:
+        keep(Path(request.directory))
+    except OSError as error:
+        _reply(engine, Reply(request.id, error=f"cannot fork: {error}"))
+        raise
     os.setsid()
     return None
 

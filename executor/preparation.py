@@ -122,7 +122,7 @@ def _group(
     hierarchy: Hierarchy | None, paths: TaskPaths, resources: Resources | None, *, resumed: bool
 ) -> TaskGroup | None:
     """Where the task's processes shall be kept, or are kept already."""
-    limits = None if resources is None else Limits(resources.cpu, resources.ram + EXECUTOR_RAM)
+    limits = None if resources is None else Limits(resources.cpu, resources.ram and resources.ram + EXECUTOR_RAM)
     group = None
     if hierarchy is not None:
         hierarchy.enable_limits()

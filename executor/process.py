@@ -174,8 +174,8 @@ def _settle_in(launch: Launch) -> Output | OSError:
 def _wait(pid: int, tees: Sequence[Tee]) -> int:
     """Until the command has ended and all that it wrote was passed on; its status.
 
-    Others may still hold its pipes: children that are killed once its end is on record, or daemons that escaped. The
-    end does not wait for them.
+    Others may still hold its pipes: children, who are killed at the end of the run, or daemons that escaped. It does
+    not wait for them.
     """
     if tees:
         ended = os.pidfd_open(pid)
@@ -218,8 +218,7 @@ def _become_command(launch: Launch, output: Output | OSError) -> NoReturn:
             raise output
         default_signals()
         for number, fd in enumerate((os.open(os.devnull, os.O_RDONLY), *output.ends)):
-            os.dup2(fd, number)
-        close_all_but({0, 1, 2})
+            os.dup2(fd, number)  # all others close themselves
         argv, environment = _enter_image(launch) if launch.place.image is not None else _enter_place(launch)
         os.execve(argv[0], argv, environment)  # noqa: S606
     except BaseException as error:

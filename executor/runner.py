@@ -422,7 +422,7 @@ class Runner:
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
         pace = Pace()
-        for name in self._processes:
+        for name in [run.process for run in self._ledger.live()]:
             self._collect(name)
             self._conclude(name)
             run = self._ledger.last(name)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 from kazoo.client import KazooClient
@@ -17,7 +18,6 @@ from kazoo.exceptions import NoNodeError
 from kazoo.security import make_digest_acl_credential
 
 PATIENCE_S = 60.0
-SESSION_TIMEOUT_S = 4.0  # the most that a client gets
 
 _JARS = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
 _SUPER = ("digest", "super:super")  # may do everything
@@ -46,7 +46,7 @@ class ZooKeeper:
         configuration = self._directory / "zoo.cfg"
         configuration.write_text(
             f"dataDir={self._directory / 'data'}\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
-            f"tickTime=200\nmaxSessionTimeout={SESSION_TIMEOUT_S * 1000:.0f}\nmaxClientCnxns=0\n"
+            "tickTime=200\nmaxSessionTimeout=20000\nmaxClientCnxns=0\n"
             "admin.enableServer=false\n4lw.commands.whitelist=srvr\n"
         )
         with (self._directory / "output").open("ab") as output:
@@ -107,6 +107,54 @@ class ZooKeeper:
                 return connection.recv(4096).decode()
         except OSError:
             return ""
+
+
+class Relay:
+    """A way to the server that can be cut. Within, there are connections over `address`."""
+
+    def __init__(self, server: ZooKeeper) -> None:
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def cut(self) -> None:
+        """Ends all connections; there may be new ones at once."""
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._server.port))
+                self._ends += [near, far]
+                for pump in ((near, far), (far, near)):
+                    self._threads.append(threading.Thread(target=self._pump, args=pump))
+                    self._threads[-1].start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while part := source.recv(65536):
+                target.sendall(part)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        for end in (self._listener, *self._ends):
+            end.close()
 
 
 def children_when(client: KazooClient, path: str, holds: Callable[[list[str]], bool]) -> list[str]:

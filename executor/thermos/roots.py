@@ -81,4 +81,5 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(path.absolute() for path in paths))
+    """Also what no shell has expanded, since it comes from ``~/.thermosrc``."""
+    return tuple(dict.fromkeys(Path(os.path.expanduser(path)).absolute() for path in paths))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurorad.api.tasks import JobKey
+from aurorad.flag_parsing import FlagError
 from executor.announcement import (
     AnnouncerSettings,
     CannotAnnounce,
@@ -13,6 +14,7 @@ from executor.announcement import (
     is_node_path,
     unmapped,
 )
+from executor.flags import ExecutorFlags
 from executor.task import Announcer, HealthCheckConfig
 
 JOB = JobKey("www", "prod", "hello")
@@ -83,6 +85,26 @@ def test_a_path_that_zookeeper_cannot_have_is_fatal(path: str) -> None:
 @given(st.lists(st.from_regex(r"[\w.-]+", fullmatch=True).filter(lambda name: name not in (".", "..")), min_size=1))
 def test_names_between_slashes_are_a_path(names: list[str]) -> None:
     assert is_node_path("/" + "/".join(names))
+
+
+@pytest.mark.parametrize(
+    "ensemble", ["zk", "zk.example:2181", "10.0.0.1:2181,10.0.0.2", "[::1]:2181,zk:1", "zk:2181,zk2:2181/a/b"]
+)
+def test_an_ensemble_is_hosts_with_ports_and_a_path(ensemble: str) -> None:
+    settings = AnnouncerSettings.read(ExecutorFlags(announcer_ensemble=ensemble))
+    assert settings == AnnouncerSettings(ensemble)
+
+
+@pytest.mark.parametrize(
+    "ensemble", ["", "zk:port", "zk:2181,", "zk:2181/", "zk:2181/a/", "zk 2", "zk:1:2", "zk:123456"]
+)
+def test_what_is_no_ensemble_is_a_usage_error(ensemble: str) -> None:
+    with pytest.raises(FlagError, match=r"^--announcer-ensemble=.*: host:port,host:port/path was expected$"):
+        AnnouncerSettings.read(ExecutorFlags(announcer_ensemble=ensemble))
+
+
+def test_without_an_ensemble_nothing_else_is_looked_at() -> None:
+    assert AnnouncerSettings.read(ExecutorFlags(announcer_serverset_path="no path")) is None
 
 
 def test_names_that_lead_to_no_number_are_told() -> None:

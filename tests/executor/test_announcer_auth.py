@@ -64,10 +64,11 @@ def test_permissions_are_zookeepers_bits(permissions: dict[str, bool], bits: int
         {"acl": [{"scheme": "world", "credential": "anyone"}]},
         {"acl": [acl("world", "anyone", read="yes")]},  # type: ignore[arg-type]  # what is wrong
         {"auth": {"scheme": "digest", "credential": "u:p"}},
+        {"auth": [{"scheme": "sasl", "credential": "u:p"}]},
     ],
 )
 def test_what_is_unknown_missing_or_of_another_type_is_refused(file: dict[str, Any]) -> None:
-    with pytest.raises(BadAuthFile, match=r"^ZK authentication config is invalid .+"):
+    with pytest.raises(BadAuthFile, match=r"^ZK authentication config is invalid.+"):
         parse(**file)
 
 

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 from frozendict import frozendict
@@ -267,26 +267,34 @@ class StreamWriter:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             raise StreamHeld(f"Unable to open checkpoint {path}: another process holds it") from None
-        self._size = os.fstat(self.fd).st_size
+
+    @classmethod
+    def inherited(cls, path: Path, fd: int) -> Self:
+        """One that another process has opened: the lock goes with the open file."""
+        stream = cls.__new__(cls)
+        stream.path, stream.fd = path, fd
+        return stream
 
     def cut(self, size: int) -> None:
         """Takes away what follows `size`: the half record of a writer that died."""
-        if size < self._size:
+        if size < self._size():
             os.ftruncate(self.fd, size)
-            self._size = size
 
     def append(self, record: RunnerCkpt) -> None:
         """On disk as a whole or not at all: `OSError` leaves the stream as it was."""
-        frame = encode_frame(record)
+        frame, size = encode_frame(record), self._size()
         try:
             written = os.write(self.fd, frame)
             if written != len(frame):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         except OSError:
-            os.ftruncate(self.fd, self._size)
+            os.ftruncate(self.fd, size)
             raise
-        self._size += len(frame)
 
     def close(self) -> None:
         """Gives the lock back, unless a forked process holds the same open file."""
         os.close(self.fd)
+
+    def _size(self) -> int:
+        """Asked each time: who forks a coordinator writes to its stream as well."""
+        return os.fstat(self.fd).st_size

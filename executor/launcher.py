@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import msgspec
 
+from aurorad import procfs
 from aurorad.cgroups import EXECUTOR, TaskGroup
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
@@ -130,7 +131,7 @@ def _settle_in(directory: Path) -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    Path("/proc/self/comm").write_bytes(_NAME)
+    procfs.show_as(_NAME)
 
 
 def _reply(engine: socket.socket, reply: Reply) -> None:

@@ -12,12 +12,13 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from aurorad import procfs
 from aurorad.cgroups import TaskGroup
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.environment import Place
@@ -77,25 +78,42 @@ def fork_coordinator(launch: Launch, stream: StreamWriter, seq: int) -> Coordina
 
     The caller owns its descriptors. Raises `OSError`; then nothing was started.
     """
+
+    def start(go: int, records: int) -> int:
+        pid = fork()
+        if pid == 0:
+            be_coordinator(launch, stream, seq, go, records)
+        return pid
+
+    return connected(start)
+
+
+def connected(start: Callable[[int, int], int], pid_of: Callable[[int], int] | None = None) -> Coordinator:
+    """The coordinator that `start` makes, with the ends of the pipes `go` and `records` that are for it; its pid.
+
+    Raises as `start` does, and `OSError`.
+    """
     go_read, go_write = os.pipe()
     record_read, record_write = os.pipe()
     os.set_blocking(record_read, False)
     try:
-        pid = fork()
-        if pid == 0:
-            _in_coordinator(launch, stream, seq, go_read, record_write)
+        try:
+            pid = start(go_read, record_write)
+        finally:  # not in the coordinator, which never gets here
+            os.close(go_read)
+            os.close(record_write)
+        if pid_of is not None:
+            pid = pid_of(record_read)
         pidfd = os.pidfd_open(pid)
-    except OSError:
+    except BaseException:
         os.close(go_write)
         os.close(record_read)
         raise
-    finally:  # not in the coordinator, which never gets here
-        os.close(go_read)
-        os.close(record_write)
     return Coordinator(pid, pidfd, record_read, go_write)
 
 
-def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, records: int) -> NoReturn:
+def be_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, records: int) -> NoReturn:
+    """In a process that was forked for it; once it may `go`."""
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -103,20 +121,14 @@ def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, rec
         if os.read(go, 1):
             os.close(go)
             os.setsid()
-            _name_ourselves()
+            with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
+                procfs.show_as(_NAME)
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:
         os.write(2, f"Coordinator of process {launch.process}: {error!r}\n".encode())
     finally:
         os._exit(code)
-
-
-def _name_ourselves() -> None:
-    with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
-        fd = os.open("/proc/self/comm", os.O_WRONLY)
-        os.write(fd, _NAME)
-        os.close(fd)
 
 
 def _coordinate(launch: Launch, stream: StreamWriter, seq: int, records: int) -> None:

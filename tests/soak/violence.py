@@ -43,7 +43,10 @@ VICTIMS = {
     "launcher": 2,
     "engine": 1,
     "executor+coordinator": 2,
+    "forker": 3,
+    "executor+forker": 1,
 }
+NAMES = {"coordinator": "thermos-coord", "forker": "thermos-forker"}
 RUNNING_STATES = ("STARTING", "RUNNING")
 
 
@@ -256,8 +259,8 @@ class Violence:
         if kind == "executor":
             claims = [latest_executor(meta) for meta in self.work_dir.glob("agent/meta/*")]
             return inhabitants & {claim.pid for claim in claims if claim is not None}
-        if kind == "coordinator":
-            return {pid for pid in inhabitants if _name(pid) == "thermos-coord"}
+        if kind in NAMES:
+            return {pid for pid in inhabitants if _name(pid) == NAMES[kind]}
         return self._in_sandbox() if kind == "process" else inhabitants
 
     def _in_sandbox(self) -> set[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +42,25 @@ def states(coordinator: Coordinator, stream: StreamWriter) -> list[tuple[int, Pr
     """What it has put on record in the end."""
     stream.close()
     coordinator.release()
-    os.waitpid(coordinator.pid, 0)
+    bury(coordinator)
     os.close(coordinator.pidfd)
     os.close(coordinator.pipe)
     statuses = [record.process_status for record in read_stream(stream.path)]
     return [(status.seq, status.state, status.return_code) for status in statuses if status is not None]
+
+
+def bury(coordinator: Coordinator) -> None:
+    """Once it is our child, which it becomes with the end of its parent."""
+    assert has_ended(coordinator.pidfd)
+    limit_s = time.monotonic() + 10.0
+    while True:
+        try:
+            os.waitpid(coordinator.pid, 0)
+        except ChildProcessError:
+            assert time.monotonic() < limit_s
+            time.sleep(0.001)
+        else:
+            return
 
 
 ALL_WELL = [(8, ProcessState.RUNNING, None), (9, ProcessState.FAILED, 3)]
@@ -70,8 +85,10 @@ def test_a_coordinator_holds_its_stream_which_we_have_locked(
     stream.close()
     with pytest.raises(StreamHeld):
         StreamWriter(stream.path)
+    pidfd = os.dup(coordinator.pidfd)
     coordinator.abandon()
-    os.waitpid(coordinator.pid, 0)
+    bury(coordinator._replace(pidfd=pidfd))
+    os.close(pidfd)
     StreamWriter(stream.path).close()
     assert read_stream(stream.path) == []
 

@@ -30,6 +30,7 @@ _CONTROLLERS = ("cpu", "memory")
 _PERIOD_US = 100_000  # Mesos' and the kernel's own: a task's CPU is dealt out ten times a second
 _LEAST_QUOTA_US = 1000  # the kernel takes no less
 _WEIGHT_PER_CPU = 100
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")  # here, or each executor would compile it anew
 _TASK_ID_CHARACTERS = 200  # what is left of the 255 of a file name is for prefix and digest
 _MOUNTS, _OWN = Path("/proc/self/mountinfo"), Path("/proc/self/cgroup")
 _SYSTEMD = Path("/run/systemd/system")  # as sd_booted(3)
@@ -39,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a task's processes may use together: cores, and bytes of memory."""
+    """What a task's processes may use together: cores, and bytes of memory; 0 means no limit."""
 
     cpu: float
     ram: int
@@ -181,7 +182,7 @@ def group_name(task_id: str, root: Path) -> str:
     """The digest tells tasks of the same id under different checkpoint roots apart."""
     whole = f"{os.path.realpath(root)}\0{task_id}".encode()
     digest = hashlib.blake2b(whole, digest_size=8).hexdigest()
-    return f"{_PREFIX}{re.sub(r'[^A-Za-z0-9_-]', '_', task_id)[:_TASK_ID_CHARACTERS]}.{digest}"
+    return f"{_PREFIX}{_UNSAFE.sub('_', task_id)[:_TASK_ID_CHARACTERS]}.{digest}"
 
 
 def _own_group(mounts: Path, own: Path) -> Path | None:
@@ -234,12 +235,12 @@ def _enable(place: Path, *, loud: bool) -> None:
 
 def _limit(group: Path, task: Path, limits: Limits) -> None:
     """CPU within a period is the most there is, RAM is hard (service-features sheet, section 6)."""
-    quota_us = max(_LEAST_QUOTA_US, round(limits.cpu * _PERIOD_US))
+    quota_us = max(_LEAST_QUOTA_US, round(limits.cpu * _PERIOD_US)) if limits.cpu else "max"
     weight = min(10_000, max(1, round(limits.cpu * _WEIGHT_PER_CPU)))
     for file, text in (
         (group / "cpu.weight", str(weight)),  # against other tasks
         (task / "cpu.max", f"{quota_us} {_PERIOD_US}"),
-        (task / "memory.max", str(limits.ram)),
+        (task / "memory.max", str(limits.ram or "max")),
         (task / "memory.swap.max", "0"),
         (task / "memory.oom.group", "1"),  # the task ends as a whole
     ):

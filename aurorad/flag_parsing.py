@@ -8,6 +8,7 @@ of data ``64MB``; lists ``a,b``.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import types
 import typing
@@ -119,6 +120,7 @@ _KINDS: dict[object, _Kind] = {
 }
 
 
+@functools.cache  # of all that reading flags takes, the types take the longest
 def _kinds(of: type[Declared]) -> dict[str, _Kind]:
     hints = typing.get_type_hints(of, include_extras=True)
     return {f.name: _kind(_without_none(hints[f.name])) for f in dataclasses.fields(of)}

@@ -45,6 +45,15 @@ def become_subreaper() -> None:
         raise OSError(number, f"prctl: {os.strerror(number)}")
 
 
+def show_as(name: bytes) -> None:
+    """The name of this process from now on, as ps shows it; 15 bytes at most. Raises `OSError`."""
+    file = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, name)
+    finally:
+        os.close(file)
+
+
 def boot_time_s() -> float:
     """When the machine started, in seconds since the epoch as its clock stands now."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

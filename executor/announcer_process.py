@@ -17,7 +17,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 from kazoo.client import KazooClient
@@ -25,6 +24,7 @@ from kazoo.exceptions import KazooException
 from kazoo.retry import KazooRetry
 from kazoo.security import ACL, Id
 
+from aurorad import procfs
 from executor.announcement import MEMBER, Announcement, AnnouncerSettings
 from executor.process import become_user, close_all_but
 from executor.sandbox import User
@@ -67,7 +67,7 @@ def _settle_in(channel: int) -> None:
     close_all_but({channel})
     for _ in range(3):
         os.open(os.devnull, os.O_RDWR)
-    Path("/proc/self/comm").write_bytes(_NAME)
+    procfs.show_as(_NAME)
     "".encode("idna")  # looking up a host does it, when the modules may be out of reach
     with contextlib.suppress(PermissionError):  # a root that may not become another: in a container of few rights
         become_user(_nobody())

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 from frozendict import frozendict
@@ -233,11 +233,13 @@ class StreamReader:
     def read(self) -> list[RunnerCkpt]:
         """No file is no records. Raises `CheckpointError`, and `OSError` if the file cannot be read."""
         try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read()
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return []
+        try:
+            data = os.pread(fd, max(0, os.fstat(fd).st_size - self.offset), self.offset)
+        finally:
+            os.close(fd)
         records, end = decode_frames(data)
         self.offset += end
         return records
@@ -265,26 +267,34 @@ class StreamWriter:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             raise StreamHeld(f"Unable to open checkpoint {path}: another process holds it") from None
-        self._size = os.fstat(self.fd).st_size
+
+    @classmethod
+    def inherited(cls, path: Path, fd: int) -> Self:
+        """One that another process has opened: the lock goes with the open file."""
+        stream = cls.__new__(cls)
+        stream.path, stream.fd = path, fd
+        return stream
 
     def cut(self, size: int) -> None:
         """Takes away what follows `size`: the half record of a writer that died."""
-        if size < self._size:
+        if size < self._size():
             os.ftruncate(self.fd, size)
-            self._size = size
 
     def append(self, record: RunnerCkpt) -> None:
         """On disk as a whole or not at all: `OSError` leaves the stream as it was."""
-        frame = encode_frame(record)
+        frame, size = encode_frame(record), self._size()
         try:
             written = os.write(self.fd, frame)
             if written != len(frame):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         except OSError:
-            os.ftruncate(self.fd, self._size)
+            os.ftruncate(self.fd, size)
             raise
-        self._size += len(frame)
 
     def close(self) -> None:
         """Gives the lock back, unless a forked process holds the same open file."""
         os.close(self.fd)
+
+    def _size(self) -> int:
+        """Asked each time: who forks a coordinator writes to its stream as well."""
+        return os.fstat(self.fd).st_size

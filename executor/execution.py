@@ -19,6 +19,7 @@ from executor.announcer import announcer_checker
 from executor.checkers import CannotCheck, Checker, MakeChecker, Outcome, RunningTask
 from executor.checkpoint import CheckpointError
 from executor.flags import ExecutorFlags
+from executor.forker import Forker
 from executor.health import health_checker
 from executor.lifecycle import ask_to_end
 from executor.offline import record_end
@@ -69,6 +70,7 @@ class Execution:
         assigned: AssignedTask,
         directory: RunDirectory,
         flags: ExecutorFlags,
+        forker: Forker | None = None,
         *,
         now_ms: Callable[[], int] = wall_clock_ms,
         kill_wait_s: float = KILL_WAIT_S,
@@ -78,7 +80,7 @@ class Execution:
         spare_ram: int = EXECUTOR_RAM,
     ) -> None:
         self._assigned, self._directory, self._flags = assigned, directory, flags
-        self._now_ms, self._kill_wait_s = now_ms, kill_wait_s
+        self._forker, self._now_ms, self._kill_wait_s = forker, now_ms, kill_wait_s
         self._path = path or os.environ.get("PATH")
         self._make_checkers, self._hierarchy, self._spare_ram = checkers, hierarchy, spare_ram
         self._stop_timeout_s = flags.stop_timeout_in_secs
@@ -145,6 +147,7 @@ class Execution:
                     resumed=resumed,
                     now_ms=self._now_ms,
                     path=self._path,
+                    forker=self._forker,
                     hierarchy=self._hierarchy,
                 )
             except Unfit as error:

@@ -48,12 +48,14 @@ class Ladder:
         self._runs, self._helpers, self._directory, self._group = runs, helpers, directory, group
         self._scanning = scanning
         self._keepers: list[int] = []  # of executors before this one
-        self._started: set[int] = set()  # our coordinators
+        self._started: set[int] = set()  # coordinators of ours
+        self._at_work: set[int] = set()  # those of them that have not told of an end
         self._told: set[tuple[int, int]] = set()
 
     def started(self, coordinator_pid: int) -> None:
         """This process has forked a coordinator."""
         self._started.add(coordinator_pid)
+        self._at_work.add(coordinator_pid)
 
     async def tell_to_end(self) -> int:
         """SIGTERM, once, to each living process but the coordinators, which only tell what becomes of it; how many.
@@ -117,6 +119,7 @@ class Ladder:
         `end_rest` finds the others. What left the session is spared until the task ends (sheet, section 7.4).
         """
         session = run.coordinator_pid
+        self._at_work -= {session}
         groups = {process.group for process in self._strangers() if process.session == session}
         command = _ours(run.pid, run.start_time, set())
         if command is not None and command.session == session:
@@ -144,10 +147,10 @@ class Ladder:
         return bool(found)
 
     def _strangers(self) -> Iterator[ProcessInfo]:
-        """Our children but the coordinators: whoever lost its parent."""
-        own, coordinators = procfs.info(os.getpid()), self._coordinators()
+        """Our children but the coordinators at work: whoever lost its parent."""
+        own = procfs.info(os.getpid())
         assert own is not None
-        strangers = (pid for pid in procfs.children(own) if pid not in coordinators)
+        strangers = set(procfs.children(own)) - self._at_work
         return (process for pid in strangers if (process := procfs.info(pid)) is not None)
 
     def _coordinators(self) -> set[int | None]:

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import msgspec
 
+from aurorad import procfs
 from aurorad.cgroups import EXECUTOR, TaskGroup
 from aurorad.engine.local.processes import claim, identity_of
 from aurorad.engine.local.spawner import MAX_PACKET_BYTES, Reply, Request
@@ -67,7 +68,7 @@ def _serve_request(engine: socket.socket, request: Request, execution: Execution
             _end_task(engine, request)
             code = 0
         else:
-            _confine(request)
+            _confine(engine, request)
             if _is_first(engine, request):
                 _settle_in(Path(request.directory))
                 os.environ.update(request.environment)
@@ -90,7 +91,7 @@ def _end_task(engine: socket.socket, request: Request) -> None:
         _reply(engine, Reply(request.id))
 
 
-def _confine(request: Request) -> None:
+def _confine(engine: socket.socket, request: Request) -> None:
     """Whatever descends from here is found again, even if it hides."""
     if request.group is not None:
         group = TaskGroup(Path(request.group))
@@ -99,7 +100,11 @@ def _confine(request: Request) -> None:
         except OSError as error:
             group.remove()
             print(f"no control group for {request.id}: {error}", file=sys.stderr)
-    keep(Path(request.directory))
+    try:
+        keep(Path(request.directory))
+    except OSError as error:
+        _reply(engine, Reply(request.id, error=f"cannot fork: {error}"))
+        raise
     os.setsid()
     return None
 
@@ -126,7 +131,7 @@ def _settle_in(directory: Path) -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    Path("/proc/self/comm").write_bytes(_NAME)
+    procfs.show_as(_NAME)
 
 
 def _reply(engine: socket.socket, reply: Reply) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from executor.checkpoint import (
     CheckpointError,
@@ -22,6 +25,8 @@ from executor.checkpoint import (
 )
 from executor.paths import TaskPaths
 from executor.task import Task, is_same, to_json
+
+_LOOKS, _LOOK_S = 3, 0.005  # how often, and for how long, somebody else's look at the lock is waited for
 
 
 class TaskDiffers(Exception):
@@ -48,7 +53,7 @@ class Ledger:
 
         Raises `StreamHeld` if another runner holds it, `CheckpointError` if the task is over, `TaskDiffers`, `OSError`.
         """
-        writer = StreamWriter(self._paths.runner)
+        writer = _patiently(self._paths.runner)
         try:
             reader = StreamReader(self._paths.runner)
             for record in reader.read():
@@ -193,3 +198,12 @@ class Ledger:
         assert self._writer is not None, "open comes first"
         self._story.apply(record)
         self._writer.append(record)
+
+
+def _patiently(path: Path) -> StreamWriter:
+    """The stream's lock, also if an observer just looks whether anybody holds it. Raises `StreamHeld`, `OSError`."""
+    for _ in range(_LOOKS):
+        with contextlib.suppress(StreamHeld):
+            return StreamWriter(path)
+        time.sleep(_LOOK_S)
+    return StreamWriter(path)

@@ -25,6 +25,7 @@ from executor.announcement import AnnouncerSettings
 from executor.announcer_auth import BadAuthFile
 from executor.execution import Execution, Report, wall_clock_ms
 from executor.flags import ExecutorFlags, ignored, parse, usage
+from executor.forker import Forker, forking
 from executor.log import log_to
 from executor.paths import RunDirectory
 
@@ -47,7 +48,7 @@ class Task(Protocol):
     def shutdown(self, grace_s: float) -> None: ...
 
 
-ExecutionFactory = Callable[[AssignedTask, RunDirectory, ExecutorFlags], Task]
+ExecutionFactory = Callable[[AssignedTask, RunDirectory, ExecutorFlags, Forker], Task]
 
 
 class Executor:
@@ -176,6 +177,13 @@ def run(
 
     The token that opens the agent's door is taken out of `environment`: tasks may be given the rest.
     """
+    with forking() as forker:
+        return _run(arguments, environment, execution, forker)
+
+
+def _run(
+    arguments: Sequence[str], environment: MutableMapping[str, str], execution: ExecutionFactory, forker: Forker
+) -> int:
     try:
         flags = parse(arguments)
         AnnouncerSettings.read(flags)  # read again for a task that is announced: credentials need not lie about here
@@ -194,7 +202,7 @@ def run(
         _log.warning("--%s has no effect: %s", name, reason)
     link = AgentLink(settings, wall_clock_ms, random.Random())  # noqa: S311  only for backoff
     executor = Executor(
-        link, directory.path, lambda assigned: execution(assigned, directory, flags), settings.shutdown_grace_s
+        link, directory.path, lambda assigned: execution(assigned, directory, flags, forker), settings.shutdown_grace_s
     )
     try:
         trio.run(executor.run)

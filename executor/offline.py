@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from aurorad import procfs
+from aurorad.cgroups import TASK, TaskGroup, find_group
+from aurorad.ending import end_all
 from aurorad.procfs import ProcessInfo
 from executor import ladder
 from executor.checkpoint import (
@@ -28,7 +30,7 @@ from executor.checkpoint import (
 from executor.paths import TaskPaths
 
 _RETRY_S = 0.02
-_PATIENCE_S = 10.0  # for a lock whose holder is not on record
+_PATIENCE_S = 10.0  # for a lock whose holder is not on record, and for what does not die
 
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ def kill_task(paths: TaskPaths, now_ms: Callable[[], int], *, force: bool = True
     """SIGKILL all of a task and record it as KILLED, at once and without finalizing processes.
 
     A runner that holds the task is killed first, if `force`, and so is one that takes over from it, each with whatever
-    descends from it. Raises `Refused`, `CheckpointError`, `OSError`. Blocks until the task is ours.
+    descends from it. Raises `Refused`, `CheckpointError`, `OSError`. Blocks until the task is ours. A daemon whose
+    runner died before, and that has hidden, is found by the task's control group if it has one.
     """
     story = _read(paths)
     if story is None or not story.statuses:
@@ -55,7 +58,7 @@ def kill_task(paths: TaskPaths, now_ms: Callable[[], int], *, force: bool = True
     try:
         _end(paths, writer, TaskState.KILLED, now_ms, ladder.kill_run)
     finally:
-        _put_down(heirs)
+        _put_down(heirs, find_group(paths.task_id, paths.root))
 
 
 def record_end(paths: TaskPaths, state: TaskState, now_ms: Callable[[], int]) -> None:
@@ -139,14 +142,24 @@ def _is_same_file(one: str, other: Path) -> bool:
         return False
 
 
-def _put_down(heirs: Iterable[ProcessInfo]) -> None:
-    """SIGKILL to what left its run's session, and was a runner's descendant; and to what descends from it."""
-    for process in heirs:
-        now = procfs.info(process.pid)
-        if now is not None and now.start_ticks == process.start_ticks:
-            left = [now, *procfs.tree(now.pid)]
-            for one in left:
-                procfs.send(one, signal.SIGKILL)
+def _put_down(heirs: Iterable[ProcessInfo], group: TaskGroup | None) -> None:
+    """SIGKILL to what left its run's session: descendants of runners, theirs, and whoever is in the task's group."""
+
+    def look() -> Iterator[ProcessInfo]:
+        for process in heirs:
+            now = procfs.info(process.pid)
+            if now is not None and now.start_ticks == process.start_ticks:
+                yield now
+                yield from procfs.tree(now.pid)
+
+    patient_until_s = time.monotonic() + _PATIENCE_S
+    for pause_s in end_all(look, group=group, leaf=TASK):
+        if time.monotonic() > patient_until_s:
+            _log.error("Processes %s do not die.", sorted(one.pid for one in look() if not one.zombie))
+            break
+        time.sleep(pause_s)
+    if group is not None:
+        group.remove()
 
 
 def _end(

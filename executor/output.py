@@ -44,7 +44,7 @@ def open_output(settings: LoggerSettings, directory: Path) -> Output:
     if settings.destination == "none":
         null = os.open(os.devnull, os.O_WRONLY)
         return Output((null, null))
-    directory.mkdir(parents=True, exist_ok=True)
+    os.makedirs(directory, exist_ok=True)
     place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     if not settings.piped:
         ends = [open_log(place, name) for name in STREAMS]

@@ -19,6 +19,7 @@ from executor.checkers import Outcome
 from executor.checkpoint import CheckpointError, RunnerHeader, StreamHeld
 from executor.child import ChildFailed, in_child
 from executor.flags import ExecutorFlags
+from executor.forker import Forker
 from executor.images import BadContainerizer, Image
 from executor.instance import InvalidTask, parse_instance
 from executor.ledger import TaskDiffers
@@ -73,6 +74,7 @@ async def prepare(
     resumed: bool,
     now_ms: Callable[[], int],
     path: str | None,
+    forker: Forker | None,
     hierarchy: Callable[[], Hierarchy | None],
 ) -> Fit:
     """Everything before the first process. Raises `Unfit`; cancelled, it leaves nothing running.
@@ -110,6 +112,7 @@ async def prepare(
             preserve_env=flags.preserve_env,
             image=image,
             group=group,
+            forker=forker,
         )
         await _take_control(runner)
     return Fit(instance, bindings, user, image, runner)
@@ -119,7 +122,7 @@ def _group(
     hierarchy: Hierarchy | None, paths: TaskPaths, resources: Resources | None, *, resumed: bool
 ) -> TaskGroup | None:
     """Where the task's processes shall be kept, or are kept already."""
-    limits = None if resources is None else Limits(resources.cpu, resources.ram + EXECUTOR_RAM)
+    limits = None if resources is None else Limits(resources.cpu, resources.ram and resources.ram + EXECUTOR_RAM)
     group = None
     if hierarchy is not None:
         hierarchy.enable_limits()

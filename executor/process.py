@@ -12,12 +12,13 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from aurorad import procfs
 from aurorad.cgroups import TaskGroup
 from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, StreamWriter
 from executor.environment import Place
@@ -36,6 +37,7 @@ _HANDLED = (  # what a program with an event loop may have a handler for
     signal.SIGINT,
 )
 
+_ALL_SIGNALS = signal.valid_signals()
 _NAME = b"thermos-coord"  # a coordinator, as ps shows it
 
 
@@ -76,25 +78,42 @@ def fork_coordinator(launch: Launch, stream: StreamWriter, seq: int) -> Coordina
 
     The caller owns its descriptors. Raises `OSError`; then nothing was started.
     """
+
+    def start(go: int, records: int) -> int:
+        pid = fork()
+        if pid == 0:
+            be_coordinator(launch, stream, seq, go, records)
+        return pid
+
+    return connected(start)
+
+
+def connected(start: Callable[[int, int], int], pid_of: Callable[[int], int] | None = None) -> Coordinator:
+    """The coordinator that `start` makes, with the ends of the pipes `go` and `records` that are for it; its pid.
+
+    Raises as `start` does, and `OSError`.
+    """
     go_read, go_write = os.pipe()
     record_read, record_write = os.pipe()
     os.set_blocking(record_read, False)
     try:
-        pid = fork()
-        if pid == 0:
-            _in_coordinator(launch, stream, seq, go_read, record_write)
+        try:
+            pid = start(go_read, record_write)
+        finally:  # not in the coordinator, which never gets here
+            os.close(go_read)
+            os.close(record_write)
+        if pid_of is not None:
+            pid = pid_of(record_read)
         pidfd = os.pidfd_open(pid)
-    except OSError:
+    except BaseException:
         os.close(go_write)
         os.close(record_read)
         raise
-    finally:  # not in the coordinator, which never gets here
-        os.close(go_read)
-        os.close(record_write)
     return Coordinator(pid, pidfd, record_read, go_write)
 
 
-def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, records: int) -> NoReturn:
+def be_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, records: int) -> NoReturn:
+    """In a process that was forked for it; once it may `go`."""
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -103,7 +122,7 @@ def _in_coordinator(launch: Launch, stream: StreamWriter, seq: int, go: int, rec
             os.close(go)
             os.setsid()
             with contextlib.suppress(OSError):  # not writable for whoever changed user without a new program
-                Path("/proc/self/comm").write_bytes(_NAME)
+                procfs.show_as(_NAME)
             _coordinate(launch, stream, seq, records)
             code = 0
     except BaseException as error:
@@ -156,8 +175,8 @@ def _settle_in(launch: Launch) -> Output | OSError:
 def _wait(pid: int, tees: Sequence[Tee]) -> int:
     """Until the command has ended and all that it wrote was passed on; its status.
 
-    Others may still hold its pipes: children that are killed once its end is on record, or daemons that escaped. The
-    end does not wait for them.
+    Others may still hold its pipes: children, who are killed at the end of the run, or daemons that escaped. It does
+    not wait for them.
     """
     if tees:
         ended = os.pidfd_open(pid)
@@ -200,8 +219,7 @@ def _become_command(launch: Launch, output: Output | OSError) -> NoReturn:
             raise output
         default_signals()
         for number, fd in enumerate((os.open(os.devnull, os.O_RDONLY), *output.ends)):
-            os.dup2(fd, number)
-        close_all_but({0, 1, 2})
+            os.dup2(fd, number)  # all others close themselves
         argv, environment = _enter_image(launch) if launch.place.image is not None else _enter_place(launch)
         os.execve(argv[0], argv, environment)  # noqa: S606
     except BaseException as error:
@@ -242,7 +260,7 @@ def _act_as_ourselves(launch: Launch) -> None:
 
 def fork() -> int:
     """As `os.fork`, from within an event loop: no signal of the child can reach the loop of the parent."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
     try:
         pid = os.fork()
         if pid == 0:

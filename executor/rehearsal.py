@@ -7,7 +7,10 @@ executor needs to start. Forks find it done, and share the memory it took.
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import suppress
 
+import h11
 import msgspec
 import trio
 
@@ -37,7 +40,25 @@ def rehearse() -> None:
     ):
         decode_frames(encode_frame(record))
     msgspec.json.decode(msgspec.json.encode(api.Event("SUBSCRIBED")), type=api.Event)
+    with suppress(msgspec.ValidationError):
+        msgspec.json.decode(b"{}", type=api.LaunchedTask)
+    _speak_http()
     flags.parse(())
     user = current_user()
     os.getgrouplist(user.name, user.gid)
-    trio.run(trio.sleep, 0)
+    trio.run(_look_on)
+
+
+def _speak_http() -> None:
+    client = h11.Connection(h11.CLIENT)
+    for event in (h11.Request(method="POST", target="/", headers=[("host", "a")]), h11.EndOfMessage()):
+        client.send(event)
+    client.receive_data(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    while not isinstance(client.next_event(), h11.EndOfMessage):
+        pass
+
+
+async def _look_on() -> None:
+    trio.open_memory_channel[api.Event](0)
+    with trio.open_signal_receiver(signal.SIGTERM), trio.move_on_after(0):
+        await trio.sleep_forever()

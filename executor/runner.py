@@ -29,6 +29,7 @@ from executor.checkpoint import (
     TaskState,
 )
 from executor.environment import Place, UserError
+from executor.forker import Forker
 from executor.images import Image
 from executor.ladder import Ladder
 from executor.ledger import Ledger
@@ -73,6 +74,7 @@ class Runner:
         image: Image | None = None,
         group: TaskGroup | None = None,
         max_runs: int = MAX_RUNS,
+        forker: Forker | None = None,
     ) -> None:
         self._task, self._header, self._user, self._image = task, header, user, image
         self._paths, self._now_ms, self._log, self._path, self._group = paths, now_ms, log, path, group
@@ -81,6 +83,7 @@ class Runner:
         self._log_base = _log_base(header)
         self._processes = {process.name: process for process in task.processes}
         self._regular, self._final = (Progress(Plan.of(task, final=final), max_runs) for final in (False, True))
+        self._regular_names = [process.name for process in task.processes if not process.final]
         self._ledger = Ledger(paths, self._processes, now_ms, log)
         self._since_s = math.inf
         self._watched: set[str] = set()  # processes whose coordinator has not ended
@@ -90,7 +93,10 @@ class Runner:
         self._forced: TaskState | None = None
         self._kill_deadline_s = math.inf
         self._changed = trio.Event()
-        self.helpers: set[int] = set()  # pids of children of this process that are not the task's
+        self._forker = forker
+        self.helpers = (
+            set() if forker is None else {forker.pid}
+        )  # pids of children of this process that are not the task's
 
     @property
     def state(self) -> RunnerState:
@@ -170,6 +176,7 @@ class Runner:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reap)
                 self._adopt(nursery)
+                nursery.start_soon(self._watch_forker)
                 while not (state := self._ledger.state).terminal:
                     self._changed = trio.Event()
                     wait_s = await self._pass(state, nursery)
@@ -254,6 +261,8 @@ class Runner:
         batch = list(itertools.islice(startable, max(0, int(free))))
         for name in batch:
             self._launch(self._processes[name], nursery)
+        if self._forker is not None and all(map(self._ledger.runs, self._regular_names)):
+            self._forker.dismiss()  # few processes run again, or at the end; those are forked here
         return 0.0 if batch else plan.next_s(now_s)
 
     def _launch(self, process: Process, nursery: trio.Nursery) -> None:
@@ -285,7 +294,8 @@ class Runner:
         stream = self._ledger.coordinator(name)
         try:
             seq, fork_time = self._ledger.next_seq(name), self._now_ms() / 1000
-            coordinator = fork_coordinator(launch, stream, seq)
+            fork = fork_coordinator if self._forker is None else self._forker.fork
+            coordinator = fork(launch, stream, seq)
             try:
                 pid = coordinator.pid
                 forked = ProcessStatus(seq, name, ProcessState.FORKED, coordinator_pid=pid, fork_time=fork_time)
@@ -361,6 +371,14 @@ class Runner:
         self._watched.discard(name)
         self._changed.set()
 
+    async def _watch_forker(self) -> None:
+        """Once it has ended its pid may be that of a process of the task."""
+        if self._forker is not None:
+            await trio.lowlevel.wait_readable(self._forker.pidfd)
+            if not self._forker.dismissed:
+                self._log.warning("The process that forks coordinators was killed; they are forked here from now on.")
+            self.helpers.discard(self._forker.pid)
+
     def _collect(self, name: str) -> None:
         """Takes over what the coordinator wrote, but for the end of its run."""
         for status in self._ledger.collect(name):
@@ -404,7 +422,7 @@ class Runner:
     async def _kill_all(self) -> None:
         """Ends whatever is alive. Runs that were alive are KILLED, those that only seemed so LOST."""
         pace = Pace()
-        for name in self._processes:
+        for name in [run.process for run in self._ledger.live()]:
             self._collect(name)
             self._conclude(name)
             run = self._ledger.last(name)

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from executor.task import Resources
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S = 15.0  # longer than engines wait before they replace an executor
 LARGEST_DESCRIPTION = 4 << 20  # bytes
 LARGEST_STREAM = 32 << 20  # bytes: of some 100,000 runs
 LARGEST_RECORD = 1 << 20  # bytes
@@ -39,7 +41,7 @@ class _Process(msgspec.Struct):
 class _Task(msgspec.Struct):
     name: str = ""
     processes: list[_Process] = []
-    resources: Resources | None = None
+    resources: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -59,7 +61,15 @@ def describe(text: bytes) -> Description | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     cmdlines = {process.name: process.cmdline for process in task.processes}
-    return Description(task.name, tuple(cmdlines.items()), text, task.resources)
+    return Description(task.name, tuple(cmdlines.items()), text, _resources(task.resources))
+
+
+def _resources(text: msgspec.Raw) -> Resources | None:
+    """None where they make no sense; the task is then shown without them."""
+    try:
+        return msgspec.json.decode(text, type=Resources | None)
+    except msgspec.DecodeError:
+        return None
 
 
 class Follower:
@@ -77,7 +87,8 @@ class Follower:
         self._at = 0  # where the complete records end
         self._corrupt = False
         self._complaint = ""
-        self._abandoned_at: tuple[int, int] | None = None  # size and time of change when nobody held the lock
+        self._missed: tuple[tuple[int, int], float] | None = None
+        """Since when nobody holds the stream's lock, and the stream's size and time of change then."""
         self._recorded = RunnerState()
         self.state = RunnerState()
         """As it stands: what is on record, and of a task that was abandoned what became of it."""
@@ -120,7 +131,11 @@ class Follower:
             except Refused:  # moved just now, or not ours to read
                 continue
             with os.fdopen(fd, "rb", buffering=0) as file:
-                found = describe(file.read(LARGEST_DESCRIPTION)) if status.st_size <= LARGEST_DESCRIPTION else None
+                try:
+                    found = describe(file.read(LARGEST_DESCRIPTION)) if status.st_size <= LARGEST_DESCRIPTION else None
+                except OSError as error:
+                    self._complain(f"Cannot read the description of task {self._task_id}: {error}")
+                    continue
             if found is not None:
                 self.description, self._described = found, True
                 return
@@ -155,16 +170,21 @@ class Follower:
         return end > 0
 
     def _see_who_runs_it(self, fd: int, status: os.stat_result, finished: bool) -> None:
+        """A runner that dies may have a successor soon: only one that is missed for a while is gone."""
         stamp = (status.st_size, status.st_mtime_ns)
-        running = not finished and self._recorded.state is not None and not self._recorded.state.terminal
-        if not running or (stamp != self._abandoned_at and _is_held(fd)):
-            self.abandoned, self._abandoned_at = False, None
-            self.state = self._recorded
+        runs = not finished and self._recorded.state is not None and not self._recorded.state.terminal
+        known = self.abandoned and self._missed is not None and self._missed[0] == stamp
+        if not runs or (not known and _is_held(fd)):
+            self.abandoned, self._missed, self.state = False, None, self._recorded
             return
-        if not self.abandoned:
+        if self._missed is None or self._missed[0] != stamp:
+            self._missed = (stamp, time.monotonic())
+        gone = time.monotonic() - self._missed[1] >= PATIENCE_S
+        if gone and not self.abandoned:
             log.info("Nobody runs task %s any more.", self._task_id)
-        self.abandoned, self._abandoned_at = True, stamp
-        self.state = orphans.left_behind(self._recorded, status.st_mtime_ns // 1_000_000)
+        self.abandoned = gone
+        since_ms = status.st_mtime_ns // 1_000_000
+        self.state = orphans.left_behind(self._recorded, since_ms) if gone else self._recorded
 
     def _complain(self, complaint: str) -> None:
         """Once."""
@@ -176,8 +196,7 @@ class Follower:
 def _is_held(fd: int) -> bool:
     """Whether a runner holds the stream's lock, as each does all its life.
 
-    If none does the lock is ours for some microseconds: once, until something new is in the stream. Tasks are filed as
-    active by runners that hold it, so the only one whom that could disturb would be taking a dead one's place just now.
+    If none does the lock is ours for some microseconds. A runner that would take it just then tries again.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

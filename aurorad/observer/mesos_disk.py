@@ -55,7 +55,7 @@ class MesosDiskCollector:
             with opener.open(self._url, timeout=self._timeout_s) as answer:
                 body: bytes = answer.read(_LARGEST_ANSWER)
             return msgspec.json.decode(body, type=list[object])
-        except (OSError, http.client.HTTPException, msgspec.DecodeError, RecursionError) as error:
+        except (OSError, ValueError, http.client.HTTPException, msgspec.DecodeError, RecursionError) as error:
             log.warning("MesosDiskCollector: Unexpected error talking to agent api: %s", error)
             return None
 

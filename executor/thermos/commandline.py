@@ -25,7 +25,7 @@ class _Sorted(NamedTuple):
 
 
 def arranged(words: Sequence[str], defaults: configparser.ConfigParser) -> list[str]:
-    """Global options first; the command's defaults before what was given, so that this wins.
+    """Global options first. What was given wins: the first of roots counts, and of a command's options the last.
 
     The defaults are those of the section named as the command, else of ``DEFAULT``. Raises `BadDefaults`.
     """
@@ -33,11 +33,11 @@ def arranged(words: Sequence[str], defaults: configparser.ConfigParser) -> list[
     command = next((word for word in given.rest if not word.startswith("-")), None)
     extra = _sort(_options(command, defaults))
     if command is None:
-        return [*extra.everywhere, *given.everywhere, *given.rest]
+        return [*given.everywhere, *extra.everywhere, *given.rest]
     place = given.rest.index(command) + 1
     return [
-        *extra.everywhere,
         *given.everywhere,
+        *extra.everywhere,
         *given.rest[:place],
         *extra.rest,
         *given.rest[place:],

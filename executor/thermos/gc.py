@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import re
 import sys
@@ -136,7 +137,7 @@ def _safe(roots: Roots, chosen: Sequence[Leftover]) -> list[Leftover]:
     """The chosen without folders that tasks need which stay, or anybody else."""
     ids = {left.paths for left in chosen}
     kept = [folder for task in roots.tasks() if task.paths not in ids for folder in _folders(task.paths)]
-    precious = {Path.cwd(), Path.home(), *roots.checkpoints, *roots.agents}
+    precious = {Path.cwd(), Path(os.path.expanduser("~")), *roots.checkpoints, *roots.agents}
     safe = []
     for left in chosen:
         left, reasons = without(left, kept, {*precious, *_homes(left)})

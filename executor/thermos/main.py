@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -79,7 +80,7 @@ for _command in (gc, inspect, kill, read, run, simplerun, status, tail):
 def entry() -> None:
     """The `thermos` command."""
     try:
-        words = commandline.arranged(sys.argv[1:], commandline.read_defaults(Path("~/.thermosrc").expanduser()))
+        words = commandline.arranged(sys.argv[1:], commandline.read_defaults(Path(os.path.expanduser("~/.thermosrc"))))
     except commandline.BadDefaults as error:
         fail(str(error))
     thermos(words, prog_name="thermos")

@@ -137,7 +137,7 @@ def _task(data: str, bindings: Bindings) -> Task:
 
 def _sandbox(wish: Wish, paths: TaskPaths, recorded: RunnerHeader | None) -> Path:
     if wish.sandbox is not None:
-        return wish.sandbox.absolute()
+        return Path(os.path.expanduser(wish.sandbox)).absolute()
     if recorded is not None and recorded.sandbox is not None:
         return Path(recorded.sandbox)
     return (DEFAULT_SANDBOXES if wish.root == DEFAULT_ROOT else wish.root / SANDBOXES) / paths.task_id

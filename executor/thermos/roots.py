@@ -67,7 +67,7 @@ class Roots(NamedTuple):
         return [
             root
             for root in (*self.checkpoints, *self.agents)
-            if os.path.exists(root) and not os.access(root, os.R_OK | os.X_OK)
+            if os.path.exists(root) and not os.access(root, os.R_OK | os.X_OK, effective_ids=True)
         ]
 
 
@@ -81,4 +81,5 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(path.absolute() for path in paths))
+    """Also what no shell has expanded, since it comes from ``~/.thermosrc``."""
+    return tuple(dict.fromkeys(Path(os.path.expanduser(path)).absolute() for path in paths))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, idle, launch, observer, storage
+from tests.bench import client, cluster, idle, launch, observer, plan, storage
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -15,6 +15,7 @@ MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "idle": idle.figures,
     "launch": launch.figures,
     "observer": observer.figures,
+    "plan": plan.figures,
     "storage": storage.figures,
 }
 

@@ -22,7 +22,7 @@ TASKS = 200
 SINGLE = 30
 WATCH_S = 10.0
 BINARY = Path("dist/aurora/aurorad")
-OURS = ("aurora-executor", "thermos-coord")  # not the commands, which are the users'
+OURS = ("aurora-executor", "thermos-forker", "thermos-coord")  # not the commands, which are the users'
 
 
 def figures() -> Iterator[Figure]:
@@ -66,11 +66,14 @@ async def _measure(work_dir: Path, launcher: Sequence[str]) -> tuple[list[float]
 
 
 def _processes(work_dir: Path) -> list[psutil.Process]:
-    return [
-        process
-        for process in psutil.process_iter(["name"])
-        if process.name() in OURS and Path(process.cwd()).is_relative_to(work_dir)
-    ]
+    return [process for process in psutil.process_iter() if _is_ours(process, work_dir)]
+
+
+def _is_ours(process: psutil.Process, work_dir: Path) -> bool:
+    try:
+        return process.name() in OURS and Path(process.cwd()).is_relative_to(work_dir)
+    except psutil.NoSuchProcess:  # others' come and go
+        return False
 
 
 def _processor_time(processes: Sequence[psutil.Process]) -> float:

@@ -1,11 +1,14 @@
 """The observer's pages in a real browser: logs that follow, and names that want to be more than text."""
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,11 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from aurorad.api.calls import CreateJob
+from aurorad.api.enums import ResponseCode
 from executor.checkpoint import TaskState
-from tests.e2e.cluster import REPOSITORY, eventually
+from tests.e2e.cluster import REPOSITORY, Cluster, eventually
+from tests.e2e.jobs import call, shell_job
 from tests.observer.host import OPEN, RAN, RUNNING, TaskOnDisk, running_task
 
 LOG = "/logs/t2/hello_world/0/stdout"
@@ -161,3 +167,39 @@ def test_hostile_names_and_contents_stay_text(browser: WebDriver, observer: str,
         waiting += sorted(pages - seen - set(waiting))
     assert len([page for page in seen if "/file/" in page]) >= 5
     task.finish(TaskState.SUCCESS)
+
+
+def test_an_executor_that_takes_over_is_not_disturbed_by_those_who_look(devcluster: Cluster, folder: Path) -> None:
+    assert call(devcluster, CreateJob(shell_job("orphan", "sleep 600"))).response_code is ResponseCode.OK
+    first = eventually("a task is active", lambda: tasks(devcluster, "active"))[0]
+    page = f"{devcluster.observer}/j/task/{first['task_id']}"
+    (pid,) = executors_of(first["task_id"])
+    os.kill(pid, signal.SIGKILL)
+
+    def taken_over() -> bool:
+        with urllib.request.urlopen(page, timeout=20) as answer:
+            (task,) = json.load(answer).values()
+        assert task["state"] == "ACTIVE"
+        return executors_of(first["task_id"]) not in ([], [pid])
+
+    eventually("another executor is there", taken_over)
+    for _ in range(50):
+        taken_over()
+    assert [task["task_id"] for task in tasks(devcluster, "active")] == [first["task_id"]]
+
+
+def tasks(cluster: Cluster, which: str) -> list[dict[str, str]]:
+    with urllib.request.urlopen(f"{cluster.observer}/j/task_ids/{which}", timeout=20) as answer:
+        found: list[dict[str, str]] = json.load(answer)["tasks"]
+        return found
+
+
+def executors_of(task_id: str) -> list[int]:
+    processes = [process for process in Path("/proc").iterdir() if process.name.isdigit()]
+    return [int(process.name) for process in processes if is_executor_of(process, task_id)]
+
+
+def is_executor_of(process: Path, task_id: str) -> bool:
+    with suppress(OSError):
+        return (process / "comm").read_text() == "aurora-executor\n" and task_id in os.readlink(process / "cwd")
+    return False

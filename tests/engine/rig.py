@@ -18,6 +18,7 @@ import trio
 
 from aurorad.api import binary
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
+from aurorad.cgroups import Hierarchy
 from aurorad.engine.base import Event, Offer, Offers, Resource, StatusUpdate, TaskInfo, TaskState
 from aurorad.engine.local.capacity import Amounts, amounts
 from aurorad.engine.local.engine import LocalEngine
@@ -174,6 +175,7 @@ async def running(
     restarts: Restarts = RESTARTS,
     launcher: tuple[str, ...] = STAND_IN,
     executor_arguments: tuple[str, ...] = (),
+    hierarchy: Hierarchy | None = None,
 ) -> AsyncIterator[Rig]:
     """An engine on `work_dir`; it stops, and its executors go on, at the end of the block."""
     engine = LocalEngine(
@@ -186,6 +188,7 @@ async def running(
         retention=Policy(max_age_s=gc_delay_s),
         launcher=launcher,
         executor_arguments=executor_arguments,
+        hierarchy=hierarchy,
     )
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:

@@ -17,11 +17,12 @@ from aurorad.engine.base import TaskState
 from executor import launcher
 from executor.execution import Report
 from executor.flags import ExecutorFlags
+from executor.forker import Forker
 from executor.paths import RunDirectory
 
 
 class StandIn:
-    def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags) -> None:
+    def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags, forker: Forker) -> None:
         config = assigned.task.executor_config
         self._orders = json.loads(config.data) if config is not None else {}
         self._directory = directory.path

@@ -229,11 +229,22 @@ async def test_a_task_whose_directory_is_gone_with_its_executor_is_lost(work_dir
         assert (update.message or "").startswith("Executor terminated and its directory was removed")
 
 
-async def test_where_no_process_can_be_forked_the_task_does_not_start_and_all_else_goes_on(work_dir: Path) -> None:
-    full = "def fork(): raise BlockingIOError(11, 'Resource temporarily unavailable')"
-    program = f"import os, sys; sys.path.insert(0, {str(REPOSITORY)!r})\n{full}\nos.fork = fork\n"
-    program += "from executor.launcher import *\nserve(Execution)"
-    async with running(work_dir, launcher=(sys.executable, "-c", program)) as rig:
+@pytest.mark.parametrize("possible", [0, 1])
+async def test_where_no_process_can_be_forked_the_task_does_not_start_and_all_else_goes_on(
+    work_dir: Path, possible: int
+) -> None:
+    """`possible`: how many forks a process can make before it is full."""
+    full = (
+        f"fork, left = os.fork, [None] * {possible}",
+        "def fork_or_fail():",
+        "    if not left: raise BlockingIOError(11, 'Resource temporarily unavailable')",
+        "    left.pop()",
+        "    return fork()",
+        "os.fork = fork_or_fail",
+    )
+    program = (f"import os, sys; sys.path.insert(0, {str(REPOSITORY)!r})", *full, "from executor.launcher import *")
+    launcher = (sys.executable, "-c", "\n".join((*program, "serve(Execution)")))
+    async with running(work_dir, launcher=launcher) as rig:
         for number in range(2):
             await rig.launch_job(f"t-{number}", {"name": "task", "processes": [SLEEP]})
             assert (await rig.update(f"t-{number}", LOST)).message == (

@@ -35,8 +35,9 @@ def up(place: str) -> None:
 
 
 def linger(place: str, number: int) -> None:
-    """Deaf, and of the kind that a program's end does not reach."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """What a daemon becomes. It does not listen to SIGTERM, unless it has a `number`."""
+    if not number:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     up(place)
     rest()
 
@@ -111,7 +112,7 @@ def daemon(place: str, number: int) -> None:
     os.closerange(0, 100)
     for _ in range(3):
         os.open(os.devnull, os.O_RDWR)
-    os.execve(sys.executable, [sys.executable, "-S", "-E", __file__, "linger", place], {})
+    os.execve(sys.executable, [sys.executable, "-S", "-E", __file__, "linger", place, str(number)], {})
 
 
 def deaf(place: str, number: int) -> None:

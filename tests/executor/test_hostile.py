@@ -5,7 +5,6 @@ Each is tried without control groups, and with them where this machine has cgrou
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import sys
@@ -18,10 +17,13 @@ import pytest
 from aurorad import procfs
 from aurorad.cgroups import Hierarchy
 from aurorad.engine.base import TaskState
+from executor.execution import wall_clock_ms
 from executor.main import LOG
+from executor.offline import kill_task
+from executor.paths import CHECKPOINTS, TaskPaths
 from tests import control_groups
 from tests.executor import hostile
-from tests.executor.harness import Executor, assigned, process, task, wait_until
+from tests.executor.harness import TASK_ID, Executor, assigned, process, task, wait_until
 
 FINISHED = (TaskState.TASK_FINISHED, "Task finished.")
 KILLED = (TaskState.TASK_KILLED, "Instructed to kill task.")
@@ -127,9 +129,12 @@ def test_a_tree_500_deep(tmp_path: Path, hierarchy: Hierarchy | None) -> None:
 
 def test_a_factory_of_zombies(tmp_path: Path, hierarchy: Hierarchy | None) -> None:
     executor = executor_of(tmp_path, hierarchy, process("p", command("zombies", 500)), kill_wait_s=0.2)
+    wait_until(lambda: not unburied(executor.pid), "those that were left to the executor are buried")
     kill(executor)
-    left = [one for one in procfs.processes().values() if one.parent == os.getpid() and one.zombie]
-    assert left == []
+
+
+def unburied(parent: int) -> bool:
+    return any(one.zombie for one in procfs.processes().values() if one.parent == parent)
 
 
 @pytest.mark.parametrize("found", control_groups.found() or [None], ids=control_groups.name)
@@ -148,4 +153,17 @@ def test_a_daemon_of_a_task_whose_executor_died_is_ended_by_the_next_one(
         second.until(TaskState.TASK_RUNNING)
         second.kill()
         assert second.finish() == KILLED
+        assert len(processes_of(tmp_path)) == (1 if hierarchy is None else 0)
+
+
+@pytest.mark.parametrize("found", control_groups.found() or [None], ids=control_groups.name)
+def test_a_daemon_of_a_task_that_is_killed_by_hand(tmp_path: Path, found: Hierarchy | None) -> None:
+    """Likewise."""
+    with control_groups.own(found) as hierarchy:
+        start, stay = process("start", command("daemon")), process("stay", "sleep 1000")
+        executor = executor_of(tmp_path, hierarchy, start, stay)
+        wait_until(lambda: executor.states("start") == ["SUCCESS"], "the daemon's starter has ended")
+        executor.crash()
+        kill_task(TaskPaths(tmp_path / CHECKPOINTS, TASK_ID), wall_clock_ms)
+        assert executor.states("stay") == ["KILLED"]
         assert len(processes_of(tmp_path)) == (1 if hierarchy is None else 0)

@@ -19,6 +19,7 @@ from executor import main
 from executor.agent_link import AgentLink, Settings
 from executor.execution import Report
 from executor.flags import ExecutorFlags
+from executor.forker import Forker
 from executor.main import Executor
 from executor.paths import RunDirectory
 from tests.executor.agent import LIMIT_S, TOKEN, Agent, agent_on_tcp
@@ -34,7 +35,9 @@ RUNNING, KILLED, LOST, FAILED = (
 class Task:
     """Runs until it is told to end."""
 
-    def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags) -> None:
+    def __init__(
+        self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags, forker: Forker | None = None
+    ) -> None:
         self._told = trio.Event()
         self._reason = ""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from aurorad.engine.base import TaskState
+from executor import runner
 from executor.checkpoint import ProcessState, StreamHeld, StreamWriter, encode_frame, read_stream
 from executor.main import LOG
 from executor.paths import CHECKPOINTS, TaskPaths
@@ -256,10 +257,28 @@ def test_a_command_that_cannot_be_started_says_so_in_its_stderr(tmp_path: Path) 
     assert done.runs("b")[0].return_code == 127
 
 
-@pytest.mark.parametrize(("destination", "written"), [("file", True), ("none", False), ("console", False)])
-def test_output_goes_where_the_logger_says(tmp_path: Path, destination: str, written: bool) -> None:
-    done = run_task(tmp_path, task(process("p", "true", logger={"destination": destination})))
-    assert (done.sandbox / ".logs" / "p" / "0" / "stdout").exists() == written
+def test_a_runner_that_has_nothing_to_do_leaves_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_IDLE_S", 0.05)
+    executor = Executor(assigned(task(process("p", "echo up > up; exec sleep 1000"))), tmp_path)
+    executor.wait_for_file("up")
+    stream = tmp_path / "checkpoints" / "checkpoints" / TASK_ID / "runner"
+    wait_until(lambda: executor.states("p") == ["RUNNING"], "on record")
+    os.utime(stream, (0, 0))
+    size = stream.stat().st_size
+    wait_until(lambda: stream.stat().st_mtime > 0, "touched")
+    assert stream.stat().st_size == size
+    executor.kill()
+    executor.finish()
+
+
+def test_a_logger_that_cannot_be_makes_the_task_invalid(tmp_path: Path) -> None:
+    logger = {"mode": "rotate", "rotate": {"log_size": 0}}
+    executor = Executor(assigned(task(process("p", "touch ran", logger=logger))), tmp_path)
+    state, message = executor.finish()
+    assert state == TaskState.TASK_FAILED
+    assert str(message).endswith(
+        "Got invalid task: Task has invalid process: p: Log size cannot be less than one byte."
+    )
 
 
 def test_when_the_runner_itself_fails_the_task_is_lost_and_nothing_of_it_goes_on(tmp_path: Path) -> None:

@@ -14,10 +14,14 @@ from tests.executor.harness import alive, root_only, wait_until
 
 
 async def check(command: str, directory: Path, timeout_s: float = 10.0, user: User | None = None) -> str | None:
+    own = procfs.info(os.getpid())
+    assert own is not None
+    before = set(procfs.children(own))  # a ZooKeeper for other tests, maybe
     try:
         return await run_shell(command, ("/bin/bash", "-c", command), user or current_user(), directory, timeout_s)
     finally:
-        wait_until(lambda: not procfs.reap(), "the end of the one in between")  # the runner reaps it
+        # The runner would reap it.
+        wait_until(lambda: not procfs.reap() or set(procfs.children(own)) <= before, "the end of the one in between")
 
 
 def left_in(directory: Path) -> list[int]:

@@ -1,6 +1,9 @@
+import fcntl
 import json
+import logging
 import os
 import struct
+import threading
 from pathlib import Path
 
 import psutil
@@ -15,7 +18,18 @@ from aurorad.observer.observer import Observer, TaskView
 from aurorad.observer.places import Root
 from aurorad.observer.sampling import NOTHING
 from aurorad.observer.walk import place_at
-from executor.checkpoint import ProcessState, ProcessStatus, RunnerCkpt, TaskState, TaskStatus, encode_frame
+from executor.checkpoint import (
+    ProcessState,
+    ProcessStatus,
+    RunnerCkpt,
+    RunnerHeader,
+    TaskState,
+    TaskStatus,
+    encode_frame,
+)
+from executor.ledger import Ledger
+from executor.paths import TaskPaths
+from executor.task import Process, Task
 from tests.observer import golden
 from tests.observer.host import RUNNING, P, TaskOnDisk, failed_task, running_task
 
@@ -105,6 +119,32 @@ async def test_a_task_whose_runner_is_gone_is_lost_since_its_last_sign(tmp_path:
     assert view.state.processes["fetch_package"][-1].state is P.SUCCESS
 
 
+async def test_a_runner_is_missed_for_a_while_before_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 1000.0)
+    task, observer = running_task(tmp_path), Observer([tmp_path])
+    task.die()
+    await observer.scan()
+    await observer.scan()
+    assert observer.ids("active") == ["t2"]
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    await observer.scan()
+    assert observer.ids("active") == []
+
+
+def test_a_runner_that_comes_while_the_lock_is_looked_at_waits_for_that(tmp_path: Path) -> None:
+    task = Task(name="t", processes=(Process(name="p", cmdline="true"),))
+    paths = TaskPaths(tmp_path, "t1")
+    paths.runner.parent.mkdir(parents=True)
+    with paths.runner.open("ab") as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)
+        threading.Timer(0.002, fcntl.flock, (looked_at, fcntl.LOCK_UN)).start()
+        ledger = Ledger(paths, ["p"], lambda: 0, logging.getLogger())
+        ledger.open(task, RunnerHeader("t1"))
+        ledger.close()
+
+
 async def test_a_task_that_another_runner_took_over_is_active_again(tmp_path: Path) -> None:
     task, observer = running_task(tmp_path), Observer([tmp_path])
     task.die()
@@ -152,6 +192,13 @@ def test_of_processes_of_one_name_the_last_counts() -> None:
     found = describe(text)
     assert found is not None
     assert (found.name, found.cmdlines, found.json) == ("n", (("a", "2"),), text)
+
+
+def test_a_task_file_with_odd_resources_is_shown_without_them() -> None:
+    for odd in ('"many"', '{"ram": 1.5}', '{"ram": 1%s}' % ("0" * 400), "null"):
+        found = describe(f'{{"name": "n", "resources": {odd}}}'.encode())
+        assert found is not None
+        assert (found.name, found.resources) == ("n", None)
 
 
 def test_links_for_checkpoints_are_not_followed(tmp_path: Path) -> None:

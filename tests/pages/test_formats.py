@@ -87,3 +87,19 @@ def test_amounts_in_mb_and_numbers() -> None:
 )
 def test_instance_numbers_join_to_ranges(numbers: list[int], text: str) -> None:
     assert formats.ranges(numbers) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("plain name.txt", "plain name.txt"),
+        ("naïve 文件", "naïve 文件"),
+        ("a\nb\t\x1b[2J", r"a\nb\t\x1b[2J"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\udcff", r"\xff"),
+        ("\u200b\xa0", r"\u200b\xa0"),
+        ("\ue000", r"\ue000"),
+    ],
+)
+def test_names_are_spelled_so_that_every_character_can_be_seen(name: str, words: str) -> None:
+    assert formats.spelled(name) == words

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from tests import control_groups
 from tests.engine.rig import end_leftovers
 from tests.soak.violence import Broken, Violence
 
@@ -26,7 +27,7 @@ async def test_whoever_is_killed_a_task_ends_as_it_must_and_nothing_runs_twice_o
         folder = tmp_path / str(seed)
         async with limit:
             try:
-                violence = Violence(seed, folder)
+                violence = Violence(seed, folder, hierarchy)
                 await violence.run()
             except Broken as error:
                 broken.append(seed)
@@ -37,9 +38,10 @@ async def test_whoever_is_killed_a_task_ends_as_it_must_and_nothing_runs_twice_o
             finally:
                 end_leftovers(folder / "work")
 
-    async with trio.open_nursery() as nursery:
-        for seed in range(SEED, SEED + RUNS):
-            nursery.start_soon(one, seed)
+    with control_groups.own(next(iter(control_groups.found()), None)) as hierarchy:
+        async with trio.open_nursery() as nursery:
+            for seed in range(SEED, SEED + RUNS):
+                nursery.start_soon(one, seed)
     print(f"{RUNS} runs from seed {SEED} on in {time.monotonic() - begun:.0f} s; broken: {sorted(broken)}")
     print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
     assert not broken, "; ".join(f"make chaos RUNS=1 SEED={seed}" for seed in sorted(broken))

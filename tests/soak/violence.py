@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from aurorad.cgroups import Hierarchy
 from aurorad.engine.base import Event, StatusUpdate, TaskState
 from aurorad.engine.local.engine import LAUNCHER
 from aurorad.engine.local.home import WorkDirInUse
@@ -32,6 +33,7 @@ from tests.waiting import until
 PATIENCE = Patience(to_start=60.0)  # of a machine that has better to do
 RESTARTS = Restarts(most=1000, pause_s=0.0)
 LIMIT_S = 120.0  # only a run that hangs takes so long
+DEATH_LIMIT_S = 10.0  # who was ended may still be on its way out
 TASK = "t-1"
 VICTIMS = {
     "executor": 5,
@@ -41,7 +43,10 @@ VICTIMS = {
     "launcher": 2,
     "engine": 1,
     "executor+coordinator": 2,
+    "forker": 3,
+    "executor+forker": 1,
 }
+NAMES = {"coordinator": "thermos-coord", "forker": "thermos-forker"}
 RUNNING_STATES = ("STARTING", "RUNNING")
 
 
@@ -126,9 +131,10 @@ def _finite(rng: random.Random, notes: Path, name: str, failures: int) -> str:
 
 
 class Violence:
-    """`run` raises `Broken`, with all that is known of the run."""
+    """`run` raises `Broken`, with all that is known. With an odd seed the run has control groups, if there are any."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, hierarchy: Hierarchy | None) -> None:
+        self._hierarchy = hierarchy if seed % 2 else None
         self.work_dir, self.notes = folder / "work", folder / "notes"
         self.notes.mkdir(parents=True)
         self.shape = draw(seed, self.notes)
@@ -164,7 +170,8 @@ class Violence:
 
     async def _with_an_engine(self, harms: list[Harm]) -> bool:
         """False if the engine was stopped on the way, as a crash would stop it."""
-        async with running(self.work_dir, launcher=LAUNCHER, restarts=RESTARTS, patience=PATIENCE) as rig:
+        settings = {"restarts": RESTARTS, "patience": PATIENCE, "hierarchy": self._hierarchy}
+        async with running(self.work_dir, launcher=LAUNCHER, **settings) as rig:
             await rig.after(0)
             self._rig = rig
             async with trio.open_nursery() as nursery:
@@ -189,8 +196,9 @@ class Violence:
                 nursery.cancel_scope.cancel()
             with trio.fail_after(LIMIT_S):
                 await until(lambda: not rig.engine.overseen, LIMIT_S)
-            left = sorted(self._inhabitants())
-            if left:
+            with trio.move_on_after(DEATH_LIMIT_S):
+                await until(lambda: not self._inhabitants(), LIMIT_S)
+            if left := sorted(self._inhabitants()):
                 raise Broken(f"left behind: {[(pid, _command(pid)) for pid in left]}")
         return True
 
@@ -210,6 +218,8 @@ class Violence:
                 self._updates[event.uuid] = event
                 if event.state in TERMINAL:
                     self._over.set()
+                    if late := [(pid, _command(pid)) for pid in self._in_sandbox() if not _is_dying(pid)]:
+                        raise Broken(f"alive when the end was told: {late}")
 
     async def _kill_task(self, rig: Rig) -> None:
         """As the scheduler does: again and again, until it is over."""
@@ -249,11 +259,12 @@ class Violence:
         if kind == "executor":
             claims = [latest_executor(meta) for meta in self.work_dir.glob("agent/meta/*")]
             return inhabitants & {claim.pid for claim in claims if claim is not None}
-        if kind == "coordinator":
-            return {pid for pid in inhabitants if _name(pid) == "thermos-coord"}
-        if kind == "process":
-            return {pid for pid in inhabitants if f"/{SANDBOX}" in _cwd(pid)}
-        return inhabitants
+        if kind in NAMES:
+            return {pid for pid in inhabitants if _name(pid) == NAMES[kind]}
+        return self._in_sandbox() if kind == "process" else inhabitants
+
+    def _in_sandbox(self) -> set[int]:
+        return {pid for pid in self._inhabitants() if f"/{SANDBOX}" in _cwd(pid)}
 
     def _inhabitants(self) -> set[int]:
         """Whoever works in the run's directory or below: executor, coordinators, the task's processes."""
@@ -328,7 +339,9 @@ class Violence:
         self._told.append(f"{trio.current_time() % 1000:8.3f} {text}")
 
     def _story(self) -> str:
-        logs = [log.read_text() for log in self.work_dir.glob("agent/slaves/*/frameworks/*/executors/*/runs/*/*.log")]
+        logs = [
+            log.read_text() for log in self.work_dir.glob("agent/slaves/*/frameworks/*/executors/*/runs/latest/*.log")
+        ]
         commands = [f"{process['name']}: {process}" for process in self.shape.thermos["processes"]]
         parts = [str(self.shape.order), *commands, *self._told, *(" ".join(line) for line in self._log()), *logs]
         return "\n".join(parts)
@@ -344,6 +357,16 @@ def _cwd(pid: int) -> str:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return ""
+
+
+def _is_dying(pid: int) -> bool:
+    """Whether it got SIGKILL already, or has ended but for the formalities."""
+    try:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except OSError:
+        return True
+    pending = int(status["ShdPnd"], 16) | int(status["SigPnd"], 16)
+    return "VmSize" not in status or bool(pending >> (signal.SIGKILL - 1) & 1)
 
 
 def _name(pid: int) -> str:

@@ -160,6 +160,12 @@ def test_a_command_line_is_a_task(root: Path) -> None:
     assert (sandbox / ".logs" / "simple" / "0" / "stdout").read_text() == f"hi\n{sandbox}\n"
 
 
+def test_a_command_line_shows_what_it_says(root: Path) -> None:
+    done = run(root, "simplerun", "--", "echo said; echo asked >&2")
+    assert "\nsaid\n" in done.stdout
+    assert "\nasked\n" in done.stderr
+
+
 def test_a_command_line_runs_in_a_fresh_folder(root: Path) -> None:
     done = run(root, "simplerun", "--name", "mine", "--", "exit 5")
     assert done.returncode == 3
@@ -173,7 +179,7 @@ def test_a_command_line_runs_in_a_fresh_folder(root: Path) -> None:
 def test_defaults_come_from_the_home(root: Path) -> None:
     home = root.parent / "home"
     home.mkdir()
-    (home / ".thermosrc").write_text("[simplerun]\noptions = --task_id fixed\n")
+    (home / ".thermosrc").write_text("[simplerun]\noptions = --root ~/other --task_id fixed\n")
     assert run(root, "simplerun", "true").returncode == 0
     assert TaskPaths(root, "fixed").finished.exists()
 

@@ -46,12 +46,13 @@ options = --root /runs --sandbox '/a b'
     ("given", "expected"),
     [
         (["status"], ["--root", "~/thermos", "status"]),
+        (["status", "--root", "r"], ["--root", "r", "--root", "~/thermos", "status"]),
         (["run", "file"], ["--root", "/runs", "run", "--sandbox", "/a b", "file"]),
         (["run", "--sandbox", "s"], ["--root", "/runs", "run", "--sandbox", "/a b", "--sandbox", "s"]),
         ([], ["--root", "~/thermos"]),
     ],
 )
-def test_the_defaults_of_a_command_come_before_what_is_given(given: list[str], expected: list[str]) -> None:
+def test_what_is_given_wins_over_the_defaults_of_a_command(given: list[str], expected: list[str]) -> None:
     assert arranged(given, defaults(RC)) == expected
 
 

@@ -1,0 +1,133 @@
+"""Coordinators that are forked by a process beside the executor."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aurorad import procfs
+from executor import forker as module
+from executor.checkpoint import ProcessState, StreamHeld, StreamWriter, read_stream
+from executor.environment import Place
+from executor.forker import Forker, forking
+from executor.logger import LoggerSettings
+from executor.process import Coordinator, Launch
+from executor.sandbox import current_user
+
+
+@pytest.fixture
+def forker() -> Iterator[Forker]:
+    procfs.become_subreaper()
+    with forking() as forker:
+        yield forker
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> StreamWriter:
+    return StreamWriter(tmp_path / "coordinator.p")
+
+
+def launch(directory: Path, cmdline: str = "exit 3", **environment: str) -> Launch:
+    place = Place.of(current_user(), directory)
+    return Launch("p", cmdline, place, environment, Path("logs"), LoggerSettings("none"))
+
+
+def states(coordinator: Coordinator, stream: StreamWriter) -> list[tuple[int, ProcessState, int | None]]:
+    """What it has put on record in the end."""
+    stream.close()
+    coordinator.release()
+    bury(coordinator)
+    os.close(coordinator.pidfd)
+    os.close(coordinator.pipe)
+    statuses = [record.process_status for record in read_stream(stream.path)]
+    return [(status.seq, status.state, status.return_code) for status in statuses if status is not None]
+
+
+def bury(coordinator: Coordinator) -> None:
+    """Once it is our child, which it becomes with the end of its parent."""
+    assert has_ended(coordinator.pidfd)
+    limit_s = time.monotonic() + 10.0
+    while True:
+        try:
+            os.waitpid(coordinator.pid, 0)
+        except ChildProcessError:
+            assert time.monotonic() < limit_s
+            time.sleep(0.001)
+        else:
+            return
+
+
+ALL_WELL = [(8, ProcessState.RUNNING, None), (9, ProcessState.FAILED, 3)]
+
+
+def has_ended(pidfd: int) -> bool:
+    return bool(select.select([pidfd], [], [], 10.0)[0])
+
+
+def test_it_is_our_child_and_a_coordinator_becomes_so(forker: Forker, stream: StreamWriter, tmp_path: Path) -> None:
+    coordinator = forker.fork(launch(tmp_path), stream, 7)
+    own = procfs.info(os.getpid())
+    assert own is not None
+    assert forker.pid in procfs.children(own)
+    assert states(coordinator, stream) == ALL_WELL  # only its parent can wait for it
+
+
+def test_a_coordinator_holds_its_stream_which_we_have_locked(
+    forker: Forker, stream: StreamWriter, tmp_path: Path
+) -> None:
+    coordinator = forker.fork(launch(tmp_path), stream, 7)
+    stream.close()
+    with pytest.raises(StreamHeld):
+        StreamWriter(stream.path)
+    pidfd = os.dup(coordinator.pidfd)
+    coordinator.abandon()
+    bury(coordinator._replace(pidfd=pidfd))
+    os.close(pidfd)
+    StreamWriter(stream.path).close()
+    assert read_stream(stream.path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_without_it_we_fork_ourselves(
+    forker: Forker, stream: StreamWriter, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ANSWER_LIMIT_S", 0.1)
+    os.kill(forker.pid, number)
+    assert states(forker.fork(launch(tmp_path), stream, 7), stream) == ALL_WELL
+    assert has_ended(forker.pidfd)
+
+
+def test_what_is_too_long_for_it_we_fork_ourselves(forker: Forker, stream: StreamWriter, tmp_path: Path) -> None:
+    order = launch(tmp_path, 'test -n "$LONG" && exit 3', LONG="x" * (100 << 10), LONGER="x" * (100 << 10))
+    long = launch(tmp_path, **{f"V{number}": "x" * (100 << 10) for number in range(10)})
+    assert states(forker.fork(order, stream, 7), stream) == ALL_WELL
+    assert states(forker.fork(long, stream := StreamWriter(tmp_path / "coordinator.q"), 7), stream) == ALL_WELL
+
+
+def test_dismissed_it_ends_and_its_coordinators_stay(forker: Forker, stream: StreamWriter, tmp_path: Path) -> None:
+    coordinator = forker.fork(launch(tmp_path), stream, 7)
+    forker.dismiss()
+    assert has_ended(forker.pidfd)
+    assert states(coordinator, stream) == ALL_WELL
+
+
+def test_it_ends_with_us_even_if_we_are_killed() -> None:
+    procfs.become_subreaper()
+    read, write = os.pipe()
+    executor = os.fork()
+    if executor == 0:
+        with forking() as forker:
+            os.write(write, b"%d" % forker.pid)
+            signal.pause()
+    pidfd = os.pidfd_open(int(os.read(read, 20)))
+    os.kill(executor, signal.SIGKILL)
+    os.waitpid(executor, 0)
+    assert has_ended(pidfd)
+    for fd in (read, write, pidfd):
+        os.close(fd)

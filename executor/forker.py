@@ -112,7 +112,7 @@ def _serve(channel: socket.socket) -> NoReturn:
         with suppress(OSError):
             procfs.show_as(_NAME)
         while True:
-            order, fds, _, _ = socket.recv_fds(channel, _MAX_PACKET_BYTES, 3)
+            order, fds, _, _ = socket.recv_fds(channel, _MAX_PACKET_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
             if not order:
                 break
             with suppress(OSError):  # there can be no fork; the executor will see

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -102,5 +103,6 @@ def _file_name(what: str, name: str) -> str:
 
 def checkpoint_roots(mesos_root: Path) -> list[Path]:
     """The checkpoint roots of all runs on an agent whose work directory this is; links to runs are left out."""
-    found = mesos_root.glob(f"slaves/*/frameworks/*/executors/*/runs/*/{CHECKPOINTS}")
-    return sorted(root for root in found if not root.parent.is_symlink() and root.is_dir())
+    # Not `Path.glob`, which stops where it may not look.
+    runs = os.path.join(glob.escape(str(mesos_root)), "slaves/*/frameworks/*/executors/*/runs/*", CHECKPOINTS)
+    return sorted(Path(root) for root in glob.glob(runs) if os.path.isdir(root) and not Path(root).parent.is_symlink())

@@ -37,6 +37,7 @@ _HANDLED = (  # what a program with an event loop may have a handler for
     signal.SIGINT,
 )
 
+_ALL_SIGNALS = signal.valid_signals()
 _NAME = b"thermos-coord"  # a coordinator, as ps shows it
 
 
@@ -259,7 +260,7 @@ def _act_as_ourselves(launch: Launch) -> None:
 
 def fork() -> int:
     """As `os.fork`, from within an event loop: no signal of the child can reach the loop of the parent."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
     try:
         pid = os.fork()
         if pid == 0:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from aurorad.folders import removal, sizes
+from tests.somebody import somebody
 
 REPOSITORY = Path(__file__).parents[1]
 KB = 1024
@@ -250,10 +251,10 @@ class TestRemoval:
         assert (tmp_path / "precious" / "file").exists()
         assert (tmp_path / "top" / "beside").exists()
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may enter everywhere")
-    def test_a_folder_that_its_owner_closed_goes_too(self, tmp_path: Path) -> None:
-        (tmp_path / "top" / "closed").mkdir(parents=True)
-        (tmp_path / "top" / "closed" / "file").write_text("x")
-        (tmp_path / "top" / "closed").chmod(0)
-        list(removal(tmp_path / "top"))
-        assert not (tmp_path / "top").exists()
+    def test_a_folder_that_its_owner_closed_goes_too(self) -> None:
+        with somebody() as own:
+            (own / "top" / "closed").mkdir(parents=True)
+            (own / "top" / "closed" / "file").write_text("x")
+            (own / "top" / "closed").chmod(0)
+            list(removal(own / "top"))
+            assert not (own / "top").exists()

@@ -131,7 +131,7 @@ def _finite(rng: random.Random, notes: Path, name: str, failures: int) -> str:
 
 
 class Violence:
-    """`run` raises `Broken`, with all that is known of the run. Odd seeds have control groups, where there are any."""
+    """`run` raises `Broken`, with all that is known. With an odd seed the run has control groups, if there are any."""
 
     def __init__(self, seed: int, folder: Path, hierarchy: Hierarchy | None) -> None:
         self._hierarchy = hierarchy if seed % 2 else None

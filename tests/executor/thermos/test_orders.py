@@ -13,6 +13,7 @@ from frozendict import frozendict
 from executor.checkpoint import RunnerCkpt, RunnerHeader, StreamWriter, TaskState, TaskStatus
 from executor.paths import TaskPaths
 from executor.sandbox import current_user
+from executor.thermos import roots
 from executor.thermos.orders import DEFAULT_SANDBOXES, Refused, Wish, make_room, order_of
 from executor.thermos.roots import DEFAULT_ROOT, Roots
 
@@ -119,4 +120,4 @@ def test_a_sandbox_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_a_root_may_be_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Roots.of([Path("~/mine"), DEFAULT_ROOT], []).checkpoints == (tmp_path / "mine", DEFAULT_ROOT)
+    assert Roots.of([Path("~/mine"), roots.DEFAULT_ROOT], []).checkpoints == (tmp_path / "mine", roots.DEFAULT_ROOT)

@@ -112,7 +112,7 @@ def _serve(channel: socket.socket) -> NoReturn:
         with suppress(OSError):
             procfs.show_as(_NAME)
         while True:
-            order, fds, _, _ = socket.recv_fds(channel, _MAX_PACKET_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
+            order, fds, _, _ = socket.recv_fds(channel, _MAX_PACKET_BYTES, 3)
             if not order:
                 break
             with suppress(OSError):  # there can be no fork; the executor will see
@@ -136,5 +136,7 @@ def _fork_again(order: bytes, fds: list[int]) -> NoReturn:
 
 def _coordinate(order: bytes, stream: int, go: int, records: int) -> NoReturn:
     launch, path, seq = pickle.loads(order)  # noqa: S301 - the executor's
+    for fd in (stream, go, records):
+        os.set_inheritable(fd, False)  # which descriptors that were sent are at first
     os.write(records, b"%d" % os.getpid())
     be_coordinator(launch, StreamWriter.inherited(path, stream), seq, go, records)

@@ -94,8 +94,9 @@ def test_a_coordinator_holds_its_stream_which_we_have_locked(
 
 
 def test_a_command_has_only_three_open_files(forker: Forker, stream: StreamWriter, tmp_path: Path) -> None:
-    order = launch(tmp_path, "test $(ls /proc/$$/fd | wc -l) = 3 && exit 3")
+    order = launch(tmp_path, "readlink /proc/$$/fd/* > files; exit 3")
     assert states(forker.fork(order, stream, 7), stream) == ALL_WELL
+    assert (tmp_path / "files").read_text().split() == [os.devnull] * 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -67,7 +67,7 @@ class Roots(NamedTuple):
         return [
             root
             for root in (*self.checkpoints, *self.agents)
-            if os.path.exists(root) and not os.access(root, os.R_OK | os.X_OK)
+            if os.path.exists(root) and not os.access(root, os.R_OK | os.X_OK, effective_ids=True)
         ]
 
 

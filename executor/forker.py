@@ -136,5 +136,7 @@ def _fork_again(order: bytes, fds: list[int]) -> NoReturn:
 
 def _coordinate(order: bytes, stream: int, go: int, records: int) -> NoReturn:
     launch, path, seq = pickle.loads(order)  # noqa: S301 - the executor's
+    for fd in (stream, go, records):
+        os.set_inheritable(fd, False)  # which descriptors that were sent are at first
     os.write(records, b"%d" % os.getpid())
     be_coordinator(launch, StreamWriter.inherited(path, stream), seq, go, records)

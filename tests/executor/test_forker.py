@@ -93,6 +93,12 @@ def test_a_coordinator_holds_its_stream_which_we_have_locked(
     assert read_stream(stream.path) == []
 
 
+def test_a_command_has_only_three_open_files(forker: Forker, stream: StreamWriter, tmp_path: Path) -> None:
+    order = launch(tmp_path, "readlink /proc/$$/fd/* > files; exit 3")
+    assert states(forker.fork(order, stream, 7), stream) == ALL_WELL
+    assert (tmp_path / "files").read_text().split() == [os.devnull] * 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_without_it_we_fork_ourselves(
     forker: Forker, stream: StreamWriter, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch

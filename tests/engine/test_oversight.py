@@ -255,7 +255,7 @@ async def test_where_no_process_can_be_forked_the_task_does_not_start_and_all_el
 
 async def test_an_executor_that_was_called_off_cannot_come_late(work_dir: Path) -> None:
     """Its launcher is stopped, and goes on when another executor of the run is long at work."""
-    async with running(work_dir, launcher=LAUNCHER, patience=Patience(to_start=1.0)) as rig:
+    async with running(work_dir, launcher=LAUNCHER, patience=Patience(to_start=5.0)) as rig:
         executor = await ready(rig, GATE)
         launcher = rig.engine.launcher_pid
         assert launcher is not None

@@ -116,7 +116,7 @@ def _serve(channel: socket.socket) -> NoReturn:
             if not order:
                 break
             with suppress(OSError):  # there can be no fork; the executor will see
-                pid = fork()
+                pid = os.fork()
                 if pid == 0:
                     _fork_again(order, fds)
                 os.waitpid(pid, 0)
@@ -135,8 +135,8 @@ def _fork_again(order: bytes, fds: list[int]) -> NoReturn:
 
 
 def _coordinate(order: bytes, stream: int, go: int, records: int) -> NoReturn:
-    launch, path, seq = pickle.loads(order)  # noqa: S301 - the executor's
+    os.write(records, b"%d" % os.getpid())  # at once: the executor waits for it
     for fd in (stream, go, records):
         os.set_inheritable(fd, False)  # which descriptors that were sent are at first
-    os.write(records, b"%d" % os.getpid())
+    launch, path, seq = pickle.loads(order)  # noqa: S301 - the executor's
     be_coordinator(launch, StreamWriter.inherited(path, stream), seq, go, records)

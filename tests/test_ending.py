@@ -59,6 +59,16 @@ def test_all_are_stopped_before_the_first_is_killed(monkeypatch: pytest.MonkeyPa
     assert {pid for pid, _ in sent[:3]} == {pid for pid, _ in sent[3:6]}
 
 
+def test_who_is_spared_is_not_ended_with_its_siblings() -> None:
+    helper, child = start("echo; exec sleep 1000"), start("echo; exec sleep 1000")
+    ending = end_all(lambda: family(child.pid), lambda: [os.getpid()], spared={helper.pid})
+    for pause_s in ending:
+        time.sleep(pause_s)
+    assert (child.poll() is None, helper.poll()) == (False, None)
+    helper.kill()
+    helper.wait()
+
+
 def test_a_keeper_ends_last_so_that_what_is_left_to_it_cannot_escape() -> None:
     keeper = start(f"printf {KEEPER.decode()} > /proc/$$/comm; sleep 1000 & echo; wait")
     while [one.name for one in family(keeper.pid)] != [KEEPER, b"sleep"]:  # a fork begins with its parent's name

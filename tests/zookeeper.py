@@ -186,8 +186,9 @@ def _password(session_id: int) -> bytes:
     return password
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def zookeeper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
+    """Not for all modules: there are tests that wait until this process has no children left."""
     server = ZooKeeper(tmp_path_factory.mktemp("zookeeper"))
     server.start()
     yield server

@@ -31,7 +31,7 @@ class _NoAnswer(Exception):
 class Forker:
     """The executor's end. `pid` is no process of the task's.
 
-    A coordinator is forked twice and its parent ends, so that it becomes a child of the executor, the sub-reaper.
+    Coordinators are its children, and when it ends those of the executor, the sub-reaper.
     """
 
     def __init__(self, pid: int, pidfd: int, channel: socket.socket) -> None:
@@ -45,7 +45,7 @@ class Forker:
     def fork(self, launch: Launch, stream: StreamWriter, seq: int) -> Coordinator:
         """As `fork_coordinator`, which does it if the forker has ended."""
         if launch.place.image is None:  # its mounts are only ours
-            with suppress(_NoAnswer):
+            with suppress(_NoAnswer, ProcessLookupError):  # the latter if it was killed right away
                 return self._ask(launch, stream, seq)
         return fork_coordinator(launch, stream, seq)
 
@@ -111,32 +111,27 @@ def _serve(channel: socket.socket) -> NoReturn:
         close_all_but({0, 1, 2, channel.fileno()})
         with suppress(OSError):
             procfs.show_as(_NAME)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
         while True:
             order, fds, _, _ = socket.recv_fds(channel, _MAX_PACKET_BYTES, 3)
             if not order:
                 break
             with suppress(OSError):  # there can be no fork; the executor will see
-                pid = fork()
-                if pid == 0:
-                    _fork_again(order, fds)
-                os.waitpid(pid, 0)
+                if os.fork() == 0:
+                    _coordinate(order, *fds)
             for fd in fds:
                 os.close(fd)
     finally:
         os._exit(0)
 
 
-def _fork_again(order: bytes, fds: list[int]) -> NoReturn:
-    try:
-        if os.fork() == 0:
-            _coordinate(order, *fds)
-    finally:
-        os._exit(0)
-
-
 def _coordinate(order: bytes, stream: int, go: int, records: int) -> NoReturn:
-    launch, path, seq = pickle.loads(order)  # noqa: S301 - the executor's
-    for fd in (stream, go, records):
-        os.set_inheritable(fd, False)  # which descriptors that were sent are at first
-    os.write(records, b"%d" % os.getpid())
-    be_coordinator(launch, StreamWriter.inherited(path, stream), seq, go, records)
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.write(records, b"%d" % os.getpid())  # at once: the executor waits for it
+        for fd in (stream, go, records):
+            os.set_inheritable(fd, False)  # which descriptors that were sent are at first
+        launch, path, seq = pickle.loads(order)  # noqa: S301 - the executor's
+        be_coordinator(launch, StreamWriter.inherited(path, stream), seq, go, records)
+    finally:
+        os._exit(1)

@@ -48,13 +48,15 @@ class Ladder:
         self._runs, self._helpers, self._directory, self._group = runs, helpers, directory, group
         self._scanning = scanning
         self._keepers: list[int] = []  # of executors before this one
-        self._started: set[int] = set()  # coordinators of ours
+        self._started: dict[int, int] = {}  # coordinators of ours, and when they were created
         self._at_work: set[int] = set()  # those of them that have not told of an end
         self._told: set[tuple[int, int]] = set()
 
     def started(self, coordinator_pid: int) -> None:
         """This process has forked a coordinator."""
-        self._started.add(coordinator_pid)
+        coordinator = procfs.info(coordinator_pid)
+        if coordinator is not None:
+            self._started[coordinator_pid] = coordinator.start_ticks
         self._at_work.add(coordinator_pid)
 
     async def tell_to_end(self) -> int:
@@ -121,7 +123,7 @@ class Ladder:
         session = run.coordinator_pid
         self._at_work -= {session}
         groups = {process.group for process in self._strangers() if process.session == session}
-        command = _ours(run.pid, run.start_time, set())
+        command = _ours(run.pid, run.start_time, {})
         if command is not None and command.session == session:
             groups.add(command.group)
         _kill_groups(groups)
@@ -223,12 +225,12 @@ def kill_run(run: ProcessStatus) -> bool:
     return any(not among[pid].zombie for pid in found)
 
 
-def _ours(pid: int | None, recorded_s: float | None, started: set[int]) -> ProcessInfo | None:
+def _ours(pid: int | None, recorded_s: float | None, started: Mapping[int, int]) -> ProcessInfo | None:
     process = None if pid is None else procfs.info(pid)
     if process is None:
         return None
-    child = pid in started and process.parent == os.getpid()
-    return process if child or is_ours(pid, recorded_s, {process.pid: process}) else None
+    known = started.get(process.pid) == process.start_ticks
+    return process if known or is_ours(pid, recorded_s, {process.pid: process}) else None
 
 
 def _kill_groups(groups: Iterable[int]) -> None:

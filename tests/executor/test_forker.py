@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,25 +41,11 @@ def states(coordinator: Coordinator, stream: StreamWriter) -> list[tuple[int, Pr
     """What it has put on record in the end."""
     stream.close()
     coordinator.release()
-    bury(coordinator)
+    assert has_ended(coordinator.pidfd)
     os.close(coordinator.pidfd)
     os.close(coordinator.pipe)
     statuses = [record.process_status for record in read_stream(stream.path)]
     return [(status.seq, status.state, status.return_code) for status in statuses if status is not None]
-
-
-def bury(coordinator: Coordinator) -> None:
-    """Once it is our child, which it becomes with the end of its parent."""
-    assert has_ended(coordinator.pidfd)
-    limit_s = time.monotonic() + 10.0
-    while True:
-        try:
-            os.waitpid(coordinator.pid, 0)
-        except ChildProcessError:
-            assert time.monotonic() < limit_s
-            time.sleep(0.001)
-        else:
-            return
 
 
 ALL_WELL = [(8, ProcessState.RUNNING, None), (9, ProcessState.FAILED, 3)]
@@ -70,12 +55,15 @@ def has_ended(pidfd: int) -> bool:
     return bool(select.select([pidfd], [], [], 10.0)[0])
 
 
-def test_it_is_our_child_and_a_coordinator_becomes_so(forker: Forker, stream: StreamWriter, tmp_path: Path) -> None:
+def test_coordinators_are_its_children_and_leave_no_zombies(
+    forker: Forker, stream: StreamWriter, tmp_path: Path
+) -> None:
     coordinator = forker.fork(launch(tmp_path), stream, 7)
-    own = procfs.info(os.getpid())
-    assert own is not None
-    assert forker.pid in procfs.children(own)
-    assert states(coordinator, stream) == ALL_WELL  # only its parent can wait for it
+    of_forker = procfs.info(forker.pid)
+    assert of_forker is not None
+    assert procfs.children(of_forker) == [coordinator.pid]
+    assert states(coordinator, stream) == ALL_WELL
+    assert procfs.children(of_forker) == []
 
 
 def test_a_coordinator_holds_its_stream_which_we_have_locked(
@@ -87,7 +75,7 @@ def test_a_coordinator_holds_its_stream_which_we_have_locked(
         StreamWriter(stream.path)
     pidfd = os.dup(coordinator.pidfd)
     coordinator.abandon()
-    bury(coordinator._replace(pidfd=pidfd))
+    assert has_ended(pidfd)
     os.close(pidfd)
     StreamWriter(stream.path).close()
     assert read_stream(stream.path) == []

@@ -1,6 +1,7 @@
 """What becomes of a task whose executor dies, with real executors and real processes."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -150,8 +151,11 @@ async def test_an_executor_that_dies_too_often_takes_its_task_with_it_and_the_ch
         await kill_executor(rig)
         os.kill(rig.executor("t-1").pid, signal.SIGKILL)
         update = await rig.update("t-1", LOST)
-        assert (update.message or "").startswith(
-            "Executor terminated, 2 times within 600 s: no other one is started (2 processes left of it were killed)"
+        # One of the executor's own may be there still, or not.
+        assert re.fullmatch(
+            r"Executor terminated, 2 times within 600 s: no other one is started "
+            r"\([23] processes left of it were killed\).*",
+            update.message or "",
         )
         assert update.reason == "REASON_EXECUTOR_TERMINATED"
         assert not is_running(pids(rig)[0])

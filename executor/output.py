@@ -81,12 +81,7 @@ class Console:
 
     def write(self, data: bytes) -> None:
         """What cannot be written is lost, and that is said once: a command does not stop for a full disk."""
-        try:
-            _write(self._fd, data)
-            self._full = False
-        except OSError as error:
-            _complain_unless(self._full, f"output is lost: {error}")
-            self._full = True
+        self._full = _lost(self._fd, data, self._full, "output is lost")
 
 
 class LogFile:
@@ -101,12 +96,7 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         """As `Console.write`."""
-        try:
-            _write(self._fd, data)
-            self._full = False
-        except OSError as error:
-            _complain_unless(self._full, f"output is lost: {self._name}: {error}")
-            self._full = True
+        self._full = _lost(self._fd, data, self._full, f"output is lost: {self._name}")
         self._size += len(data)  # lost or not: what rolls over makes room
         if self._rotates and self._size >= self._settings.log_size:
             self._roll_over()
@@ -179,6 +169,16 @@ def pass_on(tees: Iterable[Tee], until: int | None = None) -> None:
 def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
+
+
+def _lost(fd: int, data: bytes, before: bool, what: str) -> bool:
+    """Whether the data, or some of it, could not be written; said with `what`, unless that went before, too."""
+    try:
+        _write(fd, data)
+    except OSError as error:
+        _complain_unless(before, f"{what}: {error}")
+        return True
+    return False
 
 
 def _complain_unless(said: bool, text: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from aurorad.cgroups import Hierarchy, TaskGroup, find_hierarchy
 
 _NOWHERE = Path("/nonexistent")  # no systemd: a machine for tests lets us do what it does not forbid
@@ -36,3 +38,10 @@ def own(hierarchy: Hierarchy | None) -> Iterator[Hierarchy | None]:
         everything = TaskGroup(base)
         while not everything.remove():
             everything.kill(leaf=None)
+
+
+@pytest.fixture(params=[None, *found()], ids=name)
+def hierarchy(request: pytest.FixtureRequest) -> Iterator[Hierarchy | None]:
+    """Once without control groups, and once with those of this machine."""
+    with own(request.param) as one:
+        yield one

@@ -17,7 +17,6 @@ from aurorad.cgroups import Hierarchy
 from aurorad.engine.base import TaskState
 from aurorad.engine.local.engine import LAUNCHER
 from aurorad.engine.local.oversight import Restarts
-from tests import control_groups
 from tests.engine.rig import LIMIT_S, REPOSITORY, Rig, end_leftovers, running
 from tests.executor import hostile
 from tests.waiting import until
@@ -29,12 +28,6 @@ from executor.execution import Execution
 from executor.launcher import serve
 serve(functools.partial(Execution, hierarchy=lambda: None))
 """
-
-
-@pytest.fixture(params=[None, *control_groups.found()], ids=control_groups.name)
-def hierarchy(request: pytest.FixtureRequest) -> Iterator[Hierarchy | None]:
-    with control_groups.own(request.param) as own:
-        yield own
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aurorad import procfs
+from tests.control_groups import hierarchy  # noqa: F401  a fixture
 from tests.zookeeper import zookeeper, zookeeper_server  # noqa: F401  fixtures
 
 

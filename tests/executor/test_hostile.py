@@ -29,12 +29,6 @@ FINISHED = (TaskState.TASK_FINISHED, "Task finished.")
 KILLED = (TaskState.TASK_KILLED, "Instructed to kill task.")
 
 
-@pytest.fixture(params=[None, *control_groups.found()], ids=control_groups.name)
-def hierarchy(request: pytest.FixtureRequest) -> Iterator[Hierarchy | None]:
-    with control_groups.own(request.param) as own:
-        yield own
-
-
 @pytest.fixture(autouse=True)
 def disarmed(tmp_path: Path) -> Iterator[None]:
     yield

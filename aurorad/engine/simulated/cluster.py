@@ -441,8 +441,8 @@ class Cluster:
             host = next(iter(self._to_offer))
             del self._to_offer[host]
             if host.offer_id is None and host.is_reachable and host.has_room():
-                self._offers_made += 1
                 host.offer_id = f"offer-{self._offers_made}"
+                self._offers_made += 1
                 host.grew = False
                 self._offers[host.offer_id] = host
                 offers.append(host.offer(host.offer_id))

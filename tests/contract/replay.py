@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.contract import wire
-from tests.contract.compare import MISSING, Difference, Ids
+from tests.contract.compare import Difference, Ids
 from tests.contract.daemon import Answer, Daemon
 from tests.contract.scenario import Json, Scenario
 from tests.contract.wire import Unordered
@@ -23,10 +23,10 @@ _SETTLE_POLL_S = 0.2
 
 
 class Finding(NamedTuple):
-    """A step that did not go as recorded."""
+    """A step that did not go as recorded, or could not be done at all."""
 
     step: Json
-    differences: tuple[Difference, ...]
+    differences: tuple[Difference | str, ...]
 
     @property
     def number(self) -> int:
@@ -61,10 +61,9 @@ class _Replay:
             try:
                 differences = self._do(step)
             except KeyError as unknown:
-                message = f"{unknown} is not known: an earlier step should have told it"
-                return [*findings, Finding(step, (Difference("step", message, MISSING),))]
+                return [*findings, Finding(step, (f"{unknown} is not known: an earlier step should have told it",))]
             except _NoFurther as error:
-                return [*findings, Finding(step, (Difference("step", str(error), MISSING),))]
+                return [*findings, Finding(step, (str(error),))]
             if differences:
                 findings.append(Finding(step, tuple(differences)))
         return findings
@@ -130,7 +129,7 @@ class _Replay:
             if is_so:
                 return
             time.sleep(_POLL_S)
-        raise _NoFurther(f"waited in vain for {_waited(wait)}; at last it was {last}")
+        raise _NoFurther(f"in vain; at last it was {last}")
 
     def _look(self, wait: Json) -> tuple[bool, object]:
         if "tasks" in wait:

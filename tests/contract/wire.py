@@ -1,7 +1,8 @@
 """API values as plain data, to and from the wire: read by Apache's library and the original's IDL, not by our code.
 
 Structs are dicts by the IDL's field names, without those that are unset; enums are their names. A set comes back as
-`Unordered`, and so do the tasks of a task query, whose order means nothing.
+`Unordered`, and so do the tasks of a task query, whose order means nothing; an update's instance events come back by
+instance, in order only for each.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _BASE = frozendict(
         "binary": (TType.STRING, "Binary"),
     }
 )
+_BY_INSTANCE = ("JobUpdateDetails", "instanceEvents")
 _NO_ORDER = frozenset({("ScheduleStatusResult", "tasks")})
 
 
@@ -168,7 +170,11 @@ def _read_struct(source: TProtocolBase, struct: str, fields: list[Field]) -> dic
             value[f"unknown field {id_}"] = True
         else:
             member = _read(source, field.type)
-            value[field.name] = Unordered(member) if (struct, field.name) in _NO_ORDER else member
+            if (struct, field.name) in _NO_ORDER:
+                member = Unordered(member)
+            elif (struct, field.name) == _BY_INSTANCE:
+                member.sort(key=lambda event: event["instanceId"])
+            value[field.name] = member
         source.readFieldEnd()
     source.readStructEnd()
     return value

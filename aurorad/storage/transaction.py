@@ -17,7 +17,7 @@ from aurorad.api.tasks import (
     TaskEvent,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.operations import (
     Assignment,
     AssignTasks,
@@ -30,7 +30,7 @@ from aurorad.storage.operations import (
     assigned,
     moved,
 )
-from aurorad.storage.tables import Changes, Tables
+from aurorad.storage.tables import Change, Changes, Table, Tables
 
 Joined = TypeVar("Joined", SaveTasks, MoveTasks, AssignTasks, RemoveTasks)
 
@@ -145,7 +145,7 @@ class Transaction:
         """What subscribers hear once this is in the log, in the order it was done."""
         if self._told is None:
             changed: list[StorageEvent] = [*map(TaskChanged, self.changes.before, self.changes.after)]
-            self._told = changed + [KillRequested(task_id) for task_id in self._kills]
+            self._told = changed + _told(self.changes.rows) + [KillRequested(task_id) for task_id in self._kills]
         return self._told
 
     @property
@@ -164,3 +164,11 @@ class Transaction:
         last = self.ops[-1]
         assert isinstance(last, kind)
         return last
+
+
+def _told(rows: Iterable[Change]) -> list[StorageEvent]:
+    return [
+        HostChanged(change.before, change.after)
+        for change in rows
+        if change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, idle, launch, observer, plan, scheduling, storage
+from tests.bench import client, cluster, idle, launch, observer, plan, scheduling, storage, store
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -18,6 +18,7 @@ MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "plan": plan.figures,
     "scheduling": scheduling.figures,
     "storage": storage.figures,
+    "store": store.figures,
 }
 
 

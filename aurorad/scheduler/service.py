@@ -23,6 +23,7 @@ from aurorad.engine.base import (
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
 from aurorad.pace import Pace
+from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
@@ -34,7 +35,7 @@ from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
 from aurorad.scheduler.writing import write_patiently
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
@@ -83,6 +84,7 @@ class Scheduler:
         self._kills = Kills(engine=engine, flags=flags, stats=stats, rng=rng)
         self._deadlines = Deadlines(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._history = History(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
+        self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -117,6 +119,7 @@ class Scheduler:
                 nursery.start_soon(self._kills.run)
                 nursery.start_soon(self._deadlines.run)
                 nursery.start_soon(self._history.run)
+                nursery.start_soon(self.cron.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
@@ -157,6 +160,8 @@ class Scheduler:
                     self._changed(event)
                 case KillRequested():
                     self._kills.request(event.task_id)
+                case CronJobChanged():
+                    self.cron.cron_changed(event)
 
     async def _recall(self, tasks: list[ScheduledTask]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
@@ -170,4 +175,5 @@ class Scheduler:
         self._kills.changed(change)
         self._deadlines.changed(change)
         self._history.changed(change)
+        self.cron.changed(change)
         self._task_stats.changed(change)

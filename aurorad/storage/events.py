@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aurorad.api.tasks import ScheduledTask
+from aurorad.api.tasks import JobConfiguration, ScheduledTask
 
 
 class TaskChanged(msgspec.Struct, frozen=True):
@@ -20,4 +20,11 @@ class KillRequested(msgspec.Struct, frozen=True):
     task_id: str
 
 
-StorageEvent = TaskChanged | KillRequested
+class CronJobChanged(msgspec.Struct, frozen=True):
+    """A cron job was scheduled (`before` is None), replaced, or descheduled (`after` is None)."""
+
+    before: JobConfiguration | None
+    after: JobConfiguration | None
+
+
+StorageEvent = TaskChanged | KillRequested | CronJobChanged

@@ -14,7 +14,7 @@ from aurorad.api.tasks import (
     ScheduledTask,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.tables import Change, Table, Tables
 
 
@@ -92,10 +92,13 @@ class Transaction:
     def events(self) -> list[StorageEvent]:
         """What subscribers hear once this is in the log, in the order it was done."""
         changed: list[StorageEvent] = [
-            TaskChanged(change.before, change.after) for change in self.changes if change.table is Table.TASKS
+            _TOLD[change.table](change.before, change.after) for change in self.changes if change.table in _TOLD
         ]
         return changed + [KillRequested(task_id) for task_id in self._kills]
 
     def _apply(self, op: s.Op) -> None:
         self.changes += self.tables.apply(op)
         self.ops.append(op)
+
+
+_TOLD = {Table.TASKS: TaskChanged, Table.CRON_JOBS: CronJobChanged}

@@ -41,7 +41,7 @@ from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
 from aurorad.scheduler.limits import admission_limits, configured_tiers
-from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
+from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
@@ -266,8 +266,22 @@ class _Daemon:
         flags, stats, tiers = self._flags, self._stats, self._tiers
         limits = admission_limits(flags)
         handlers = {
-            **reads.handlers(storage=storage, limits=limits, tiers=tiers, reason=scheduler.pending_reason),
+            **reads.handlers(
+                storage=storage,
+                limits=limits,
+                tiers=tiers,
+                reason=scheduler.pending_reason,
+                next_run_ms=scheduler.cron.next_run_ms,
+            ),
             **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=tiers, stats=stats),
+            **cron.handlers(storage=storage, cron=scheduler.cron, limits=limits, tiers=tiers, stats=stats),
+            **admin.handlers(
+                storage=storage,
+                state=scheduler.states,
+                reconciliation=scheduler.reconciliation,
+                snapshot=storage.snapshot,
+                stats=stats,
+            ),
             **updates.handlers(
                 storage=storage,
                 updater=updater,

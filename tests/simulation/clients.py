@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 
@@ -20,6 +21,7 @@ from aurorad.api.updates import (
     QueueJobUpdateStrategy,
     VariableBatchJobUpdateStrategy,
 )
+from aurorad.storage.storage import LogFull, StorageNotReady
 from tests.simulation import legal
 from tests.simulation.jobs import ENVIRONMENT, draw_config
 from tests.simulation.ledger import Ledger
@@ -72,6 +74,13 @@ class Clients:
         if response is not None and response.response_code is ResponseCode.OK and not holds():
             self._trace.violated("log before answer", f"{call.method()} {_subject(call)}")
         return response
+
+    async def set_quota(self, role: str, quota: ResourceAggregate) -> None:
+        response = await self.call(calls.SetQuota(role, quota))
+        node = self._node()
+        if response is not None and NOT_YET in str(response.details) and node is not None:
+            with contextlib.suppress(LogFull, StorageNotReady):
+                await node.storage.write(lambda tx: tx.save_quota(role, quota))
 
     def active_ids(self, job: JobKey) -> list[str]:
         return [task.assigned_task.task_id for task in self.ledger.job(job) if task.status in legal.ACTIVE]
@@ -226,7 +235,7 @@ async def set_quota(clients: Clients) -> None:
     quota = ResourceAggregate(
         frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)})
     )
-    await clients.call(calls.SetQuota(f"role-{clients.rng.randrange(2)}", quota))
+    await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
 
 
 ACTIONS: tuple[tuple[Action, int], ...] = (

@@ -51,12 +51,15 @@ class _Known:
     """What the master knows of a task."""
 
     info: TaskInfo
-    host: Host
+    agent: _Agent
     state: TaskState = TaskState.TASK_STAGING
 
 
 @dataclasses.dataclass
 class _Agent:
+    """A host under one agent id; it gets another one when it has lost everything."""
+
+    id: str
     host: Host
     filtered_until_s: float = 0.0
     tasks: dict[str, _Known] = dataclasses.field(default_factory=dict)
@@ -89,7 +92,7 @@ class Cluster:
         self._numbers = itertools.count(1)
         self._session: Session | None = None
         self._agents: dict[str, _Agent] = {}
-        self._gone: dict[str, tuple[Host, str]] = {}  # tasks of removed agents: where they were, under which agent id
+        self._gone: dict[str, str] = {}  # tasks of agents that were given up, and of which
         self._allocating: set[str] = set()
 
     # The scheduler's calls.
@@ -114,9 +117,8 @@ class Cluster:
             return
         del agent.offers[offer_id]
         for info in tasks:
-            agent.tasks[info.task_id] = _Known(info, agent.host)
-            agent_id = agent.host.agent_id
-            self._to_host(agent.host, lambda host, info=info: self._start(host, agent_id, info))
+            agent.tasks[info.task_id] = _Known(info, agent)
+            self._to_host(agent, lambda host, info=info: self._start(host, info))
         self._filter(agent, refuse_s)
 
     def decline(self, offer_id: str, refuse_s: float) -> None:
@@ -130,12 +132,12 @@ class Cluster:
         if known is None:
             self._answer_for_unknown(task_id)
         else:
-            self._to_host(known.host, lambda host: host.kill(task_id))
+            self._to_host(known.agent, lambda host: host.kill(task_id))
 
     def acknowledge(self, update: StatusUpdate) -> None:
-        for host in self.hosts:
-            if update.task_id in host.tasks:
-                self._to_host(host, lambda host: self._acknowledged(host, update))
+        known = self._known(update.task_id)
+        if known is not None:
+            self._to_host(known.agent, lambda host: self._acknowledged(host, update))
 
     def reconcile(self, task_ids: tuple[str, ...]) -> None:
         if not task_ids:
@@ -143,7 +145,7 @@ class Cluster:
         for task_id in task_ids:
             known = self._known(task_id)
             if known is not None:
-                self._report(task_id, known.state, known.host.agent_id, "REASON_RECONCILIATION")
+                self._report(task_id, known.state, known.agent.id, "REASON_RECONCILIATION")
             else:
                 self._answer_for_unknown(task_id)
 
@@ -151,8 +153,9 @@ class Cluster:
 
     def add(self, host: Host) -> None:
         host.agent_id = f"agent-{next(self._numbers)}"
-        host.is_up = host.is_linked = True
-        self._agents[host.agent_id] = _Agent(host)
+        host.is_up = True
+        host.connect()
+        self._agents[host.agent_id] = _Agent(host.agent_id, host)
         self._trace(host.name, f"is there as {host.agent_id}")
         self._offer_soon(host.agent_id)
         if host not in self.hosts:
@@ -183,7 +186,7 @@ class Cluster:
         if host.is_linked:
             return
         self._trace(host.name, "is back")
-        host.is_linked = True
+        host.connect()
         agent = self._agents.get(host.agent_id)
         if agent is not None:
             for task_id, known in list(agent.tasks.items()):
@@ -201,14 +204,14 @@ class Cluster:
             self._rescind(*self._rng.choice(offers))
 
     def _return(self, host: Host) -> None:
-        agent = self._agents[host.agent_id] = _Agent(host)
+        agent = self._agents[host.agent_id] = _Agent(host.agent_id, host)
         if not self._aware:
             host.end_all()
         for task in host.tasks.values():
-            agent.tasks[task.info.task_id] = _Known(task.info, host, task.state)
+            agent.tasks[task.info.task_id] = _Known(task.info, agent, task.state)
             if task.is_live:
                 self._report(task.info.task_id, task.state, host.agent_id, "REASON_SLAVE_REREGISTERED")
-        for task_id in [task_id for task_id, (_, agent_id) in self._gone.items() if agent_id == host.agent_id]:
+        for task_id in [task_id for task_id, agent_id in self._gone.items() if agent_id == host.agent_id]:
             del self._gone[task_id]
 
     def _remove(self, agent_id: str) -> None:
@@ -222,7 +225,7 @@ class Cluster:
         self._tell(AgentLost(agent_id))
         for task_id, known in agent.tasks.items():
             if known.state not in ENDED:
-                self._gone[task_id] = (agent.host, agent_id)
+                self._gone[task_id] = agent_id
                 self._report(task_id, self._gone_state, agent_id, "REASON_SLAVE_REMOVED")
 
     @property
@@ -244,7 +247,7 @@ class Cluster:
         if known is not None and known.state not in ENDED:
             known.state = update.state
             if update.state in ENDED:
-                self._offer_soon(host.agent_id)
+                self._offer_soon(agent.id)
         self._tell(update)
 
     def _acknowledged(self, host: Host, update: StatusUpdate) -> None:
@@ -253,18 +256,18 @@ class Cluster:
         if agent is not None and update.task_id not in host.tasks:
             agent.tasks.pop(update.task_id, None)
 
-    def _start(self, host: Host, agent_id: str, info: TaskInfo) -> None:
-        if host.agent_id == agent_id:
-            if self.watch is not None:
-                self.watch.arrived(host, info)
-            host.launch(info, self._fate(info))
+    def _start(self, host: Host, info: TaskInfo) -> None:
+        if self.watch is not None:
+            self.watch.arrived(host, info)
+        host.launch(info, self._fate(info))
 
-    def _to_host(self, host: Host, then: Callable[[Host], None]) -> None:
-        """In order, as over one connection."""
+    def _to_host(self, agent: _Agent, then: Callable[[Host], None]) -> None:
+        """In order, as over one connection; what a cut finds under way is lost."""
+        link = agent.host.link
 
         def arrive() -> None:
-            if host.is_up and host.is_linked:
-                then(host)
+            if agent.host.link == link and agent.host.is_linked:
+                then(agent.host)
 
         self._timeline.after(0.002, arrive)
 
@@ -301,11 +304,11 @@ class Cluster:
     def _rescind(self, agent: _Agent, offer_id: str) -> None:
         if agent.offers.pop(offer_id, None) is not None:
             self._tell(Rescind(offer_id))
-            self._offer_soon(agent.host.agent_id, 2.0)
+            self._offer_soon(agent.id, 2.0)
 
     def _filter(self, agent: _Agent, refuse_s: float) -> None:
         agent.filtered_until_s = max(agent.filtered_until_s, trio.current_time() + refuse_s)
-        self._offer_soon(agent.host.agent_id)
+        self._offer_soon(agent.id)
 
     def _agent_of(self, offer_id: str) -> _Agent | None:
         return next((agent for agent in self._agents.values() if offer_id in agent.offers), None)
@@ -316,9 +319,9 @@ class Cluster:
         return next((agent.tasks[task_id] for agent in self._agents.values() if task_id in agent.tasks), None)
 
     def _answer_for_unknown(self, task_id: str) -> None:
-        where = self._gone.get(task_id)
-        if where is not None:
-            self._report(task_id, self._gone_state, where[1], "REASON_RECONCILIATION")
+        agent_id = self._gone.get(task_id)
+        if agent_id is not None:
+            self._report(task_id, self._gone_state, agent_id, "REASON_RECONCILIATION")
         else:
             self._report(task_id, TaskState.TASK_LOST, None, "REASON_RECONCILIATION")
 

@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import trio
-
 from aurorad.api.tasks import Attribute
 from aurorad.engine.base import Resource, StatusUpdate, TaskInfo, TaskState
 from tests.simulation.timeline import Timeline
@@ -64,12 +62,18 @@ class Host:
         self.is_up = True
         self.is_linked = True
         """Whether messages between it and the master come through."""
+        self.link = 0
+        """The number of its connection to the master."""
         self.tasks: dict[str, HostTask] = {}
         self._timeline = timeline
         self._rng = rng
         self._trace = trace
         self._tell = tell
         self._now_ms = now_ms
+
+    def connect(self) -> None:
+        self.is_linked = True
+        self.link += 1
 
     def live(self) -> list[HostTask]:
         return [task for task in self.tasks.values() if task.is_live]
@@ -144,7 +148,3 @@ class Host:
                 self._send(task, min(LONGEST_RESEND_S, 2 * again_s))
 
         self._timeline.after(again_s, again)
-
-
-def now_s() -> float:
-    return trio.current_time()

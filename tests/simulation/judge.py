@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, MaintenanceMode
 from aurorad.api.tasks import Constraint, JobKey, ScheduledTask, TaskConfig
@@ -34,30 +35,27 @@ class Judge:
         self._ledger = ledger
 
     def durable(self, changes: Sequence[Change]) -> None:
-        told = {change.key: change for change in changes if change.table is Table.TASKS}
         self._ledger.apply(changes)
         for change in changes:
             self._narrate(change)
+        tasks = _merged(change for change in changes if change.table is Table.TASKS)
         successors = {
             change.after.ancestor_id: change.after
-            for change in changes
-            if change.table is Table.TASKS and change.before is None and change.after is not None
+            for change in tasks
+            if change.before is None and change.after is not None
         }
-        for change in changes:
-            if change.table is Table.TASKS:
-                self._task(change, successors)
-            elif change.table is Table.UPDATES and change.after is not None:
-                self._update(change.before, change.after)
-        jobs = {
-            task.assigned_task.task.job: None
-            for change in told.values()
-            for task in (change.before, change.after)
-            if task is not None
-        }
+        for change in tasks:
+            self._task(change, successors)
+        self._placed([change.after for change in tasks if _is_placed(change)])
+        jobs = {task.assigned_task.task.job: None for change in tasks for task in change[2:] if task is not None}
         for job in jobs:
             self._one_task_an_instance(job)
-        if any(change.before is None for change in changes if change.table in (Table.TASKS, Table.UPDATES)):
-            self._quotas(changes)
+        updates = _merged(change for change in changes if change.table is Table.UPDATES)
+        for change in updates:
+            if change.after is not None:
+                self._update(change.before, change.after)
+        if any(change.before is None for change in (*tasks, *updates)):
+            self._quotas((*tasks, *updates))
 
     def _narrate(self, change: Change) -> None:
         match change.table:
@@ -81,16 +79,14 @@ class Judge:
                 self._trace.violated("legal transitions", f"{change.key} was forgotten in {before.status.name}")
             return
         if before is None:
-            if after.status not in (legal.S.PENDING, legal.S.THROTTLED):
-                self._trace.violated("legal transitions", f"{change.key} began in {after.status.name}")
-            return
+            before = legal.as_it_began(after)
+            if before.status not in (legal.S.PENDING, legal.S.THROTTLED):
+                self._trace.violated("legal transitions", f"{change.key} began in {before.status.name}")
         wrong = legal.wrong_step(before, after)
         if wrong is not None:
             self._trace.violated("legal transitions", f"{change.key}: {wrong}")
         elif after.status in legal.ENDED and before.status not in legal.ENDED:
             self._successor(before, after, successors.get(change.key))
-        if after.status is legal.S.ASSIGNED and before.status is legal.S.PENDING:
-            self._assigned(after)
 
     def _successor(self, before: ScheduledTask, after: ScheduledTask, successor: ScheduledTask | None) -> None:
         task_id = after.assigned_task.task_id
@@ -109,7 +105,13 @@ class Judge:
             if count > 1:
                 self._trace.violated("one task an instance", f"{job.name} {instance} has {count} active tasks")
 
-    def _assigned(self, task: ScheduledTask) -> None:
+    def _placed(self, tasks: Sequence[ScheduledTask]) -> None:
+        for task in tasks:
+            config = task.assigned_task.task
+            siblings = [other.assigned_task.task for other in tasks if other.assigned_task.task.job == config.job]
+            self._assigned(task, alone=all(other == config for other in siblings))
+
+    def _assigned(self, task: ScheduledTask, alone: bool) -> None:
         """Where it was placed it may be: mode, constraints and limits of the host, counted as the log has them."""
         host = self._ledger.rows[Table.HOSTS].get(task.assigned_task.slave_host)
         if host is None:
@@ -122,9 +124,13 @@ class Judge:
         if any(name == "dedicated" for name, _ in values) and all(c.name != "dedicated" for c in constraints):
             self._trace.violated("constraints", f"{task.assigned_task.task_id} on dedicated {host.host}")
         for constraint in constraints:
-            self._constraint(task, constraint, values)
+            self._constraint(task, constraint, values, alone)
 
-    def _constraint(self, task: ScheduledTask, constraint: Constraint, values: set[tuple[str, str]]) -> None:
+    def _constraint(
+        self, task: ScheduledTask, constraint: Constraint, values: set[tuple[str, str]], alone: bool
+    ) -> None:
+        """A limit says how many others there may be at that moment. Tasks without one, or with a larger one, may have
+        come in the same write, afterwards: then only those count that had to heed it."""
         wanted = constraint.constraint
         here = {value for name, value in values if name == constraint.name}
         task_id = task.assigned_task.task_id
@@ -135,13 +141,20 @@ class Judge:
             if not here:
                 self._trace.violated("constraints", f"{task_id} has a limit on {constraint.name}, its host has none")
             for value in sorted(here):
-                count = self._count(task.assigned_task.task.job, constraint.name, value)
-                if count > wanted.limit.limit:
+                most = wanted.limit.limit
+                count = self._count(task.assigned_task.task.job, constraint.name, value, None if alone else most)
+                if count > most:
                     self._trace.violated("limits", f"{task_id}: {count} on {constraint.name} {value}")
 
-    def _count(self, job: JobKey, name: str, value: str) -> int:
+    def _count(self, job: JobKey, name: str, value: str, limit: int | None) -> int:
+        """Tasks of a job on hosts with that value; given a limit, of those that must heed one as low."""
         hosts = self._ledger.rows[Table.HOSTS]
-        places = [hosts.get(t.assigned_task.slave_host) for t in self._ledger.job(job) if t.status in legal.ON_AGENT]
+        tasks = [
+            task
+            for task in self._ledger.job(job)
+            if task.status in legal.ON_AGENT and (limit is None or _limit(task, name) <= limit)
+        ]
+        places = [hosts.get(task.assigned_task.slave_host) for task in tasks]
         return sum(
             any(a.name == name and value in a.values for a in host.attributes) for host in places if host is not None
         )
@@ -267,6 +280,26 @@ class Judge:
             and details.update_events[-1].status not in legal.ENDED_UPDATES
             for details in self._ledger.updates.values()
         )
+
+
+def _merged(changes: Iterable[Change]) -> list[Change]:
+    """What a transaction did to each row, in one."""
+    merged: dict[Hashable, Change] = {}
+    for change in changes:
+        first = merged.get(change.key, change)
+        merged[change.key] = change._replace(before=first.before)
+    return list(merged.values())
+
+
+def _is_placed(change: Change) -> bool:
+    return change.after is not None and change.after.status is legal.S.ASSIGNED and (
+        change.before is None or change.before.status is legal.S.PENDING
+    )
+
+
+def _limit(task: ScheduledTask, name: str) -> float:
+    limits = [c.constraint.limit for c in task.assigned_task.task.constraints if c.name == name and c.constraint]
+    return min((limit.limit for limit in limits if limit is not None), default=math.inf)
 
 
 def _counts(config: TaskConfig) -> bool:

@@ -6,6 +6,8 @@ failures allow it; rk, unless it was being killed; f, a failure is counted; l, L
 
 from __future__ import annotations
 
+import msgspec
+
 from aurorad.api.enums import JobUpdateStatus, ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
 
@@ -71,6 +73,11 @@ def wrong_step(before: ScheduledTask, after: ScheduledTask) -> str | None:
     if after.failure_count != failures:
         return f"{after.failure_count} failures, {failures} were expected"
     return None
+
+
+def as_it_began(task: ScheduledTask) -> ScheduledTask:
+    """The record as it was after its first event."""
+    return msgspec.structs.replace(task, status=task.task_events[0].status, task_events=task.task_events[:1])
 
 
 def has_successor(before: ScheduledTask, after: ScheduledTask) -> bool:

@@ -266,7 +266,7 @@ class Cluster:
         link = agent.host.link
 
         def arrive() -> None:
-            if agent.host.link == link and agent.host.is_linked:
+            if agent.host.link == link and agent.host.is_linked and agent.host.agent_id == agent.id:
                 then(agent.host)
 
         self._timeline.after(0.002, arrive)

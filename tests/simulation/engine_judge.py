@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import trio
@@ -23,6 +24,8 @@ _MEANT = {
     TaskState.TASK_FAILED: ScheduleStatus.FAILED,
     TaskState.TASK_KILLED: ScheduleStatus.KILLED,
 }
+HEARD_AFTER_S = 30.0
+"""Events wait for their turn behind a write, and that for a disk that is slow or full."""
 _WELL = frozenset({ScheduleStatus.ASSIGNED, ScheduleStatus.STARTING, ScheduleStatus.RUNNING})
 
 
@@ -33,6 +36,8 @@ class EngineJudge:
         self._cluster = cluster
         self._offers: dict[str, Offer] = {}
         self._used: set[str] = set()
+        self._void: dict[str, float] = {}
+        """Offers of connections that ended, and when that was."""
         self._launched: set[str] = set()
         self.kills: dict[str, list[float]] = {}
         """When the engine was told to end each task."""
@@ -41,8 +46,8 @@ class EngineJudge:
         self._offers.update((offer.id, offer) for offer in event.offers)
 
     def offers_void(self) -> None:
-        """A connection ended, and its offers with it."""
-        self._used.update(self._offers)
+        """A connection ended, and its offers with it; the scheduler will hear of it."""
+        self._void.update(dict.fromkeys(self._offers, trio.current_time()))
         self._offers.clear()
 
     def launching(self, offer_id: str, tasks: tuple[TaskInfo, ...]) -> None:
@@ -99,7 +104,8 @@ class EngineJudge:
 
     def _use(self, offer_id: str, what: str) -> Offer | None:
         offer = self._offers.pop(offer_id, None)
-        if offer is None:
+        since_s = self._void.pop(offer_id, -math.inf)
+        if offer is None and trio.current_time() - since_s > HEARD_AFTER_S:
             why = "a second time" if offer_id in self._used else "although it was never made"
             self._trace.violated("an offer once", f"{what} {offer_id} {why}")
         self._used.add(offer_id)

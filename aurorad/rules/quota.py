@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 import msgspec
 from frozendict import frozendict
@@ -20,6 +21,7 @@ from aurorad.api.updates import InstanceTaskConfig, JobUpdate, Range
 from aurorad.rules.admission import AdmissionError, is_dedicated
 
 _KINDS = frozendict(num_cpus="CPUS", ram_mb="RAM_MB", disk_mb="DISK_MB")
+_CENT = Decimal("0.01")
 _PRECISION = 3  # decimals of a CPU count that mean anything, so that 3 x 0.1 fits into 0.3
 
 
@@ -179,11 +181,11 @@ def _check(quota: ResourceAggregate | None, wanted: Amounts) -> None:
 def _exceeded(over: Amounts) -> list[str]:
     """One clause for each resource of which there is too much."""
     return [
-        f"{name} quota exceeded by {amount:.2f} {unit}"
+        f"{name} quota exceeded by {amount.quantize(_CENT, ROUND_HALF_UP)} {unit}"
         for name, amount, unit in (
-            ("CPU", round(over.cpus, _PRECISION), "core(s)"),
-            ("disk", over.disk_mb, "MB"),
-            ("RAM", over.ram_mb, "MB"),
+            ("CPU", Decimal(str(round(over.cpus, _PRECISION))), "core(s)"),
+            ("disk", Decimal(over.disk_mb), "MB"),
+            ("RAM", Decimal(over.ram_mb), "MB"),
         )
         if amount > 0
     ]

@@ -229,7 +229,6 @@ class _Daemon:
         )
 
     def _scheduler(self, storage: Storage, engine: LocalEngine) -> Scheduler:
-        revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)
         return Scheduler(
             storage=storage,
             engine=engine,
@@ -239,7 +238,7 @@ class _Daemon:
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing
             new_uuid=uuid.uuid4,
             hostname=self._hostname,
-            revocable_tiers=revocable,
+            tiers=self._tiers,
         )
 
     def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:

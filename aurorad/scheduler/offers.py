@@ -77,6 +77,10 @@ class Offers:
         """The offers as they came, oldest first."""
         return (held.offer for held in self._by_number.values())
 
+    def agent(self, agent_id: str) -> HeldOffer | None:
+        """The offer of an agent, if there is one."""
+        return self._by_agent.get(agent_id)
+
     async def of_agent(self, agent_id: str) -> HeldOffer:
         """The offer of an agent; waits until there is one."""
         while agent_id not in self._by_agent:
@@ -140,6 +144,12 @@ class Offers:
             self._remove(held)
             self._add(held.offer)
             self.arrived()
+
+    def renew_agent(self, agent_id: str) -> None:
+        """Have what an agent offers, if anything, looked at again by everyone."""
+        held = self._by_agent.get(agent_id)
+        if held is not None:
+            self.renew(held.number)
 
     async def run(self) -> None:
         """Return offers that were held long enough for nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeGuard
 
 import trio
@@ -24,6 +24,7 @@ from aurorad.rules.resources import Bag
 from aurorad.rules.task_info import task_info
 from aurorad.scheduler.groups import Group, PendingGroup, Search
 from aurorad.scheduler.offers import HeldOffer, Offers
+from aurorad.scheduler.reservations import Reservations
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import RETRY_S, write_patiently
@@ -110,6 +111,7 @@ class Placement:
         rng: random.Random,
         now_ms: Callable[[], int],
         revocable_tiers: frozenset[str],
+        reservations: Reservations,
     ) -> None:
         self._storage = storage
         self._engine = engine
@@ -120,6 +122,7 @@ class Placement:
         self._rng = rng
         self._now_ms = now_ms
         self._revocable_tiers = revocable_tiers
+        self._reservations = reservations
         self._groups: dict[TaskConfig, Group] = {}
         self._by_job: dict[JobKey, dict[TaskConfig, None]] = {}
         self._ready: dict[TaskConfig, None] = {}
@@ -139,6 +142,10 @@ class Placement:
         """Why a PENDING task waits: the vetoes of the nearest fit, joined by commas; empty if nothing is known yet."""
         group = self._groups.get(task.assigned_task.task)
         return ",".join(group.reasons()) if group is not None else ""
+
+    def groups(self) -> Collection[Group]:
+        """Every group, with its tasks first come first."""
+        return self._groups.values()
 
     def waiting(self) -> tuple[PendingGroup, ...]:
         """All groups of pending tasks."""
@@ -260,6 +267,9 @@ class Placement:
             if held is None:
                 self._stats.count("schedule_attempts_no_match", len(pending))
                 return self._wait(group, search)
+            agent_id = held.offer.agent_id
+            if self._reservations and self._reservations.pick(agent_id, group.config, group.queue) is None:
+                continue
             if self._offers.holds(held.number) and not self._judge(write, group, held):
                 self._assign(write, group, held, pending.pop(0))
                 search.again(held)

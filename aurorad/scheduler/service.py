@@ -23,16 +23,21 @@ from aurorad.engine.base import (
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
 from aurorad.pace import Pace
+from aurorad.rules.tiers import BUILT_IN, Tiers
+from aurorad.scheduler.agents_view import AgentsView
 from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
 from aurorad.scheduler.kills import Kills
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
+from aurorad.scheduler.preemption import Preemptor
 from aurorad.scheduler.reconciliation import Reconciliation
+from aurorad.scheduler.reservations import Reservations
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
+from aurorad.scheduler.victims import Victims
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
@@ -58,13 +63,15 @@ class Scheduler:
         rng: random.Random,
         new_uuid: Callable[[], UUID],
         hostname: str,
-        revocable_tiers: frozenset[str] = frozenset({"revocable"}),
+        tiers: Tiers = BUILT_IN,
     ) -> None:
         self._storage = storage
         self._engine = engine
         self._stats = stats
         self.states = StateManager(now_ms=now_ms, new_uuid=new_uuid, hostname=hostname, flags=flags, stats=stats)
         self.offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=rng)
+        self.reservations = Reservations(tables=storage.tables, flags=flags, stats=stats)
+        self.reservations.freed = self.offers.renew_agent
         self._placement = Placement(
             storage=storage,
             engine=engine,
@@ -74,7 +81,25 @@ class Scheduler:
             stats=stats,
             rng=rng,
             now_ms=now_ms,
-            revocable_tiers=revocable_tiers,
+            revocable_tiers=frozenset(name for name, tier in tiers.by_name.items() if tier.revocable),
+            reservations=self.reservations,
+        )
+        self._preemptor = Preemptor(
+            storage=storage,
+            states=self.states,
+            reservations=self.reservations,
+            view=AgentsView(
+                tables=storage.tables,
+                offers=self.offers,
+                reservations=self.reservations,
+                victims=Victims(flags, tiers),
+                flags=flags,
+                now_ms=now_ms,
+            ),
+            groups=self._placement.groups,
+            flags=flags,
+            stats=stats,
+            now_ms=now_ms,
         )
         self.reconciliation = Reconciliation(storage=storage, engine=engine, flags=flags, stats=stats, now_ms=now_ms)
         self._statuses = Statuses(
@@ -117,6 +142,8 @@ class Scheduler:
                 nursery.start_soon(self._kills.run)
                 nursery.start_soon(self._deadlines.run)
                 nursery.start_soon(self._history.run)
+                nursery.start_soon(self.reservations.run)
+                nursery.start_soon(self._preemptor.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
@@ -166,7 +193,9 @@ class Scheduler:
             await pace.breathe()
 
     def _changed(self, change: TaskChanged) -> None:
+        self.reservations.changed(change)
         self._placement.changed(change)
+        self._preemptor.changed(change)
         self._kills.changed(change)
         self._deadlines.changed(change)
         self._history.changed(change)

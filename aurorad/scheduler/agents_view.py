@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, MaintenanceMode
-from aurorad.api.tasks import Constraint, HostAttributes, JobKey, TaskQuery
+from aurorad.api.tasks import HostAttributes, JobKey, TaskQuery
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching
-from aurorad.rules.matching import Host, Request, Values
-from aurorad.rules.resources import Bag
+from aurorad.rules.matching import Census, Host, Request, Values
+from aurorad.rules.resources import Bag, ResourceType
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.reservations import Reservations
-from aurorad.scheduler.victims import REACHABLE_STATES, AgentLoad, Victims
+from aurorad.scheduler.victims import REACHABLE_STATES, AgentLoad, Composition, Victims
 from aurorad.storage.tables import Tables
 
 
@@ -21,38 +21,52 @@ class HostIndex:
     """Hosts by the values of their attributes. It follows the table of hosts by `refresh`."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[HostAttributes, Values]] = {}
+        self._rows: dict[str, HostAttributes] = {}
+        self._hosts: dict[str, Host] = {}
         self._by_value: dict[tuple[str, str], dict[str, None]] = {}
 
-    async def refresh(self, hosts: Mapping[str, HostAttributes]) -> None:
-        """Take over what changed; rows are immutable, so one that is the same object is the same."""
+    async def refresh(self, rows: Mapping[str, HostAttributes]) -> None:
+        """Take over what changed. Rows are immutable, so what is the same object is equal, and that is soon seen."""
+        if self._rows == rows:
+            return
         pace = Pace()
-        for name, host in list(hosts.items()):
-            old = self._known.get(name)
-            if old is None or old[0] is not host:
-                self._put(name, host)
+        for hostname, row in list(rows.items()):
+            if self._rows.get(hostname) is not row:
+                self._put(hostname, row)
                 await pace.breathe()
 
-    def get(self, hostname: str) -> tuple[HostAttributes, Values] | None:
-        return self._known.get(hostname)
+    def get(self, hostname: str) -> Host | None:
+        return self._hosts.get(hostname)
 
-    def with_any(self, constraint: Constraint) -> list[Collection[str]]:
-        """The hosts with each of the values that a constraint names."""
-        wanted = constraint.constraint.value if constraint.constraint is not None else None
-        return [self._by_value.get((constraint.name, value), {}) for value in (wanted.values if wanted else ())]
+    def is_stale(self, hostname: str, rows: Mapping[str, HostAttributes]) -> bool:
+        return self._rows.get(hostname) is not rows.get(hostname)
 
-    def _put(self, hostname: str, host: HostAttributes) -> None:
-        _, old = self._known.get(hostname, (None, {}))
-        for pair in _pairs(old):
+    def agents_with(self, name: str, values: Iterable[str]) -> set[str]:
+        """The agents of the hosts that have any of these values of an attribute."""
+        rows = [self._rows[hostname] for value in values for hostname in self._by_value.get((name, value), ())]
+        return {row.slave_id for row in rows if row.slave_id is not None}
+
+    def count(self, name: str, values: Iterable[str]) -> int:
+        """How many those are at most."""
+        return sum(len(self._by_value.get((name, value), ())) for value in values)
+
+    def _put(self, hostname: str, row: HostAttributes) -> None:
+        old = self._hosts.get(hostname)
+        for pair in _pairs(old.values) if old is not None else ():
             self._by_value[pair].pop(hostname, None)
-        values = matching.values_of(host.attributes)
-        self._known[hostname] = (host, values)
-        for pair in _pairs(values):
+        host = Host(matching.values_of(row.attributes), row.mode or MaintenanceMode.NONE)
+        self._rows[hostname] = row
+        self._hosts[hostname] = host
+        for pair in _pairs(host.values):
             self._by_value.setdefault(pair, {})[hostname] = None
 
 
 def _pairs(values: Values) -> Iterator[tuple[str, str]]:
     return ((name, value) for name, present in values.items() for value in present)
+
+
+Look = tuple[Composition, tuple[tuple[ResourceType, float], ...]]
+"""What agents that are alike have in common: their tasks, and what they offer."""
 
 
 class AgentsView:
@@ -75,9 +89,11 @@ class AgentsView:
         self._reservations = reservations
         self._threshold_ms = round(flags.unavailability_threshold * 1000)
         self._now_ms = now_ms
+        self._unavailable_before_ms = 0
 
     async def refresh(self) -> None:
-        """Take notice of hosts that are new or have changed."""
+        """Take notice of hosts that are new or have changed, and of the time."""
+        self._unavailable_before_ms = self._now_ms() + self._threshold_ms
         await self.hosts.refresh(self._tables.hosts)
 
     def reserved(self) -> set[str]:
@@ -98,23 +114,27 @@ class AgentsView:
         rows = [self._tables.hosts.get(hostname) for hostname in hosts if hostname is not None]
         return matching.census_of(row.attributes for row in rows if row is not None)
 
-    def values(self, load: AgentLoad) -> Values | None:
-        """The attributes of an agent's host; None for a host that nothing is known of."""
-        known = self.hosts.get(load.hostname)
-        return known[1] if known is not None else None
+    def look(self, agent_id: str) -> Look:
+        held = self._offers.agent(agent_id)
+        load = self.victims.on(agent_id)
+        return (load.composition if load is not None else (), tuple(held.bag.items()) if held is not None else ())
 
-    def admits(self, request: Request, load: AgentLoad, census: Mapping[tuple[str, str], int]) -> bool:
-        """Whether nothing but resources speaks against this agent."""
-        row, values = self._tables.hosts.get(load.hostname), self.values(load)
-        if row is None or values is None:
-            return False
+    def host(self, load: AgentLoad) -> Host | None:
+        """As of the last time we took notice; None for a host that nothing is known of."""
+        host = self.hosts.get(load.hostname)
         held = self._offers.agent(load.agent_id)
-        start_ms = held.offer.unavailability_start_ms if held is not None else None
-        host = Host(values, row.mode or MaintenanceMode.NONE, start_ms)
-        return not matching.judge(request, request.total, host, census, self._now_ms() + self._threshold_ms)
+        if host is None or held is None or held.offer.unavailability_start_ms is None:
+            return host
+        return host._replace(unavailability_start_ms=held.offer.unavailability_start_ms)
+
+    def admits(self, request: Request, host: Host, census: Census) -> bool:
+        """Whether nothing but resources speaks against this host."""
+        return not matching.judge(request, request.total, host, census, self._unavailable_before_ms)
 
     def is_up_to_date(self, load: AgentLoad) -> bool:
-        """Whether all that came to this agent, or left it, has been told of."""
+        """Whether all that came to this agent or left it has been told of, and of its host."""
         on_host = self._tables.tasks(TaskQuery(slave_hosts=frozenset({load.hostname}), statuses=REACHABLE_STATES))
+        if self.hosts.is_stale(load.hostname, self._tables.hosts):
+            return False
         here = {task.assigned_task.task_id for task in on_host if task.assigned_task.slave_id == load.agent_id}
         return here == load.victims.keys()

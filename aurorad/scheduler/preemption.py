@@ -212,13 +212,13 @@ class Preemptor:
         request, load = slot.wanted.request, self._view.victims.on(slot.agent_id)
         if load is None or self._reservations.agents.get(slot.agent_id) is not None:
             return ()
-        values = self._view.values(load)
-        if values is None or not self._view.is_up_to_date(load) or not self._view.admits(request, load, census):
+        host = self._view.host(load)
+        if host is None or not self._view.is_up_to_date(load) or not self._view.admits(request, host, census):
             return ()
         active, room = load.victims.values(), self._view.room(slot.agent_id)
         victims = preemption.choose_victims(request, slot.wanted.tier, active, room)
         if victims:
-            matching.count_in(census, values)
+            matching.count_in(census, host.values)
         return victims
 
     def _reserve(self, slot: _Slot, victims: tuple[Victim, ...]) -> None:

@@ -6,16 +6,17 @@ them and for all groups that ask for the same, and only hosts that could help ar
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
 from aurorad.api.tasks import JobKey
 from aurorad.pace import Pace
 from aurorad.rules import matching, preemption
-from aurorad.rules.matching import Request
+from aurorad.rules.matching import Host, Request
 from aurorad.rules.tiers import Tier
-from aurorad.scheduler.agents_view import AgentsView
+from aurorad.scheduler.agents_view import AgentsView, Look
 
 
 class Wanted(NamedTuple):
@@ -26,8 +27,8 @@ class Wanted(NamedTuple):
     tasks: int
 
 
-_Look = tuple[object, ...]
-"""What agents that are alike have in common: their tasks, and what they offer."""
+STEPS = 32
+"""Looks at an agent between two looks at the clock."""
 
 
 class SlotSearch:
@@ -36,8 +37,7 @@ class SlotSearch:
     def __init__(self, view: AgentsView) -> None:
         self._view = view
         self._taken = view.reserved()
-        self._looks: dict[str, _Look] = {}
-        self._everywhere: dict[object, dict[_Look, list[str]]] = {}
+        self._everywhere: dict[object, dict[Look, list[str]]] = {}
         self._makes_room: dict[object, bool] = {}
         self._censuses: dict[JobKey, dict[tuple[str, str], int]] = {}
         self.missing_attributes = 0
@@ -50,11 +50,13 @@ class SlotSearch:
         found: list[tuple[Wanted, list[str]]] = [(wanted, []) for wanted in groups]
         turns = deque((wanted, agents, self._agents_for(wanted)) for wanted, agents in found)
         pace = Pace()
+        steps = itertools.count()
         while turns:
             wanted, agents, candidates = turns.popleft()
             due = min(wanted.tasks, len(agents) + batch_size)
             for agent_id in candidates:
-                await pace.breathe()
+                if next(steps) % STEPS == 0:
+                    await pace.breathe()
                 if agent_id is not None:
                     agents.append(agent_id)
                     if len(agents) == due:
@@ -67,30 +69,35 @@ class SlotSearch:
 
     def _agents_for(self, wanted: Wanted) -> Iterator[str | None]:
         """Agents with a slot, one after the other; None for every step on the way, however small."""
+        job, has_limits = wanted.request.config.job, bool(wanted.request.limits)
+        census = self._census(job) if has_limits else {}
         for look, agents in (yield from self._alike(wanted)).items():
             if not self._would_have_room(wanted, look, agents[0]):
                 yield None
                 continue
             for agent_id in agents:
-                if agent_id not in self._taken and self._admits(wanted.request, agent_id):
-                    self._taken.add(agent_id)
-                    yield agent_id
-                else:
+                host = self._host(agent_id) if agent_id not in self._taken else None
+                if host is None or not self._view.admits(wanted.request, host, census):
                     yield None
+                    continue
+                self._taken.add(agent_id)
+                if has_limits:
+                    matching.count_in(census, host.values)
+                yield agent_id
 
-    def _alike(self, wanted: Wanted) -> Generator[None, None, dict[_Look, list[str]]]:
+    def _alike(self, wanted: Wanted) -> Generator[None, None, dict[Look, list[str]]]:
         """The agents where the group may find victims and that a value constraint does not rule out, by their look."""
         config = wanted.request.config
         rank = (wanted.tier.preemptible, config.job.role, config.priority)
         allowed = self._allowed(wanted.request)
         if allowed is None and rank in self._everywhere:
             return self._everywhere[rank]
-        alike: dict[_Look, list[str]] = {}
+        alike: dict[Look, list[str]] = {}
         if allowed == set():
             return alike
         for agent_id in self._view.victims.agents_for(config.job, config.priority, wanted.tier):
             if allowed is None or agent_id in allowed:
-                alike.setdefault(self._look(agent_id), []).append(agent_id)
+                alike.setdefault(self._view.look(agent_id), []).append(agent_id)
             yield None
         if allowed is None:
             self._everywhere[rank] = alike
@@ -98,27 +105,18 @@ class SlotSearch:
 
     def _allowed(self, request: Request) -> set[str] | None:
         """The agents on hosts that have what the strictest value constraint asks for; None: it could be any."""
-        strictest: list[Collection[str]] | None = None
-        for constraint in request.values:
-            value = constraint.constraint.value if constraint.constraint is not None else None
-            if value is not None and not value.negated:
-                hosts = self._view.hosts.with_any(constraint)
-                if strictest is None or sum(map(len, hosts)) < sum(map(len, strictest)):
-                    strictest = hosts
-        if strictest is None:
-            return None
-        known = [self._view.hosts.get(hostname) for hosts in strictest for hostname in hosts]
-        return {host[0].slave_id for host in known if host is not None and host[0].slave_id is not None}
+        asked = [
+            (constraint.name, constraint.constraint.value.values)
+            for constraint in request.values
+            if constraint.constraint is not None
+            and constraint.constraint.value is not None
+            and not constraint.constraint.value.negated
+        ]
+        hosts = self._view.hosts
+        return hosts.agents_with(*min(asked, key=lambda pair: hosts.count(*pair))) if asked else None
 
-    def _look(self, agent_id: str) -> _Look:
-        look = self._looks.get(agent_id)
-        if look is None:
-            load = self._view.victims.on(agent_id)
-            room = tuple(self._view.room(agent_id).items())
-            look = self._looks[agent_id] = (load.composition if load is not None else (), room)
-        return look
-
-    def _would_have_room(self, wanted: Wanted, look: _Look, agent_id: str) -> bool:
+    def _would_have_room(self, wanted: Wanted, look: Look, agent_id: str) -> bool:
+        """Whether the end of some tasks would make room on agents of this look."""
         config = wanted.request.config
         asked = (tuple(wanted.request.total.items()), wanted.tier, config.job.role, config.priority, look)
         answer = self._makes_room.get(asked)
@@ -130,20 +128,11 @@ class SlotSearch:
             self._makes_room[asked] = answer
         return answer
 
-    def _admits(self, request: Request, agent_id: str) -> bool:
-        """Whether nothing but resources speaks against this agent; if so, the task counts as being there."""
+    def _host(self, agent_id: str) -> Host | None:
         load = self._view.victims.on(agent_id)
-        values = self._view.values(load) if load is not None else None
-        if load is None or values is None:
-            self.missing_attributes += 1
-            return False
-        if not request.limits:
-            return self._view.admits(request, load, {})
-        census = self._census(request.config.job)
-        if not self._view.admits(request, load, census):
-            return False
-        matching.count_in(census, values)
-        return True
+        host = self._view.host(load) if load is not None else None
+        self.missing_attributes += host is None
+        return host
 
     def _census(self, job: JobKey) -> dict[tuple[str, str], int]:
         if job not in self._censuses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from collections.abc import Iterator
@@ -138,6 +139,8 @@ class _Cluster:
             now_ms=lambda: NOW_MS,
         )
         self._fill(kinds)
+        gc.collect()
+        gc.freeze()  # as the daemon does at its start
 
     def _fill(self, kinds: int) -> None:
         configs = [

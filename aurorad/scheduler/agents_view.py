@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, MaintenanceMode
-from aurorad.api.tasks import HostAttributes, JobKey, TaskQuery
+from aurorad.api.tasks import HostAttributes, JobKey, ScheduledTask
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching
@@ -133,8 +133,10 @@ class AgentsView:
 
     def is_up_to_date(self, load: AgentLoad) -> bool:
         """Whether all that came to this agent or left it has been told of, and of its host."""
-        on_host = self._tables.tasks(TaskQuery(slave_hosts=frozenset({load.hostname}), statuses=REACHABLE_STATES))
-        if self.hosts.is_stale(load.hostname, self._tables.hosts):
-            return False
-        here = {task.assigned_task.task_id for task in on_host if task.assigned_task.slave_id == load.agent_id}
+        on_host = self._tables.host_tasks(load.hostname)
+        here = {task.assigned_task.task_id for task in on_host if _is_here(task, load.agent_id)}
         return here == load.victims.keys()
+
+
+def _is_here(task: ScheduledTask, agent_id: str) -> bool:
+    return task.status in REACHABLE_STATES and task.assigned_task.slave_id == agent_id

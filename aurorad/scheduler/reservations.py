@@ -101,6 +101,8 @@ class Reservations:
         self.instances: Promises[Instance, str] = Promises("update_affinity", stats, self._instance_freed)
         self.freed: Callable[[str], None] = lambda agent_id: None
         """Called when an agent's offers may be used by others again."""
+        self.unbound: Callable[[TaskConfig], None] = lambda config: None
+        """Called when an instance of this configuration may go anywhere again."""
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -160,5 +162,9 @@ class Reservations:
     def _agent_freed(self, agent_id: str, _: TaskConfig) -> None:
         self.freed(agent_id)
 
-    def _instance_freed(self, _: Instance, agent_id: str) -> None:
+    def _instance_freed(self, instance: Instance, agent_id: str) -> None:
+        job, instance_id = instance
+        for task in self._tables.job_tasks(job, frozenset({ScheduleStatus.PENDING})):
+            if task.assigned_task.instance_id == instance_id:
+                self.unbound(task.assigned_task.task)
         self.freed(agent_id)

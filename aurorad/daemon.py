@@ -40,6 +40,7 @@ from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
+from aurorad.scheduler import webhooks
 from aurorad.scheduler.limits import admission_limits, configured_tiers
 from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
@@ -81,6 +82,7 @@ _OUTSIDE_OUR_POWER = (
     LogDamaged,
     UnreadableLog,
     TierError,
+    webhooks.WebhookError,
     server.PortTaken,
     WorkDirInUse,
     BadFrameworkId,
@@ -149,6 +151,7 @@ class _Daemon:
         self._executor_arguments = executor_arguments
         self._stats = stats
         self._tiers = tiers
+        self._webhook = webhooks.configured(flags.webhook_config)
         self._stopping = trio.Event()
         self._watchdog = Watchdog(stats)
         self._state = "IDLE"
@@ -259,6 +262,7 @@ class _Daemon:
             new_uuid=uuid.uuid4,
             hostname=self._hostname,
             tiers=self._tiers,
+            webhook=self._webhook,
         )
 
     def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:

@@ -226,6 +226,7 @@ class Flags:
     )
     sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
 
+    webhook_config: Path | None = _flag(None, _STATE, "JSON file: which server to tell of which new states of tasks")
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)
     max_status_update_batch_size: int = _flag(1000, _STATE, "Status updates applied in one write", _positive)

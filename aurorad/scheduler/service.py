@@ -40,6 +40,7 @@ from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
 from aurorad.scheduler.victims import Victims
+from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
@@ -66,6 +67,7 @@ class Scheduler:
         new_uuid: Callable[[], UUID],
         hostname: str,
         tiers: Tiers = BUILT_IN,
+        webhook: Webhook | None = None,
     ) -> None:
         self._storage = storage
         self._engine = engine
@@ -122,6 +124,7 @@ class Scheduler:
             rng=rng,
             now_ms=now_ms,
         )
+        self._webhooks = Webhooks(webhook, stats, now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -158,6 +161,7 @@ class Scheduler:
                 nursery.start_soon(self._history.run)
                 nursery.start_soon(self.reservations.run)
                 nursery.start_soon(self._preemptor.run)
+                nursery.start_soon(self._webhooks.run)
                 nursery.start_soon(self.maintenance.run)
                 task_status.started()
                 await self._hear_storage(changes)
@@ -203,6 +207,7 @@ class Scheduler:
         match event:
             case TaskChanged():
                 self._changed(event)
+                self._webhooks.changed(event)
             case KillRequested():
                 self._kills.request(event.task_id)
             case HostChanged():

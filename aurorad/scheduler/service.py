@@ -151,8 +151,9 @@ class Scheduler:
             nursery.start_soon(self._hear_engine, events)
             await self._registered.wait()
             with self._storage.subscribe() as changes:
-                nursery.start_soon(self.reconciliation.run, self.reconciliation.assigned())
-                await self._recall(list(self._storage.tables.rows(Table.TASKS).values()))
+                tasks = list(self._storage.tables.rows(Table.TASKS).values())
+                nursery.start_soon(self.reconciliation.run, tasks)
+                await self._recall(tasks)
                 nursery.start_soon(self._placement.run)
                 nursery.start_soon(self.offers.run)
                 nursery.start_soon(self._statuses.run)

@@ -40,6 +40,7 @@ from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
+from aurorad.scheduler import webhooks
 from aurorad.scheduler.limits import admission_limits, configured_tiers
 from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
@@ -81,6 +82,7 @@ _OUTSIDE_OUR_POWER = (
     LogDamaged,
     UnreadableLog,
     TierError,
+    webhooks.WebhookError,
     server.PortTaken,
     WorkDirInUse,
     BadFrameworkId,
@@ -149,6 +151,7 @@ class _Daemon:
         self._executor_arguments = executor_arguments
         self._stats = stats
         self._tiers = tiers
+        self._webhook = webhooks.configured(flags.webhook_config)
         self._stopping = trio.Event()
         self._watchdog = Watchdog(stats)
         self._state = "IDLE"
@@ -249,7 +252,6 @@ class _Daemon:
         return local_engine(flags, tables, self._hostname, self._stats, now_ms, self._executor_arguments)
 
     def _scheduler(self, storage: Storage, engine: Engine) -> Scheduler:
-        revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)
         return Scheduler(
             storage=storage,
             engine=engine,
@@ -259,7 +261,8 @@ class _Daemon:
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing
             new_uuid=uuid.uuid4,
             hostname=self._hostname,
-            revocable_tiers=revocable,
+            tiers=self._tiers,
+            webhook=self._webhook,
         )
 
     def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:

@@ -102,7 +102,9 @@ async def _updates(storage: Storage, hold: Hold) -> list[Figure]:
     ids = await storage.write(lambda tx: states.insert_pending(tx, _config("jmh", "updates"), range(UPDATES)))
     for start in range(0, UPDATES, UPDATE_BATCH):
         some = ids[start : start + UPDATE_BATCH]
-        await storage.write(lambda tx, some=some: [states.assign(tx, i, f"host-{hash(i) % 999}", "a", {}) for i in some])  # type: ignore[misc]
+        await storage.write(
+            lambda tx, some=some: [states.assign(tx, i, f"host-{hash(i) % 999}", "a", {}) for i in some]
+        )  # type: ignore[misc]
         await storage.write(_all(states, some, ScheduleStatus.STARTING))
     hold.worst()
     spent = _Spent()
@@ -133,7 +135,9 @@ async def _reads(storage: Storage) -> list[Figure]:
         ids = await storage.write(lambda tx, new=new: states.insert_prepared(tx, new))  # type: ignore[misc]
         for start in range(0, count, UPDATE_BATCH):
             some = ids[start : start + UPDATE_BATCH]
-            await storage.write(lambda tx, some=some: [states.assign(tx, i, f"host-{hash(i) % 999}", "a", {}) for i in some])  # type: ignore[misc]
+            await storage.write(
+                lambda tx, some=some: [states.assign(tx, i, f"host-{hash(i) % 999}", "a", {}) for i in some]
+            )  # type: ignore[misc]
             await storage.write(_all(states, some, ScheduleStatus.RUNNING))
     instance = TaskQuery(job_keys=frozenset({one.job}), instance_ids=frozenset({LARGE // 2}))
     everything, role = TaskQuery(role="jmh"), TaskQuery(role="role-7")

@@ -177,31 +177,28 @@ class Course:
         _end(outcome, status, f"Latest failure: instance {latest} exited.")
 
     def _begin(self, outcome: Outcome, now_ms: int, limit: int) -> None:
-        """Begin the next group, as far as the limit allows, or what is left of the last one."""
-        if not self._group and self._plan.strategy.has_room(len(self._progress.working)):
-            self._drop_those_done(now_ms)
-            if not self._idle and not self._progress.working:
-                _end(outcome, self._words.succeeded)
-                return
-            size = self._group_size()
-            if size and self._pauses_before_a_group():
-                _end(outcome, JobUpdateStatus.ROLL_FORWARD_PAUSED, AUTO_PAUSED)
-                return
-            self._group.extend(self._order[place] for place in self._idle[:size])
-            del self._idle[:size]
-        while self._group and outcome.size < limit:
+        """Begin those whose turn it is, as far as the limit allows."""
+        while outcome.size < limit and (self._group or self._choose_group(outcome)):
             instance = self._group.popleft()
-            self._record(outcome, instance, self._words.started, now_ms)
-            self._act(outcome, instance, self._verdict(instance, now_ms, now_ms))
+            found = self._verdict(instance, now_ms, now_ms)
+            if found.step is not Step.DONE:  # it may have got there by itself
+                self._record(outcome, instance, self._words.started, now_ms)
+                self._act(outcome, instance, found)
 
-    def _drop_those_done(self, now_ms: int) -> None:
-        """Whoever got where it shall be by itself meanwhile takes no place in the group."""
-        wanted, place = self._group_size(), 0
-        while place < min(wanted, len(self._idle)):
-            if self._still_needs_a_turn(self._order[self._idle[place]], now_ms):
-                place += 1
-            else:
-                del self._idle[place]
+    def _choose_group(self, outcome: Outcome) -> bool:
+        """Whether there is another group; if there is none any more, the update ends."""
+        if not self._plan.strategy.has_room(len(self._progress.working)):
+            return False
+        if not self._idle and not self._progress.working:
+            _end(outcome, self._words.succeeded)
+            return False
+        size = self._group_size()
+        if size and self._pauses_before_a_group():
+            _end(outcome, JobUpdateStatus.ROLL_FORWARD_PAUSED, AUTO_PAUSED)
+            return False
+        self._group.extend(self._order[place] for place in self._idle[:size])
+        del self._idle[:size]
+        return size > 0
 
     def _group_size(self) -> int:
         return self._plan.strategy.group_size(

@@ -55,6 +55,11 @@ def _container_types(value: tuple[str, ...]) -> str | None:
     return None if set(value) <= {"MESOS", "DOCKER"} else "MESOS, DOCKER or both"
 
 
+def _sla_metrics(value: tuple[str, ...]) -> str | None:
+    known = ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS")
+    return None if set(value) <= set(known) else f"any of {', '.join(known)}, with commas between"
+
+
 def _docker_parameters(value: tuple[str, ...]) -> str | None:
     return None if all(all(parameter.partition("=")) for parameter in value) else "name=value, with commas between"
 
@@ -97,6 +102,7 @@ def _default_work_dir() -> Path:
 _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage and log"
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
 _UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
+_SLA = "Maintenance and SLA"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +168,17 @@ class Flags:
     flapping_task_threshold: Duration = _flag(300.0, _SCHEDULING, "Shorter runs are flapping", _non_negative)
     initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
     max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
+
+    host_maintenance_polling_interval: Duration = _flag(
+        60.0, _SLA, "Hosts being drained are looked at every", _positive
+    )
+    sla_coordinator_timeout: Duration = _flag(60.0, _SLA, "How long an SLA coordinator may take to answer", _positive)
+    max_parallel_coordinated_maintenance: int = _flag(10, _SLA, "SLA coordinators asked at the same time", _positive)
+    sla_stat_refresh_interval: Duration = _flag(60.0, _SLA, "SLA statistics are computed every", _positive)
+    sla_prod_metrics: tuple[str, ...] = _flag(
+        ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS"), _SLA, "SLA statistics of production services", _sla_metrics
+    )
+    sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
 
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)

@@ -30,11 +30,12 @@ from aurorad.scheduler.kills import Kills
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.reconciliation import Reconciliation
+from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
 from aurorad.scheduler.writing import write_patiently
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
@@ -83,6 +84,7 @@ class Scheduler:
         self._kills = Kills(engine=engine, flags=flags, stats=stats, rng=rng)
         self._deadlines = Deadlines(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._history = History(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
+        self.sla = SlaKills(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -157,6 +159,8 @@ class Scheduler:
                     self._changed(event)
                 case KillRequested():
                     self._kills.request(event.task_id)
+                case HostChanged():
+                    self.offers.host_changed(event.after.host)
 
     async def _recall(self, tasks: list[ScheduledTask]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""

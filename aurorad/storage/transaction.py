@@ -14,7 +14,7 @@ from aurorad.api.tasks import (
     ScheduledTask,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.tables import Change, Table, Tables
 
 
@@ -94,7 +94,12 @@ class Transaction:
         changed: list[StorageEvent] = [
             TaskChanged(change.before, change.after) for change in self.changes if change.table is Table.TASKS
         ]
-        return changed + [KillRequested(task_id) for task_id in self._kills]
+        hosts = [
+            HostChanged(change.before, change.after)
+            for change in self.changes
+            if change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode
+        ]
+        return changed + hosts + [KillRequested(task_id) for task_id in self._kills]
 
     def _apply(self, op: s.Op) -> None:
         self.changes += self.tables.apply(op)

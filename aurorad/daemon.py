@@ -196,7 +196,7 @@ class _Daemon:
             _leave_to_live()
             engine = self._local_engine()
             scheduler = self._scheduler(storage, engine)
-            updater = Updater(storage, scheduler.states, now_ms, self._stats, flags)
+            updater = self._updater(storage, scheduler)
             api = self._api(storage, scheduler, updater)
             app = self._scheduler_app(storage, scheduler, api, observer_port)
             async with trio.open_nursery() as services:
@@ -241,6 +241,10 @@ class _Daemon:
             hostname=self._hostname,
             revocable_tiers=revocable,
         )
+
+    def _updater(self, storage: Storage, scheduler: Scheduler) -> Updater:
+        rng = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        return Updater(storage, scheduler.states, now_ms, self._stats, self._flags, sla=scheduler.sla, rng=rng)
 
     def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:
         flags, stats, tiers = self._flags, self._stats, self._tiers

@@ -57,8 +57,7 @@ class StateManager:
         wanted = sorted(set(instance_ids))
         if not wanted:
             raise ValueError("no instance ids: at least one was expected")
-        active = {task.assigned_task.instance_id for task in tx.tables.job_tasks(config.job, ACTIVE_STATES)}
-        if not active.isdisjoint(wanted):
+        if tx.tables.instance_tasks(config.job, wanted, ACTIVE_STATES):
             raise InstanceIdCollision
         tasks = [self._entered(self._fresh(config, instance_id), ScheduleStatus.PENDING) for instance_id in wanted]
         for task in tasks:  # one by one: a set has no order, and the first instance shall be placed first

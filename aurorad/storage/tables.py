@@ -65,6 +65,7 @@ class Tables:
         self._stats = stats or Vars()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
         self._by_job: dict[JobKey, dict[str, None]] = {}
+        self._by_instance: dict[tuple[JobKey, int], dict[str, None]] = {}
         self._by_host: dict[str, dict[str, None]] = {}
         self._by_status: dict[ScheduleStatus, dict[str, None]] = {}
         self._updates_by_job: dict[JobKey, dict[JobUpdateKey, None]] = {}
@@ -113,6 +114,14 @@ class Tables:
         """The tasks of one job, all or those in `statuses`."""
         tasks = self._rows[Table.TASKS]
         found: list[ScheduledTask] = [tasks[task_id] for task_id in self._by_job.get(job, ())]
+        return found if statuses is None else [task for task in found if task.status in statuses]
+
+    def instance_tasks(
+        self, job: JobKey, instance_ids: Iterable[int], statuses: frozenset[ScheduleStatus] | None = None
+    ) -> list[ScheduledTask]:
+        """The tasks of some instances of a job, whatever its size; all of them or those in `statuses`."""
+        tasks = self._rows[Table.TASKS]
+        found = [tasks[task_id] for i in instance_ids for task_id in self._by_instance.get((job, i), ())]
         return found if statuses is None else [task for task in found if task.status in statuses]
 
     def count(self, status: ScheduleStatus) -> int:
@@ -199,6 +208,7 @@ class Tables:
     def _index_task(self, task: ScheduledTask, present: bool) -> None:
         assigned = task.assigned_task
         _index(self._by_job, assigned.task.job, assigned.task_id, present)
+        _index(self._by_instance, (assigned.task.job, assigned.instance_id), assigned.task_id, present)
         _index(self._by_status, task.status, assigned.task_id, present)
         if assigned.slave_host is not None:
             _index(self._by_host, assigned.slave_host, assigned.task_id, present)

@@ -54,6 +54,8 @@ class Kill(NamedTuple):
 
     instance: int
     task_id: str
+    replacement: TaskConfig | None = None
+    """What the instance shall run then, if anything."""
     policy: SlaPolicy | None = None
 
 
@@ -91,7 +93,7 @@ class Course:
         self.status = status
         self._plan = plan
         self._forward = status is JobUpdateStatus.ROLLING_FORWARD
-        self._words = FORWARD if self._forward else BACK
+        self._words = words_of(status)
         self._targets = plan.targets(self._forward)
         self._tasks_of = tasks_of
         self._pauses = sum(is_auto_pause(event) for event in details.update_events)
@@ -125,7 +127,7 @@ class Course:
         elif not self._changed:
             self._begin(outcome, now_ms, limit)
         if outcome.status is None:
-            outcome.has_more = bool(self._changed or self._group)
+            outcome.has_more = bool(self._changed or self._group) or outcome.size >= limit
             outcome.wake_ms = self._watched[0][0] if self._watched else None
         return outcome
 
@@ -225,7 +227,7 @@ class Course:
             killed = active_one(self._tasks_of(instance))
             assert killed is not None, f"instance {instance} has nothing to kill"
             policy = self._plan.policy(instance, self._forward)
-            outcome.kills.append(Kill(instance, killed.assigned_task.task_id, policy))
+            outcome.kills.append(Kill(instance, killed.assigned_task.task_id, self._targets.get(instance), policy))
         elif found.step is Step.ADD:
             outcome.adds[instance] = self._targets[instance]
         else:
@@ -279,6 +281,11 @@ class Progress:
     @property
     def started(self) -> int:
         return len(self.working) + len(self.done) + len(self.failed)
+
+
+def words_of(status: JobUpdateStatus) -> Words:
+    """Of an update that rolls."""
+    return FORWARD if status is JobUpdateStatus.ROLLING_FORWARD else BACK
 
 
 def is_auto_pause(event: JobUpdateEvent) -> bool:

@@ -110,7 +110,12 @@ class _Evaluation:
             killed = active_one(self._tasks[instance])
             assert killed is not None, f"instance {instance} has nothing to kill"
             self._outcome.kills.append(
-                Kill(instance, killed.assigned_task.task_id, self._plan.policy(instance, self._forward))
+                Kill(
+                    instance,
+                    killed.assigned_task.task_id,
+                    self._targets.get(instance),
+                    self._plan.policy(instance, self._forward),
+                )
             )
         elif found.step is Step.ADD:
             self._outcome.adds[instance] = self._targets[instance]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -277,7 +277,7 @@ class Updater:
         """Raises `ValueError` for an update that cannot be followed."""
         job = details.update.summary.key.job
         plan = Plan.of(details.update.instructions)
-        return Course(plan, details, lambda instance: tables.instance_tasks(job, (instance,)), self._now_ms())
+        return Course(plan, details, lambda instance: tables.instance_tasks(job, (instance,)))
 
     def _set_alarm(self, key: JobUpdateKey, *times_ms: int | None) -> None:
         earliest_ms = min((at_ms for at_ms in times_ms if at_ms is not None), default=None)
@@ -288,16 +288,19 @@ class Updater:
 
     def _carry_out(self, tx: Transaction, details: JobUpdateDetails, outcome: Outcome) -> None:
         key, started = details.update.summary.key, words_of(_status(details)).started
-        for instance, action in outcome.events:
-            self._record(tx, key, instance, action)
+        self._record(tx, key, [(instance, action, None) for instance, action in outcome.events])
         if outcome.status is not None:
             self._enter(tx, key, outcome.status, message=outcome.message)
         new = {instance for instance, action in outcome.events if action is started}
+        checked = [
+            (kill.instance, started, CHECKING)
+            for kill in outcome.kills
+            if kill.policy is not None and (kill.instance in new or not _is_checked(details, kill.instance, started))
+        ]
+        self._record(tx, key, checked)
         for kill in outcome.kills:
             if kill.policy is None:
                 self._kill(tx, key, kill)
-            elif kill.instance in new or not _is_checked(details, kill.instance, started):
-                self._record(tx, key, kill.instance, started, CHECKING)
         for config, instances in by_config(outcome.adds).items():
             self._states.insert_pending(tx, config, instances)
 
@@ -309,7 +312,7 @@ class Updater:
             self._promised.ask(wish)
 
     def _grant(self, tx: Transaction, wish: Wish) -> None:
-        self._record(tx, wish.update, wish.kill.instance, words_of(wish.status).started, PASSED)
+        self._record(tx, wish.update, [(wish.kill.instance, words_of(wish.status).started, PASSED)])
         self._kill(tx, wish.update, wish.kill)
 
     def _kill(self, tx: Transaction, key: JobUpdateKey, kill: Kill) -> None:
@@ -322,12 +325,15 @@ class Updater:
             self._keep_place(task, wish.kill.replacement)
 
     def _record(
-        self, tx: Transaction, key: JobUpdateKey, instance: int, action: JobUpdateAction, message: str | None = None
+        self, tx: Transaction, key: JobUpdateKey, events: Sequence[tuple[int, JobUpdateAction, str | None]]
     ) -> None:
-        events = tx.tables.updates[key].instance_events
-        at_ms = max(self._now_ms(), events[-1].timestamp_ms if events else 0)
-        tx.save_job_instance_update_event(key, JobInstanceUpdateEvent(instance, at_ms, action, message))
-        self._stats.count(f"update_instance_transition_{action.name}")
+        before = tx.tables.updates[key].instance_events
+        at_ms = max(self._now_ms(), before[-1].timestamp_ms if before else 0)
+        tx.save_job_instance_update_events(
+            key, [JobInstanceUpdateEvent(instance, at_ms, action, message) for instance, action, message in events]
+        )
+        for _, action, _ in events:
+            self._stats.count(f"update_instance_transition_{action.name}")
 
     def _pulse_expired(self, details: JobUpdateDetails) -> bool:
         expiry_ms = pulses.expiry_ms(details, self._pulses_ms.get(details.update.summary.key))

@@ -70,6 +70,10 @@ class Transaction:
     def save_job_instance_update_event(self, key: JobUpdateKey, event: JobInstanceUpdateEvent) -> None:
         self._apply(s.Op(save_job_instance_update_event=s.SaveJobInstanceUpdateEvent(event, key)))
 
+    def save_job_instance_update_events(self, key: JobUpdateKey, events: Iterable[JobInstanceUpdateEvent]) -> None:
+        for event in events:
+            self.save_job_instance_update_event(key, event)
+
     def remove_job_updates(self, update_keys: Iterable[JobUpdateKey]) -> None:
         gone = frozenset(update_keys)
         if gone:

@@ -26,6 +26,10 @@ TasksOf = Callable[[int], Sequence[ScheduledTask]]
 """All tasks of one instance of the job, ended ones too, as they are when called."""
 
 
+LOOKS_PER_DEED: Final = 10
+"""So much cheaper it is to look at an instance than to do anything about it."""
+
+
 class Words(NamedTuple):
     """What things are called on the way there, or on the way back."""
 
@@ -86,7 +90,7 @@ class Course:
     that did not happen it is worth nothing.
     """
 
-    def __init__(self, plan: Plan, details: JobUpdateDetails, tasks_of: TasksOf, now_ms: int) -> None:
+    def __init__(self, plan: Plan, details: JobUpdateDetails, tasks_of: TasksOf) -> None:
         status = details.update_events[-1].status
         if status not in (JobUpdateStatus.ROLLING_FORWARD, JobUpdateStatus.ROLLING_BACK):
             raise AssertionError(f"an update in {status.name} was evaluated: {details.update.summary.key}")
@@ -104,12 +108,8 @@ class Course:
         self._idle: list[int] = []  # places in the order of those that need a turn
         self._group: deque[int] = deque()  # those whose turn it is, and who have not been begun
         self._watched: list[tuple[int, int]] = []  # when to look again, and at whom
-        self._changed: dict[int, None] = {}
-        for instance in self._order:
-            if instance in self._progress.working:
-                self._changed[instance] = None
-            elif not self._progress.had_turn(instance) and self._still_needs_a_turn(instance, now_ms):
-                self._idle.append(self._place[instance])
+        waiting = (instance for instance in self._order if not self._progress.had_turn(instance))
+        self._changed: dict[int, None] = dict.fromkeys((*self._progress.working, *waiting))
 
     def note(self, instance: int) -> None:
         """A task of this instance changed."""
@@ -120,8 +120,10 @@ class Course:
         """The next step, of little more than `limit` single things to do."""
         outcome = Outcome()
         self._ring(now_ms)
-        while self._changed and outcome.size < limit:
+        looks = limit * LOOKS_PER_DEED
+        while self._changed and outcome.size < limit and looks:
             self._look_at(outcome, self._take_changed(), now_ms)
+            looks -= 1
         if self._too_many_failed():
             self._fail(outcome)
         elif not self._changed:

@@ -113,7 +113,7 @@ class Told:
         self.course = self.new()
 
     def new(self) -> Course:
-        return Course(self.plan, self.facts.details, self.facts.tasks_of, self.facts.now_ms)
+        return Course(self.plan, self.facts.details, self.facts.tasks_of)
 
     def advance(self) -> Outcome:
         """All that is to be done now, and did."""

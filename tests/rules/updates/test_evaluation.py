@@ -67,7 +67,7 @@ def step(
     events = tuple(JobInstanceUpdateEvent(instance, 200, action) for instance, action in actions)
     details = JobUpdateDetails(JobUpdate(instructions=instructions), statuses, events)
     found = by_instance(tasks)
-    course = Course(Plan.of(instructions), details, lambda i: found.get(i, ()), NOW)
+    course = Course(Plan.of(instructions), details, lambda i: found.get(i, ()))
     return course.advance(NOW, limit)
 
 
@@ -320,5 +320,5 @@ def test_whose_promise_a_kill_keeps(statuses, aware, promises):
     tasks = {0: [task(0, WITH_NEW_PROMISE, RUNNING)], 1: [task(1, WITH_NEW_PROMISE, RUNNING)]}
     if statuses[0].status is S.ROLLING_FORWARD:
         tasks = {0: [task(0, WITH_OLD_PROMISE, RUNNING)], 2: [task(2, WITH_OLD_PROMISE, RUNNING)]}
-    found = Course(Plan.of(instructions), details, lambda i: tasks.get(i, ()), NOW).advance(NOW, limit=1000)
+    found = Course(Plan.of(instructions), details, lambda i: tasks.get(i, ())).advance(NOW, limit=1000)
     assert [kill.policy for kill in sorted(found.kills)] == promises

@@ -5,6 +5,7 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskQuery,
 )
-from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey, JobUpdateState
 from aurorad.vars import Vars
 
 
@@ -175,6 +176,19 @@ class Tables:
         for change in changes:
             self._put(change.table, change.key, change.after)
         return changes
+
+    def add_instance_events(self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent]) -> list[Change]:
+        """Like as many operations, one for each of the events."""
+        before = self.updates[key]
+        every = (*before.instance_events, *events)
+        if any(
+            one.timestamp_ms > other.timestamp_ms
+            for one, other in itertools.pairwise((*before.instance_events[-1:], *events))
+        ):
+            every = tuple(sorted(every, key=lambda event: event.timestamp_ms))
+        after = with_derived_state(msgspec.structs.replace(before, instance_events=every))
+        self._put(Table.UPDATES, key, after)
+        return [Change(Table.UPDATES, key, before, after)]
 
     def revert(self, changes: Sequence[Change]) -> None:
         """Undo `changes`, given oldest first."""

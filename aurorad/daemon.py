@@ -41,7 +41,7 @@ from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
 from aurorad.scheduler.limits import admission_limits, configured_tiers
-from aurorad.scheduler.rpc import jobs, reads, updates
+from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
@@ -249,7 +249,6 @@ class _Daemon:
         return local_engine(flags, tables, self._hostname, self._stats, now_ms, self._executor_arguments)
 
     def _scheduler(self, storage: Storage, engine: Engine) -> Scheduler:
-        revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)
         return Scheduler(
             storage=storage,
             engine=engine,
@@ -259,7 +258,7 @@ class _Daemon:
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing
             new_uuid=uuid.uuid4,
             hostname=self._hostname,
-            revocable_tiers=revocable,
+            tiers=self._tiers,
         )
 
     def _updater(self, storage: Storage, scheduler: Scheduler) -> Updater:
@@ -281,6 +280,7 @@ class _Daemon:
                 stats=stats,
                 new_uuid=uuid.uuid4,
             ),
+            **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
         }
         return Api(handlers, storage, flags, stats)
 

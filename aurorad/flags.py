@@ -27,6 +27,7 @@ LOG_LEVELS = {
     "FATAL": logging.CRITICAL,
     "NONE": logging.CRITICAL + 1,
 }
+OFFER_ORDERS = ("CPU", "MEMORY", "DISK", "REVOCABLE_CPU", "RANDOM")
 _SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
 
 
@@ -99,6 +100,11 @@ def log_level(value: str) -> int | None:
     return LOG_LEVELS.get(level.upper()) if scheme in ("", "google", "plain") else None
 
 
+def _offer_order(value: tuple[str, ...]) -> str | None:
+    fits = set(value) <= set(OFFER_ORDERS) and len(set(value)) == len(value)
+    return None if fits else f"some of {', '.join(OFFER_ORDERS)}, each once"
+
+
 def _no_log(value: str) -> str | None:
     return None if log_level(value) == LOG_LEVELS["NONE"] else "NONE"
 
@@ -113,8 +119,8 @@ def _default_work_dir() -> Path:
 _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage and log"
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
 _UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
-_SLA = "Maintenance and SLA"
 _SIMULATED = "Simulated cluster"
+_SLA = "Maintenance and SLA"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,16 +179,41 @@ class Flags:
     hold_offers_forever: bool = _flag(False, _SCHEDULING, "Never return an offer that nobody needs")
     offer_hold_jitter_window: Duration = _flag(60.0, _SCHEDULING, "Most random extra hold", _non_negative)
     offer_filter_duration: Duration = _flag(5.0, _SCHEDULING, "How long a declined offer stays away", _non_negative)
+    offer_order: tuple[str, ...] = _flag(
+        ("RANDOM",), _SCHEDULING, "Which offers are used first: the least of each in turn", _offer_order
+    )
     unavailability_threshold: Duration = _flag(
         360.0, _SCHEDULING, "So long before a host's announced unavailability nothing is placed on it", _non_negative
     )
     first_schedule_delay: Duration = _flag(0.001, _SCHEDULING, "Delay before the first attempt", _positive)
     initial_schedule_penalty: Duration = _flag(1.0, _SCHEDULING, "First wait after nothing fitted", _positive)
     max_schedule_penalty: Duration = _flag(60.0, _SCHEDULING, "Longest wait after nothing fitted", _positive)
+    max_schedule_attempts_per_sec: float | None = _flag(
+        None, _SCHEDULING, "Most attempts a second; unset = as many as the machine can", _positive
+    )
     max_tasks_per_schedule_attempt: int = _flag(5, _SCHEDULING, "Tasks of a group per attempt", _positive)
+    scheduling_max_batch_size: int | None = _flag(
+        None, _SCHEDULING, "Most attempts in one write; unset = as many as take 15 ms", _positive
+    )
     flapping_task_threshold: Duration = _flag(300.0, _SCHEDULING, "Shorter runs are flapping", _non_negative)
     initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
     max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
+
+    enable_preemptor: bool = _flag(True, _SCHEDULING, "End tasks that matter less for those that wait too long")
+    preemption_delay: Duration = _flag(180.0, _SCHEDULING, "So long a task waits before others end for it", _positive)
+    preemption_slot_search_initial_delay: Duration = _flag(180.0, _SCHEDULING, "First search for victims", _positive)
+    preemption_slot_search_interval: Duration = _flag(60.0, _SCHEDULING, "Search for victims every", _positive)
+    preemption_reservation_max_batch_size: int = _flag(5, _SCHEDULING, "Slots found for a group in turn", _positive)
+    preemption_slot_hold_time: Duration = _flag(
+        300.0, _SCHEDULING, "So long an agent is kept for who waits while the victims there are ending", _positive
+    )
+    offer_reservation_duration: Duration = _flag(
+        180.0, _SCHEDULING, "So long it is kept for who waits after the victims have ended", _positive
+    )
+    enable_update_affinity: bool = _flag(False, _SCHEDULING, "Updates keep instances on their agents where that fits")
+    update_affinity_reservation_hold_time: Duration = _flag(
+        180.0, _SCHEDULING, "So long an agent is kept for the instance that an update ended there", _positive
+    )
 
     host_maintenance_polling_interval: Duration = _flag(
         60.0, _SLA, "Hosts being drained are looked at every", _positive

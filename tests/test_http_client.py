@@ -2,50 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-
 import pytest
 import trio
 
 from aurorad.http_client import Answer, NoAnswer, post
-
-Serve = Callable[[trio.SocketStream], Awaitable[None]]
-
-
-@asynccontextmanager
-async def server(serve: Serve) -> AsyncIterator[str]:
-    """The URL of a server that treats each connection so."""
-
-    async def handle(stream: trio.SocketStream) -> None:
-        with contextlib.suppress(trio.BrokenResourceError):  # the client has seen enough
-            await serve(stream)
-
-    async with trio.open_nursery() as nursery:
-        (listener,) = await nursery.start(_serve_tcp, handle)
-        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
-
-
-async def _serve_tcp(handle: Serve, *, task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
-    await trio.serve_tcp(handle, 0, host="127.0.0.1", task_status=task_status)
-
-
-async def request(stream: trio.SocketStream) -> bytes:
-    got = b""
-    while b"\r\n\r\nbody" not in got:
-        got += await stream.receive_some(1000)
-    return got
-
-
-def answering(*pieces: bytes) -> Serve:
-    async def serve(stream: trio.SocketStream) -> None:
-        await request(stream)
-        for piece in pieces:
-            await stream.send_all(piece)
-
-    return serve
+from tests.web_servers import answering, hanging, request, server
 
 
 async def test_the_request_is_whole_and_the_answer_is_read() -> None:
@@ -58,10 +19,10 @@ async def test_the_request_is_whole_and_the_answer_is_read() -> None:
     async with server(serve) as url:
         answer = await post(f"{url}/a b?x=1", b"body", 5, headers={"X-Y": "z"}, parameters=[("task", "r/e/j?/0")])
     assert answer == Answer(201, b"ok")
-    lines = seen[0].decode().split("\r\n")
+    ((lines, body),) = seen
     assert lines[0] == "POST /a%20b?x=1&task=r/e/j%3F/0 HTTP/1.1"
     assert {f"Host: {url.removeprefix('http://')}", "Content-Length: 4", "X-Y: z"} <= set(lines)
-    assert lines[-1] == "body"
+    assert body == b"body"
 
 
 async def test_a_chunked_answer_is_one_answer() -> None:
@@ -93,10 +54,7 @@ async def test_rubbish_is_no_answer(pieces: tuple[bytes, ...], complaint: str) -
 
 
 async def test_a_server_that_hangs_is_given_up() -> None:
-    async def hang(stream: trio.SocketStream) -> None:
-        await trio.sleep_forever()
-
-    async with server(hang) as url:
+    async with server(hanging) as url:
         with pytest.raises(NoAnswer, match=r"no answer from 127.0.0.1:\d+ within 0.05 s"):
             await post(url, b"body", 0.05)
 

@@ -20,6 +20,7 @@ from aurorad.api.tasks import ScheduledTask, TaskConfig
 from aurorad.api.text import render
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.flags import Flags
+from aurorad.pace import Pace
 from aurorad.rules.job_diff import by_config
 from aurorad.rules.updates import pulses, transitions
 from aurorad.rules.updates.evaluation import Course, Kill, Outcome, words_of
@@ -197,13 +198,16 @@ class Updater:
             if _status(details) in transitions.ROLLING:
                 self._mark(key)
 
-    async def _listen(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
-        with events:
-            async for event in events:
-                if isinstance(event, TaskChanged):
-                    self._changed(event)
+    async def _listen(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
+        pace = Pace()
+        with changes:
+            async for events in changes:
+                for event in events:
+                    if isinstance(event, TaskChanged):
+                        self._heard(event)
+                        await pace.breathe()
 
-    def _changed(self, change: TaskChanged) -> None:
+    def _heard(self, change: TaskChanged) -> None:
         task = change.after or change.before
         assert task is not None, "a task changed from nothing to nothing"
         for details in self._storage.tables.job_updates(task.assigned_task.task.job):
@@ -277,7 +281,7 @@ class Updater:
         """Raises `ValueError` for an update that cannot be followed."""
         job = details.update.summary.key.job
         plan = Plan.of(details.update.instructions)
-        return Course(plan, details, lambda instance: tables.instance_tasks(job, (instance,)))
+        return Course(plan, details, lambda instance: tables.instance_tasks(job, instance))
 
     def _set_alarm(self, key: JobUpdateKey, *times_ms: int | None) -> None:
         earliest_ms = min((at_ms for at_ms in times_ms if at_ms is not None), default=None)

@@ -263,7 +263,16 @@ class _Daemon:
 
     def _updater(self, storage: Storage, scheduler: Scheduler) -> Updater:
         rng = random.Random()  # noqa: S311 - spreads retries, guards nothing
-        return Updater(storage, scheduler.states, now_ms, self._stats, self._flags, sla=scheduler.sla, rng=rng)
+        return Updater(
+            storage,
+            scheduler.states,
+            now_ms,
+            self._stats,
+            self._flags,
+            sla=scheduler.sla,
+            rng=rng,
+            keep_place=scheduler.reservations.keep_place,
+        )
 
     def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:
         flags, stats, tiers = self._flags, self._stats, self._tiers

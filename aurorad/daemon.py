@@ -40,9 +40,11 @@ from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
+from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits, configured_tiers
 from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
+from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.entries import UnreadableLog
@@ -56,8 +58,10 @@ from aurorad.web import server
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.explain import explain_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.pages.jobs import exists as job_exists
 from aurorad.web.simulation import simulation_endpoints
 from aurorad.web.thrift import thrift_endpoint
 from executor import flags as executor_flags
@@ -224,7 +228,9 @@ class _Daemon:
             scheduler = self._scheduler(storage, engine)
             updater = self._updater(storage, scheduler)
             api = self._api(storage, scheduler, updater)
-            app = self._scheduler_app(storage, scheduler, api, observer_port)
+            explainer = self._explainer(storage, scheduler, updater)
+            plans = self._plans(storage, scheduler, updater, explainer)
+            app = self._scheduler_app(storage, scheduler, api, observer_port, explainer, plans)
             async with trio.open_nursery() as services:
                 await services.start(scheduler.run)
                 await services.start(updater.run)
@@ -293,7 +299,36 @@ class _Daemon:
         }
         return Api(handlers, storage, flags, stats)
 
-    def _scheduler_app(self, storage: Storage, scheduler: Scheduler, api: Api, observer_port: int) -> QuartTrio:
+    def _explainer(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Explainer:
+        return Explainer(
+            tables=storage.tables,
+            offers=scheduler.offers,
+            agents=scheduler.agents,
+            objections=lambda: updater.objections,
+            penalty_ms=scheduler.states.remaining_penalty_ms,
+            flags=self._flags,
+            now_ms=now_ms,
+        )
+
+    def _plans(self, storage: Storage, scheduler: Scheduler, updater: Updater, explainer: Explainer) -> Plans:
+        flags, stats, tiers = self._flags, self._stats, self._tiers
+        limits = admission_limits(flags)
+        return Plans(
+            storage=storage,
+            jobs=jobs.JobCalls(storage, scheduler.states, limits, tiers, stats),
+            updates=updates.UpdateCalls(storage, updater, limits, tiers, flags, stats, uuid.uuid4),
+            explainer=explainer,
+        )
+
+    def _scheduler_app(
+        self,
+        storage: Storage,
+        scheduler: Scheduler,
+        api: Api,
+        observer_port: int,
+        explainer: Explainer,
+        plans: Plans,
+    ) -> QuartTrio:
         async def quota(role: str) -> GetQuotaResult:
             answer = await api.handle(GetQuota(role), ANYBODY)
             assert answer.result is not None
@@ -304,7 +339,13 @@ class _Daemon:
             return f"http://{_in_url(host)}:{observer_port}"
 
         pages = scheduler_pages(
-            storage.tables, scheduler.pending_reason, observer_url, self._flags.cluster_name, now_ms, quota
+            storage.tables,
+            scheduler.pending_reason,
+            observer_url,
+            self._flags.cluster_name,
+            now_ms,
+            quota,
+            explainer.job,
         )
         tables, offers = storage.tables, scheduler.offers.all
         return scheduler_app(
@@ -312,6 +353,7 @@ class _Daemon:
             thrift_endpoint(api.handle, lambda: ANYBODY),
             admin_endpoints(self._stats, lambda: storage.refusing),
             cluster_endpoints(tables, offers, scheduler.pending_groups, self._tiers),
+            explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), lambda: ANYBODY),
             lifecycle_endpoints(self._stopping.set, _abort),
             pages,
         )

@@ -5,20 +5,20 @@ Nothing here changes anything. What is told was true in the course of the answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from aurorad.api import keys
-from aurorad.api.enums import ACTIVE_STATES, SLAVE_ASSIGNED_STATES, ScheduleStatus
+from aurorad.api.enums import ACTIVE_STATES, SLAVE_ASSIGNED_STATES, MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import explain, matching, preemption
 from aurorad.rules.explain import Explanation, Survey
 from aurorad.rules.matching import Host, Request
-from aurorad.rules.resources import Bag
 from aurorad.rules.task_states import last_change_ms
+from aurorad.rules.trial import Place, Trial
 from aurorad.rules.updates import waiting
 from aurorad.scheduler.agents_view import AgentsView
 from aurorad.scheduler.limits import active_update
@@ -108,30 +108,37 @@ class Explainer:
             ),
         )
 
-    async def survey(self, request: Request) -> Survey:
-        """What every host says that offers something, or runs something and so offers nothing."""
-        census = self._agents.census(request.config.job) if request.limits else {}
-        survey = Survey(request, census, self._unavailable_before_ms())
+    async def survey(self, request: Request, places: Iterable[Place] | None = None) -> Survey:
+        """What every host says that offers something, or runs something and so offers nothing; or each of `places`."""
+        survey = Survey(request, self._census(request), self._unavailable_before_ms())
         pace = Pace()
-        for name, host, available in self.hosts(request):
-            survey.see(name, host, available)
+        for place in self._places(request) if places is None else places:
+            survey.see(place.name, place.host, place.available)
             await pace.breathe()
         return survey
 
-    def hosts(self, request: Request) -> Iterable[tuple[str, Host, Bag]]:
-        """Each host by name, with what it has for such a request."""
+    async def trial(self, request: Request) -> Trial:
+        """Of placing such tasks on the hosts as they are now."""
+        places, pace = [], Pace()
+        for place in self._places(request):
+            places.append(place)
+            await pace.breathe()
+        return Trial(request, places, self._census(request), self._unavailable_before_ms())
+
+    def _census(self, request: Request) -> dict[tuple[str, str], int]:
+        return self._agents.census(request.config.job) if request.limits else {}
+
+    def _places(self, request: Request) -> Iterator[Place]:
+        """Each host with what it has for such a request."""
         offered = set()
         for held in self._offers.ordered():
             offered.add(held.offer.hostname)
             host = Host(held.values, held.mode, held.offer.unavailability_start_ms)
-            yield held.offer.hostname, host, held.revocable_bag if request.revocable else held.bag
+            yield Place(held.offer.hostname, host, held.revocable_bag if request.revocable else held.bag)
         for row in list(self._tables.hosts.values()):
             if row.host not in offered and self._runs_anything(row.host):
-                yield (
-                    row.host,
-                    Host(matching.values_of(row.attributes), row.mode or Host(matching.values_of(())).mode),
-                    {},
-                )
+                mode = row.mode or MaintenanceMode.NONE
+                yield Place(row.host, Host(matching.values_of(row.attributes), mode), {})
 
     def request(self, config: TaskConfig) -> Request:
         tier = self._agents.victims.tier_of(config)

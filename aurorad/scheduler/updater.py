@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
 from aurorad.api import keys
 from aurorad.api.enums import JobUpdateAction, JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Result, StartJobUpdateResult
-from aurorad.api.tasks import ScheduledTask, TaskConfig
+from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
 from aurorad.api.text import render
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.flags import Flags
@@ -92,16 +92,7 @@ class Updater:
         Raises `Refused`: with the running update if the job has one already, or for what is not there yet.
         """
         key = update.summary.key
-        running = active_update(tx.tables, key.job)
-        if running is not None:
-            raise Refused(
-                transitions.ACTIVE_UPDATE_EXISTS,
-                result=Result(
-                    start_job_update_result=StartJobUpdateResult(
-                        running.update.summary.key, update_summary=running.update.summary
-                    )
-                ),
-            )
+        refuse_while_updating(tx.tables, key.job)
         tx.save_job_update(update)
         first = JobUpdateStatus.ROLLING_FORWARD
         if update.instructions.settings.block_if_no_pulses_after_ms > 0:
@@ -137,6 +128,11 @@ class Updater:
         if rolling is not None:
             self._enter(tx, key, rolling)
         return JobUpdatePulseStatus.OK
+
+    @property
+    def objections(self) -> Mapping[str, str]:
+        """Why tasks that updates want to end may not go yet, by task id."""
+        return self._promised.objections
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take up every rolling update where it stands, and keep them going until cancelled.
@@ -369,6 +365,15 @@ def _existing(tx: Transaction, key: JobUpdateKey, text: str = "Update does not e
     if details is None:
         raise Refused(text + render(key))
     return details
+
+
+def refuse_while_updating(tables: Tables, job: JobKey) -> None:
+    """Raises `Refused`, with the running update, if the job has one."""
+    running = active_update(tables, job)
+    if running is not None:
+        summary = running.update.summary
+        result = Result(start_job_update_result=StartJobUpdateResult(summary.key, update_summary=summary))
+        raise Refused(transitions.ACTIVE_UPDATE_EXISTS, result=result)
 
 
 def _is_checked(details: JobUpdateDetails, instance: int, action: JobUpdateAction) -> bool:

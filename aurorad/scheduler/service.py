@@ -90,18 +90,19 @@ class Scheduler:
             reservations=self.reservations,
         )
         self.reservations.unbound = self._placement.ask_again
+        self.agents = AgentsView(
+            tables=storage.tables,
+            offers=self.offers,
+            reservations=self.reservations,
+            victims=Victims(flags, tiers),
+            flags=flags,
+            now_ms=now_ms,
+        )
         self._preemptor = Preemptor(
             storage=storage,
             states=self.states,
             reservations=self.reservations,
-            view=AgentsView(
-                tables=storage.tables,
-                offers=self.offers,
-                reservations=self.reservations,
-                victims=Victims(flags, tiers),
-                flags=flags,
-                now_ms=now_ms,
-            ),
+            view=self.agents,
             groups=self._placement.groups,
             flags=flags,
             stats=stats,

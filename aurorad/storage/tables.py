@@ -5,7 +5,8 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import itertools
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskQuery,
 )
-from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey, JobUpdateState
 from aurorad.storage.operations import (
     AssignTasks,
     InsertTasks,
@@ -265,6 +266,19 @@ class Tables:
         self._tasks.insert(op.config.job, tasks, op.event.status)
         changes.before += [None] * len(tasks)
         changes.after += tasks.values()
+
+    def add_instance_events(
+        self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent], changes: Changes
+    ) -> None:
+        """Like as many operations, one for each of the events."""
+        before = self.updates[key]
+        every = (*before.instance_events, *events)
+        new = (*before.instance_events[-1:], *events)
+        if any(one.timestamp_ms > other.timestamp_ms for one, other in itertools.pairwise(new)):
+            every = tuple(sorted(every, key=lambda event: event.timestamp_ms))
+        after = with_derived_state(msgspec.structs.replace(before, instance_events=every))
+        self._put(Table.UPDATES, key, after)
+        changes.rows.append(Change(Table.UPDATES, key, before, after))
 
     def revert(self, changes: Changes) -> None:
         """Undo `changes`."""

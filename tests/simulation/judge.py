@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, MaintenanceMode
 from aurorad.api.tasks import Constraint, JobKey, ScheduledTask, TaskConfig
@@ -30,9 +30,11 @@ _FAILURES = {
 class Judge:
     """Told of every transaction that is in the log, in its order."""
 
-    def __init__(self, trace: Trace, ledger: Ledger) -> None:
+    def __init__(self, trace: Trace, ledger: Ledger, ended: Callable[[ScheduledTask], None] = lambda _: None) -> None:
+        """`ended` is told of each task that has ended."""
         self._trace = trace
         self._ledger = ledger
+        self._ended = ended
 
     def durable(self, changes: Sequence[Change]) -> None:
         self._ledger.apply(changes)
@@ -87,6 +89,7 @@ class Judge:
             self._trace.violated("legal transitions", f"{change.key}: {wrong}")
         elif after.status in legal.ENDED and before.status not in legal.ENDED:
             self._successor(before, after, successors.get(change.key))
+            self._ended(after)
 
     def _successor(self, before: ScheduledTask, after: ScheduledTask, successor: ScheduledTask | None) -> None:
         task_id = after.assigned_task.task_id

@@ -118,7 +118,8 @@ async def add(clients: Clients) -> None:
     key = InstanceKey(job, clients.rng.choice(active) if active else 0)
     before = set(clients.active_ids(job))
     await clients.writes(
-        calls.AddInstances(key, 1), lambda: any(task.assigned_task.task_id not in before for task in clients.ledger.job(job))
+        calls.AddInstances(key, 1),
+        lambda: any(task.assigned_task.task_id not in before for task in clients.ledger.job(job)),
     )
 
 
@@ -232,9 +233,7 @@ async def look(clients: Clients) -> None:
 
 async def set_quota(clients: Clients) -> None:
     cpus, ram_mb, disk_mb = clients.rng.choice(((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536)))
-    quota = ResourceAggregate(
-        frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)})
-    )
+    quota = ResourceAggregate(frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)}))
     await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
 
 

@@ -1,4 +1,5 @@
-"""What must hold whenever the engine is called, and on the hosts: the log first, offers once, one live task an instance."""
+"""What must hold whenever the engine is called, and on the hosts: the log comes first, an offer is used once, an
+instance has one live task."""
 
 from __future__ import annotations
 

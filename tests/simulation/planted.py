@@ -151,7 +151,9 @@ def failures_of_updates_forgotten_on_restart(patch: pytest.MonkeyPatch) -> None:
 
     def forgetful(words: Any, events: Any) -> Any:
         progress = of(words, events)
-        new = {event.instance_id for event in events if event.timestamp_ms >= since_ms[0] and event.action is words.failed}
+        new = {
+            event.instance_id for event in events if event.timestamp_ms >= since_ms[0] and event.action is words.failed
+        }
         for instance in [instance for instance in progress.failed if instance not in new]:
             del progress.failed[instance]
             progress.done.add(instance)
@@ -217,29 +219,27 @@ def updates_deaf_to_their_tasks(patch: pytest.MonkeyPatch) -> None:
 
 
 def failed_instances_taken_for_updated(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        evaluation, "_FORWARD", evaluation._FORWARD._replace(failed=JobUpdateAction.INSTANCE_UPDATED)
-    )
+    patch.setattr(evaluation, "_FORWARD", evaluation._FORWARD._replace(failed=JobUpdateAction.INSTANCE_UPDATED))
 
 
 PLANTS = (
-    Plant(launch_before_log, "log before launch", 0),
-    Plant(acknowledge_before_log, "log before acknowledge", 0),
-    Plant(answer_before_log, "log before answer", 0),
-    Plant(reads_show_what_may_be_undone, "log before answer", 0),
-    Plant(log_without_sync, "what was told survives a crash", 0),
-    Plant(snapshots_without_updates, "what was told survives a crash", 0),
-    Plant(refused_writes_stay_in_memory, "one truth", 0),
-    Plant(failures_never_acknowledged, "every update is acknowledged", 0),
+    Plant(launch_before_log, "log before launch", 2),
+    Plant(acknowledge_before_log, "log before acknowledge", 1),
+    Plant(answer_before_log, "log before answer", 9),
+    Plant(reads_show_what_may_be_undone, "log before answer", 65),
+    Plant(log_without_sync, "what was told survives a crash", 23),
+    Plant(snapshots_without_updates, "what was told survives a crash", 98),
+    Plant(refused_writes_stay_in_memory, "one truth", 32),
+    Plant(failures_never_acknowledged, "every update is acknowledged", 1),
     Plant(one_too_many_in_a_group, "no more than a group at a time", 0),
-    Plant(failures_of_updates_forgotten_on_restart, "failures are counted", 0),
-    Plant(quota_without_updates, "quota", 0),
-    Plant(census_not_kept_within_a_round, "limits", 0),
-    Plant(offers_spent_twice_in_a_round, "no host oversubscribed", 0),
-    Plant(offers_used_again, "an offer once", 0),
-    Plant(offers_outlive_their_connection, "an offer once", 0),
-    Plant(kills_not_repeated, "kills are repeated", 0),
-    Plant(tasks_that_should_not_be_are_left_alone, "nothing runs that should not", 0),
-    Plant(lost_services_not_rescheduled, "an instance lives on", 0),
-    Plant(updates_deaf_to_their_tasks, "every update ends", 0),
+    Plant(failures_of_updates_forgotten_on_restart, "failures are counted", 21),
+    Plant(quota_without_updates, "quota", 9),
+    Plant(census_not_kept_within_a_round, "limits", 10),
+    Plant(offers_spent_twice_in_a_round, "no host oversubscribed", 2),
+    Plant(offers_used_again, "an offer once", 3),
+    Plant(offers_outlive_their_connection, "an offer once", 6),
+    Plant(kills_not_repeated, "kills are repeated", 7),
+    Plant(tasks_that_should_not_be_are_left_alone, "nothing runs that should not", 95),
+    Plant(lost_services_not_rescheduled, "an instance lives on", 56),
+    Plant(updates_deaf_to_their_tasks, "every update ends", 7),
 )

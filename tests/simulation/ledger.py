@@ -11,12 +11,27 @@ from typing import Any
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.storage.replay import Replay
-from aurorad.storage.rows import Configs
-from aurorad.storage.tables import Change, Row, Table, Tables
+from aurorad.storage.shared import Shared
+from aurorad.storage.tables import Change, Changes, Row, Table, Tables
 from aurorad.vars import Vars
 from tests.simulation.trace import Trace
 
 Rows = dict[Table, dict[Any, Any]]
+
+
+def changes_of(changes: Changes) -> list[Change]:
+    """All that a transaction changed, tasks first."""
+    tasks = [
+        Change(Table.TASKS, _id_of(before, after), before, after)
+        for before, after in zip(changes.before, changes.after, strict=True)
+    ]
+    return tasks + changes.rows
+
+
+def _id_of(before: ScheduledTask | None, after: ScheduledTask | None) -> str:
+    task = after or before
+    assert task is not None, "a task changed from nothing to nothing"
+    return task.assigned_task.task_id
 
 
 class Ledger:
@@ -70,14 +85,15 @@ class Ledger:
             return []
         expected = Tables(Vars())
         expected.load(Row(table, key, row) for table, rows in self.rows.items() for key, row in rows.items())
-        replay = Replay(expected, Vars(), Configs())
-        changes = [change for number, record in enumerate(in_flight) for change in replay.feed(number, record)]
+        replay, changes = Replay(expected, Vars(), Shared()), Changes()
+        for number, record in enumerate(in_flight):
+            replay.feed(number, record, changes)
         for table, rows in self.rows.items():
             if tables.rows(table) != expected.rows(table):
                 what = _difference(table, expected.rows(table) if in_flight else rows, tables.rows(table))
                 self._trace.violated("what was told survives a crash", what)
                 return []
-        return changes
+        return changes_of(changes)
 
 
 def _difference(table: Table, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> str:

@@ -15,6 +15,7 @@ from aurorad.api import calls
 from aurorad.api.tasks import Attribute, ScheduledTask
 from aurorad.flags import Flags
 from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Changes
 from tests.log.fake_disk import FakeDisk
 from tests.simulation import clients as workload
 from tests.simulation import determinism, faults
@@ -25,7 +26,7 @@ from tests.simulation.engine_judge import EngineJudge
 from tests.simulation.hosts import Host
 from tests.simulation.jobs import Fates
 from tests.simulation.judge import Judge
-from tests.simulation.ledger import Ledger
+from tests.simulation.ledger import Ledger, changes_of
 from tests.simulation.network import Connection, Odds
 from tests.simulation.node import Node
 from tests.simulation.timeline import Timeline
@@ -164,7 +165,7 @@ class Simulation:
                 self.now_ms,
                 segment_bytes=self.segment_bytes,
                 recovered=self._recovered,
-                durable=lambda _, changes: self.judge.durable(changes),
+                durable=self._durable,
             )
             self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
             await node.run()
@@ -178,6 +179,9 @@ class Simulation:
         self.trace("node", f"recovered, {len(changes)} changes more than were told")
         if changes:
             self.judge.durable(changes)
+
+    def _durable(self, changes: Changes) -> None:
+        self.judge.durable(changes_of(changes))
 
     def _ended(self, task: ScheduledTask) -> None:
         self.engine_judge.gave_up(task, self.flags.transient_task_state_timeout)

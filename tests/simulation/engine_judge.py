@@ -79,7 +79,8 @@ class EngineJudge:
         """The scheduler believes that a task that was to be killed will not end: it must have tried again and again."""
         now = trio.current_time()
         task_id = task.assigned_task.task_id
-        timed_out = [event.status for event in task.task_events[-2:]] == [ScheduleStatus.KILLING, ScheduleStatus.LOST]
+        path = [event.status for event in task.task_events[-3:]]
+        timed_out = path[:1] and path[0] in _WELL and path[1:] == [ScheduleStatus.KILLING, ScheduleStatus.LOST]
         if timed_out and task.task_events[-1].message == "Task timed out" and self.awake_s < now - after_s:
             tries = [at for at in self._kills.get(task_id, ()) if at > now - after_s - 1]
             if len(tries) < LEAST_KILLS:

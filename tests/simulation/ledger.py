@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.storage.replay import Replay
@@ -40,6 +41,8 @@ class Ledger:
         self.rows: Rows = {table: {} for table in Table}
         self.versions: dict[str, list[ScheduledTask]] = {}
         """All that each task ever was."""
+        self.modes: dict[str, list[MaintenanceMode | None]] = {}
+        """All modes that each host ever had, one after the other."""
         self._of_job: dict[JobKey, dict[str, None]] = {}
 
     @property
@@ -64,6 +67,8 @@ class Ledger:
                 rows[change.key] = change.after
             if change.table is Table.TASKS:
                 self._task_changed(change)
+            elif change.table is Table.HOSTS:
+                self.modes.setdefault(change.key, []).append(change.after.mode)
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:

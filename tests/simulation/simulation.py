@@ -280,6 +280,9 @@ def _flags(rng: random.Random) -> Flags:
         reconciliation_implicit_interval=60.0,
         history_min_retention_threshold=rng.choice((20.0, 3600.0)),
         history_max_per_job_threshold=rng.choice((3, 100)),
+        host_maintenance_polling_interval=5.0,
+        min_required_instances_for_sla_check=2,
+        sla_aware_kill_non_prod=True,
         dlog_snapshot_interval=rng.choice((15.0, 600.0)),
         dlog_max_entry_size=rng.choice((2 << 10, 512 << 10)),
     )

@@ -17,13 +17,14 @@ from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
 from aurorad.scheduler.limits import admission_limits
-from aurorad.scheduler.rpc import jobs, reads, updates
+from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.recovery import recover
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import Storage, StorageNotReady
+from aurorad.storage.tables import Changes
 from aurorad.vars import Vars
 from tests.log.fake_disk import Down, FakeDisk
 from tests.simulation.network import Connection
@@ -84,7 +85,7 @@ class Node:
         *,
         segment_bytes: int,
         recovered: Callable[[Storage], None],
-        durable: Callable[..., None],
+        durable: Callable[[Changes], None],
     ) -> None:
         self.disk = disk
         self.connection = connection
@@ -147,9 +148,9 @@ class Node:
         response = await self._api.handle(call, user)
         return None if self.is_dead else response
 
-    def _told_durable(self, position: int, changes: Sequence[object]) -> None:
+    def _told_durable(self, position: int, changes: Changes) -> None:
         if not self.is_dead:
-            self._durable(position, changes)
+            self._durable(changes)
 
     def _new_uuid(self) -> UUID:
         return UUID(int=self._rng.getrandbits(128), version=4)
@@ -181,5 +182,6 @@ class Node:
                 stats=stats,
                 new_uuid=self._new_uuid,
             ),
+            **maintenance.handlers(maintenance=self.scheduler.maintenance, stats=stats),
         }
         return Api(handlers, storage, flags, stats)

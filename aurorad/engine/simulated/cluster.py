@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+import msgspec
 from frozendict import frozendict
 
 from aurorad.engine.base import AgentLost, Event, Offer, Offers, Rescind, StatusUpdate, TaskInfo, TaskState
@@ -54,21 +55,21 @@ class UnknownAgent(Exception):
     """There is no agent of this id."""
 
 
-class Task:
-    """A task on an agent, until its end is acknowledged. Look, do not touch."""
+class Task(msgspec.Struct, eq=False, gc=False):
+    """A task on an agent, until its end is acknowledged. Look, do not touch.
 
-    __slots__ = ("amounts", "fate", "host", "id", "state", "timer", "updates")
+    Nothing that a task holds holds the task: the garbage collector need not look at a million of them.
+    """
 
-    def __init__(self, id: str, host: Host, amounts: Amounts, fate: Fate) -> None:
-        self.id = id
-        self.host = host
-        self.amounts = amounts
-        self.fate = fate
-        self.state = TaskState.TASK_STAGING
-        self.timer = 0
-        """The number of its latest timer: older ones no longer count."""
-        self.updates: list[StatusUpdate] | None = None
-        """Not acknowledged; only the first is told."""
+    id: str
+    host: Host
+    amounts: Amounts
+    fate: Fate
+    state: TaskState = TaskState.TASK_STAGING
+    timer: int = 0
+    """The number of its latest timer: older ones no longer count."""
+    updates: list[StatusUpdate] | None = None
+    """Not acknowledged; only the first is told."""
 
     @property
     def agent_id(self) -> str:
@@ -99,7 +100,7 @@ class Cluster:
         self._timers = 0
         self._offers_made = 0
         self._updates_made = 0
-        self._scalars: dict[tuple[tuple[Kind, int], ...], tuple[tuple[Kind, int], ...]] = {}  # each kept once
+        self._amounts: dict[tuple[tuple[Kind, int], ...], Amounts] = {}  # without ports, each kept once
         for agent in agents:
             self.add_agent(0.0, agent)
 
@@ -352,7 +353,9 @@ class Cluster:
         task.timer = self._wake(now + self.behaviour.starting_s, task)
 
     def _put(self, host: Host, task_id: str, amounts: Amounts, source: str) -> Task:
-        known = Amounts(self._scalars.setdefault(amounts.scalars, amounts.scalars), amounts.ports)
+        known = self._amounts.setdefault(amounts.scalars, Amounts(amounts.scalars, ()))
+        if amounts.ports:
+            known = Amounts(known.scalars, amounts.ports)
         task = self._tasks[task_id] = Task(task_id, host, known, self._fortune.fate(source))
         host.take(known)
         host.tasks.add(task_id)

@@ -41,7 +41,7 @@ from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
 from aurorad.scheduler.limits import admission_limits, configured_tiers
-from aurorad.scheduler.rpc import jobs, reads, updates
+from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
@@ -277,6 +277,7 @@ class _Daemon:
                 stats=stats,
                 new_uuid=uuid.uuid4,
             ),
+            **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
         }
         return Api(handlers, storage, flags, stats)
 

@@ -27,6 +27,7 @@ LOG_LEVELS = {
     "FATAL": logging.CRITICAL,
     "NONE": logging.CRITICAL + 1,
 }
+OFFER_ORDERS = ("CPU", "MEMORY", "DISK", "REVOCABLE_CPU", "RANDOM")
 _SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
 
 
@@ -54,6 +55,11 @@ def _regex(value: str) -> str | None:
 
 def _container_types(value: tuple[str, ...]) -> str | None:
     return None if set(value) <= {"MESOS", "DOCKER"} else "MESOS, DOCKER or both"
+
+
+def _sla_metrics(value: tuple[str, ...]) -> str | None:
+    known = ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS")
+    return None if set(value) <= set(known) else f"any of {', '.join(known)}, with commas between"
 
 
 def _docker_parameters(value: tuple[str, ...]) -> str | None:
@@ -94,6 +100,11 @@ def log_level(value: str) -> int | None:
     return LOG_LEVELS.get(level.upper()) if scheme in ("", "google", "plain") else None
 
 
+def _offer_order(value: tuple[str, ...]) -> str | None:
+    fits = set(value) <= set(OFFER_ORDERS) and len(set(value)) == len(value)
+    return None if fits else f"some of {', '.join(OFFER_ORDERS)}, each once"
+
+
 def _no_log(value: str) -> str | None:
     return None if log_level(value) == LOG_LEVELS["NONE"] else "NONE"
 
@@ -109,6 +120,7 @@ _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage an
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
 _UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
 _SIMULATED = "Simulated cluster"
+_SLA = "Maintenance and SLA"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,16 +179,36 @@ class Flags:
     hold_offers_forever: bool = _flag(False, _SCHEDULING, "Never return an offer that nobody needs")
     offer_hold_jitter_window: Duration = _flag(60.0, _SCHEDULING, "Most random extra hold", _non_negative)
     offer_filter_duration: Duration = _flag(5.0, _SCHEDULING, "How long a declined offer stays away", _non_negative)
+    offer_order: tuple[str, ...] = _flag(
+        ("RANDOM",), _SCHEDULING, "Which offers are used first: the least of each in turn", _offer_order
+    )
     unavailability_threshold: Duration = _flag(
         360.0, _SCHEDULING, "So long before a host's announced unavailability nothing is placed on it", _non_negative
     )
     first_schedule_delay: Duration = _flag(0.001, _SCHEDULING, "Delay before the first attempt", _positive)
     initial_schedule_penalty: Duration = _flag(1.0, _SCHEDULING, "First wait after nothing fitted", _positive)
     max_schedule_penalty: Duration = _flag(60.0, _SCHEDULING, "Longest wait after nothing fitted", _positive)
+    max_schedule_attempts_per_sec: float | None = _flag(
+        None, _SCHEDULING, "Most attempts a second; unset = as many as the machine can", _positive
+    )
     max_tasks_per_schedule_attempt: int = _flag(5, _SCHEDULING, "Tasks of a group per attempt", _positive)
+    scheduling_max_batch_size: int | None = _flag(
+        None, _SCHEDULING, "Most attempts in one write; unset = as many as take 15 ms", _positive
+    )
     flapping_task_threshold: Duration = _flag(300.0, _SCHEDULING, "Shorter runs are flapping", _non_negative)
     initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
     max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
+
+    host_maintenance_polling_interval: Duration = _flag(
+        60.0, _SLA, "Hosts being drained are looked at every", _positive
+    )
+    sla_coordinator_timeout: Duration = _flag(60.0, _SLA, "How long an SLA coordinator may take to answer", _positive)
+    max_parallel_coordinated_maintenance: int = _flag(10, _SLA, "SLA coordinators asked at the same time", _positive)
+    sla_stat_refresh_interval: Duration = _flag(60.0, _SLA, "SLA statistics are computed every", _positive)
+    sla_prod_metrics: tuple[str, ...] = _flag(
+        ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS"), _SLA, "SLA statistics of production services", _sla_metrics
+    )
+    sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
 
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import trio
@@ -27,14 +27,16 @@ from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
 from aurorad.scheduler.kills import Kills
+from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.reconciliation import Reconciliation
+from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
 from aurorad.scheduler.writing import write_patiently
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
@@ -83,6 +85,17 @@ class Scheduler:
         self._kills = Kills(engine=engine, flags=flags, stats=stats, rng=rng)
         self._deadlines = Deadlines(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._history = History(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
+        self.sla = SlaKills(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
+        self.maintenance = Maintenance(
+            storage=storage,
+            states=self.states,
+            offers=self.offers,
+            sla=self.sla,
+            flags=flags,
+            stats=stats,
+            rng=rng,
+            now_ms=now_ms,
+        )
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -117,6 +130,7 @@ class Scheduler:
                 nursery.start_soon(self._kills.run)
                 nursery.start_soon(self._deadlines.run)
                 nursery.start_soon(self._history.run)
+                nursery.start_soon(self.maintenance.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
@@ -150,13 +164,22 @@ class Scheduler:
         self._is_connected = True
         self._registered.set()
 
-    async def _hear_storage(self, changes: trio.MemoryReceiveChannel[StorageEvent]) -> None:
-        async for event in changes:
-            match event:
-                case TaskChanged():
-                    self._changed(event)
-                case KillRequested():
-                    self._kills.request(event.task_id)
+    async def _hear_storage(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
+        pace = Pace()
+        async for events in changes:
+            for event in events:
+                self._hear(event)
+                await pace.breathe()
+
+    def _hear(self, event: StorageEvent) -> None:
+        match event:
+            case TaskChanged():
+                self._changed(event)
+            case KillRequested():
+                self._kills.request(event.task_id)
+            case HostChanged():
+                self.offers.host_changed(event.after.host)
+                self.maintenance.host_changed(event)
 
     async def _recall(self, tasks: list[ScheduledTask]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
@@ -170,4 +193,5 @@ class Scheduler:
         self._kills.changed(change)
         self._deadlines.changed(change)
         self._history.changed(change)
+        self.maintenance.changed(change)
         self._task_stats.changed(change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aurorad.api.tasks import ScheduledTask
+from aurorad.api.tasks import HostAttributes, ScheduledTask
 
 
 class TaskChanged(msgspec.Struct, frozen=True):
@@ -20,4 +20,11 @@ class KillRequested(msgspec.Struct, frozen=True):
     task_id: str
 
 
-StorageEvent = TaskChanged | KillRequested
+class HostChanged(msgspec.Struct, frozen=True):
+    """The maintenance mode of a host changed."""
+
+    before: HostAttributes
+    after: HostAttributes
+
+
+StorageEvent = TaskChanged | KillRequested | HostChanged

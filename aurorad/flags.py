@@ -346,20 +346,18 @@ def parse(arguments: Sequence[str]) -> Flags:
 def _refuse_simulation(flags: Flags) -> None:
     for name, value in flag_parsing.changed(flags, Flags()).items():
         if name.startswith("simulated_"):
-            raise FlagError(
-                f"-{name}={value} says what a simulated cluster is like: -engine=simulated was expected, too"
-            )
+            raise FlagError(f"-{name}={value}: -engine=simulated was expected with it")
 
 
 def _check_simulation(flags: Flags) -> None:
     if "scheduler" not in flags.role:
-        raise FlagError("-engine=simulated was given without the role scheduler, which alone has an engine")
+        raise FlagError("-engine=simulated: the role scheduler was expected with it, no other has an engine")
     if flags.stop_tasks_on_exit:
-        raise FlagError("-stop_tasks_on_exit was given with -engine=simulated, whose tasks end with the daemon anyway")
+        raise FlagError("-stop_tasks_on_exit=true: not expected with -engine=simulated, where nothing runs")
     if flags.simulated_agents is not None:
         for name, value in flag_parsing.changed(flags, Flags()).items():
             if name in _AGENT_FLAGS:
-                raise FlagError(f"-{name}={value} was given beside -simulated_agents, whose file says that already")
+                raise FlagError(f"-{name}={value}: not expected with -simulated_agents, whose file says that")
     shares = flags.simulated_finish + flags.simulated_fail + flags.simulated_lose
     if shares > 1:
         raise FlagError(

@@ -32,6 +32,7 @@ from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.sla import SlaKills
+from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
@@ -96,6 +97,7 @@ class Scheduler:
             rng=rng,
             now_ms=now_ms,
         )
+        self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -131,6 +133,7 @@ class Scheduler:
                 nursery.start_soon(self._deadlines.run)
                 nursery.start_soon(self._history.run)
                 nursery.start_soon(self.maintenance.run)
+                nursery.start_soon(self._sla_stats.run)
                 task_status.started()
                 await self._hear_storage(changes)
 

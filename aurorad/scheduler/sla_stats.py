@@ -56,15 +56,15 @@ class SlaStats:
         }
         pace = Pace()
         for job in list(self._storage.tables.job_keys()) if kinds else ():
-            tasks = self._storage.tables.job_tasks(job)
+            services: dict[bool, list[ScheduledTask]] = {production: [] for production in kinds}
+            for task in self._storage.tables.job_tasks(job):
+                config = task.assigned_task.task
+                if config.is_service and config.production in services and task.task_events:
+                    services[config.production].append(task)
+                await pace.breathe()
             for production, numbers in kinds.items():
-                await numbers.add(job, [task for task in tasks if _is_service(task, production)], pace)
+                await numbers.add(job, services[production], pace)
         return {name: value for numbers in kinds.values() for name, value in numbers.all().items()}
-
-
-def _is_service(task: ScheduledTask, production: bool) -> bool:
-    config = task.assigned_task.task
-    return config.is_service and config.production is production and bool(task.task_events)
 
 
 class _Numbers:

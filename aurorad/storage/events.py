@@ -7,14 +7,14 @@ import msgspec
 from aurorad.api.tasks import ScheduledTask
 
 
-class TaskChanged(msgspec.Struct, frozen=True):
+class TaskChanged(msgspec.Struct, frozen=True, gc=False):
     """A task was created (`before` is None), changed, or removed (`after` is None)."""
 
     before: ScheduledTask | None
     after: ScheduledTask | None
 
 
-class KillRequested(msgspec.Struct, frozen=True):
+class KillRequested(msgspec.Struct, frozen=True, gc=False):
     """The engine is to end this task."""
 
     task_id: str

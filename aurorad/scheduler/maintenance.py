@@ -24,7 +24,6 @@ from aurorad.api.tasks import (
     PercentageSlaPolicy,
     ScheduledTask,
     SlaPolicy,
-    TaskQuery,
 )
 from aurorad.flags import Flags
 from aurorad.pace import Pace
@@ -148,9 +147,12 @@ class Maintenance:
             self._wake.set()
 
     def host_changed(self, change: HostChanged) -> None:
-        """Heard of every change of a host's mode."""
-        name, mode = change.after.host, change.after.mode or MaintenanceMode.NONE
-        _log.info("host %s: %s -> %s", name, (change.before.mode or MaintenanceMode.NONE).name, mode.name)
+        """Heard of every change of a host."""
+        name, mode = change.after.host, change.after.mode
+        if change.before is None or change.before.mode == mode:
+            return
+        _log.info("host %s: maintenance mode is %s", name, (mode or MaintenanceMode.NONE).name)
+        self._offers.host_changed(name)
         if mode is MaintenanceMode.DRAINING:
             self._drains.setdefault(name, _Drain())
             self._look_by(trio.current_time() + FIRST_LOOK_S)
@@ -328,7 +330,7 @@ class Maintenance:
 
 def on_host(tables: Tables, host: str) -> list[ScheduledTask]:
     """The tasks that have a place on a host."""
-    return tables.tasks(TaskQuery(slave_hosts=frozenset({host}), statuses=SLAVE_ASSIGNED_STATES))
+    return [task for task in tables.host_tasks(host) if task.status in SLAVE_ASSIGNED_STATES]
 
 
 def _statuses(tables: Tables, hosts: Iterable[str]) -> frozenset[HostStatus]:

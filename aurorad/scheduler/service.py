@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import trio
@@ -167,16 +167,21 @@ class Scheduler:
         self._is_connected = True
         self._registered.set()
 
-    async def _hear_storage(self, changes: trio.MemoryReceiveChannel[StorageEvent]) -> None:
-        async for event in changes:
-            match event:
-                case TaskChanged():
-                    self._changed(event)
-                case KillRequested():
-                    self._kills.request(event.task_id)
-                case HostChanged():
-                    self.offers.host_changed(event.after.host)
-                    self.maintenance.host_changed(event)
+    async def _hear_storage(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
+        pace = Pace()
+        async for events in changes:
+            for event in events:
+                self._hear(event)
+                await pace.breathe()
+
+    def _hear(self, event: StorageEvent) -> None:
+        match event:
+            case TaskChanged():
+                self._changed(event)
+            case KillRequested():
+                self._kills.request(event.task_id)
+            case HostChanged():
+                self.maintenance.host_changed(event)
 
     async def _recall(self, tasks: list[ScheduledTask]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import trio
@@ -19,6 +19,7 @@ from aurorad.api.results import Result, StartJobUpdateResult
 from aurorad.api.text import render
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.flags import Flags
+from aurorad.pace import Pace
 from aurorad.rules.job_diff import by_config
 from aurorad.rules.updates import pulses, transitions
 from aurorad.rules.updates.evaluation import Outcome, evaluate
@@ -168,16 +169,21 @@ class Updater:
         self._due[key] = None
         self._wake.set()
 
-    async def _listen(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
-        with events:
-            async for event in events:
-                if not isinstance(event, TaskChanged) or not may_matter(event.after):
-                    continue
-                task = event.after or event.before
-                assert task is not None, "a task changed from nothing to nothing"
-                running = active_update(self._storage.tables, task.assigned_task.task.job)
-                if running is not None and _status(running) in transitions.ROLLING:
-                    self._mark(running.update.summary.key)
+    async def _listen(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
+        pace = Pace()
+        with changes:
+            async for events in changes:
+                for event in events:
+                    if isinstance(event, TaskChanged) and may_matter(event.after):
+                        self._heard(event)
+                        await pace.breathe()
+
+    def _heard(self, event: TaskChanged) -> None:
+        task = event.after or event.before
+        assert task is not None, "a task changed from nothing to nothing"
+        running = active_update(self._storage.tables, task.assigned_task.task.job)
+        if running is not None and _status(running) in transitions.ROLLING:
+            self._mark(running.update.summary.key)
 
     async def _step_for_ever(self) -> None:
         while True:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from aurorad.api import storage as s
+from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import (
     HostAttributes,
     HostMaintenanceRequest,
@@ -12,32 +14,83 @@ from aurorad.api.tasks import (
     JobKey,
     ResourceAggregate,
     ScheduledTask,
+    TaskEvent,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
 from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
-from aurorad.storage.tables import Change, Table, Tables
+from aurorad.storage.operations import (
+    Assignment,
+    AssignTasks,
+    MoveTasks,
+    NewTasks,
+    Op,
+    OtherOp,
+    RemoveTasks,
+    SaveTasks,
+    assigned,
+    moved,
+)
+from aurorad.storage.tables import Changes, Table, Tables
+
+Joined = TypeVar("Joined", SaveTasks, MoveTasks, AssignTasks, RemoveTasks)
 
 
 class Transaction:
-    """What a work function is given. Reads through `tables` see what this transaction did so far."""
+    """What a work function is given. Reads through `tables` see what this transaction did so far.
+
+    What is done to one task after the other is joined into few operations for the log.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self.ops: list[s.Op] = []
-        self.changes: list[Change] = []
+        self.ops: list[Op] = []
+        self.changes = Changes()
         self._kills: list[str] = []
+        self._events: dict[tuple[int, ScheduleStatus, str | None, str], TaskEvent] = {}
+        self._told: list[StorageEvent] | None = None
+
+    def event(self, timestamp_ms: int, status: ScheduleStatus, message: str | None, scheduler: str) -> TaskEvent:
+        """A task's event; what is the same for many tasks is one object."""
+        key = (timestamp_ms, status, message, scheduler)
+        found = self._events.get(key)
+        if found is None:
+            self._events[key] = found = TaskEvent(*key)
+        return found
+
+    def insert_tasks(self, new: NewTasks) -> None:
+        """Create tasks. Raises `ValueError` if one of them is there already."""
+        if new.by_id:
+            self.tables.insert_tasks(new.op, new.by_id, self.changes)
+            self.ops.append(new.op)
 
     def save_tasks(self, *tasks: ScheduledTask) -> None:
         """Create or overwrite tasks by their ids. Raises `ValueError` if two have the same one."""
         if len({task.assigned_task.task_id for task in tasks}) < len(tasks):
             raise ValueError("Proposed new tasks would create task ID collision.")
-        if tasks:
-            self._apply(s.Op(save_tasks=s.SaveTasks(frozenset(tasks))))
+        for task in tasks:
+            self.tables.put_task(task, self.changes)
+            self._last(SaveTasks).tasks.append(task)
+
+    def move_task(self, task: ScheduledTask, event: TaskEvent) -> ScheduledTask:
+        """Have a task, given as it is stored, enter the status of `event`; its record now."""
+        after = moved(task, event)
+        self.tables.replace_task(task, after, self.changes)
+        self._last(MoveTasks).moves.append((task.assigned_task.task_id, event))
+        return after
+
+    def assign_task(self, task: ScheduledTask, place: Assignment) -> ScheduledTask:
+        """Give a task, given as it is stored, its place; its record now."""
+        after = assigned(task, place)
+        self.tables.replace_task(task, after, self.changes)
+        self._last(AssignTasks).assignments.append(place)
+        return after
 
     def remove_tasks(self, task_ids: Iterable[str]) -> None:
-        ids = frozenset(task_ids)
-        if ids:
-            self._apply(s.Op(remove_tasks=s.RemoveTasks(ids)))
+        """Unknown ones are passed over."""
+        gone = list(task_ids)
+        if gone:
+            self.tables.remove_tasks(gone, self.changes)
+            self._last(RemoveTasks).task_ids.extend(gone)
 
     def save_framework_id(self, framework_id: str) -> None:
         self._apply(s.Op(save_framework_id=s.SaveFrameworkId(framework_id)))
@@ -91,16 +144,28 @@ class Transaction:
 
     def events(self) -> list[StorageEvent]:
         """What subscribers hear once this is in the log, in the order it was done."""
-        changed: list[StorageEvent] = [
-            TaskChanged(change.before, change.after) for change in self.changes if change.table is Table.TASKS
-        ]
-        hosts = [
-            HostChanged(change.before, change.after)
-            for change in self.changes
-            if change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode
-        ]
-        return changed + hosts + [KillRequested(task_id) for task_id in self._kills]
+        if self._told is None:
+            changed: list[StorageEvent] = [*map(TaskChanged, self.changes.before, self.changes.after)]
+            changed += [_TOLD[row.table](row.before, row.after) for row in self.changes.rows if row.table in _TOLD]
+            self._told = changed + [KillRequested(task_id) for task_id in self._kills]
+        return self._told
 
-    def _apply(self, op: s.Op) -> None:
-        self.changes += self.tables.apply(op)
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to log and nothing to tell."""
+        return not self.ops and not self._kills
+
+    def _apply(self, op: OtherOp) -> None:
+        self.tables.apply(op, self.changes)
         self.ops.append(op)
+
+    def _last(self, kind: type[Joined]) -> Joined:
+        """The last operation, if it is of this kind; else a new one, which is empty."""
+        last = self.ops[-1] if self.ops else None
+        if isinstance(last, kind):
+            return last
+        self.ops.append(new := kind([]))
+        return new
+
+
+_TOLD = {Table.HOSTS: HostChanged}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, idle, launch, observer, plan, storage
+from tests.bench import client, cluster, idle, launch, observer, plan, storage, store
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -17,6 +17,7 @@ MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "observer": observer.figures,
     "plan": plan.figures,
     "storage": storage.figures,
+    "store": store.figures,
 }
 
 

@@ -44,7 +44,7 @@ def figures() -> list[Figure]:
 
 async def _measure(folder: Path) -> list[Figure]:
     async with trio.open_nursery() as nursery:
-        hold = _Hold()
+        hold = Hold()
         nursery.start_soon(hold.watch)
         async with _opened(folder / "small") as storage:
             one = await _rate(storage, JOBS // 10, 1, lambda number: _created(f"one-{number}", 1))
@@ -70,22 +70,29 @@ async def _measure(folder: Path) -> list[Figure]:
     ]
 
 
-class _Hold:
+class Hold:
     """How long the event loop was held at most."""
 
     def __init__(self) -> None:
         self._worst = 0.0
+        self._worst_own = 0.0
 
     async def watch(self) -> None:
         while True:
-            start = time.perf_counter()
+            start, own = time.perf_counter(), time.thread_time()
             await trio.sleep(0.001)
             self._worst = max(self._worst, time.perf_counter() - start - 0.001)
+            self._worst_own = max(self._worst_own, time.thread_time() - own)
 
     def worst(self) -> float:
         """Since the last call."""
-        worst, self._worst = self._worst, 0.0
+        worst, self._worst, self._worst_own = self._worst, 0.0, 0.0
         return worst
+
+    def told(self) -> str:
+        """Like `worst`, and how much of it was the loop's own work: other processes may have had the processor."""
+        own = self._worst_own
+        return f"{self.worst() * 1000:.0f} ({own * 1000:.0f}) ms"
 
 
 def _opened(folder: Path):  # type: ignore[no-untyped-def]  # what open_storage returns

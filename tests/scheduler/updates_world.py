@@ -199,7 +199,8 @@ class World:
 
     async def _play(self) -> None:
         async with trio.open_nursery() as nursery:
-            async for event in self.storage.subscribe():
+            changes = self.storage.subscribe()
+            async for event in (event async for events in changes for event in events):
                 self._check()
                 if isinstance(event, KillRequested):
                     nursery.start_soon(self._kill, event.task_id)

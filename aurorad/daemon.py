@@ -292,7 +292,13 @@ class _Daemon:
             return f"http://{_in_url(host)}:{observer_port}"
 
         pages = scheduler_pages(
-            storage.tables, scheduler.pending_reason, observer_url, self._flags.cluster_name, now_ms, quota
+            storage.tables,
+            scheduler.pending_reason,
+            observer_url,
+            self._flags.cluster_name,
+            now_ms,
+            quota,
+            scheduler.maintenance.waits_for,
         )
         tables, offers = storage.tables, scheduler.offers.all
         return scheduler_app(

@@ -132,11 +132,6 @@ class Maintenance:
             for task in on_host(tables, host)
         }
 
-    def forced_at_ms(self, host: str) -> int | None:
-        """When (wall clock) patience with a host ends; None if nobody drains it."""
-        request = self._storage.tables.maintenance.get(host)
-        return None if request is None else request.created_timestamp_ms + request.timeout_secs * 1000
-
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
         if change.before is None or change.before.status not in SLAVE_ASSIGNED_STATES:

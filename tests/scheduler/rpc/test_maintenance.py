@@ -63,7 +63,7 @@ def hosts(*names: str) -> Hosts:
     return Hosts(frozenset(names))
 
 
-async def test_start_drain_status_end(cluster: Cluster) -> None:
+async def test_start_drain_status_end(autojump_clock: MockClock, cluster: Cluster) -> None:
     ask = cluster.statuses
     assert await ask(MaintenanceStatus(hosts("host-1", "nohost"))) == {"host-1": M.NONE}
     for _ in range(2):
@@ -76,7 +76,9 @@ async def test_start_drain_status_end(cluster: Cluster) -> None:
     assert await ask(MaintenanceStatus(hosts("host-1", "host-2"))) == {"host-1": M.NONE, "host-2": M.DRAINED}
 
 
-async def test_a_patient_drain_of_an_idle_host_is_answered_before_it_is_looked_at(cluster: Cluster) -> None:
+async def test_a_patient_drain_of_an_idle_host_is_answered_before_it_is_looked_at(
+    autojump_clock: MockClock, cluster: Cluster
+) -> None:
     assert await cluster.statuses(SlaDrainHosts(hosts("host-4"), timeout_secs=10)) == {"host-4": M.DRAINING}
     counted = SlaPolicy(count_sla_policy=CountSlaPolicy(1, 1))
     assert await cluster.statuses(SlaDrainHosts(hosts("host-4"), counted, -1)) == {"host-4": M.DRAINING}
@@ -90,7 +92,9 @@ CALLS = (StartMaintenance, DrainHosts, SlaDrainHosts, MaintenanceStatus, EndMain
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.method())
-async def test_no_hosts_is_fine_and_unset_hosts_are_not(cluster: Cluster, call: type[AdminCall]) -> None:
+async def test_no_hosts_is_fine_and_unset_hosts_are_not(
+    autojump_clock: MockClock, cluster: Cluster, call: type[AdminCall]
+) -> None:
     assert await cluster.statuses(call(Hosts())) == {}  # type: ignore[call-arg]
     response = await cluster.call(call())
     assert response.response_code is ResponseCode.ERROR
@@ -98,14 +102,14 @@ async def test_no_hosts_is_fine_and_unset_hosts_are_not(cluster: Cluster, call: 
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.method())
-async def test_the_hosts_named_are_counted(cluster: Cluster, call: type[AdminCall]) -> None:
+async def test_the_hosts_named_are_counted(autojump_clock: MockClock, cluster: Cluster, call: type[AdminCall]) -> None:
     counter = f"thrift_workload_{call.method()}"
     assert cluster.world.stats.snapshot()[counter] == 0
     await cluster.call(call(hosts("host-1", "nohost")))  # type: ignore[call-arg]
     assert cluster.world.stats.get(counter) == 2
 
 
-async def test_a_percentage_that_is_no_number_is_refused(cluster: Cluster) -> None:
+async def test_a_percentage_that_is_no_number_is_refused(autojump_clock: MockClock, cluster: Cluster) -> None:
     policy = SlaPolicy(percentage_sla_policy=PercentageSlaPolicy(float("nan"), 1))
     response = await cluster.call(SlaDrainHosts(hosts("host-1"), policy, 10))
     assert response.response_code is ResponseCode.INVALID_REQUEST
@@ -113,7 +117,7 @@ async def test_a_percentage_that_is_no_number_is_refused(cluster: Cluster) -> No
     assert not cluster.world.tables.maintenance
 
 
-async def test_no_answer_shows_what_the_log_does_not_hold(cluster: Cluster) -> None:
+async def test_no_answer_shows_what_the_log_does_not_hold(autojump_clock: MockClock, cluster: Cluster) -> None:
     world = cluster.world
     world.log.is_full = True
     refused = await cluster.call(StartMaintenance(hosts("host-1")))
@@ -134,7 +138,7 @@ async def test_no_answer_shows_what_the_log_does_not_hold(cluster: Cluster) -> N
     assert answers == [{"host-1": M.SCHEDULED}]
 
 
-async def test_very_many_hosts_are_changed_some_at_a_time(cluster: Cluster) -> None:
+async def test_very_many_hosts_are_changed_some_at_a_time(autojump_clock: MockClock, cluster: Cluster) -> None:
     known = [HostAttributes(f"h{number}", mode=M.NONE, slave_id=f"a{number}") for number in range(1000)]
     await cluster.world.storage.write(lambda tx: [tx.save_host_attributes(host) for host in known])
     names = [host.host for host in known]

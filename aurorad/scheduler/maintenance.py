@@ -177,10 +177,10 @@ class Maintenance:
         started = trio.current_time()
         self._next_look = started + self._interval_s
         for host in list(self._drains):
-            if on_host(self._storage.tables, host):
-                await self._look_at(host, nursery)
-            else:
+            if not on_host(self._storage.tables, host):
                 await write_patiently(self._storage, functools.partial(_finish, host))
+            elif host in self._drains:  # nobody called it off while others were looked at
+                await self._look_at(host, nursery)
         self._stats.observe("runOneIteration", trio.current_time() - started)
 
     async def _look_at(self, host: str, nursery: trio.Nursery) -> None:

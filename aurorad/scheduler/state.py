@@ -101,6 +101,8 @@ class StateManager:
         for action in decision.actions:
             if action is Action.KILL:
                 tx.kill(task_id)
+            elif action is Action.SAVE_STATE and task is not None:
+                task = self._enter(tx, task, target, message)
             elif task is not None:  # only a kill is ever asked of a task without a record
                 task = self._act(tx, action, task, target, message)
         return decision.result
@@ -116,8 +118,6 @@ class StateManager:
         match action:
             case Action.INCREMENT_FAILURES:
                 return msgspec.structs.replace(task, failure_count=task.failure_count + 1)
-            case Action.SAVE_STATE:
-                task = self._enter(tx, task, target, message)
             case Action.RESCHEDULE:
                 self._reschedule(tx, task)
             case Action.TRANSITION_TO_LOST:

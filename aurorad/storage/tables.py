@@ -229,16 +229,15 @@ class Tables:
         match op:
             case MoveTasks(moves):
                 for task_id, event in moves:
-                    self.put_task(moved(self._known(task_id), event), changes)
+                    self.replace_task(before := self._known(task_id), moved(before, event), changes)
             case AssignTasks(assignments):
                 for place in assignments:
-                    self.put_task(assigned(self._known(place.task_id), place), changes)
+                    self.replace_task(before := self._known(place.task_id), assigned(before, place), changes)
             case SaveTasks(tasks):
                 for task in tasks:
                     self.put_task(task, changes)
             case RemoveTasks(task_ids):
-                for task_id in task_ids:
-                    self.remove_task(task_id, changes)
+                self.remove_tasks(task_ids, changes)
             case InsertTasks():
                 self.insert_tasks(op, inserted(op, op.instance_ids), changes)
             case _:
@@ -252,12 +251,19 @@ class Tables:
         changes.before.append(before)
         changes.after.append(after)
 
-    def remove_task(self, task_id: str, changes: Changes) -> None:
-        before = self._tasks.by_id.get(task_id)
-        if before is not None:
-            self._tasks.put(before, None)
-            changes.before.append(before)
-            changes.after.append(None)
+    def replace_task(self, before: ScheduledTask, after: ScheduledTask, changes: Changes) -> None:
+        """Have `after` take the place of `before`, which is stored, and the same instance of the same job."""
+        self._tasks.replace(before, after)
+        changes.before.append(before)
+        changes.after.append(after)
+
+    def remove_tasks(self, task_ids: Iterable[str], changes: Changes) -> None:
+        """Unknown ones are passed over."""
+        by_id = self._tasks.by_id
+        gone = [by_id[task_id] for task_id in dict.fromkeys(task_ids) if task_id in by_id]
+        self._tasks.remove(gone)
+        changes.before += gone
+        changes.after += [None] * len(gone)
 
     def insert_tasks(self, op: InsertTasks, tasks: Mapping[str, ScheduledTask], changes: Changes) -> None:
         """Add `tasks`, which `op` says. Raises `ValueError` if one of them is there already."""

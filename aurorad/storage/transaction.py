@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from aurorad.api import storage as s
@@ -122,6 +122,13 @@ class Transaction:
 
     def save_job_instance_update_event(self, key: JobUpdateKey, event: JobInstanceUpdateEvent) -> None:
         self._apply(s.Op(save_job_instance_update_event=s.SaveJobInstanceUpdateEvent(event, key)))
+
+    def save_job_instance_update_events(self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent]) -> None:
+        if events:
+            self.tables.add_instance_events(key, events, self.changes)
+            self.ops += [
+                s.Op(save_job_instance_update_event=s.SaveJobInstanceUpdateEvent(event, key)) for event in events
+            ]
 
     def remove_job_updates(self, update_keys: Iterable[JobUpdateKey]) -> None:
         gone = frozenset(update_keys)

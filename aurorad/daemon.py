@@ -27,11 +27,12 @@ from aurorad.api.calls import GetQuota
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import TaskQuery
-from aurorad.cgroups import find_hierarchy
-from aurorad.engine.local import capacity
+from aurorad.engine.base import Engine
 from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
-from aurorad.engine.retention import Policy
+from aurorad.engine.simulated.agents import BadAgents
+from aurorad.engine.simulated.engine import SimulatedEngine
+from aurorad.engines import WrongEngine, local_engine, simulated_engine
 from aurorad.flags import Flags, HelpRequested
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
@@ -47,6 +48,7 @@ from aurorad.scheduler.updater import Updater
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.recovery import open_storage
 from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
@@ -56,6 +58,7 @@ from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.simulation import simulation_endpoints
 from aurorad.web.thrift import thrift_endpoint
 from executor import flags as executor_flags
 from executor.announcement import AnnouncerSettings
@@ -66,11 +69,24 @@ _log = logging.getLogger(__name__)
 ANYBODY = "UNSECURE"
 
 
+_LOOPBACK = "127.0.0.1"
+
+
 class CannotStart(Exception):
     """Something outside the daemon is not as it must be; one sentence says what."""
 
 
-_OUTSIDE_OUR_POWER = (LogInUse, LogDamaged, UnreadableLog, TierError, server.PortTaken, WorkDirInUse, BadFrameworkId)
+_OUTSIDE_OUR_POWER = (
+    LogInUse,
+    LogDamaged,
+    UnreadableLog,
+    TierError,
+    server.PortTaken,
+    WorkDirInUse,
+    BadFrameworkId,
+    BadAgents,
+    WrongEngine,
+)
 
 
 def run(flags: Flags) -> None:
@@ -145,9 +161,12 @@ class _Daemon:
     async def run(self) -> None:
         """All roles, until told to stop."""
         flags = self._flags
-        schedules, observes = "scheduler" in flags.role, "observer" in flags.role
+        schedules = "scheduler" in flags.role
+        observes = "observer" in flags.role and flags.engine != "simulated"  # pretended tasks leave nothing to observe
         scheduler = server.listen(self._address, flags.http_port, "http_port") if schedules else None
         observer = server.listen(self._address, flags.observer_port, "observer_port") if observes else None
+        control_port = flags.simulated_control_port
+        control = server.listen(_LOOPBACK, control_port, "simulated_control_port") if control_port is not None else None
         async with trio.open_nursery() as signals:
             await signals.start(self._heed_signals)
             async with trio.open_nursery() as roles:
@@ -156,7 +175,7 @@ class _Daemon:
                     await roles.start(self._observe, observer, scheduler_url)
                 if scheduler is not None:
                     observer_port = observer.getsockname()[1] if observer is not None else flags.observer_port
-                    await roles.start(self._schedule, scheduler, observer_port)
+                    await roles.start(self._schedule, scheduler, control, observer_port)
                 trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
                 kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
                 print(f"aurorad: ready{kept}", flush=True)
@@ -184,7 +203,14 @@ class _Daemon:
                 task_status.started()
             nursery.cancel_scope.cancel()
 
-    async def _schedule(self, sock: socket.socket, observer_port: int, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _schedule(
+        self,
+        sock: socket.socket,
+        control: socket.socket | None,
+        observer_port: int,
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         flags = self._flags
         async with open_storage(
             flags.work_dir,
@@ -194,7 +220,7 @@ class _Daemon:
             snapshot_interval_s=flags.dlog_snapshot_interval,
         ) as storage:
             _leave_to_live()
-            engine = self._local_engine()
+            engine = await self._engine(storage.tables)
             scheduler = self._scheduler(storage, engine)
             updater = Updater(storage, scheduler.states, now_ms, self._stats, flags)
             api = self._api(storage, scheduler, updater)
@@ -205,35 +231,29 @@ class _Daemon:
                 self._state = "ACTIVE"
                 async with trio.open_nursery() as pages:
                     await self._serve(pages, "scheduler", app, sock)
+                    if control is not None and isinstance(engine, SimulatedEngine):
+                        await self._serve(
+                            pages, "control", scheduler_app(Vars(), simulation_endpoints(engine)), control
+                        )
                     task_status.started()
                     await self._stopping.wait()
                     self._state = "DEAD"
-                    if flags.stop_tasks_on_exit:
+                    if flags.stop_tasks_on_exit and isinstance(engine, LocalEngine):
                         await _stop_tasks(storage, scheduler, engine)
                 services.cancel_scope.cancel()
 
-    def _local_engine(self) -> LocalEngine:
+    async def _engine(self, tables: Tables) -> LocalEngine | SimulatedEngine:
         flags = self._flags
-        executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
-        total = capacity.measure(flags.work_dir, flags.thermos_executor_cpu, executor_ram_mb)
-        return LocalEngine(
-            flags.work_dir,
-            self._hostname,
-            total,
-            now_ms,
-            retention=Policy(max_age_s=flags.gc_delay, max_bytes=flags.gc_max_size),
-            gc_disk_headroom=flags.gc_disk_headroom,
-            stats=self._stats,
-            executor_arguments=self._executor_arguments,
-            hierarchy=find_hierarchy(),
-        )
+        if flags.engine == "simulated":
+            return await simulated_engine(flags, tables)
+        return local_engine(flags, tables, self._hostname, self._stats, now_ms, self._executor_arguments)
 
-    def _scheduler(self, storage: Storage, engine: LocalEngine) -> Scheduler:
+    def _scheduler(self, storage: Storage, engine: Engine) -> Scheduler:
         revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)
         return Scheduler(
             storage=storage,
             engine=engine,
-            flags=dataclasses.replace(self._flags, hold_offers_forever=True),  # nobody else wants this machine
+            flags=dataclasses.replace(self._flags, hold_offers_forever=True),  # nobody else wants these machines
             stats=self._stats,
             now_ms=now_ms,
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from aurorad import flag_parsing
 from aurorad.flag_parsing import Data, Declaration, Duration, FlagError, HelpRequested
@@ -59,6 +60,16 @@ def _docker_parameters(value: tuple[str, ...]) -> str | None:
     return None if all(all(parameter.partition("=")) for parameter in value) else "name=value, with commas between"
 
 
+def _port_range(value: str) -> str | None:
+    first, _, last = value.partition("-")
+    fits = first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= 65535
+    return None if fits else "a range of ports such as 31000-32000"
+
+
+def _share(value: float) -> str | None:
+    return None if 0 <= value <= 1 else "a part of 1, such as 0.1"
+
+
 def _http_url(value: str) -> str | None:
     return None if re.match(r"https?://[^/]", value) else "a URL such as http://localhost:5051/containers"
 
@@ -97,6 +108,7 @@ def _default_work_dir() -> Path:
 _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage and log"
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
 _UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
+_SIMULATED = "Simulated cluster"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +120,9 @@ class Flags:
         _CLUSTER,
         "What this process is: scheduler, observer or both (executor, launcher: for engines)",
         _roles,
+    )
+    engine: Literal["local", "simulated"] = _flag(
+        "local", _CLUSTER, "Where tasks run: this machine, or hosts that are only pretended"
     )
     work_dir: Path = dataclasses.field(
         default_factory=_default_work_dir,
@@ -210,13 +225,73 @@ class Flags:
         "statistics.disk_used_bytes", _OBSERVER, "JMESPath of a container's disk use", _jmespath
     )
 
+    simulated_hosts: int = _flag(100, _SIMULATED, "How many hosts to pretend", _positive)
+    simulated_cpus: float = _flag(16.0, _SIMULATED, "CPUs of each", _positive)
+    simulated_ram: Data = _flag(64 << 30, _SIMULATED, "Memory of each", _positive)
+    simulated_disk: Data = _flag(500 << 30, _SIMULATED, "Disk of each", _positive)
+    simulated_ports: str = _flag("31000-32000", _SIMULATED, "Ports of each", _port_range)
+    simulated_racks: int = _flag(10, _SIMULATED, "Racks that they are spread over (attribute rack)", _positive)
+    simulated_agents: Path | None = _flag(
+        None, _SIMULATED, "File of agents in place of all these, each line: id host cpus ram disk ports name=value,..."
+    )
+    simulated_finish: float = _flag(0.0, _SIMULATED, "Part of the tasks that finish; what is left runs on", _share)
+    simulated_fail: float = _flag(0.0, _SIMULATED, "Part of the tasks that fail", _share)
+    simulated_lose: float = _flag(0.0, _SIMULATED, "Part of the tasks that get lost", _share)
+    simulated_run_time: Duration = _flag(600.0, _SIMULATED, "How long those run, half more or less", _positive)
+    simulated_flap: float = _flag(0.0, _SIMULATED, "Part of the instances whose every run fails after 2 s", _share)
+    simulated_start_delay: Duration = _flag(
+        0.15, _SIMULATED, "From launch to STARTING, and from there to RUNNING", _non_negative
+    )
+    simulated_kill_delay: Duration = _flag(0.15, _SIMULATED, "From kill to KILLED", _non_negative)
+    simulated_seed: int = _flag(1, _SIMULATED, "What fates of tasks are drawn from: the same seed, the same fates")
+    simulated_control_port: int | None = _flag(
+        None,
+        _SIMULATED,
+        "Port on this machine where tasks and agents are told what happens to them; 0 = any free one",
+        _port,
+    )
+
     log_to_stderr: str = _flag("INFO", _OUTPUT, "Least level of what is logged", _log_level)
     log_to_disk: str = _flag("NONE", _OUTPUT, "NONE: the log goes to standard error alone", _no_log)
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """The daemon's flags. Raises as `flag_parsing.parse`."""
-    return flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
+    """The daemon's flags. Raises as `flag_parsing.parse`, and `FlagError` for flags that do not go together."""
+    flags = flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
+    if flags.engine != "simulated":
+        _refuse_simulation(flags)
+        return flags
+    _check_simulation(flags)
+    if flags.work_dir == _default_work_dir():  # pretended tasks are kept apart from real ones
+        return dataclasses.replace(flags, work_dir=flags.work_dir.with_name("aurorad-simulated"))
+    return flags
+
+
+def _refuse_simulation(flags: Flags) -> None:
+    for name, value in flag_parsing.changed(flags, Flags()).items():
+        if name.startswith("simulated_"):
+            raise FlagError(
+                f"-{name}={value} says what a simulated cluster is like: -engine=simulated was expected, too"
+            )
+
+
+def _check_simulation(flags: Flags) -> None:
+    if "scheduler" not in flags.role:
+        raise FlagError("-engine=simulated was given without the role scheduler, which alone has an engine")
+    if flags.stop_tasks_on_exit:
+        raise FlagError("-stop_tasks_on_exit was given with -engine=simulated, whose tasks end with the daemon anyway")
+    if flags.simulated_agents is not None:
+        for name, value in flag_parsing.changed(flags, Flags()).items():
+            if name in _AGENT_FLAGS:
+                raise FlagError(f"-{name}={value} was given beside -simulated_agents, whose file says that already")
+    shares = flags.simulated_finish + flags.simulated_fail + flags.simulated_lose
+    if shares > 1:
+        raise FlagError(
+            f"-simulated_finish, -simulated_fail and -simulated_lose add up to {shares:g}: at most 1 was expected"
+        )
+
+
+_AGENT_FLAGS = frozenset(f"simulated_{name}" for name in ("hosts", "cpus", "ram", "disk", "ports", "racks"))
 
 
 def usage() -> str:

@@ -1,0 +1,117 @@
+"""Which engine the flags ask for, made ready to run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from aurorad.api.enums import SLAVE_ASSIGNED_STATES
+from aurorad.api.tasks import ScheduledTask, TaskQuery
+from aurorad.cgroups import find_hierarchy
+from aurorad.engine.base import Resource
+from aurorad.engine.local import capacity
+from aurorad.engine.local.engine import LocalEngine
+from aurorad.engine.retention import Policy
+from aurorad.engine.simulated.agents import make_agents, read_agents
+from aurorad.engine.simulated.behaviour import Behaviour
+from aurorad.engine.simulated.cluster import Cluster
+from aurorad.engine.simulated.engine import FRAMEWORK_ID, SimulatedEngine
+from aurorad.engine.simulated.hosts import Amounts
+from aurorad.flags import Flags
+from aurorad.pace import Pace
+from aurorad.rules import matching
+from aurorad.rules.resources import ResourceType
+from aurorad.storage.tables import Tables
+from aurorad.vars import Vars
+
+
+class WrongEngine(Exception):
+    """The work_dir is another engine's: its tasks must not be mistaken for ours."""
+
+
+def local_engine(
+    flags: Flags,
+    tables: Tables,
+    hostname: str,
+    stats: Vars,
+    now_ms: Callable[[], int],
+    executor_arguments: tuple[str, ...],
+) -> LocalEngine:
+    """This machine. Raises `WrongEngine`."""
+    if tables.framework_id == FRAMEWORK_ID:
+        raise WrongEngine(
+            f"-work_dir={flags.work_dir} is a simulated cluster's, whose tasks would now run in earnest: "
+            "another one, or -engine=simulated, was expected"
+        )
+    executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
+    return LocalEngine(
+        flags.work_dir,
+        hostname,
+        capacity.measure(flags.work_dir, flags.thermos_executor_cpu, executor_ram_mb),
+        now_ms,
+        retention=Policy(max_age_s=flags.gc_delay, max_bytes=flags.gc_max_size),
+        gc_disk_headroom=flags.gc_disk_headroom,
+        stats=stats,
+        executor_arguments=executor_arguments,
+        hierarchy=find_hierarchy(),
+    )
+
+
+async def simulated_engine(flags: Flags, tables: Tables) -> SimulatedEngine:
+    """Pretended hosts, with the tasks that they had before a restart. Raises `BadAgents` and `WrongEngine`."""
+    if tables.framework_id not in (None, FRAMEWORK_ID):
+        raise WrongEngine(
+            f"-work_dir={flags.work_dir} is a real cluster's, whose tasks would be given up for lost: "
+            "another one was expected with -engine=simulated"
+        )
+    cluster = simulated_cluster(flags)
+    pace = Pace()
+    for task in tables.tasks(TaskQuery(statuses=SLAVE_ASSIGNED_STATES)):
+        _adopt(cluster, task, flags)
+        await pace.breathe()
+    return SimulatedEngine(cluster)
+
+
+def simulated_cluster(flags: Flags) -> Cluster:
+    """As the flags say. Raises `BadAgents`."""
+    first, _, last = flags.simulated_ports.partition("-")
+    agents = (
+        read_agents(flags.simulated_agents)
+        if flags.simulated_agents is not None
+        else make_agents(
+            flags.simulated_hosts,
+            cpus=flags.simulated_cpus,
+            mem_mb=flags.simulated_ram / (1 << 20),
+            disk_mb=flags.simulated_disk / (1 << 20),
+            ports=(int(first), int(last)),
+            racks=flags.simulated_racks,
+        )
+    )
+    behaviour = Behaviour(
+        starting_s=flags.simulated_start_delay,
+        kill_s=flags.simulated_kill_delay,
+        run_s=flags.simulated_run_time,
+        finish=flags.simulated_finish,
+        fail=flags.simulated_fail,
+        lose=flags.simulated_lose,
+        flap=flags.simulated_flap,
+    )
+    return Cluster(agents, behaviour, random.Random(flags.simulated_seed))  # noqa: S311 - fates of pretended tasks
+
+
+def _adopt(cluster: Cluster, task: ScheduledTask, flags: Flags) -> None:
+    """Have a task of the log go on where it was, if that agent is still there."""
+    assigned, job = task.assigned_task, task.assigned_task.task.job
+    request = matching.request_of(
+        assigned.task, flags.thermos_executor_cpu, flags.thermos_executor_ram / (1 << 20), revocable=False
+    )
+    wanted = [
+        Resource(type_.value, amount)
+        for bag in (request.task, request.allocated_overhead)
+        for type_, amount in bag.items()
+        if type_ is not ResourceType.PORTS
+    ]
+    ports = tuple((port, port) for port in assigned.assigned_ports.values())
+    amounts = Amounts.of([*wanted, Resource("ports", ranges=ports)])
+    source = f"{job.role}.{job.environment}.{job.name}.{assigned.instance_id}"
+    cluster.adopt(0.0, assigned.task_id, assigned.slave_id or "", amounts, source)

@@ -1,0 +1,39 @@
+"""aurorad answers as the original did, whose answers were recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.differences import Listed, listed
+from tests.contract.running import Findings, replay_all
+from tests.contract.scenario import Scenario, folder, load
+
+SCENARIOS = load()
+
+
+@pytest.fixture(scope="module")
+def findings(request: pytest.FixtureRequest) -> Findings:
+    """All scenarios that were asked for, replayed at once: most of their time is waiting."""
+    wanted = [item.callspec.params["scenario"] for item in request.session.items if hasattr(item, "callspec")]
+    return replay_all(scenario for scenario in wanted if isinstance(scenario, Scenario))
+
+
+@pytest.fixture(scope="module")
+def known() -> Listed:
+    return listed()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_scenario_goes_as_recorded(scenario: Scenario, findings: Findings, known: Listed) -> None:
+    wrong = known.judge(scenario, findings[scenario.name])
+    assert not wrong, "\n".join([f"{scenario.name}: {scenario.title}", *wrong])
+
+
+def test_there_are_recordings() -> None:
+    assert SCENARIOS, f"no scenarios in {folder()}"
+
+
+def test_every_listed_difference_is_of_a_scenario_of_ours(known: Listed) -> None:
+    assert {difference.scenario for difference in known.all} <= {scenario.name for scenario in SCENARIOS} or (
+        folder().name != "recordings"
+    )

@@ -8,7 +8,7 @@ from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import HostAttributes, HostMaintenanceRequest, JobConfiguration, ResourceAggregate
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateEvent, JobUpdateKey
 from aurorad.storage.events import KillRequested, TaskChanged
-from aurorad.storage.operations import AssignTasks, Assignment, MoveTasks, RemoveTasks, SaveTasks
+from aurorad.storage.operations import Assignment, AssignTasks, MoveTasks, RemoveTasks, SaveTasks
 from aurorad.storage.tables import Table, Tables
 from aurorad.storage.transaction import Transaction
 from tests.storage import samples

@@ -76,8 +76,7 @@ class StateManager:
 
     def insert_prepared(self, tx: Transaction, new: NewTasks) -> tuple[str, ...]:
         """Like `insert_pending`."""
-        there = tx.tables.instance_tasks(new.op.config.job, *new.op.instance_ids)
-        if any(task.status in ACTIVE_STATES for task in there):
+        if tx.tables.instance_tasks(new.op.config.job, new.op.instance_ids, ACTIVE_STATES):
             raise InstanceIdCollision
         tx.insert_tasks(new)
         return tuple(new.by_id)

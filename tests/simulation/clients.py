@@ -9,9 +9,18 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from aurorad.api import calls
-from aurorad.api.enums import JobUpdateStatus, ResponseCode
+from aurorad.api.enums import CronCollisionPolicy, JobUpdateStatus, ResponseCode
 from aurorad.api.results import Response
-from aurorad.api.tasks import Identity, InstanceKey, JobConfiguration, JobKey, Resource, ResourceAggregate, TaskQuery
+from aurorad.api.tasks import (
+    ExplicitReconciliationSettings,
+    Identity,
+    InstanceKey,
+    JobConfiguration,
+    JobKey,
+    Resource,
+    ResourceAggregate,
+    TaskQuery,
+)
 from aurorad.api.updates import (
     BatchJobUpdateStrategy,
     JobUpdateKey,
@@ -43,6 +52,7 @@ class Clients:
         self.most_instances = 3 * size
         self.services = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"service-{n}") for n in range(1 + size)]
         self.batches = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-{n}") for n in range(size)]
+        self.crons = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-cron-{n}") for n in range(size)]
         self._trace = trace
         self._node = node
 
@@ -123,7 +133,7 @@ async def add(clients: Clients) -> None:
 
 
 async def kill(clients: Clients) -> None:
-    job = clients.rng.choice([*clients.services, *clients.batches])
+    job = clients.rng.choice([*clients.services, *clients.batches, *clients.crons])
     instances = frozenset({clients.rng.randrange(3)}) if clients.rng.random() < 0.6 else frozenset[int]()
     meant = [
         task.assigned_task.task_id
@@ -238,6 +248,43 @@ async def set_quota(clients: Clients) -> None:
     await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
 
 
+async def schedule_cron(clients: Clients) -> None:
+    rng = clients.rng
+    job = rng.choice(clients.crons)
+    description = JobConfiguration(
+        key=job,
+        owner=Identity("somebody"),
+        cron_schedule=rng.choice(("* * * * *", "*/2 * * * *", "0 0 1 1 *")),
+        cron_collision_policy=rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW)),
+        task_config=draw_config(rng, job, service=False),
+        instance_count=rng.randint(1, clients.most_instances),
+    )
+    replaces = rng.random() < 0.3
+    await clients.call(calls.ReplaceCronTemplate(description) if replaces else calls.ScheduleCronJob(description))
+
+
+async def deschedule_cron(clients: Clients) -> None:
+    await clients.call(calls.DescheduleCronJob(clients.rng.choice(clients.crons)))
+
+
+async def start_cron(clients: Clients) -> None:
+    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)), impatient=clients.rng.random() < 0.1)
+
+
+async def administer(clients: Clients) -> None:
+    """What an operator may ask for at any time without doing harm."""
+    await clients.call(
+        clients.rng.choice(
+            (
+                calls.Snapshot(),
+                calls.TriggerImplicitTaskReconciliation(),
+                calls.TriggerExplicitTaskReconciliation(ExplicitReconciliationSettings(clients.rng.choice((None, 1)))),
+                calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))),
+            )
+        )
+    )
+
+
 ACTIONS: tuple[tuple[Action, int], ...] = (
     (create, 6),
     (add, 2),
@@ -251,6 +298,10 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (pulse, 2),
     (look, 2),
     (set_quota, 1),
+    (schedule_cron, 2),
+    (deschedule_cron, 1),
+    (start_cron, 3),
+    (administer, 1),
 )
 
 

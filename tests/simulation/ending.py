@@ -39,6 +39,8 @@ class Ending:
         for task in self._ledger.tasks.values():
             doomed = doomed or (is_doomed(task.assigned_task.task) and task.status in legal.ACTIVE)
             yield from self._task(task)
+        for job in self._ledger.runs_to_come:
+            yield "a run that others made room for begins", job.name
         for details in self._ledger.updates.values():
             status = details.update_events[-1].status
             if status not in legal.ENDED_UPDATES and status not in _PAUSED and not self._waits(details.update):

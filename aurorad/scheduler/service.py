@@ -23,9 +23,9 @@ from aurorad.engine.base import (
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
 from aurorad.pace import Pace
-from aurorad.scheduler.cron import CronScheduler
 from aurorad.rules.tiers import BUILT_IN, Tiers
 from aurorad.scheduler.agents_view import AgentsView
+from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History

@@ -7,8 +7,10 @@ import logging
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from aurorad import flag_parsing
 from aurorad.flag_parsing import Data, Declaration, Duration, FlagError, HelpRequested
@@ -51,6 +53,20 @@ def _regex(value: str) -> str | None:
     except re.error as error:
         return f"a regular expression ({error})"
     return None
+
+
+def _time_zone(value: str) -> str | None:
+    return None if time_zone(value) is not None else "a time zone known here, such as UTC or Europe/Berlin"
+
+
+def time_zone(name: str) -> tzinfo | None:
+    """The zone of that name, as in ``Europe/Berlin``; None if this machine does not know it."""
+    if name in ("GMT", "UTC"):  # for these no database of zones need be there
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not there, not a name at all, or a folder of zones
+        return None
 
 
 def _container_types(value: tuple[str, ...]) -> str | None:
@@ -244,6 +260,14 @@ class Flags:
     reconciliation_schedule_spread: Duration = _flag(
         1800.0, _STATE, "First asked for all its tasks so much later than for ours", _non_negative
     )
+
+    cron_timezone: str = _flag("GMT", _STATE, "Time zone of cron schedules, such as Europe/Berlin", _time_zone)
+    cron_scheduling_max_batch_size: int = _flag(10, _STATE, "Most cron jobs started in one write", _positive)
+    cron_scheduler_num_threads: int = _flag(10, _STATE, "Taken and of no effect: there are no threads", _positive)
+    cron_start_initial_backoff: Duration = _flag(
+        5.0, _STATE, "Taken and of no effect: a run starts as soon as the one killed for it is gone", _positive
+    )
+    cron_start_max_backoff: Duration = _flag(60.0, _STATE, "Taken and of no effect, likewise", _positive)
 
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)

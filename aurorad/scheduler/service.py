@@ -25,6 +25,7 @@ from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules.tiers import BUILT_IN, Tiers
 from aurorad.scheduler.agents_view import AgentsView
+from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
@@ -42,7 +43,7 @@ from aurorad.scheduler.task_stats import TaskStats
 from aurorad.scheduler.victims import Victims
 from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
-from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
@@ -125,6 +126,7 @@ class Scheduler:
             now_ms=now_ms,
         )
         self._webhooks = Webhooks(webhook, stats, now_ms)
+        self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -164,6 +166,7 @@ class Scheduler:
                 nursery.start_soon(self._preemptor.run)
                 nursery.start_soon(self._webhooks.run)
                 nursery.start_soon(self.maintenance.run)
+                nursery.start_soon(self.cron.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
@@ -214,6 +217,8 @@ class Scheduler:
             case HostChanged():
                 self.offers.host_changed(event.after.host)
                 self.maintenance.host_changed(event)
+            case CronJobChanged():
+                self.cron.cron_changed(event)
 
     async def _recall(self, tasks: list[ScheduledTask]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
@@ -230,4 +235,5 @@ class Scheduler:
         self._deadlines.changed(change)
         self._history.changed(change)
         self.maintenance.changed(change)
+        self.cron.changed(change)
         self._task_stats.changed(change)

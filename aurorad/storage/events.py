@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aurorad.api.tasks import HostAttributes, ScheduledTask
+from aurorad.api.tasks import HostAttributes, JobConfiguration, ScheduledTask
 
 
 class TaskChanged(msgspec.Struct, frozen=True):
@@ -27,4 +27,11 @@ class HostChanged(msgspec.Struct, frozen=True):
     after: HostAttributes
 
 
-StorageEvent = TaskChanged | KillRequested | HostChanged
+class CronJobChanged(msgspec.Struct, frozen=True):
+    """A cron job was scheduled (`before` is None), replaced, or descheduled (`after` is None)."""
+
+    before: JobConfiguration | None
+    after: JobConfiguration | None
+
+
+StorageEvent = TaskChanged | KillRequested | HostChanged | CronJobChanged

@@ -17,7 +17,7 @@ from aurorad.api.tasks import (
     TaskEvent,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import HostChanged, KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.operations import (
     Assignment,
     AssignTasks,
@@ -167,8 +167,10 @@ class Transaction:
 
 
 def _told(rows: Iterable[Change]) -> list[StorageEvent]:
-    return [
-        HostChanged(change.before, change.after)
-        for change in rows
-        if change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode
-    ]
+    told: list[StorageEvent] = []
+    for change in rows:
+        if change.table is Table.CRON_JOBS:
+            told.append(CronJobChanged(change.before, change.after))
+        elif change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode:
+            told.append(HostChanged(change.before, change.after))
+    return told

@@ -16,11 +16,10 @@ from aurorad.rules import quota
 from aurorad.rules.admission import AdmissionLimits, check_instance_count, populate
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.rules.tiers import Tiers
-from aurorad.scheduler.limits import active_update, role_usage
-from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, rules_refuse
+from aurorad.scheduler.limits import role_usage
+from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, refuse_while_updating, rules_refuse
 from aurorad.scheduler.state import InstanceIdCollision, StateManager
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
@@ -61,7 +60,7 @@ class _JobCalls:
         # A description may name one job and its task another; the tasks will be those of the latter.
         named = dict.fromkeys((job.key, job.task_config.job))
         for key in named:
-            _refuse_while_updating(tx.tables, key)
+            refuse_while_updating(tx.tables, key)
         for key in named:
             if key in tx.tables.cron_jobs or tx.tables.job_tasks(key, ACTIVE_STATES):
                 raise Refused(f"Job {keys.canonical(key)} already exists")
@@ -80,7 +79,7 @@ class _JobCalls:
         """Add `count` instances configured like `instance_id`, above the highest there is; gaps stay."""
         if job in tx.tables.cron_jobs:
             raise Refused("Instances may not be added to cron jobs.")
-        _refuse_while_updating(tx.tables, job)
+        refuse_while_updating(tx.tables, job)
         active = {task.assigned_task.instance_id: task for task in tx.tables.job_tasks(job, ACTIVE_STATES)}
         if instance_id not in active:
             raise Refused("No active task found for a given instance ID.")
@@ -105,7 +104,7 @@ class _JobCalls:
         message = f"Killed by {user}" + (f".\n{call.message}" if call.message else "")
 
         def kill(tx: Transaction) -> int:
-            _refuse_while_updating(tx.tables, job)
+            refuse_while_updating(tx.tables, job)
             wanted = [task for task in tx.tables.job_tasks(job, ACTIVE_STATES) if _is_meant(task, call.instances)]
             return self._change_all(tx, wanted, ScheduleStatus.KILLING, message)
 
@@ -119,7 +118,7 @@ class _JobCalls:
             raise Refused("Argument cannot be blank", ResponseCode.ERROR)
 
         def restart(tx: Transaction) -> None:
-            _refuse_while_updating(tx.tables, job)
+            refuse_while_updating(tx.tables, job)
             wanted = [task for task in tx.tables.job_tasks(job, ACTIVE_STATES) if _is_meant(task, call.shard_ids)]
             if len(wanted) != len(call.shard_ids):
                 raise Refused("Not all requested shards are active.")
@@ -138,8 +137,3 @@ class _JobCalls:
 def _is_meant(task: ScheduledTask, instances: frozenset[int]) -> bool:
     """No instances named means all of them."""
     return not instances or task.assigned_task.instance_id in instances
-
-
-def _refuse_while_updating(tables: Tables, job: JobKey) -> None:
-    if active_update(tables, job) is not None:
-        raise Refused("Job is currently updating", ResponseCode.JOB_UPDATING_ERROR)

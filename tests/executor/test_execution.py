@@ -76,18 +76,20 @@ def test_shutdown_is_told_apart_from_kill_and_the_first_counts(tmp_path: Path) -
 
 def test_a_kill_stays_one_if_the_last_process_ends_while_no_executor_looks(tmp_path: Path) -> None:
     last = "echo up > last; while ! test -e go; do sleep 0.01; done"
-    job = assigned(task(process("p", "echo up > up; exec sleep 1000"), process("last", last, final=True)))
-    executor = Executor(job, tmp_path)
-    executor.wait_for_file("up")
-    executor.kill()
-    executor.wait_for_file("last")
-    executor.crash()
-    coordinator = executor.runs("last")[0].coordinator_pid
-    assert coordinator is not None
-    (executor.sandbox / "go").touch()
-    wait_until(lambda: not alive(coordinator), "the last process has ended")
-    second = Executor(job, tmp_path)
-    assert second.finish() == KILLED
+    work = task(process("p", "echo up > up; exec sleep 1000"), process("last", last, final=True))
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # so that asking the task to end takes both executors a while
+        job = assigned(work, ports={"health": deaf.getsockname()[1]}, lifecycle={"http": {}})
+        executor = Executor(job, tmp_path)
+        executor.wait_for_file("up")
+        executor.kill()
+        executor.wait_for_file("last")
+        executor.crash()
+        coordinator = executor.runs("last")[0].coordinator_pid
+        assert coordinator is not None
+        (executor.sandbox / "go").touch()
+        wait_until(lambda: not alive(coordinator), "the last process has ended")
+        second = Executor(job, tmp_path)
+        assert second.finish() == KILLED
     assert second.state.state is checkpoint.TaskState.KILLED
 
 

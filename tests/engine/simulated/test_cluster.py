@@ -9,8 +9,9 @@ import pytest
 from aurorad.engine.base import AgentLost, Event, Offer, Offers, Rescind, Resource, StatusUpdate, TaskInfo, TaskState
 from aurorad.engine.simulated.agents import agent
 from aurorad.engine.simulated.behaviour import Behaviour
-from aurorad.engine.simulated.cluster import ENDED, Cluster, UnknownAgent
+from aurorad.engine.simulated.cluster import Cluster, UnknownAgent
 from aurorad.engine.simulated.hosts import Amounts
+from aurorad.engine.simulated.tasks import ENDED
 
 
 class Run:

@@ -7,8 +7,10 @@ import logging
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from aurorad import flag_parsing
 from aurorad.flag_parsing import Data, Declaration, Duration, FlagError, HelpRequested
@@ -51,6 +53,20 @@ def _regex(value: str) -> str | None:
     except re.error as error:
         return f"a regular expression ({error})"
     return None
+
+
+def _time_zone(value: str) -> str | None:
+    return None if time_zone(value) is not None else "a time zone known here, such as UTC or Europe/Berlin"
+
+
+def time_zone(name: str) -> tzinfo | None:
+    """The zone of that name, as in ``Europe/Berlin``; None if this machine does not know it."""
+    if name in ("GMT", "UTC"):  # for these no database of zones need be there
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not there, not a name at all, or a folder of zones
+        return None
 
 
 def _container_types(value: tuple[str, ...]) -> str | None:
@@ -199,6 +215,22 @@ class Flags:
     initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
     max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
 
+    enable_preemptor: bool = _flag(True, _SCHEDULING, "End tasks that matter less for those that wait too long")
+    preemption_delay: Duration = _flag(180.0, _SCHEDULING, "So long a task waits before others end for it", _positive)
+    preemption_slot_search_initial_delay: Duration = _flag(180.0, _SCHEDULING, "First search for victims", _positive)
+    preemption_slot_search_interval: Duration = _flag(60.0, _SCHEDULING, "Search for victims every", _positive)
+    preemption_reservation_max_batch_size: int = _flag(5, _SCHEDULING, "Slots found for a group in turn", _positive)
+    preemption_slot_hold_time: Duration = _flag(
+        300.0, _SCHEDULING, "So long an agent is kept for who waits while the victims there are ending", _positive
+    )
+    offer_reservation_duration: Duration = _flag(
+        180.0, _SCHEDULING, "So long it is kept for who waits after the victims have ended", _positive
+    )
+    enable_update_affinity: bool = _flag(False, _SCHEDULING, "Updates keep instances on their agents where that fits")
+    update_affinity_reservation_hold_time: Duration = _flag(
+        180.0, _SCHEDULING, "So long an agent is kept for the instance that an update ended there", _positive
+    )
+
     host_maintenance_polling_interval: Duration = _flag(
         60.0, _SLA, "Hosts being drained are looked at every", _positive
     )
@@ -210,6 +242,7 @@ class Flags:
     )
     sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
 
+    webhook_config: Path | None = _flag(None, _STATE, "JSON file: which server to tell of which new states of tasks")
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)
     max_status_update_batch_size: int = _flag(1000, _STATE, "Status updates applied in one write", _positive)
@@ -228,6 +261,17 @@ class Flags:
         1800.0, _STATE, "First asked for all its tasks so much later than for ours", _non_negative
     )
 
+    cron_timezone: str = _flag("GMT", _STATE, "Time zone of cron schedules, such as Europe/Berlin", _time_zone)
+    cron_scheduling_max_batch_size: int = _flag(10, _STATE, "Most cron jobs started in one write", _positive)
+    cron_scheduler_num_threads: int = _flag(10, _STATE, "Taken and of no effect: there are no threads", _positive)
+    cron_start_initial_backoff: Duration = _flag(
+        5.0, _STATE, "Taken and of no effect: a run starts as soon as the one killed for it is gone", _positive
+    )
+    cron_start_max_backoff: Duration = _flag(60.0, _STATE, "Taken and of no effect, likewise", _positive)
+
+    sla_aware_action_max_batch_size: int = _flag(300, _UPDATES, "SLA-aware kills tried at the same time", _positive)
+    sla_aware_kill_retry_min_delay: Duration = _flag(60.0, _UPDATES, "First wait before one is retried", _positive)
+    sla_aware_kill_retry_max_delay: Duration = _flag(300.0, _UPDATES, "Longest wait before one is retried", _positive)
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)
     job_update_history_pruning_threshold: Duration = _flag(2592000.0, _UPDATES, "Ended updates kept at most", _positive)

@@ -16,17 +16,16 @@ from aurorad.rules import quota
 from aurorad.rules.admission import AdmissionLimits, check_instance_count, populate
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.rules.tiers import Tiers
-from aurorad.scheduler.limits import active_update, role_usage
-from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, rules_refuse
+from aurorad.scheduler.limits import role_usage
+from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, refuse_while_updating, rules_refuse
 from aurorad.scheduler.state import InstanceIdCollision, StateManager
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
 
 def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars) -> Handlers:
-    calls = _JobCalls(storage, state, limits, tiers, stats)
+    calls = JobCalls(storage, state, limits, tiers, stats)
     return {
         CreateJob: calls.create_job,
         AddInstances: calls.add_instances,
@@ -35,7 +34,7 @@ def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, 
     }
 
 
-class _JobCalls:
+class JobCalls:
     def __init__(
         self, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars
     ) -> None:
@@ -47,21 +46,26 @@ class _JobCalls:
         stats.declare(*(f"thrift_workload_{m}" for m in ("createJob", "addInstances", "killTasks", "restartShards")))
 
     async def create_job(self, call: CreateJob, user: str) -> Response:
+        job = self.admitted(call)
+        await self._storage.write(lambda tx: self.create(tx, job))
+        self._stats.count("thrift_workload_createJob", job.instance_count)
+        return ok()
+
+    def admitted(self, call: CreateJob) -> JobConfiguration:
+        """The job to create, filled in. Raises `Refused`."""
         if call.description is None:
             raise Refused("createJob without a description: one was expected", ResponseCode.ERROR)
         with rules_refuse():
             job = populate(call.description, self._limits, self._tiers)
         if job.cron_schedule is not None:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
-        await self._storage.write(lambda tx: self._create(tx, job))
-        self._stats.count("thrift_workload_createJob", job.instance_count)
-        return ok()
+        return job
 
-    def _create(self, tx: Transaction, job: JobConfiguration) -> None:
+    def create(self, tx: Transaction, job: JobConfiguration) -> None:
         # A description may name one job and its task another; the tasks will be those of the latter.
         named = dict.fromkeys((job.key, job.task_config.job))
         for key in named:
-            _refuse_while_updating(tx.tables, key)
+            refuse_while_updating(tx.tables, key)
         for key in named:
             if key in tx.tables.cron_jobs or tx.tables.job_tasks(key, ACTIVE_STATES):
                 raise Refused(f"Job {keys.canonical(key)} already exists")
@@ -80,7 +84,7 @@ class _JobCalls:
         """Add `count` instances configured like `instance_id`, above the highest there is; gaps stay."""
         if job in tx.tables.cron_jobs:
             raise Refused("Instances may not be added to cron jobs.")
-        _refuse_while_updating(tx.tables, job)
+        refuse_while_updating(tx.tables, job)
         active = {task.assigned_task.instance_id: task for task in tx.tables.job_tasks(job, ACTIVE_STATES)}
         if instance_id not in active:
             raise Refused("No active task found for a given instance ID.")
@@ -105,7 +109,7 @@ class _JobCalls:
         message = f"Killed by {user}" + (f".\n{call.message}" if call.message else "")
 
         def kill(tx: Transaction) -> int:
-            _refuse_while_updating(tx.tables, job)
+            refuse_while_updating(tx.tables, job)
             wanted = [task for task in tx.tables.job_tasks(job, ACTIVE_STATES) if _is_meant(task, call.instances)]
             return self._change_all(tx, wanted, ScheduleStatus.KILLING, message)
 
@@ -119,7 +123,7 @@ class _JobCalls:
             raise Refused("Argument cannot be blank", ResponseCode.ERROR)
 
         def restart(tx: Transaction) -> None:
-            _refuse_while_updating(tx.tables, job)
+            refuse_while_updating(tx.tables, job)
             wanted = [task for task in tx.tables.job_tasks(job, ACTIVE_STATES) if _is_meant(task, call.shard_ids)]
             if len(wanted) != len(call.shard_ids):
                 raise Refused("Not all requested shards are active.")
@@ -138,8 +142,3 @@ class _JobCalls:
 def _is_meant(task: ScheduledTask, instances: frozenset[int]) -> bool:
     """No instances named means all of them."""
     return not instances or task.assigned_task.instance_id in instances
-
-
-def _refuse_while_updating(tables: Tables, job: JobKey) -> None:
-    if active_update(tables, job) is not None:
-        raise Refused("Job is currently updating", ResponseCode.JOB_UPDATING_ERROR)

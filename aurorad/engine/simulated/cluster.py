@@ -24,7 +24,7 @@ from aurorad.engine.simulated.offering import Offering
 from aurorad.engine.simulated.outbox import Outbox
 from aurorad.engine.simulated.tasks import ENDED, ENDS, Task
 
-AT_ONCE = 500
+AT_ONCE = 200
 """Things told by one `advance`, unless the caller wants more or fewer."""
 
 

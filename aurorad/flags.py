@@ -29,6 +29,7 @@ LOG_LEVELS = {
     "FATAL": logging.CRITICAL,
     "NONE": logging.CRITICAL + 1,
 }
+OFFER_ORDERS = ("CPU", "MEMORY", "DISK", "REVOCABLE_CPU", "RANDOM")
 _SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
 
 
@@ -72,6 +73,11 @@ def _container_types(value: tuple[str, ...]) -> str | None:
     return None if set(value) <= {"MESOS", "DOCKER"} else "MESOS, DOCKER or both"
 
 
+def _sla_metrics(value: tuple[str, ...]) -> str | None:
+    known = ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS")
+    return None if set(value) <= set(known) else f"any of {', '.join(known)}, with commas between"
+
+
 def _docker_parameters(value: tuple[str, ...]) -> str | None:
     return None if all(all(parameter.partition("=")) for parameter in value) else "name=value, with commas between"
 
@@ -110,6 +116,11 @@ def log_level(value: str) -> int | None:
     return LOG_LEVELS.get(level.upper()) if scheme in ("", "google", "plain") else None
 
 
+def _offer_order(value: tuple[str, ...]) -> str | None:
+    fits = set(value) <= set(OFFER_ORDERS) and len(set(value)) == len(value)
+    return None if fits else f"some of {', '.join(OFFER_ORDERS)}, each once"
+
+
 def _no_log(value: str) -> str | None:
     return None if log_level(value) == LOG_LEVELS["NONE"] else "NONE"
 
@@ -125,6 +136,7 @@ _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage an
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
 _UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
 _SIMULATED = "Simulated cluster"
+_SLA = "Maintenance and SLA"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,17 +195,54 @@ class Flags:
     hold_offers_forever: bool = _flag(False, _SCHEDULING, "Never return an offer that nobody needs")
     offer_hold_jitter_window: Duration = _flag(60.0, _SCHEDULING, "Most random extra hold", _non_negative)
     offer_filter_duration: Duration = _flag(5.0, _SCHEDULING, "How long a declined offer stays away", _non_negative)
+    offer_order: tuple[str, ...] = _flag(
+        ("RANDOM",), _SCHEDULING, "Which offers are used first: the least of each in turn", _offer_order
+    )
     unavailability_threshold: Duration = _flag(
         360.0, _SCHEDULING, "So long before a host's announced unavailability nothing is placed on it", _non_negative
     )
     first_schedule_delay: Duration = _flag(0.001, _SCHEDULING, "Delay before the first attempt", _positive)
     initial_schedule_penalty: Duration = _flag(1.0, _SCHEDULING, "First wait after nothing fitted", _positive)
     max_schedule_penalty: Duration = _flag(60.0, _SCHEDULING, "Longest wait after nothing fitted", _positive)
+    max_schedule_attempts_per_sec: float | None = _flag(
+        None, _SCHEDULING, "Most attempts a second; unset = as many as the machine can", _positive
+    )
     max_tasks_per_schedule_attempt: int = _flag(5, _SCHEDULING, "Tasks of a group per attempt", _positive)
+    scheduling_max_batch_size: int | None = _flag(
+        None, _SCHEDULING, "Most attempts in one write; unset = as many as take 15 ms", _positive
+    )
     flapping_task_threshold: Duration = _flag(300.0, _SCHEDULING, "Shorter runs are flapping", _non_negative)
     initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
     max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
 
+    enable_preemptor: bool = _flag(True, _SCHEDULING, "End tasks that matter less for those that wait too long")
+    preemption_delay: Duration = _flag(180.0, _SCHEDULING, "So long a task waits before others end for it", _positive)
+    preemption_slot_search_initial_delay: Duration = _flag(180.0, _SCHEDULING, "First search for victims", _positive)
+    preemption_slot_search_interval: Duration = _flag(60.0, _SCHEDULING, "Search for victims every", _positive)
+    preemption_reservation_max_batch_size: int = _flag(5, _SCHEDULING, "Slots found for a group in turn", _positive)
+    preemption_slot_hold_time: Duration = _flag(
+        300.0, _SCHEDULING, "So long an agent is kept for who waits while the victims there are ending", _positive
+    )
+    offer_reservation_duration: Duration = _flag(
+        180.0, _SCHEDULING, "So long it is kept for who waits after the victims have ended", _positive
+    )
+    enable_update_affinity: bool = _flag(False, _SCHEDULING, "Updates keep instances on their agents where that fits")
+    update_affinity_reservation_hold_time: Duration = _flag(
+        180.0, _SCHEDULING, "So long an agent is kept for the instance that an update ended there", _positive
+    )
+
+    host_maintenance_polling_interval: Duration = _flag(
+        60.0, _SLA, "Hosts being drained are looked at every", _positive
+    )
+    sla_coordinator_timeout: Duration = _flag(60.0, _SLA, "How long an SLA coordinator may take to answer", _positive)
+    max_parallel_coordinated_maintenance: int = _flag(10, _SLA, "SLA coordinators asked at the same time", _positive)
+    sla_stat_refresh_interval: Duration = _flag(60.0, _SLA, "SLA statistics are computed every", _positive)
+    sla_prod_metrics: tuple[str, ...] = _flag(
+        ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS"), _SLA, "SLA statistics of production services", _sla_metrics
+    )
+    sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
+
+    webhook_config: Path | None = _flag(None, _STATE, "JSON file: which server to tell of which new states of tasks")
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)
     max_status_update_batch_size: int = _flag(1000, _STATE, "Status updates applied in one write", _positive)
@@ -220,6 +269,9 @@ class Flags:
     )
     cron_start_max_backoff: Duration = _flag(60.0, _STATE, "Taken and of no effect, likewise", _positive)
 
+    sla_aware_action_max_batch_size: int = _flag(300, _UPDATES, "SLA-aware kills tried at the same time", _positive)
+    sla_aware_kill_retry_min_delay: Duration = _flag(60.0, _UPDATES, "First wait before one is retried", _positive)
+    sla_aware_kill_retry_max_delay: Duration = _flag(300.0, _UPDATES, "Longest wait before one is retried", _positive)
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)
     job_update_history_pruning_threshold: Duration = _flag(2592000.0, _UPDATES, "Ended updates kept at most", _positive)
@@ -294,20 +346,18 @@ def parse(arguments: Sequence[str]) -> Flags:
 def _refuse_simulation(flags: Flags) -> None:
     for name, value in flag_parsing.changed(flags, Flags()).items():
         if name.startswith("simulated_"):
-            raise FlagError(
-                f"-{name}={value} says what a simulated cluster is like: -engine=simulated was expected, too"
-            )
+            raise FlagError(f"-{name}={value}: -engine=simulated was expected with it")
 
 
 def _check_simulation(flags: Flags) -> None:
     if "scheduler" not in flags.role:
-        raise FlagError("-engine=simulated was given without the role scheduler, which alone has an engine")
+        raise FlagError("-engine=simulated: the role scheduler was expected with it, no other has an engine")
     if flags.stop_tasks_on_exit:
-        raise FlagError("-stop_tasks_on_exit was given with -engine=simulated, whose tasks end with the daemon anyway")
+        raise FlagError("-stop_tasks_on_exit=true: not expected with -engine=simulated, where nothing runs")
     if flags.simulated_agents is not None:
         for name, value in flag_parsing.changed(flags, Flags()).items():
             if name in _AGENT_FLAGS:
-                raise FlagError(f"-{name}={value} was given beside -simulated_agents, whose file says that already")
+                raise FlagError(f"-{name}={value}: not expected with -simulated_agents, whose file says that")
     shares = flags.simulated_finish + flags.simulated_fail + flags.simulated_lose
     if shares > 1:
         raise FlagError(

@@ -54,4 +54,10 @@ def parse(path: str) -> JobKey:
 
 def task_id(key: JobKey, instance_id: int, unique: UUID) -> str:
     """``role-environment-name-instance-uuid``, other characters replaced (task-state-machine sheet, section 11)."""
-    return _NOT_IN_TASK_ID.sub("-", f"{key.role}-{key.environment}-{key.name}-{instance_id}-{unique}")
+    before, after = task_id_affixes(key, unique)
+    return f"{before}{instance_id}{after}"
+
+
+def task_id_affixes(key: JobKey, unique: UUID) -> tuple[str, str]:
+    """What comes before and after the instance in the ids of tasks that have all else in common."""
+    return _NOT_IN_TASK_ID.sub("-", f"{key.role}-{key.environment}-{key.name}-"), f"-{unique}"

@@ -53,7 +53,7 @@ def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:
 
 def role_usage(tables: Tables, role: str) -> Usage:
     """All that counts against the quota of `role`."""
-    jobs = [job for job in tables.job_keys() if job.role == role]
+    jobs = tables.role_jobs(role)
     return Usage(
         tasks={job: tables.job_tasks(job, ACTIVE_STATES) for job in jobs},
         cron_jobs=[template for key, template in tables.cron_jobs.items() if key.role == role],

@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
 import msgspec
-from frozendict import frozendict
 
 from aurorad.api import keys
 from aurorad.api.enums import ACTIVE_STATES, ScheduleStatus
-from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskConfig
+from aurorad.api.tasks import ScheduledTask, TaskConfig, TaskEvent
 from aurorad.flags import Flags
+from aurorad.pace import Pace
 from aurorad.rules import task_states, throttling
 from aurorad.rules.task_states import Action, StateChangeResult
+from aurorad.storage.operations import Assignment, InsertTasks, NewTasks, inserted, insertion
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+
+_AT_ONCE = 2000
+"""Records made without a pause."""
 
 
 class InstanceIdCollision(Exception):
@@ -54,16 +58,29 @@ class StateManager:
 
         Raises `InstanceIdCollision` if one of them is active already, `ValueError` if there are none to create.
         """
-        wanted = sorted(set(instance_ids))
-        if not wanted:
-            raise ValueError("no instance ids: at least one was expected")
-        active = {task.assigned_task.instance_id for task in tx.tables.job_tasks(config.job, ACTIVE_STATES)}
-        if not active.isdisjoint(wanted):
+        op = self._insertion(config, instance_ids)
+        return self.insert_prepared(tx, NewTasks(op, inserted(op, op.instance_ids)))
+
+    async def prepare_pending(self, config: TaskConfig, instance_ids: Iterable[int]) -> NewTasks:
+        """Make the records of PENDING tasks before the write that inserts them, for they may be very many.
+
+        Raises `ValueError` if there are none to make.
+        """
+        op = self._insertion(config, instance_ids)
+        pace = Pace()
+        by_id: dict[str, ScheduledTask] = {}
+        for start in range(0, len(op.instance_ids), _AT_ONCE):
+            by_id.update(inserted(op, op.instance_ids[start : start + _AT_ONCE]))
+            await pace.breathe()
+        return NewTasks(op, by_id)
+
+    def insert_prepared(self, tx: Transaction, new: NewTasks) -> tuple[str, ...]:
+        """Like `insert_pending`."""
+        there = tx.tables.instance_tasks(new.op.config.job, *new.op.instance_ids)
+        if any(task.status in ACTIVE_STATES for task in there):
             raise InstanceIdCollision
-        tasks = [self._entered(self._fresh(config, instance_id), ScheduleStatus.PENDING) for instance_id in wanted]
-        for task in tasks:  # one by one: a set has no order, and the first instance shall be placed first
-            tx.save_tasks(task)
-        return tuple(task.assigned_task.task_id for task in tasks)
+        tx.insert_tasks(new)
+        return tuple(new.by_id)
 
     def change_state(
         self,
@@ -100,8 +117,7 @@ class StateManager:
             case Action.INCREMENT_FAILURES:
                 return msgspec.structs.replace(task, failure_count=task.failure_count + 1)
             case Action.SAVE_STATE:
-                task = self._entered(task, target, message)
-                tx.save_tasks(task)
+                task = self._enter(tx, task, target, message)
             case Action.RESCHEDULE:
                 self._reschedule(tx, task)
             case Action.TRANSITION_TO_LOST:
@@ -121,12 +137,8 @@ class StateManager:
         decision = task_states.decide(task, ScheduleStatus.ASSIGNED, ScheduleStatus.PENDING)
         if task is None or decision.result is not StateChangeResult.SUCCESS:
             raise RuntimeError(f"Attempt to assign task {task_id} to {host} failed")
-        place = msgspec.structs.replace(
-            task.assigned_task, slave_host=host, slave_id=agent_id, assigned_ports=frozendict(ports)
-        )
-        assigned = self._entered(msgspec.structs.replace(task, assigned_task=place), ScheduleStatus.ASSIGNED)
-        tx.save_tasks(assigned)
-        return assigned
+        event = tx.event(self._now_ms(), ScheduleStatus.ASSIGNED, None, self._hostname)
+        return tx.assign_task(task, Assignment(task_id, host, agent_id, ports, event))
 
     def remaining_penalty_ms(self, tables: Tables, task: ScheduledTask) -> int:
         """How long a THROTTLED task must still wait, by what its ancestors did."""
@@ -145,9 +157,23 @@ class StateManager:
             task = self._entered(task, ScheduleStatus.PENDING, "Rescheduled")
         tx.save_tasks(task)
 
-    def _fresh(self, config: TaskConfig, instance_id: int) -> ScheduledTask:
-        task_id = keys.task_id(config.job, instance_id, self._new_uuid())
-        return ScheduledTask(AssignedTask(task_id=task_id, task=config, instance_id=instance_id))
+    def _insertion(self, config: TaskConfig, instance_ids: Iterable[int]) -> InsertTasks:
+        """In the order of the instances: the first shall be placed first."""
+        wanted = sorted(set(instance_ids))
+        if not wanted:
+            raise ValueError("no instance ids: at least one was expected")
+        event = TaskEvent(self._now_ms(), ScheduleStatus.PENDING, None, self._hostname)
+        return insertion(config, wanted, self._new_uuid(), event)
+
+    def _enter(
+        self, tx: Transaction, task: ScheduledTask, status: ScheduleStatus, message: str | None
+    ) -> ScheduledTask:
+        """The record after entering `status`; it is saved whole where more changed than the status."""
+        if task is tx.tables.task(task.assigned_task.task_id) and status is not ScheduleStatus.PARTITIONED:
+            return tx.move_task(task, tx.event(self._now_ms(), status, message, self._hostname))
+        task = self._entered(task, status, message)
+        tx.save_tasks(task)
+        return task
 
     def _entered(self, task: ScheduledTask, status: ScheduleStatus, message: str | None = None) -> ScheduledTask:
         return task_states.entered(task, status, self._now_ms(), message, self._hostname)

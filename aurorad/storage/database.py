@@ -14,23 +14,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from frozendict import frozendict
 
 from aurorad.api import keys
+from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import (
+    AssignedTask,
     HostAttributes,
     HostMaintenanceRequest,
     JobConfiguration,
     ResourceAggregate,
     ScheduledTask,
     TaskConfig,
+    TaskEvent,
 )
 from aurorad.api.updates import JobUpdateDetails
-from aurorad.storage import rows
-from aurorad.storage.rows import Configs
+from aurorad.storage.operations import NO_PORTS
+from aurorad.storage.shared import Shared, encode, from_msgpack
 from aurorad.storage.tables import Row, Table
 
 _LOAD_ROWS = 1000
-_VERSION = 1
+_SAVE_ROWS = 100
+_VERSION = 2
 
 # Write-ahead logging with synchronous=NORMAL never loses consistency, only the last transactions: those the log has.
 # With OFF, a machine that goes down could leave old pages beside new ones, which nothing would notice.
@@ -40,10 +45,23 @@ _SETTINGS = """
     PRAGMA wal_autocheckpoint = 4000;
 """
 
+_TASK_COLUMNS = (
+    "id TEXT PRIMARY KEY",
+    "role TEXT",
+    "environment TEXT",
+    "job TEXT",
+    "instance INTEGER",
+    "status TEXT",
+    "host TEXT",
+    "changed_ms INTEGER",
+    "config TEXT",
+    "data BLOB",
+)
+_TASK_COLUMNS_MARKS = f"({', '.join('?' * len(_TASK_COLUMNS))})"
+
 _SCHEMA = f"""
     BEGIN;
-    CREATE TABLE tasks (id TEXT PRIMARY KEY, role TEXT, environment TEXT, job TEXT, instance INTEGER, status TEXT,
-                        host TEXT, changed_ms INTEGER, config TEXT, data BLOB) WITHOUT ROWID;
+    CREATE TABLE tasks ({", ".join(_TASK_COLUMNS)}) WITHOUT ROWID;
     CREATE TABLE configs (digest TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID;
     CREATE TABLE cron_jobs (job TEXT PRIMARY KEY, schedule TEXT, data BLOB);
     CREATE TABLE quotas (role TEXT PRIMARY KEY, data BLOB);
@@ -58,8 +76,8 @@ _SCHEMA = f"""
 """
 
 # Any: a row's key and value have the types of its table, which only the functions beside them know.
-Dirty = Mapping[tuple[Table, Any], Any]
-"""Rows by table and key as they are now; None where there is none any more."""
+Dirty = Mapping[Table, Mapping[Any, Any]]
+"""Rows by key as they are now, table by table; None where there is none any more."""
 
 
 class DatabaseUnusable(Exception):
@@ -74,16 +92,37 @@ class _Kind(NamedTuple):
     delete: str
     key: Callable[[Any], tuple[object, ...]]
     others: Callable[[Any], tuple[object, ...]]
-    row: Callable[[tuple[Any, ...], Configs], Row]
+    row: Callable[[tuple[Any, ...], Shared], Row]
+
+
+class _EventData(NamedTuple):
+    timestamp: int
+    status: ScheduleStatus
+    message: str | None
+    scheduler: str | None
+
+
+class _TaskData(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the other columns do not tell of a task."""
+
+    agent_id: str | None
+    events: tuple[_EventData, ...]
+    ports: dict[str, int] | None
+    failure_count: int
+    times_partitioned: int
+    ancestor_id: str | None
 
 
 def _decoder(cls: type) -> Callable[[bytes], Any]:
-    return msgspec.msgpack.Decoder(cls, dec_hook=rows.from_msgpack).decode
+    return msgspec.msgpack.Decoder(cls, dec_hook=from_msgpack).decode
 
 
-_config, _task = _decoder(TaskConfig), _decoder(ScheduledTask)
+_config = _decoder(TaskConfig)
 _cron_job, _quota, _host = _decoder(JobConfiguration), _decoder(ResourceAggregate), _decoder(HostAttributes)
 _update, _maintenance = _decoder(JobUpdateDetails), _decoder(HostMaintenanceRequest)
+
+
+_task_data: Callable[[bytes], _TaskData] = _decoder(_TaskData)
 
 
 def _one(key: str) -> tuple[object, ...]:
@@ -93,16 +132,16 @@ def _one(key: str) -> tuple[object, ...]:
 def _update_columns(details: JobUpdateDetails) -> tuple[object, ...]:
     summary, state = details.update.summary, details.update.summary.state
     modified = (state.status.name, summary.user, state.last_modified_timestamp_ms) if state else (None, None, None)
-    return (*modified, rows.encode(details))
+    return (*modified, encode(details))
 
 
-def _read_cron_job(columns: tuple[Any, ...], configs: Configs) -> Row:
-    job: JobConfiguration = configs.cron_job(_cron_job(columns[-1]))
+def _read_cron_job(columns: tuple[Any, ...], shared: Shared) -> Row:
+    job: JobConfiguration = shared.cron_job(_cron_job(columns[-1]))
     return Row(Table.CRON_JOBS, job.key, job)
 
 
-def _read_update(columns: tuple[Any, ...], configs: Configs) -> Row:
-    details: JobUpdateDetails = configs.details(_update(columns[-1]))
+def _read_update(columns: tuple[Any, ...], shared: Shared) -> Row:
+    details: JobUpdateDetails = shared.details(_update(columns[-1]))
     return Row(Table.UPDATES, details.update.summary.key, details)
 
 
@@ -113,7 +152,7 @@ _KINDS: Mapping[Table, _Kind] = {
         "INSERT OR REPLACE INTO cron_jobs VALUES (?, ?, ?)",
         "DELETE FROM cron_jobs WHERE job = ?",
         lambda key: (keys.canonical(key),),
-        lambda job: (job.cron_schedule, rows.encode(job)),
+        lambda job: (job.cron_schedule, encode(job)),
         _read_cron_job,
     ),
     Table.QUOTAS: _Kind(
@@ -121,7 +160,7 @@ _KINDS: Mapping[Table, _Kind] = {
         "INSERT OR REPLACE INTO quotas VALUES (?, ?)",
         "DELETE FROM quotas WHERE role = ?",
         _one,
-        lambda quota: (rows.encode(quota),),
+        lambda quota: (encode(quota),),
         lambda columns, _: Row(Table.QUOTAS, columns[0], _quota(columns[-1])),
     ),
     Table.HOSTS: _Kind(
@@ -129,7 +168,7 @@ _KINDS: Mapping[Table, _Kind] = {
         "INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)",
         "DELETE FROM hosts WHERE host = ?",
         _one,
-        lambda host: (host.mode.name if host.mode else None, host.slave_id, rows.encode(host)),
+        lambda host: (host.mode.name if host.mode else None, host.slave_id, encode(host)),
         lambda columns, _: Row(Table.HOSTS, columns[0], _host(columns[-1])),
     ),
     Table.UPDATES: _Kind(
@@ -145,7 +184,7 @@ _KINDS: Mapping[Table, _Kind] = {
         "INSERT OR REPLACE INTO maintenance VALUES (?, ?, ?)",
         "DELETE FROM maintenance WHERE host = ?",
         _one,
-        lambda request: (request.timeout_secs, rows.encode(request)),
+        lambda request: (request.timeout_secs, encode(request)),
         lambda columns, _: Row(Table.MAINTENANCE, columns[0], _maintenance(columns[-1])),
     ),
     Table.METADATA: _Kind(
@@ -183,10 +222,10 @@ class Database:
         found = self._connection.execute("SELECT position FROM applied").fetchone()
         return None if found is None else int(found[0])
 
-    def load(self, configs: Configs) -> Iterator[list[Row]]:
+    def load(self, shared: Shared) -> Iterator[list[Row]]:
         """All rows, some at a time. Raises `DatabaseUnusable`, `sqlite3.Error`."""
         try:
-            every = itertools.chain(self._load_tasks(configs), *(self._load(kind, configs) for kind in _KINDS.values()))
+            every = itertools.chain(self._load_tasks(shared), *(self._load(kind, shared) for kind in _KINDS.values()))
             while some := list(itertools.islice(every, _LOAD_ROWS)):
                 yield some
         except (msgspec.DecodeError, KeyError) as error:
@@ -194,15 +233,12 @@ class Database:
 
     def apply(self, dirty: Dirty, position: int) -> None:
         """Make the rows those at `position`, whole or not at all. Raises `sqlite3.Error`."""
-        changed: dict[Table, list[tuple[Any, Any]]] = {table: [] for table in Table}
-        for (table, key), value in dirty.items():
-            changed[table].append((key, value))
         known = len(self._digests)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._save_tasks(changed.pop(Table.TASKS))
-            for table, values in changed.items():
-                self._save(_KINDS[table], values)
+            self._save_tasks(dirty.get(Table.TASKS, {}))
+            for table, kind in _KINDS.items():
+                self._save(kind, dirty.get(table, {}).items())
             self._connection.execute("DELETE FROM applied")
             self._connection.execute("INSERT INTO applied VALUES (?)", (position,))
             self._connection.execute("COMMIT")
@@ -221,25 +257,44 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def _load_tasks(self, configs: Configs) -> Iterator[Row]:
+    def _load_tasks(self, shared: Shared) -> Iterator[Row]:
         by_digest: dict[str, TaskConfig] = {}
         for digest, data in self._connection.execute("SELECT digest, data FROM configs"):
-            by_digest[digest] = config = configs.config(_config(data))
+            by_digest[digest] = config = shared.config(_config(data))
             self._digests[config] = digest
-        for task_id, digest, data in self._connection.execute("SELECT id, config, data FROM tasks"):
-            yield Row(Table.TASKS, task_id, rows.with_config(_task(data), by_digest[digest]))
+        select = "SELECT id, instance, status, host, config, data FROM tasks"
+        for task_id, instance, status, host, digest, packed in self._connection.execute(select):
+            data = _task_data(packed)
+            place = (shared.text(data.agent_id), shared.text(host))
+            ports = frozendict(data.ports) if data.ports else NO_PORTS
+            events = tuple([shared.event(TaskEvent(*event)) for event in data.events])
+            assigned = AssignedTask(task_id, *place, by_digest[digest], ports, instance)
+            counts = (data.failure_count, data.times_partitioned)
+            task = ScheduledTask(assigned, ScheduleStatus[status], *counts, events, data.ancestor_id)
+            yield Row(Table.TASKS, task_id, task)
 
-    def _load(self, kind: _Kind, configs: Configs) -> Iterator[Row]:
-        return (kind.row(columns, configs) for columns in self._connection.execute(kind.select))
+    def _load(self, kind: _Kind, shared: Shared) -> Iterator[Row]:
+        return (kind.row(columns, shared) for columns in self._connection.execute(kind.select))
 
-    def _save_tasks(self, changed: Iterable[tuple[str, ScheduledTask | None]]) -> None:
-        gone = [(task_id,) for task_id, task in changed if task is None]
+    def _save_tasks(self, changed: Mapping[str, ScheduledTask | None]) -> None:
+        gone = [(task_id,) for task_id, task in changed.items() if task is None]
         self._connection.executemany("DELETE FROM tasks WHERE id = ?", gone)
-        saved = (self._task_columns(task) for _, task in changed if task is not None)
-        self._connection.executemany("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", saved)
+        saved = (column for task in changed.values() if task is not None for column in self._task_columns(task))
+        while columns := list(itertools.islice(saved, len(_TASK_COLUMNS) * _SAVE_ROWS)):
+            # Many rows a statement: between statements the event loop would take its turn, and keep it.
+            rows = ", ".join([_TASK_COLUMNS_MARKS] * (len(columns) // len(_TASK_COLUMNS)))
+            self._connection.execute(f"INSERT OR REPLACE INTO tasks VALUES {rows}", columns)  # noqa: S608 - only marks
 
     def _task_columns(self, task: ScheduledTask) -> tuple[object, ...]:
         assigned, job = task.assigned_task, task.assigned_task.task.job
+        data = (
+            assigned.slave_id,
+            [(event.timestamp, event.status, event.message, event.scheduler) for event in task.task_events],
+            assigned.assigned_ports or None,
+            task.failure_count,
+            task.times_partitioned,
+            task.ancestor_id,
+        )
         return (
             assigned.task_id,
             job.role,
@@ -250,14 +305,14 @@ class Database:
             assigned.slave_host,
             task.task_events[-1].timestamp if task.task_events else None,
             self._digest(assigned.task),
-            rows.encode(rows.without_config(task)),
+            encode(data),
         )
 
     def _digest(self, config: TaskConfig) -> str:
         """Where the configuration lies; it is put there if need be."""
         digest = self._digests.get(config)
         if digest is None:
-            data = rows.encode(config)
+            data = encode(config)
             digest = hashlib.blake2b(data, digest_size=16).hexdigest()
             self._connection.execute("INSERT OR IGNORE INTO configs VALUES (?, ?)", (digest, data))
             self._digests[config] = digest

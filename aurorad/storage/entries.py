@@ -7,12 +7,14 @@ before its beginning. Entries are msgpack; a field may be added with a default, 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from aurorad.api import storage as s
+from aurorad.api.ranges import spans
 from aurorad.api.tasks import (
     HostAttributes,
     HostMaintenanceRequest,
@@ -22,8 +24,10 @@ from aurorad.api.tasks import (
     TaskConfig,
 )
 from aurorad.api.updates import JobUpdateDetails
-from aurorad.storage import rows
-from aurorad.storage.rows import Configs
+from aurorad.storage import operations as o
+from aurorad.storage.operations import Assignment, Op
+from aurorad.storage.records import EventRecord, Known, Pool, TaskRecord, ports_record
+from aurorad.storage.shared import Shared, encode, from_msgpack
 from aurorad.storage.tables import Row, Table
 from aurorad.vars import Vars
 
@@ -36,22 +40,57 @@ class UnreadableLog(Exception):
 
 
 class TaskRow(NamedTuple):
-    """A task without its configuration, and where among its entry's configurations that is."""
+    """A task as older entries hold it: without its configuration, and that one's number."""
 
     config: int
     task: ScheduledTask
 
 
+class Insert(msgspec.Struct, frozen=True, array_like=True, tag="insert"):
+    config: int
+    prefix: str
+    suffix: str
+    instances: tuple[tuple[int, int], ...]
+    """First and last of each range."""
+    event: int
+
+
+class Save(msgspec.Struct, frozen=True, array_like=True, tag="save"):
+    tasks: tuple[TaskRecord, ...]
+
+
+class Move(msgspec.Struct, frozen=True, array_like=True, tag="move"):
+    task_ids: tuple[str, ...]
+    events: tuple[int, ...]
+
+
+class Assign(msgspec.Struct, frozen=True, array_like=True, tag="assign"):
+    task_ids: tuple[str, ...]
+    places: tuple[int, ...]
+    events: tuple[int, ...]
+    ports: tuple[dict[str, int] | None, ...]
+
+
+class Remove(msgspec.Struct, frozen=True, array_like=True, tag="remove"):
+    task_ids: tuple[str, ...]
+
+
+TaskOp = Insert | Save | Move | Assign | Remove
+
+
 class LoggedOp(msgspec.Struct, frozen=True, array_like=True):
-    """One operation: of saved tasks their rows, else the operation itself."""
+    """One operation. Older entries have the saved tasks in `tasks`."""
 
     op: s.Op | None = None
     tasks: tuple[TaskRow, ...] = ()
+    task_op: TaskOp | None = None
 
 
 class Transaction(msgspec.Struct, frozen=True, array_like=True, tag="transaction"):
     ops: tuple[LoggedOp, ...]
     configs: tuple[TaskConfig, ...] = ()
+    events: tuple[EventRecord, ...] = ()
+    places: tuple[tuple[str | None, str | None], ...] = ()
 
 
 class SnapshotBegin(msgspec.Struct, frozen=True, array_like=True, tag="snapshot"):
@@ -69,6 +108,9 @@ class SnapshotPart(msgspec.Struct, frozen=True, array_like=True, tag="part"):
     updates: tuple[JobUpdateDetails, ...] = ()
     maintenance: tuple[HostMaintenanceRequest, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
+    records: tuple[TaskRecord, ...] = ()
+    events: tuple[EventRecord, ...] = ()
+    places: tuple[tuple[str | None, str | None], ...] = ()
 
 
 class SnapshotEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
@@ -93,41 +135,77 @@ class FrameChunk(msgspec.Struct, frozen=True, array_like=True, tag="chunk"):
 Entry = Transaction | SnapshotBegin | SnapshotPart | SnapshotEnd | Padding
 _Record = Entry | FrameHeader | FrameChunk
 
-_decoder: msgspec.msgpack.Decoder[_Record] = msgspec.msgpack.Decoder(_Record, dec_hook=rows.from_msgpack)
+_decoder: msgspec.msgpack.Decoder[_Record] = msgspec.msgpack.Decoder(_Record, dec_hook=from_msgpack)
 
 
-class _Pool:
-    """The configurations of one entry, each once."""
-
-    def __init__(self) -> None:
-        self._indices: dict[TaskConfig, int] = {}
-
-    def rows(self, tasks: Iterable[ScheduledTask]) -> tuple[TaskRow, ...]:
-        return tuple(TaskRow(self._index(task.assigned_task.task), rows.without_config(task)) for task in tasks)
-
-    def configs(self) -> tuple[TaskConfig, ...]:
-        return tuple(self._indices)
-
-    def _index(self, config: TaskConfig) -> int:
-        return self._indices.setdefault(config, len(self._indices))
+def transaction(ops: Iterable[Op]) -> Transaction:
+    pool = Pool()
+    logged = tuple(LoggedOp(op) if isinstance(op, s.Op) else LoggedOp(None, (), _logged(op, pool)) for op in ops)
+    return Transaction(logged, pool.configs(), pool.events(), pool.places())
 
 
-def transaction(ops: Iterable[s.Op]) -> Transaction:
-    pool = _Pool()
-    logged = tuple(
-        LoggedOp(op) if op.save_tasks is None else LoggedOp(None, pool.rows(op.save_tasks.tasks)) for op in ops
-    )
-    return Transaction(logged, pool.configs())
+def _logged(op: o.TaskOp, pool: Pool) -> TaskOp:
+    match op:
+        case o.InsertTasks():
+            return Insert(pool.config(op.config), op.prefix, op.suffix, _spans(op.instance_ids), pool.event(op.event))
+        case o.SaveTasks(tasks):
+            return Save(tuple(map(pool.task, tasks)))
+        case o.MoveTasks(moves):
+            return Move(tuple([task_id for task_id, _ in moves]), tuple([pool.event(event) for _, event in moves]))
+        case o.AssignTasks(assignments):
+            return Assign(
+                tuple([place.task_id for place in assignments]),
+                tuple([pool.known_place(place.agent_id, place.host) for place in assignments]),
+                tuple([pool.event(place.event) for place in assignments]),
+                tuple([ports_record(place.ports) for place in assignments]),
+            )
+        case o.RemoveTasks(task_ids):
+            return Remove(tuple(task_ids))
 
 
-def ops_of(entry: Transaction, configs: Configs) -> Iterator[s.Op]:
-    """The operations that `transaction` was given. Raises `IndexError` for a configuration that is not there."""
-    known = tuple(map(configs.config, entry.configs))
+def _spans(ascending: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    if ascending and ascending[-1] - ascending[0] == len(ascending) - 1:  # as nearly always
+        return ((ascending[0], ascending[-1]),)
+    return tuple(spans(ascending))
+
+
+def ops_of(entry: Transaction, shared: Shared) -> Iterator[Op]:
+    """The operations that `transaction` was given. Raises `IndexError` for the number of nothing, `ValueError`."""
+    known = Known(entry.configs, entry.events, entry.places, shared)
     for logged in entry.ops:
-        if logged.op is not None:
-            yield _interned(logged.op, configs)
+        if logged.task_op is not None:
+            yield _task_op(logged.task_op, known)
+        elif logged.op is None:
+            yield o.SaveTasks(list(_tasks(logged.tasks, known)))
+        elif logged.op.save_tasks is not None:
+            yield o.SaveTasks(list(logged.op.save_tasks.tasks))
+        elif logged.op.remove_tasks is not None:
+            yield o.RemoveTasks(sorted(logged.op.remove_tasks.task_ids))
         else:
-            yield s.Op(save_tasks=s.SaveTasks(frozenset(_tasks(logged.tasks, known))))
+            yield _interned(logged.op, shared)
+
+
+def _task_op(op: TaskOp, known: Known) -> o.TaskOp:
+    match op:
+        case Insert(config, prefix, suffix, ranges, event):
+            instances = tuple(itertools.chain.from_iterable(range(first, last + 1) for first, last in ranges))
+            return o.InsertTasks(known.configs[config], prefix, suffix, instances, known.events[event])
+        case Save(records):
+            return o.SaveTasks(list(known.tasks(records)))
+        case Move(task_ids, events):
+            return o.MoveTasks([(i, known.events[e]) for i, e in zip(task_ids, events, strict=True)])
+        case Assign():
+            return o.AssignTasks(list(_assignments(op, known)))
+        case Remove(task_ids):
+            return o.RemoveTasks(list(task_ids))
+
+
+def _assignments(op: Assign, known: Known) -> Iterator[Assignment]:
+    for task_id, place, event, ports in zip(op.task_ids, op.places, op.events, op.ports, strict=True):
+        agent_id, host = known.places[place]
+        if agent_id is None or host is None:
+            raise ValueError(f"{task_id} is assigned to no place")
+        yield Assignment(task_id, host, agent_id, ports or o.NO_PORTS, known.events[event])
 
 
 def part(table: Table, table_rows: Sequence[Row]) -> SnapshotPart:
@@ -135,8 +213,7 @@ def part(table: Table, table_rows: Sequence[Row]) -> SnapshotPart:
     values = tuple(row.value for row in table_rows)
     match table:
         case Table.TASKS:
-            pool = _Pool()
-            return SnapshotPart(tasks=pool.rows(values), configs=pool.configs())
+            return tasks_part(values)
         case Table.QUOTAS:
             return SnapshotPart(quotas=tuple((row.key, row.value) for row in table_rows))
         case Table.METADATA:
@@ -151,38 +228,48 @@ def part(table: Table, table_rows: Sequence[Row]) -> SnapshotPart:
             return SnapshotPart(maintenance=values)
 
 
-def rows_of(entry: SnapshotPart, configs: Configs) -> Iterator[Row]:
+def tasks_part(tasks: Iterable[ScheduledTask]) -> SnapshotPart:
+    pool = Pool()
+    records = tuple(map(pool.task, tasks))
+    return SnapshotPart(configs=pool.configs(), records=records, events=pool.events(), places=pool.places())
+
+
+def rows_of(entry: SnapshotPart, shared: Shared) -> Iterator[Row]:
     """All rows of a part. Raises `IndexError` for a configuration that is not there."""
-    known = tuple(map(configs.config, entry.configs))
-    yield from (Row(Table.TASKS, task.assigned_task.task_id, task) for task in _tasks(entry.tasks, known))
-    yield from (Row(Table.CRON_JOBS, job.key, configs.cron_job(job)) for job in entry.cron_jobs)
+    known = Known(entry.configs, entry.events, entry.places, shared)
+    tasks = itertools.chain(_tasks(entry.tasks, known), known.tasks(entry.records))
+    yield from (Row(Table.TASKS, task.assigned_task.task_id, task) for task in tasks)
+    yield from (Row(Table.CRON_JOBS, job.key, shared.cron_job(job)) for job in entry.cron_jobs)
     yield from (Row(Table.QUOTAS, role, quota) for role, quota in entry.quotas)
     yield from (Row(Table.HOSTS, host.host, host) for host in entry.hosts)
-    yield from (Row(Table.UPDATES, update.update.summary.key, configs.details(update)) for update in entry.updates)
+    yield from (Row(Table.UPDATES, update.update.summary.key, shared.details(update)) for update in entry.updates)
     yield from (Row(Table.MAINTENANCE, request.host, request) for request in entry.maintenance)
     yield from (Row(Table.METADATA, key, value) for key, value in entry.metadata)
 
 
-def _tasks(task_rows: Iterable[TaskRow], known: Sequence[TaskConfig]) -> Iterator[ScheduledTask]:
-    return (rows.with_config(row.task, known[row.config]) for row in task_rows)
+def _tasks(task_rows: Iterable[TaskRow], known: Known) -> Iterator[ScheduledTask]:
+    """Those of older entries."""
+    for row in task_rows:
+        assigned = msgspec.structs.replace(row.task.assigned_task, task=known.configs[row.config])
+        yield msgspec.structs.replace(row.task, assigned_task=assigned)
 
 
-def _interned(op: s.Op, configs: Configs) -> s.Op:
+def _interned(op: s.Op, shared: Shared) -> s.Op:
     if op.save_cron_job is not None:
-        return s.Op(save_cron_job=s.SaveCronJob(configs.cron_job(op.save_cron_job.job_config)))
+        return s.Op(save_cron_job=s.SaveCronJob(shared.cron_job(op.save_cron_job.job_config)))
     if op.save_job_update is not None:
-        return s.Op(save_job_update=s.SaveJobUpdate(configs.update(op.save_job_update.job_update)))
+        return s.Op(save_job_update=s.SaveJobUpdate(shared.update(op.save_job_update.job_update)))
     return op
 
 
 def records(entry: Entry, max_bytes: int) -> list[bytes]:
     """The entry as the log gets it, in frames if it is larger than `max_bytes`."""
-    data = rows.encode(entry)
+    data = encode(entry)
     if len(data) <= max_bytes:
         return [data]
     size = max(1, max_bytes - _FRAME_OVERHEAD)
     chunks = [FrameChunk(data[start : start + size]) for start in range(0, len(data), size)]
-    return [rows.encode(frame) for frame in (FrameHeader(len(chunks), _checksum(data)), *chunks)]
+    return [encode(frame) for frame in (FrameHeader(len(chunks), _checksum(data)), *chunks)]
 
 
 def _checksum(data: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aurorad.api.tasks import JobConfiguration, ScheduledTask
+from aurorad.api.tasks import HostAttributes, JobConfiguration, ScheduledTask
 
 
 class TaskChanged(msgspec.Struct, frozen=True):
@@ -20,6 +20,13 @@ class KillRequested(msgspec.Struct, frozen=True):
     task_id: str
 
 
+class HostChanged(msgspec.Struct, frozen=True):
+    """The maintenance mode of a host changed."""
+
+    before: HostAttributes
+    after: HostAttributes
+
+
 class CronJobChanged(msgspec.Struct, frozen=True):
     """A cron job was scheduled (`before` is None), replaced, or descheduled (`after` is None)."""
 
@@ -27,4 +34,4 @@ class CronJobChanged(msgspec.Struct, frozen=True):
     after: JobConfiguration | None
 
 
-StorageEvent = TaskChanged | KillRequested | CronJobChanged
+StorageEvent = TaskChanged | KillRequested | HostChanged | CronJobChanged

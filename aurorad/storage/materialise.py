@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import trio
 
 from aurorad.storage.database import Database, Dirty, discard
-from aurorad.storage.tables import Change, Table
+from aurorad.storage.tables import Changes, Table
 from aurorad.vars import Vars
 
 _logger = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ class Materialiser:
     """
 
     def __init__(
-        self, path: Path, database: Database | None, unwritten: dict[tuple[Table, Any], Any], position: int, stats: Vars
+        self, path: Path, database: Database | None, unwritten: dict[Table, dict[Any, Any]], position: int, stats: Vars
     ) -> None:
         """`database` is the one at `path`, to which `unwritten` is lacking to be at `position` of the log.
 
@@ -40,9 +39,9 @@ class Materialiser:
         self._path = path
         self._database = database
         self._stats = stats
-        self._dirty = unwritten
+        self._dirty = _nothing() | unwritten
         self._position = position
-        self._written = -1 if unwritten or database is None else position
+        self._written = -1 if any(unwritten.values()) or database is None else position
         self._wake = trio.Event()
         self._gave_up = False
         self._sweep_at = -float("inf")
@@ -51,12 +50,11 @@ class Materialiser:
         if self._written < position:
             self._wake.set()
 
-    def follow(self, position: int, changes: Sequence[Change]) -> None:
+    def follow(self, position: int, changes: Changes) -> None:
         """Take note of what changed in the log up to `position`."""
         self._position = position
         if not self._gave_up:
-            for change in changes:
-                self._dirty[change.table, change.key] = change.after
+            changes.note_in(self._dirty)
             self._wake.set()
 
     async def run(self) -> None:
@@ -72,20 +70,20 @@ class Materialiser:
             self._database.close()
 
     async def _write(self) -> None:
-        dirty, self._dirty, position = self._dirty, {}, self._position
+        dirty, self._dirty, position = self._dirty, _nothing(), self._position
         try:
             # Not abandoned when cancelled: whoever closes the database then must not meet the thread.
             await trio.to_thread.run_sync(self._apply, dirty, position)
             self._written = position
         except sqlite3.OperationalError as error:  # no room, or someone holds a lock
             self._failed("cannot be written now", error)
-            self._dirty = dirty | self._dirty
+            self._dirty = {table: rows | self._dirty[table] for table, rows in dirty.items()}
             self._wake.set()
             await trio.sleep(RETRY_S)
         except sqlite3.Error as error:
             self._failed("is damaged; it is thrown away, and the next start rebuilds it from the log", error)
             self._gave_up = True
-            self._dirty = {}
+            self._dirty = _nothing()
             await trio.to_thread.run_sync(self._discard)
 
     def _apply(self, dirty: Dirty, position: int) -> None:
@@ -105,3 +103,7 @@ class Materialiser:
     def _failed(self, what: str, error: sqlite3.Error) -> None:
         self._stats.count("storage_database_failures")
         _logger.warning("%s %s: %s", self._path, what, error)
+
+
+def _nothing() -> dict[Table, dict[Any, Any]]:
+    return {table: {} for table in Table}

@@ -19,10 +19,10 @@ from aurorad.storage.database import Database, DatabaseUnusable
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.materialise import Materialiser
 from aurorad.storage.replay import Replay
-from aurorad.storage.rows import Configs
+from aurorad.storage.shared import Shared
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import MAX_ENTRY_BYTES, Storage
-from aurorad.storage.tables import Change, Table, Tables
+from aurorad.storage.tables import Changes, Table, Tables
 from aurorad.vars import Vars
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Recovered(NamedTuple):
 
     tables: Tables
     database: Database | None
-    unwritten: dict[tuple[Table, Any], Any]
+    unwritten: dict[Table, dict[Any, Any]]
     """What the database lacks; without one, everything."""
     transactions: int
     """How many were read that are in no snapshot."""
@@ -95,21 +95,22 @@ async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
 
 
 async def _recover(log: Log, path: Path, stats: Vars) -> Recovered:
-    configs = Configs()
-    loaded = await trio.to_thread.run_sync(_load, path, log, configs, stats)
+    shared = Shared()
+    loaded = await trio.to_thread.run_sync(_load, path, log, shared, stats)
     empty = Tables(stats) if log.begin == 0 else None
-    replay = Replay(loaded.tables if loaded else empty, stats, configs)
-    changes: list[Change] = []
+    replay = Replay(loaded.tables if loaded else empty, stats, shared)
+    unwritten: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
     try:
         async for records in log.read(loaded.position + 1 if loaded else log.begin):
-            changes += await trio.to_thread.run_sync(_feed, replay, records)
+            await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None)
         if replay.tables is None:
             raise UnreadableLog(f"The log begins at position {log.begin} and holds no whole snapshot")
     except BaseException:
         if loaded:
             loaded.database.close()
         raise
-    unwritten = await trio.to_thread.run_sync(_unwritten, changes if loaded else None, replay.tables)
+    if not loaded:
+        unwritten = await trio.to_thread.run_sync(replay.tables.copy)
     return Recovered(replay.tables, loaded.database if loaded else None, unwritten, replay.transactions)
 
 
@@ -125,7 +126,7 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(path: Path, log: Log, configs: Configs, stats: Vars) -> _Loaded | None:
+def _load(path: Path, log: Log, shared: Shared, stats: Vars) -> _Loaded | None:
     """What the database holds; None if there is none, and none any more, that can be used."""
     if not path.exists():
         return None
@@ -133,7 +134,7 @@ def _load(path: Path, log: Log, configs: Configs, stats: Vars) -> _Loaded | None
         found = Database(path)
         try:
             _refuse_lost_log(log, path, found.position())
-            return _Loaded(found, *_state(found, log, configs, stats))
+            return _Loaded(found, *_state(found, log, shared, stats))
         except BaseException:
             found.close()
             raise
@@ -151,23 +152,21 @@ def _refuse_lost_log(log: Log, path: Path, position: int | None) -> None:
         )
 
 
-def _state(found: Database, log: Log, configs: Configs, stats: Vars) -> tuple[Tables, int]:
+def _state(found: Database, log: Log, shared: Shared, stats: Vars) -> tuple[Tables, int]:
     position = found.position()
     if position is None:
         raise DatabaseUnusable("it holds nothing yet")
     if not log.begin <= position + 1 <= log.end:
         raise DatabaseUnusable(f"it is at position {position}, the log has those from {log.begin} to {log.end - 1}")
     tables = Tables(stats)
-    for some in found.load(configs):
+    for some in found.load(shared):
         tables.load(some)
     return tables, position
 
 
-def _feed(replay: Replay, records: list[tuple[int, bytes]]) -> list[Change]:
-    return [change for position, record in records for change in replay.feed(position, record)]
-
-
-def _unwritten(changes: list[Change] | None, tables: Tables) -> dict[tuple[Table, Any], Any]:
-    if changes is not None:
-        return {(change.table, change.key): change.after for change in changes}
-    return {(table, key): row for table in Table for key, row in tables.rows(table).items()}
+def _feed(replay: Replay, records: list[tuple[int, bytes]], unwritten: dict[Table, dict[Any, Any]] | None) -> None:
+    changes = Changes() if unwritten is not None else None
+    for position, record in records:
+        replay.feed(position, record, changes)
+    if changes is not None and unwritten is not None:
+        changes.note_in(unwritten)

@@ -14,8 +14,8 @@ from aurorad.storage.entries import (
     ops_of,
     rows_of,
 )
-from aurorad.storage.rows import Configs
-from aurorad.storage.tables import Change, Tables
+from aurorad.storage.shared import Shared
+from aurorad.storage.tables import Changes, Tables
 from aurorad.vars import Vars
 
 
@@ -26,46 +26,46 @@ class Replay:
     nothing new, passed over. Without, the first whole snapshot is where the state begins.
     """
 
-    def __init__(self, tables: Tables | None, stats: Vars, configs: Configs) -> None:
+    def __init__(self, tables: Tables | None, stats: Vars, shared: Shared) -> None:
         self.tables = tables
         """The state, None until it is known."""
         self.transactions = 0
         """How many came since the last snapshot began."""
         self._joiner = Joiner(stats)
         self._stats = stats
-        self._configs = configs
+        self._shared = shared
         self._snapshot: _Snapshot | None = None
 
-    def feed(self, position: int, record: bytes) -> list[Change]:
-        """What the record changed in `tables`. Raises `UnreadableLog`."""
+    def feed(self, position: int, record: bytes, changes: Changes | None = None) -> None:
+        """`changes`, if given, get what the record changed in `tables`. Raises `UnreadableLog`."""
         entry = self._joiner.feed(position, record)
         if entry is None:
-            return []
+            return
         try:
-            return self._entry(entry)
+            self._entry(entry, changes)
         except (LookupError, ValueError) as error:
             raise UnreadableLog(f"The log entry at position {position} cannot be applied: {error}") from error
 
-    def _entry(self, entry: Entry) -> list[Change]:
+    def _entry(self, entry: Entry, changes: Changes | None) -> None:
         if isinstance(entry, SnapshotBegin):
             self.transactions = 0
-            self._snapshot = _Snapshot(self._configs, Tables(self._stats)) if self.tables is None else None
+            self._snapshot = _Snapshot(self._shared, Tables(self._stats)) if self.tables is None else None
         elif isinstance(entry, Transaction):
             self.transactions += 1
             if self.tables is not None:
-                return [change for op in ops_of(entry, self._configs) for change in self.tables.apply(op)]
+                for op in ops_of(entry, self._shared):
+                    self.tables.apply(op, changes)
         if self._snapshot is not None:
             self.tables = self._snapshot.feed(entry)
             if self.tables is not None:
                 self._snapshot = None
-        return []
 
 
 class _Snapshot:
     """A snapshot on its way in, and what was done while it was written."""
 
-    def __init__(self, configs: Configs, tables: Tables) -> None:
-        self._configs = configs
+    def __init__(self, shared: Shared, tables: Tables) -> None:
+        self._shared = shared
         self._tables = tables
         self._parts = 0
         self._later: list[Transaction] = []
@@ -74,7 +74,7 @@ class _Snapshot:
         """The state after the last entry, once the snapshot is whole."""
         match entry:
             case SnapshotPart():
-                self._tables.load(rows_of(entry, self._configs))
+                self._tables.load(rows_of(entry, self._shared))
                 self._parts += 1
             case Transaction():
                 self._later.append(entry)
@@ -82,7 +82,7 @@ class _Snapshot:
                 raise ValueError(f"the snapshot has {self._parts} parts of {parts}")
             case SnapshotEnd():
                 for later in self._later:
-                    for op in ops_of(later, self._configs):
+                    for op in ops_of(later, self._shared):
                         self._tables.apply(op)
                 return self._tables
             case SnapshotBegin() | Padding():

@@ -23,7 +23,7 @@ from aurorad.vars import Vars
 _logger = logging.getLogger(__name__)
 
 # A part is encoded in about a millisecond, and so holds neither the loop nor other writers.
-PART_ROWS = dict.fromkeys(Table, 200) | {Table.UPDATES: 10}
+PART_ROWS = dict.fromkeys(Table, 500) | {Table.UPDATES: 10}
 
 # A log that outgrew its last snapshot by this much, or by the size it had then, gets a new one before its time.
 GROWTH_BYTES = 64 << 20

@@ -19,7 +19,7 @@ from aurorad.storage import entries
 from aurorad.storage.commits import Commit, GroupCommit
 from aurorad.storage.commits import StorageNotReady as StorageNotReady
 from aurorad.storage.events import StorageEvent
-from aurorad.storage.tables import Change, Tables
+from aurorad.storage.tables import Changes, Tables
 from aurorad.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ MAX_ENTRY_BYTES = 512 << 10
 # What must fit before the log counts as having room again: a few bytes may fit although nothing else does.
 _PROBE_BYTES = 64 << 10
 
-Follower = Callable[[int, Sequence[Change]], None]
+Follower = Callable[[int, Changes], None]
 """Told of each transaction once the log has it: its position there, and what it changed."""
 
 
@@ -47,7 +47,7 @@ class Storage:
         self._follower = follower
         self.snapshot: Callable[[], Awaitable[None]] = _no_snapshot
         """Takes a snapshot now, raising what `Snapshots.write` does; nothing for a log that is never cut."""
-        self._subscribers: list[trio.MemorySendChannel[StorageEvent]] = []
+        self._subscribers: list[trio.MemorySendChannel[Sequence[StorageEvent]]] = []
 
     @property
     def refusing(self) -> str | None:
@@ -73,7 +73,7 @@ class Storage:
         except BaseException:
             transaction.revert()
             raise
-        if records or transaction.events():
+        if not transaction.is_empty:
             await self._commits.add(records, lambda at: self._done(at, transaction), transaction.revert).wait()
         else:
             await self.settled()
@@ -96,9 +96,12 @@ class Storage:
         if last is not None:
             await last.wait()
 
-    def subscribe(self) -> trio.MemoryReceiveChannel[StorageEvent]:
-        """All events from now on, in the order of the log. The buffer is unbounded: keep reading, or close it."""
-        send, receive = trio.open_memory_channel[StorageEvent](math.inf)
+    def subscribe(self) -> trio.MemoryReceiveChannel[Sequence[StorageEvent]]:
+        """All events from now on, in the order of the log, those of one write together.
+
+        The buffer is unbounded: keep reading, or close it.
+        """
+        send, receive = trio.open_memory_channel[Sequence[StorageEvent]](math.inf)
         self._subscribers.append(send)
         return receive
 
@@ -118,13 +121,16 @@ class Storage:
         if transaction.ops:
             self.transactions += 1
             self._follower(position, transaction.changes)
-        for subscriber in list(self._subscribers):
-            self._publish(subscriber, transaction.events())
+        events = transaction.events() if self._subscribers else []
+        if events:
+            for subscriber in list(self._subscribers):
+                self._publish(subscriber, events)
 
-    def _publish(self, subscriber: trio.MemorySendChannel[StorageEvent], events: Sequence[StorageEvent]) -> None:
+    def _publish(
+        self, subscriber: trio.MemorySendChannel[Sequence[StorageEvent]], events: Sequence[StorageEvent]
+    ) -> None:
         try:
-            for event in events:
-                subscriber.send_nowait(event)
+            subscriber.send_nowait(events)
         except trio.BrokenResourceError:  # it was closed by its reader
             self._subscribers.remove(subscriber)
 

@@ -5,15 +5,14 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 
-from aurorad.api import keys
 from aurorad.api.enums import ScheduleStatus
-from aurorad.api.storage import Op
 from aurorad.api.tasks import (
     HostAttributes,
     HostMaintenanceRequest,
@@ -23,8 +22,24 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskQuery,
 )
-from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.storage.operations import (
+    AssignTasks,
+    InsertTasks,
+    MoveTasks,
+    Op,
+    OtherOp,
+    RemoveTasks,
+    SaveTasks,
+    assigned,
+    inserted,
+    moved,
+)
+from aurorad.storage.queries import matches, queried_jobs, rest_of_jobs, without_instances
+from aurorad.storage.task_rows import TaskRows
 from aurorad.vars import Vars
+
+_EVERYTHING = TaskQuery()
 
 
 class Table(StrEnum):
@@ -54,19 +69,38 @@ class Row(NamedTuple):
     value: Any
 
 
+class Changes:
+    """What was changed, oldest first: tasks in two columns, for there may be many; all else row by row."""
+
+    def __init__(self) -> None:
+        self.before: list[ScheduledTask | None] = []
+        """The tasks as they were, None for new ones."""
+        self.after: list[ScheduledTask | None] = []
+        """The same tasks as they are, None for removed ones."""
+        self.rows: list[Change] = []
+
+    def note_in(self, dirty: Mapping[Table, dict[Any, Any]]) -> None:
+        """Set what changed, in the rows of every table by key, to what it is now; None if it is no more."""
+        tasks = dirty[Table.TASKS]
+        for before, after in zip(self.before, self.after, strict=True):
+            task = after if after is not None else before
+            assert task is not None
+            tasks[task.assigned_task.task_id] = after
+        for change in self.rows:
+            dirty[change.table][change.key] = change.after
+
+
 FRAMEWORK_ID = "framework_id"
 
 
 class Tables:
-    """Read freely; only `apply` and `revert` change anything."""
+    """Read freely; only `apply` and its parts, `load` and `revert` change anything."""
 
     def __init__(self, stats: Vars | None = None) -> None:
         """`stats` count which index serves each query."""
         self._stats = stats or Vars()
-        self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
-        self._by_job: dict[JobKey, dict[str, None]] = {}
-        self._by_host: dict[str, dict[str, None]] = {}
-        self._by_status: dict[ScheduleStatus, dict[str, None]] = {}
+        self._tasks = TaskRows()
+        self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table if table is not Table.TASKS}
         self._updates_by_job: dict[JobKey, dict[JobUpdateKey, None]] = {}
 
     @property
@@ -96,163 +130,209 @@ class Tables:
         return value
 
     def rows(self, table: Table) -> Mapping[Any, Any]:
-        return self._rows[table]
+        return self._tasks.by_id if table is Table.TASKS else self._rows[table]
 
     def task(self, task_id: str) -> ScheduledTask | None:
-        task: ScheduledTask | None = self._rows[Table.TASKS].get(task_id)
-        return task
+        return self._tasks.by_id.get(task_id)
 
     def job_keys(self) -> Iterable[JobKey]:
         """Keys of all jobs that have any task."""
-        return self._by_job.keys()
+        return self._tasks.jobs().keys()
+
+    def role_jobs(self, role: str) -> list[JobKey]:
+        """Keys of the jobs of one role that have any task."""
+        return list(self._tasks.jobs_of(role))
 
     def job_updates(self, job: JobKey) -> list[JobUpdateDetails]:
         return [self.updates[key] for key in self._updates_by_job.get(job, ())]
 
     def job_tasks(self, job: JobKey, statuses: frozenset[ScheduleStatus] | None = None) -> list[ScheduledTask]:
         """The tasks of one job, all or those in `statuses`."""
-        tasks = self._rows[Table.TASKS]
-        found: list[ScheduledTask] = [tasks[task_id] for task_id in self._by_job.get(job, ())]
+        found = self._tasks.of_job(job)
         return found if statuses is None else [task for task in found if task.status in statuses]
 
+    def instance_tasks(self, job: JobKey, *instance_ids: int) -> list[ScheduledTask]:
+        """The tasks of some instances of a job, quick however many others it has."""
+        return self._tasks.of_instances(job, instance_ids)
+
+    def host_tasks(self, host: str) -> list[ScheduledTask]:
+        """The tasks that are, or were, on one host."""
+        return self._tasks.on_host(host)
+
     def count(self, status: ScheduleStatus) -> int:
-        return len(self._by_status.get(status, ()))
+        return self._tasks.count(status)
 
     @property
     def indexed_jobs(self) -> int:
         """How many jobs have tasks."""
-        return len(self._by_job)
+        return len(self._tasks.jobs())
 
     @property
     def indexed_hosts(self) -> int:
         """How many hosts have tasks."""
-        return len(self._by_host)
+        return len(self._tasks.hosts())
 
     def tasks(self, query: TaskQuery) -> list[ScheduledTask]:
         """All matches (thrift-api sheet, "TaskQuery semantics"), offset and limit not applied.
 
         Raises `ValueError` for a job key that is none.
         """
-        return [task for task in self.candidates(query) if matches(task, query)]
+        found, rest = self._find(query)
+        return found if rest == _EVERYTHING else [task for task in found if matches(task, rest)]
 
     def candidates(self, query: TaskQuery) -> list[ScheduledTask]:
         """The tasks in the smallest index that covers the query; of these, those that `matches` says are meant.
 
         Raises `ValueError` for a job key that is none.
         """
-        tasks: dict[str, ScheduledTask] = self._rows[Table.TASKS]
-        ids: Iterable[str]
-        jobs = _queried_jobs(query)
+        return self._find(query)[0]
+
+    def _find(self, query: TaskQuery) -> tuple[list[ScheduledTask], TaskQuery]:
+        """Candidates by an index, and what is still to be asked of each of them."""
+        rest = msgspec.structs.replace(query, offset=0, limit=0)
+        jobs = queried_jobs(query)
         if query.task_ids:
             self._stats.count("task_queries_by_id")
-            ids = query.task_ids
-        elif jobs is not None:
+            by_id = self._tasks.by_id
+            rest = msgspec.structs.replace(rest, task_ids=frozenset())
+            return [by_id[task_id] for task_id in query.task_ids if task_id in by_id], rest
+        if jobs is not None:
             self._stats.count("task_queries_by_job")
-            ids = [task_id for job in jobs for task_id in self._by_job.get(job, ())]
-        elif query.slave_hosts:
+            return self._in_jobs(jobs, query.instance_ids), rest_of_jobs(rest)
+        if query.slave_hosts:
             self._stats.count("task_queries_by_host")
-            ids = [task_id for host in query.slave_hosts for task_id in self._by_host.get(host, ())]
-        elif query.statuses:
+            rest = msgspec.structs.replace(rest, slave_hosts=frozenset())
+            return [task for host in query.slave_hosts for task in self._tasks.on_host(host)], rest
+        if query.role is not None and query.role.strip():
+            self._stats.count("task_queries_by_job")
+            rest = msgspec.structs.replace(rest, role=None)
+            return self._in_jobs(self._tasks.jobs_of(query.role), query.instance_ids), without_instances(rest)
+        if query.statuses:
             self._stats.count("task_queries_by_status")
-            ids = [task_id for status in query.statuses for task_id in self._by_status.get(status, ())]
-        else:
-            self._stats.count("task_queries_all")
-            return list(tasks.values())
-        return [tasks[task_id] for task_id in ids if task_id in tasks]
+            rest = msgspec.structs.replace(rest, statuses=frozenset())
+            return [task for status in query.statuses for task in self._tasks.in_status(status)], rest
+        self._stats.count("task_queries_all")
+        return list(self._tasks.by_id.values()), rest
 
-    def apply(self, op: Op) -> list[Change]:
-        """Apply one operation; the changes it made, in order."""
-        changes = [Change(table, key, self._rows[table].get(key), after) for table, key, after in _rows_after(self, op)]
-        for change in changes:
-            self._put(change.table, change.key, change.after)
+    def _in_jobs(self, jobs: Iterable[JobKey], instance_ids: frozenset[int]) -> list[ScheduledTask]:
+        if instance_ids:
+            return [task for job in jobs for task in self._tasks.of_instances(job, instance_ids)]
+        return [task for job in jobs for task in self._tasks.of_job(job)]
+
+    def apply(self, op: Op, changes: Changes | None = None) -> Changes:
+        """Apply one operation; `changes`, or else new ones, get what it changed.
+
+        Raises `LookupError` or `ValueError` for one that does not fit; it may have changed something, which
+        `changes` tell, then.
+        """
+        changes = changes if changes is not None else Changes()
+        match op:
+            case MoveTasks(moves):
+                for task_id, event in moves:
+                    self.put_task(moved(self._known(task_id), event), changes)
+            case AssignTasks(assignments):
+                for place in assignments:
+                    self.put_task(assigned(self._known(place.task_id), place), changes)
+            case SaveTasks(tasks):
+                for task in tasks:
+                    self.put_task(task, changes)
+            case RemoveTasks(task_ids):
+                for task_id in task_ids:
+                    self.remove_task(task_id, changes)
+            case InsertTasks():
+                self.insert_tasks(op, inserted(op, op.instance_ids), changes)
+            case _:
+                self._apply_other(op, changes)
         return changes
 
-    def revert(self, changes: Sequence[Change]) -> None:
-        """Undo `changes`, given oldest first."""
-        for change in reversed(changes):
+    def put_task(self, after: ScheduledTask, changes: Changes) -> None:
+        """Create or overwrite one task."""
+        before = self._tasks.by_id.get(after.assigned_task.task_id)
+        self._tasks.put(before, after)
+        changes.before.append(before)
+        changes.after.append(after)
+
+    def remove_task(self, task_id: str, changes: Changes) -> None:
+        before = self._tasks.by_id.get(task_id)
+        if before is not None:
+            self._tasks.put(before, None)
+            changes.before.append(before)
+            changes.after.append(None)
+
+    def insert_tasks(self, op: InsertTasks, tasks: Mapping[str, ScheduledTask], changes: Changes) -> None:
+        """Add `tasks`, which `op` says. Raises `ValueError` if one of them is there already."""
+        if not self._tasks.by_id.keys().isdisjoint(tasks):
+            raise ValueError("Proposed new tasks would create task ID collision.")
+        self._tasks.insert(op.config.job, tasks, op.event.status)
+        changes.before += [None] * len(tasks)
+        changes.after += tasks.values()
+
+    def add_instance_events(
+        self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent], changes: Changes
+    ) -> None:
+        """Like as many operations, one for each of the events."""
+        before = self.updates[key]
+        every = (*before.instance_events, *events)
+        new = (*before.instance_events[-1:], *events)
+        if any(one.timestamp_ms > other.timestamp_ms for one, other in itertools.pairwise(new)):
+            every = tuple(sorted(every, key=lambda event: event.timestamp_ms))
+        after = with_derived_state(msgspec.structs.replace(before, instance_events=every))
+        self._put(Table.UPDATES, key, after)
+        changes.rows.append(Change(Table.UPDATES, key, before, after))
+
+    def revert(self, changes: Changes) -> None:
+        """Undo `changes`."""
+        put = self._tasks.put
+        for before, after in zip(reversed(changes.before), reversed(changes.after), strict=True):
+            put(after, before)
+        for change in reversed(changes.rows):
             self._put(change.table, change.key, change.before)
 
     def load(self, rows: Iterable[Row]) -> None:
         """Put rows as a snapshot or the database holds them."""
+        by_id, put = self._tasks.by_id, self._tasks.put
         for row in rows:
-            self._put(row.table, row.key, row.value)
+            if row.table is Table.TASKS:
+                put(by_id.get(row.key), row.value)
+            else:
+                self._put(row.table, row.key, row.value)
 
     def copy(self) -> dict[Table, dict[Any, Any]]:
         """All rows as they are now; quick, since rows are immutable and shared."""
-        return {table: dict(rows) for table, rows in self._rows.items()}
+        return {table: dict(self.rows(table)) for table in Table}
+
+    def _known(self, task_id: str) -> ScheduledTask:
+        task = self._tasks.by_id.get(task_id)
+        if task is None:
+            raise LookupError(f"Task not found: {task_id}")
+        return task
+
+    def _apply_other(self, op: OtherOp, changes: Changes) -> None:
+        for table, key, after in _rows_after(self, op):
+            changes.rows.append(Change(table, key, self._rows[table].get(key), after))
+            self._put(table, key, after)
 
     def _put(self, table: Table, key: Any, after: Any) -> None:
         rows = self._rows[table]
-        if table is Table.TASKS:
-            before = rows.get(key)
-            if before is not None:
-                self._index_task(before, present=False)
-            if after is not None:
-                self._index_task(after, present=True)
-        elif table is Table.UPDATES:
-            _index(self._updates_by_job, key.job, key, present=after is not None)
+        if table is Table.UPDATES:
+            self._index_update(key, present=after is not None)
         if after is None:
             rows.pop(key, None)
         else:
             rows[key] = after
 
-    def _index_task(self, task: ScheduledTask, present: bool) -> None:
-        assigned = task.assigned_task
-        _index(self._by_job, assigned.task.job, assigned.task_id, present)
-        _index(self._by_status, task.status, assigned.task_id, present)
-        if assigned.slave_host is not None:
-            _index(self._by_host, assigned.slave_host, assigned.task_id, present)
+    def _index_update(self, key: JobUpdateKey, present: bool) -> None:
+        of_job = self._updates_by_job.setdefault(key.job, {})
+        if present:
+            of_job[key] = None
+        else:
+            of_job.pop(key, None)
+            if not of_job:
+                del self._updates_by_job[key.job]
 
 
-def _index(index: dict[Any, dict[Any, None]], key: Any, member: Any, present: bool) -> None:
-    members = index.setdefault(key, {})
-    if present:
-        members[member] = None
-    else:
-        members.pop(member, None)
-        if not members:
-            del index[key]
-
-
-def _queried_jobs(query: TaskQuery) -> frozenset[JobKey] | None:
-    """The jobs that the query names, or None where it leaves them open."""
-    if query.task_ids:
-        return None
-    for job in query.job_keys:
-        if not keys.is_valid(job):
-            raise ValueError(
-                f"Invalid job key format: IJobKey{{role={job.role}, environment={job.environment}, name={job.name}}}"
-            )
-    if query.role is not None and query.environment is not None and query.job_name is not None and query.role.strip():
-        job = JobKey(query.role, query.environment, query.job_name)
-        if not keys.is_valid(job):
-            raise ValueError("")
-        return frozenset({job})
-    return query.job_keys or None
-
-
-def matches(task: ScheduledTask, query: TaskQuery) -> bool:
-    """Whether the query means this task (thrift-api sheet, "TaskQuery semantics")."""
-    assigned = task.assigned_task
-    job = assigned.task.job
-    return (
-        (query.role is None or not query.role.strip() or job.role == query.role)
-        and (query.environment is None or job.environment == query.environment)
-        and (query.job_name is None or job.name == query.job_name)
-        and (not query.job_keys or job in query.job_keys)
-        and (not query.task_ids or assigned.task_id in query.task_ids)
-        and (not query.statuses or task.status in query.statuses)
-        and (not query.slave_hosts or assigned.slave_host in query.slave_hosts)
-        and (not query.instance_ids or assigned.instance_id in query.instance_ids)
-    )
-
-
-def _rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
+def _rows_after(tables: Tables, op: OtherOp) -> list[tuple[Table, Any, Any]]:
     """The rows that an operation leaves behind (storage sheet, A3); None removes one."""
-    if op.save_tasks is not None:
-        return [(Table.TASKS, task.assigned_task.task_id, task) for task in op.save_tasks.tasks]
-    if op.remove_tasks is not None:
-        return [(Table.TASKS, task_id, None) for task_id in op.remove_tasks.task_ids]
     if op.save_framework_id is not None:
         return [(Table.METADATA, FRAMEWORK_ID, op.save_framework_id.id)]
     if op.save_cron_job is not None:
@@ -274,7 +354,7 @@ def _rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
     return _update_rows_after(tables, op)
 
 
-def _update_rows_after(tables: Tables, op: Op) -> list[tuple[Table, Any, Any]]:
+def _update_rows_after(tables: Tables, op: OtherOp) -> list[tuple[Table, Any, Any]]:
     if op.save_job_update is not None:
         update = op.save_job_update.job_update
         return [(Table.UPDATES, update.summary.key, with_derived_state(JobUpdateDetails(update)))]

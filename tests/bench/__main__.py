@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, idle, launch, observer, plan, storage
+from tests.bench import client, cluster, idle, launch, observer, plan, preemption, scheduling, storage, store
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -16,7 +16,10 @@ MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "launch": launch.figures,
     "observer": observer.figures,
     "plan": plan.figures,
+    "preemption": preemption.figures,
+    "scheduling": scheduling.figures,
     "storage": storage.figures,
+    "store": store.figures,
 }
 
 

@@ -44,7 +44,7 @@ def figures() -> list[Figure]:
 
 async def _measure(folder: Path) -> list[Figure]:
     async with trio.open_nursery() as nursery:
-        hold = _Hold()
+        hold = Hold()
         nursery.start_soon(hold.watch)
         async with _opened(folder / "small") as storage:
             one = await _rate(storage, JOBS // 10, 1, lambda number: _created(f"one-{number}", 1))
@@ -70,7 +70,7 @@ async def _measure(folder: Path) -> list[Figure]:
     ]
 
 
-class _Hold:
+class Hold:
     """How long the event loop was held at most."""
 
     def __init__(self) -> None:

@@ -204,12 +204,20 @@ def test_an_executor_that_dies_takes_its_member_with_it(zookeeper: ZooKeeper, cl
         os.close(pidfd)
 
 
+def open_files(process: Path) -> set[str]:
+    names = set()
+    for link in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            names.add(link.readlink().name)
+    assert names
+    return names
+
+
 def test_an_announcer_holds_no_file_but_its_own_and_no_rights(zookeeper: ZooKeeper) -> None:
     with Announcing(Orders(zookeeper.address)) as announcing:
         announcing.until("Announced as")
         member = Path(f"/proc/{announcing.member()}")
-        files = {link.readlink().name for link in (member / "fd").iterdir()}
-        assert {name.partition(":")[0] for name in files} <= {"null", "socket", "anon_inode"}
+        assert {name.partition(":")[0] for name in open_files(member)} <= {"null", "socket", "anon_inode"}
         assert (member / "comm").read_text() == "aurora-announce\n"
         status = dict(line.split(":", 1) for line in (member / "status").read_text().splitlines())
         if os.geteuid() == 0:

@@ -9,16 +9,19 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from aurorad.api import calls
-from aurorad.api.enums import CronCollisionPolicy, JobUpdateStatus, ResponseCode
+from aurorad.api.enums import CronCollisionPolicy, JobUpdateStatus, MaintenanceMode, ResponseCode
 from aurorad.api.results import Response
 from aurorad.api.tasks import (
+    CountSlaPolicy,
     ExplicitReconciliationSettings,
+    Hosts,
     Identity,
     InstanceKey,
     JobConfiguration,
     JobKey,
     Resource,
     ResourceAggregate,
+    SlaPolicy,
     TaskQuery,
 )
 from aurorad.api.updates import (
@@ -31,6 +34,7 @@ from aurorad.api.updates import (
     VariableBatchJobUpdateStrategy,
 )
 from aurorad.storage.storage import LogFull, StorageNotReady
+from aurorad.storage.tables import Table
 from tests.simulation import legal
 from tests.simulation.jobs import ENVIRONMENT, draw_config
 from tests.simulation.ledger import Ledger
@@ -128,7 +132,8 @@ async def add(clients: Clients) -> None:
     key = InstanceKey(job, clients.rng.choice(active) if active else 0)
     before = set(clients.active_ids(job))
     await clients.writes(
-        calls.AddInstances(key, 1), lambda: any(task.assigned_task.task_id not in before for task in clients.ledger.job(job))
+        calls.AddInstances(key, 1),
+        lambda: any(task.assigned_task.task_id not in before for task in clients.ledger.job(job)),
     )
 
 
@@ -242,9 +247,7 @@ async def look(clients: Clients) -> None:
 
 async def set_quota(clients: Clients) -> None:
     cpus, ram_mb, disk_mb = clients.rng.choice(((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536)))
-    quota = ResourceAggregate(
-        frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)})
-    )
+    quota = ResourceAggregate(frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)}))
     await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
 
 
@@ -285,6 +288,46 @@ async def administer(clients: Clients) -> None:
     )
 
 
+def _host(clients: Clients) -> str | None:
+    known = list(clients.ledger.rows[Table.HOSTS])
+    return clients.rng.choice(known) if known else None
+
+
+async def schedule_maintenance(clients: Clients) -> None:
+    host = _host(clients)
+    if host is not None:
+        await clients.call(calls.StartMaintenance(Hosts(frozenset({host}))))
+
+
+async def drain(clients: Clients) -> None:
+    """At once, or as promises to the tasks there allow."""
+    host = _host(clients)
+    if host is None:
+        return
+    hosts = Hosts(frozenset({host}))
+    call: calls.Call = calls.DrainHosts(hosts)
+    if clients.rng.random() < 0.5:
+        policy = SlaPolicy(count_sla_policy=CountSlaPolicy(1, clients.rng.choice((0, 5))))
+        call = calls.SlaDrainHosts(hosts, policy, clients.rng.choice((0, 10, 60)))
+    since = len(clients.ledger.modes.get(host, ()))
+    meant = (MaintenanceMode.DRAINING, MaintenanceMode.DRAINED)
+    was = clients.ledger.rows[Table.HOSTS][host].mode
+    await clients.writes(
+        call, lambda: any(mode in meant for mode in [was, *clients.ledger.modes.get(host, ())[since:]])
+    )
+
+
+async def end_maintenance(clients: Clients) -> None:
+    host = _host(clients)
+    if host is not None:
+        since = len(clients.ledger.modes.get(host, ()))
+        was = clients.ledger.rows[Table.HOSTS][host].mode
+        await clients.writes(
+            calls.EndMaintenance(Hosts(frozenset({host}))),
+            lambda: MaintenanceMode.NONE in [was, *clients.ledger.modes.get(host, ())[since:]],
+        )
+
+
 ACTIONS: tuple[tuple[Action, int], ...] = (
     (create, 6),
     (add, 2),
@@ -302,6 +345,9 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (deschedule_cron, 1),
     (start_cron, 3),
     (administer, 1),
+    (schedule_maintenance, 1),
+    (drain, 2),
+    (end_maintenance, 2),
 )
 
 

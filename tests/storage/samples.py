@@ -32,6 +32,7 @@ from aurorad.api.updates import (
     JobUpdateSummary,
     Range,
 )
+from aurorad.storage.operations import Assignment, AssignTasks, InsertTasks, MoveTasks, RemoveTasks, SaveTasks
 
 JOB = JobKey("www", "prod", "hello")
 
@@ -88,11 +89,35 @@ host_attributes = st.builds(
 update_events = st.builds(JobUpdateEvent, st.sampled_from(JobUpdateStatus), timestamps)
 instance_events = st.builds(JobInstanceUpdateEvent, st.integers(0, 3), timestamps, st.sampled_from(JobUpdateAction))
 
+task_events = st.builds(
+    TaskEvent, st.integers(0, 9), st.sampled_from(ScheduleStatus), st.sampled_from([None, "why"]), st.just("me")
+)
 saved_tasks = st.lists(tasks, min_size=1, max_size=4, unique_by=lambda t: t.assigned_task.task_id)
 
 ops = st.one_of(
-    saved_tasks.map(lambda some: s.Op(save_tasks=s.SaveTasks(frozenset(some)))),
-    st.frozensets(task_ids, max_size=3).map(lambda ids: s.Op(remove_tasks=s.RemoveTasks(ids))),
+    saved_tasks.map(SaveTasks),
+    st.lists(task_ids, max_size=3, unique=True).map(RemoveTasks),
+    st.lists(st.tuples(task_ids, task_events), min_size=1, max_size=4).map(MoveTasks),
+    st.lists(
+        st.builds(
+            Assignment,
+            task_ids,
+            st.sampled_from(["h1", "h2"]),
+            st.sampled_from(["agent-h1", "agent-h2"]),
+            st.sampled_from([frozendict(), frozendict({"http": 31000})]),
+            task_events,
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(AssignTasks),
+    st.builds(
+        InsertTasks,
+        configs,
+        st.just("task-"),
+        st.sampled_from(["", "-x"]),
+        st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True).map(lambda ids: tuple(sorted(ids))),
+        task_events,
+    ),
     st.sampled_from(["f1", "f2"]).map(lambda text: s.Op(save_framework_id=s.SaveFrameworkId(text))),
     configs.map(
         lambda c: s.Op(save_cron_job=s.SaveCronJob(JobConfiguration(c.job, cron_schedule="* * * * *", task_config=c)))

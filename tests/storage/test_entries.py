@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -8,9 +10,10 @@ from hypothesis import strategies as st
 from aurorad.api import storage as s
 from aurorad.api.tasks import JobConfiguration
 from aurorad.api.updates import JobUpdateKey
-from aurorad.storage import entries, rows
+from aurorad.storage import entries
 from aurorad.storage.entries import FrameChunk, FrameHeader, Joiner, UnreadableLog
-from aurorad.storage.rows import Configs
+from aurorad.storage.operations import Op, SaveTasks
+from aurorad.storage.shared import Shared, encode
 from aurorad.storage.tables import Row, Tables
 from aurorad.vars import Vars
 from tests.storage import samples
@@ -24,30 +27,30 @@ def joined(*records: bytes, stats: Vars | None = None) -> list[entries.Entry]:
     return [entry for at, record in enumerate(records) if (entry := joiner.feed(at, record)) is not None]
 
 
-def save_tasks(*tasks: s.ScheduledTask) -> s.Op:
-    return s.Op(save_tasks=s.SaveTasks(frozenset(tasks)))
+def save_tasks(*tasks: s.ScheduledTask) -> SaveTasks:
+    return SaveTasks(list(tasks))
 
 
 @given(st.lists(samples.ops, max_size=6), st.integers(80, 400))
-def test_operations_come_back_as_they_were_however_small_an_entry_may_be(ops: list[s.Op], max_bytes: int) -> None:
+def test_operations_come_back_as_they_were_however_small_an_entry_may_be(ops: list[Op], max_bytes: int) -> None:
     records = entries.records(entries.transaction(ops), max_bytes)
     assert len(records) == 1 or max(map(len, records)) <= max_bytes
     (entry,) = joined(*records)
     assert isinstance(entry, entries.Transaction)
-    assert list(entries.ops_of(entry, Configs())) == ops
+    assert list(entries.ops_of(entry, Shared())) == ops
 
 
 @given(st.lists(samples.ops, max_size=20))
-def test_all_rows_come_back_from_the_parts_of_a_snapshot(ops: list[s.Op]) -> None:
+def test_all_rows_come_back_from_the_parts_of_a_snapshot(ops: list[Op]) -> None:
     tables, again = Tables(), Tables()
     for op in ops:
-        if op.save_job_update_event is None and op.save_job_instance_update_event is None:
+        with contextlib.suppress(LookupError, ValueError):
             tables.apply(op)
     for table, values in tables.copy().items():
         part = entries.part(table, [Row(table, key, value) for key, value in values.items()])
         (entry,) = joined(*entries.records(part, MAX))
         assert isinstance(entry, entries.SnapshotPart)
-        again.load(entries.rows_of(entry, Configs()))
+        again.load(entries.rows_of(entry, Shared()))
     assert again.copy() == tables.copy()
 
 
@@ -62,20 +65,22 @@ def test_a_configuration_is_written_once_however_many_tasks_have_it() -> None:
 
 
 def test_equal_configurations_are_one_object_once_read() -> None:
-    ops = [
+    ops: list[Op] = [
         save_tasks(task("a"), task("b")),
         s.Op(save_cron_job=s.SaveCronJob(JobConfiguration(JOB, task_config=CONFIG))),
         s.Op(save_job_update=s.SaveJobUpdate(samples.update(JobUpdateKey(JOB, "u")))),
     ]
-    configs, found = Configs(), []
+    configs, found = Shared(), []
     for _ in range(2):
         (entry,) = joined(*entries.records(entries.transaction(ops), MAX))
         assert isinstance(entry, entries.Transaction)
         saved, cron, update = entries.ops_of(entry, configs)
-        assert saved.save_tasks is not None
+        assert isinstance(saved, SaveTasks)
+        assert isinstance(cron, s.Op)
         assert cron.save_cron_job is not None
+        assert isinstance(update, s.Op)
         assert update.save_job_update is not None
-        found += [some.assigned_task.task for some in saved.save_tasks.tasks]
+        found += [some.assigned_task.task for some in saved.tasks]
         found.append(cron.save_cron_job.job_config.task_config)
         instructions = update.save_job_update.job_update.instructions
         assert instructions.desired_state is not None
@@ -102,16 +107,16 @@ def test_chunks_without_a_header_are_skipped() -> None:
 def test_a_frame_with_a_wrong_checksum_is_refused() -> None:
     chunk = FrameChunk(b"abc")
     with pytest.raises(UnreadableLog, match="ends at position 1 fails its checksum"):
-        joined(rows.encode(FrameHeader(1, b"?")), rows.encode(chunk))
+        joined(encode(FrameHeader(1, b"?")), encode(chunk))
 
 
-@pytest.mark.parametrize("record", [b"", b"\xff", rows.encode(["unknown"]), rows.encode(["end", "three"])])
+@pytest.mark.parametrize("record", [b"", b"\xff", encode(["unknown"]), encode(["end", "three"])])
 def test_what_is_no_entry_is_refused(record: bytes) -> None:
     with pytest.raises(UnreadableLog, match="The log entry at position 0 cannot be read: "):
         joined(record)
 
 
 def test_what_a_later_version_added_is_passed_over_and_what_it_lacks_is_the_default() -> None:
-    assert joined(rows.encode(["end", 3, "added later"])) == [entries.SnapshotEnd(3)]
-    assert joined(rows.encode(["transaction", []])) == [entries.Transaction(())]
-    assert rows.encode(entries.Transaction(())) == msgspec.msgpack.encode(["transaction", [], []])
+    assert joined(encode(["end", 3, "added later"])) == [entries.SnapshotEnd(3)]
+    assert joined(encode(["transaction", []])) == [entries.Transaction(())]
+    assert encode(entries.Transaction(())) == msgspec.msgpack.encode(["transaction", [], [], [], []])

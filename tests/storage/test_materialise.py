@@ -15,8 +15,8 @@ from aurorad.api.tasks import ScheduledTask
 from aurorad.storage import materialise
 from aurorad.storage.database import Database
 from aurorad.storage.materialise import Materialiser
-from aurorad.storage.rows import Configs
-from aurorad.storage.tables import Change, Table
+from aurorad.storage.shared import Shared
+from aurorad.storage.tables import Changes, Table
 from aurorad.vars import Vars
 from tests.storage.samples import task
 from tests.waiting import until
@@ -24,10 +24,11 @@ from tests.waiting import until
 RUNNING = task("a", ScheduleStatus.RUNNING)
 
 
-def change(before: ScheduledTask | None, after: ScheduledTask | None) -> Change:
-    some = before or after
-    assert some is not None
-    return Change(Table.TASKS, some.assigned_task.task_id, before, after)
+def change(before: ScheduledTask | None, after: ScheduledTask | None) -> Changes:
+    changes = Changes()
+    changes.before.append(before)
+    changes.after.append(after)
+    return changes
 
 
 @asynccontextmanager
@@ -41,7 +42,7 @@ async def running(materialiser: Materialiser) -> AsyncIterator[None]:
 
 def content(path: Path) -> tuple[int | None, dict[str, ScheduledTask]]:
     database = Database(path)
-    rows = {row.key: row.value for some in database.load(Configs()) for row in some}
+    rows = {row.key: row.value for some in database.load(Shared()) for row in some}
     position = database.position()
     database.close()
     return position, rows
@@ -59,11 +60,11 @@ async def written(stats: Vars) -> None:
 
 async def test_what_it_is_told_gets_into_the_database_with_its_position(tmp_path: Path) -> None:
     stats = Vars()
-    materialiser = Materialiser(tmp_path / "state.db", None, {(Table.TASKS, "z"): task("z")}, 3, stats)
+    materialiser = Materialiser(tmp_path / "state.db", None, {Table.TASKS: {"z": task("z")}}, 3, stats)
     async with running(materialiser):
-        materialiser.follow(4, [change(None, task("a"))])
-        materialiser.follow(5, [change(task("a"), RUNNING)])
-        materialiser.follow(7, [change(task("z"), None)])
+        materialiser.follow(4, change(None, task("a")))
+        materialiser.follow(5, change(task("a"), RUNNING))
+        materialiser.follow(7, change(task("z"), None))
         await written(stats)
     assert content(tmp_path / "state.db") == (7, {"a": RUNNING})
 
@@ -77,9 +78,9 @@ async def test_a_database_that_is_locked_is_tried_again(tmp_path: Path, caplog: 
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     async with running(materialiser):
-        materialiser.follow(1, [change(None, task("a"))])
+        materialiser.follow(1, change(None, task("a")))
         await until(lambda: stats.get("storage_database_failures"))
-        materialiser.follow(2, [change(task("a"), RUNNING)])
+        materialiser.follow(2, change(task("a"), RUNNING))
         other.execute("ROLLBACK")
         other.close()
         await written(stats)
@@ -98,9 +99,9 @@ async def test_a_database_that_is_damaged_is_thrown_away_and_all_goes_on(
 
     materialiser = Materialiser(path, Damaged(path), {}, 0, stats)
     async with running(materialiser):
-        materialiser.follow(1, [change(None, task("a"))])
+        materialiser.follow(1, change(None, task("a")))
         await until(lambda: not os.path.lexists(path))
-        materialiser.follow(2, [change(None, task("b"))])
+        materialiser.follow(2, change(None, task("b")))
         await wait_all_tasks_blocked()
     assert os.listdir(tmp_path) == []
     assert "is damaged; it is thrown away" in caplog.text
@@ -111,7 +112,7 @@ async def test_a_database_that_cannot_be_created_is_tried_again(
 ) -> None:
     stats, folder = Vars(), trio.Path(tmp_path / "missing")
     path = tmp_path / "missing" / "state.db"
-    materialiser = Materialiser(path, None, {(Table.TASKS, "a"): task("a")}, 0, stats)
+    materialiser = Materialiser(path, None, {Table.TASKS: {"a": task("a")}}, 0, stats)
     async with running(materialiser):
         await until(lambda: stats.get("storage_database_failures"))
         await folder.mkdir()

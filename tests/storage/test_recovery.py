@@ -125,8 +125,10 @@ async def test_a_database_ahead_of_the_log_is_built_anew(tmp_path: Path, caplog:
 
 
 async def test_a_database_beside_a_lost_log_is_kept_and_the_start_refused(tmp_path: Path) -> None:
-    async with opened(tmp_path) as storage:
+    stats = Vars()
+    async with opened(tmp_path, stats) as storage:
         await save(storage, "a")
+        await materialised(stats)
     shutil.move(tmp_path / "log", tmp_path / "elsewhere")
     with pytest.raises(UnreadableLog, match=r"put that log back, or remove state\.db to begin with nothing"):
         async with opened(tmp_path):

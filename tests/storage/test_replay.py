@@ -7,9 +7,10 @@ from aurorad.api.enums import ScheduleStatus
 from aurorad.api.updates import JobUpdateEvent, JobUpdateKey
 from aurorad.storage import entries
 from aurorad.storage.entries import Entry, SnapshotBegin, SnapshotEnd, UnreadableLog
+from aurorad.storage.operations import RemoveTasks, SaveTasks
 from aurorad.storage.replay import Replay
-from aurorad.storage.rows import Configs
-from aurorad.storage.tables import Change, Row, Table, Tables
+from aurorad.storage.shared import Shared
+from aurorad.storage.tables import Changes, Row, Table, Tables
 from aurorad.vars import Vars
 from tests.storage.samples import JOB, task
 
@@ -17,11 +18,11 @@ BEGIN = SnapshotBegin(1)
 
 
 def saved(*ids: str) -> Entry:
-    return entries.transaction([s.Op(save_tasks=s.SaveTasks(frozenset(map(task, ids))))])
+    return entries.transaction([SaveTasks(list(map(task, ids)))])
 
 
 def removed(*ids: str) -> Entry:
-    return entries.transaction([s.Op(remove_tasks=s.RemoveTasks(frozenset(ids)))])
+    return entries.transaction([RemoveTasks(list(ids))])
 
 
 def part(*ids: str) -> Entry:
@@ -29,7 +30,7 @@ def part(*ids: str) -> Entry:
 
 
 def replayed(tables: Tables | None, *some: Entry) -> Replay:
-    replay = Replay(tables, Vars(), Configs())
+    replay = Replay(tables, Vars(), Shared())
     for position, entry in enumerate(some):
         for record in entries.records(entry, 1 << 20):
             replay.feed(position, record)
@@ -41,9 +42,11 @@ def ids(replay: Replay) -> set[str] | None:
 
 
 def test_transactions_are_applied_to_what_was_before_and_their_changes_told() -> None:
-    replay = Replay(Tables(), Vars(), Configs())
+    replay = Replay(Tables(), Vars(), Shared())
     (record,) = entries.records(saved("a"), 1000)
-    assert replay.feed(0, record) == [Change(Table.TASKS, "a", None, task("a"))]
+    changes = Changes()
+    replay.feed(0, record, changes)
+    assert (changes.before, changes.after) == ([None], [task("a")])
     assert replay.transactions == 1
 
 

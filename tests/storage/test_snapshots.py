@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from aurorad.storage.shared import Shared
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aurorad.storage import snapshots
 from aurorad.storage.replay import Replay
-from aurorad.storage.rows import Configs
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Table, Tables
@@ -43,7 +43,7 @@ async def running(log: MemoryLog | None = None, max_entry_bytes: int = 1 << 20) 
 
 def replayed(log: MemoryLog) -> Tables:
     """What the log alone says."""
-    replay = Replay(Tables() if log.begin == 0 else None, Vars(), Configs())
+    replay = Replay(Tables() if log.begin == 0 else None, Vars(), Shared())
     for position, record in log.entries:
         replay.feed(position, record)
     assert replay.tables is not None
@@ -163,7 +163,7 @@ async def test_no_room_for_a_snapshot_is_told_and_not_tried_again_soon(
 ) -> None:
     monkeypatch.setattr(snapshots, "GROWTH_BYTES", 1000)
     async with running() as world:
-        await world.storage.write(lambda tx: tx.save_tasks(*(task(f"t{number}") for number in range(50))))
+        await world.storage.write(lambda tx: tx.save_tasks(*(task(f"t{number}") for number in range(150))))
         world.log.full = True
         await trio.sleep(60)
         assert caplog.text.count("No room for a snapshot: No space left on device") == 1

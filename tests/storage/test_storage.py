@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +11,7 @@ from aurorad.api.enums import ScheduleStatus
 from aurorad.storage.commits import PROBE_S
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import LogFull, Storage, StorageNotReady
-from aurorad.storage.tables import Change, Table, Tables
+from aurorad.storage.tables import Changes, Table, Tables
 from aurorad.storage.transaction import Transaction
 from tests.storage.memory_log import MemoryLog
 from tests.storage.samples import task
@@ -30,11 +30,11 @@ def save(*ids: str) -> Callable[[Transaction], None]:
     return lambda tx: tx.save_tasks(*map(task, ids))
 
 
-def heard(events: trio.MemoryReceiveChannel[StorageEvent]) -> list[StorageEvent]:
-    found = []
+def heard(events: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> list[StorageEvent]:
+    found: list[StorageEvent] = []
     while True:
         try:
-            found.append(events.receive_nowait())
+            found += events.receive_nowait()
         except trio.WouldBlock:
             return found
 
@@ -339,8 +339,8 @@ async def test_a_large_write_takes_several_entries_and_is_told_at_the_last() -> 
     log = MemoryLog()
     followed: list[tuple[int, int]] = []
 
-    def follow(position: int, changes: list[Change]) -> None:
-        followed.append((position, len(changes)))
+    def follow(position: int, changes: Changes) -> None:
+        followed.append((position, len(changes.after)))
 
     async with serving(log, max_entry_bytes=500, follower=follow) as storage:
         await storage.write(save("small"))

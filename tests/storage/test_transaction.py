@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import HostAttributes, HostMaintenanceRequest, JobConfiguration, ResourceAggregate
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import KillRequested, TaskChanged
+from aurorad.storage.events import HostChanged, KillRequested, TaskChanged
+from aurorad.storage.operations import RemoveTasks, SaveTasks
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from tests.storage import samples
@@ -37,10 +39,9 @@ def test_each_operation_is_kept_for_the_log_in_order() -> None:
     tx.remove_job_updates([KEY])
     tx.save_host_maintenance_request(HostMaintenanceRequest("h1"))
     tx.remove_host_maintenance_request("h1")
-    names = [name for op in tx.ops for name in op.__struct_fields__ if getattr(op, name) is not None]
+    assert tx.ops[:2] == [SaveTasks([task("a")]), RemoveTasks(["a"])]
+    names = [name for op in tx.ops[2:] for name in op.__struct_fields__ if getattr(op, name) is not None]
     assert names == [
-        "save_tasks",
-        "remove_tasks",
         "save_framework_id",
         "save_cron_job",
         "remove_job",
@@ -65,14 +66,16 @@ def test_nothing_to_do_is_not_logged() -> None:
     tx.save_tasks()
     tx.remove_tasks([])
     tx.remove_job_updates([])
-    assert (tx.ops, tx.changes, tx.events()) == ([], [], [])
+    assert tx.is_empty
+    assert (tx.ops, tx.changes.rows, tx.changes.after, tx.events()) == ([], [], [], [])
 
 
 def test_two_tasks_of_one_id_are_refused() -> None:
     tx = Transaction(Tables())
     with pytest.raises(ValueError, match=r"^Proposed new tasks would create task ID collision\.$"):
         tx.save_tasks(task("a"), task("a", ScheduleStatus.RUNNING))
-    assert not tx.changes
+    assert tx.is_empty
+    assert tx.tables.task("a") is None
 
 
 def test_events_tell_of_tasks_in_order_then_of_kills() -> None:
@@ -89,6 +92,18 @@ def test_events_tell_of_tasks_in_order_then_of_kills() -> None:
         TaskChanged(killing, None),
         KillRequested("z"),
     ]
+
+
+def test_events_tell_of_modes_that_changed_and_of_nothing_else_of_hosts() -> None:
+    tables = Tables()
+    Transaction(tables).save_host_attributes(HOST)
+    tx = Transaction(tables)
+    drained = msgspec.structs.replace(HOST, mode=MaintenanceMode.DRAINED)
+    tx.save_host_attributes(msgspec.structs.replace(HOST, slave_id="other"))
+    tx.save_host_attributes(HOST)
+    tx.save_host_attributes(drained)
+    tx.save_host_attributes(HostAttributes("new", mode=MaintenanceMode.DRAINING, slave_id="agent-2"))
+    assert tx.events() == [HostChanged(HOST, drained)]
 
 
 def test_reverting_puts_the_tables_back() -> None:

@@ -52,8 +52,8 @@ from aurorad.rules.job_summaries import job_configuration, job_stats
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.limits import role_usage
 from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, given_text, ok
+from aurorad.storage.queries import matches
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import matches
 
 T = TypeVar("T")
 

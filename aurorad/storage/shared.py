@@ -1,8 +1,4 @@
-"""Rows as they are kept outside memory: in msgpack, and a task apart from its configuration.
-
-All tasks of a job share one configuration, often larger than the rest of them together: it is written once and tasks
-refer to it. In memory too, equal configurations are one object.
-"""
+"""What is equal is one object, in memory too: a million tasks share configurations, events and the names of hosts."""
 
 from __future__ import annotations
 
@@ -12,11 +8,8 @@ from typing import Any
 import msgspec
 from frozendict import frozendict
 
-from aurorad.api.tasks import AssignedTask, JobConfiguration, ScheduledTask, TaskConfig
+from aurorad.api.tasks import JobConfiguration, TaskConfig, TaskEvent
 from aurorad.api.updates import InstanceTaskConfig, JobUpdate, JobUpdateDetails
-
-_NO_CONFIG = AssignedTask().task
-
 
 encode = msgspec.msgpack.Encoder().encode
 
@@ -28,23 +21,22 @@ def from_msgpack(expected: type, value: Any) -> Any:
     raise NotImplementedError(f"{expected} cannot be read")
 
 
-def with_config(task: ScheduledTask, config: TaskConfig) -> ScheduledTask:
-    return msgspec.structs.replace(task, assigned_task=msgspec.structs.replace(task.assigned_task, task=config))
-
-
-def without_config(task: ScheduledTask) -> ScheduledTask:
-    """The task with the empty configuration, which is not written at all."""
-    return with_config(task, _NO_CONFIG)
-
-
-class Configs:
-    """Task configurations by their content: of equal ones, the first is the one that is kept."""
+class Shared:
+    """Values by their content: of equal ones, the first is the one that is kept."""
 
     def __init__(self) -> None:
-        self._known: dict[TaskConfig, TaskConfig] = {}
+        self._configs: dict[TaskConfig, TaskConfig] = {}
+        self._events: dict[TaskEvent, TaskEvent] = {}
+        self._texts: dict[str, str] = {}
 
     def config(self, config: TaskConfig) -> TaskConfig:
-        return self._known.setdefault(config, config)
+        return self._configs.setdefault(config, config)
+
+    def event(self, event: TaskEvent) -> TaskEvent:
+        return self._events.setdefault(event, event)
+
+    def text(self, text: str | None) -> str | None:
+        return None if text is None else self._texts.setdefault(text, text)
 
     def cron_job(self, job: JobConfiguration) -> JobConfiguration:
         return msgspec.structs.replace(job, task_config=self.config(job.task_config))

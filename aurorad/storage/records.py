@@ -1,0 +1,139 @@
+"""How the log holds tasks: what many of them share is written once an entry, and referred to by its number.
+
+Tasks of a job share a configuration, those of one write an event, those of one host a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+from frozendict import frozendict
+
+from aurorad.api.enums import ScheduleStatus
+from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskConfig, TaskEvent
+from aurorad.storage.operations import NO_PORTS
+from aurorad.storage.shared import Shared
+
+
+class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    timestamp: int
+    status: ScheduleStatus
+    message: str | None
+    scheduler: str | None
+
+
+class Place(NamedTuple):
+    """Where a task is or was."""
+
+    agent_id: str | None
+    host: str | None
+
+
+class TaskRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A task; `config`, `place` and `events` are numbers of what the entry holds once."""
+
+    config: int
+    place: int | None
+    task_id: str
+    instance_id: int
+    status: ScheduleStatus
+    events: tuple[int, ...]
+    ports: dict[str, int] | None = None
+    failure_count: int = 0
+    times_partitioned: int = 0
+    ancestor_id: str | None = None
+
+
+class Pool:
+    """Numbers what the tasks of one entry share, in the making of it."""
+
+    def __init__(self) -> None:
+        self._configs: dict[TaskConfig, int] = {}
+        self._events: dict[TaskEvent, int] = {}
+        self._places: dict[Place, int] = {}
+
+    def config(self, config: TaskConfig) -> int:
+        return self._configs.setdefault(config, len(self._configs))
+
+    def event(self, event: TaskEvent) -> int:
+        return self._events.setdefault(event, len(self._events))
+
+    def place(self, agent_id: str | None, host: str | None) -> int | None:
+        if agent_id is None and host is None:
+            return None
+        return self.known_place(agent_id, host)
+
+    def known_place(self, agent_id: str | None, host: str | None) -> int:
+        return self._places.setdefault(Place(agent_id, host), len(self._places))
+
+    def task(self, task: ScheduledTask) -> TaskRecord:
+        assigned, ports = task.assigned_task, task.assigned_task.assigned_ports
+        return TaskRecord(
+            self.config(assigned.task),
+            self.place(assigned.slave_id, assigned.slave_host),
+            assigned.task_id,
+            assigned.instance_id,
+            task.status,
+            tuple(map(self.event, task.task_events)),
+            ports_record(ports),
+            task.failure_count,
+            task.times_partitioned,
+            task.ancestor_id,
+        )
+
+    def configs(self) -> tuple[TaskConfig, ...]:
+        return tuple(self._configs)
+
+    def events(self) -> tuple[EventRecord, ...]:
+        return tuple(
+            EventRecord(event.timestamp, event.status, event.message, event.scheduler) for event in self._events
+        )
+
+    def places(self) -> tuple[Place, ...]:
+        return tuple(self._places)
+
+
+class Known:
+    """What the tasks of one entry share, in the reading of it. Unknown numbers raise `IndexError`."""
+
+    def __init__(
+        self,
+        configs: Iterable[TaskConfig],
+        events: Iterable[EventRecord],
+        places: Iterable[tuple[str | None, str | None]],
+        shared: Shared,
+    ) -> None:
+        self.configs = [shared.config(config) for config in configs]
+        self.events = [
+            shared.event(TaskEvent(event.timestamp, event.status, event.message, event.scheduler)) for event in events
+        ]
+        self.places = [Place(shared.text(agent_id), shared.text(host)) for agent_id, host in places]
+
+    def tasks(self, records: Iterable[TaskRecord]) -> Iterator[ScheduledTask]:
+        events, places, configs = self.events, self.places, self.configs
+        for record in records:
+            agent_id, host = places[record.place] if record.place is not None else _NOWHERE
+            yield ScheduledTask(
+                AssignedTask(
+                    record.task_id,
+                    agent_id,
+                    host,
+                    configs[record.config],
+                    frozendict(record.ports) if record.ports else NO_PORTS,
+                    record.instance_id,
+                ),
+                record.status,
+                record.failure_count,
+                record.times_partitioned,
+                tuple([events[number] for number in record.events]),
+                record.ancestor_id,
+            )
+
+
+_NOWHERE = Place(None, None)
+
+
+def ports_record(ports: Mapping[str, int]) -> dict[str, int] | None:
+    return dict(ports) if ports else None

@@ -1,0 +1,180 @@
+"""The tasks in memory, with an index for every way in which they are asked for.
+
+Indices are dictionaries, never sets: what iterates them must do so in the same order wherever the same was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from aurorad.api.enums import ScheduleStatus
+from aurorad.api.tasks import JobKey, ScheduledTask
+
+K = TypeVar("K")
+M = TypeVar("M")
+
+
+class _Job:
+    """The tasks of one job, and which of them have the same instance: hardly ever more than a few."""
+
+    __slots__ = ("by_instance", "tasks")
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, ScheduledTask] = {}
+        self.by_instance: dict[int, str | tuple[str, ...]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Job) and (self.tasks, self._instances()) == (other.tasks, other._instances())
+
+    def _instances(self) -> dict[int, set[str]]:
+        return {instance: set(self.ids(instance)) for instance in self.by_instance}
+
+    def ids(self, instance_id: int) -> tuple[str, ...]:
+        found = self.by_instance.get(instance_id, ())
+        return (found,) if isinstance(found, str) else found
+
+    def add(self, task: ScheduledTask) -> None:
+        task_id, instance_id = task.assigned_task.task_id, task.assigned_task.instance_id
+        self.tasks[task_id] = task
+        other = self.by_instance.setdefault(instance_id, task_id)
+        if other is not task_id:
+            self.by_instance[instance_id] = (*self.ids(instance_id), task_id)
+
+    def remove(self, task: ScheduledTask) -> None:
+        task_id, instance_id = task.assigned_task.task_id, task.assigned_task.instance_id
+        del self.tasks[task_id]
+        left = tuple(other for other in self.ids(instance_id) if other != task_id)
+        if len(left) > 1:
+            self.by_instance[instance_id] = left
+        elif left:
+            self.by_instance[instance_id] = left[0]
+        else:
+            del self.by_instance[instance_id]
+
+
+class TaskRows:
+    """Read freely; `put` and `insert` change it, for `Tables`."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, ScheduledTask] = {}
+        self._jobs: dict[JobKey, _Job] = {}
+        self._by_role: dict[str, dict[JobKey, None]] = {}
+        self._by_host: dict[str, dict[str, None]] = {}
+        self._by_status: dict[ScheduleStatus, dict[str, None]] = {status: {} for status in ScheduleStatus}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskRows) and vars(self) == vars(other)
+
+    def jobs(self) -> Mapping[JobKey, object]:
+        """The jobs that have tasks."""
+        return self._jobs
+
+    def jobs_of(self, role: str) -> Iterable[JobKey]:
+        return self._by_role.get(role, {}).keys()
+
+    def hosts(self) -> Mapping[str, object]:
+        """The hosts that have tasks."""
+        return self._by_host
+
+    def of_job(self, job: JobKey) -> list[ScheduledTask]:
+        found = self._jobs.get(job)
+        return list(found.tasks.values()) if found is not None else []
+
+    def of_instances(self, job: JobKey, instance_ids: Iterable[int]) -> list[ScheduledTask]:
+        found = self._jobs.get(job)
+        if found is None:
+            return []
+        return [found.tasks[task_id] for instance_id in instance_ids for task_id in found.ids(instance_id)]
+
+    def on_host(self, host: str) -> list[ScheduledTask]:
+        return [self.by_id[task_id] for task_id in self._by_host.get(host, ())]
+
+    def in_status(self, status: ScheduleStatus) -> list[ScheduledTask]:
+        return [self.by_id[task_id] for task_id in self._by_status.get(status, ())]  # any number may be asked for
+
+    def count(self, status: ScheduleStatus) -> int:
+        return len(self._by_status[status])
+
+    def put(self, before: ScheduledTask | None, after: ScheduledTask | None) -> None:
+        """Have `after` take the place of `before`; both have the same id."""
+        if before is None:
+            if after is not None:
+                self._add(after)
+        elif after is None:
+            self._remove(before)
+        elif _is_same_instance(before, after):
+            self._replace(before, after)
+        else:
+            self._remove(before)
+            self._add(after)
+
+    def insert(self, job: JobKey, tasks: Mapping[str, ScheduledTask], status: ScheduleStatus) -> None:
+        """Add many tasks of one job, none of which is there or has a place."""
+        self.by_id.update(tasks)
+        self._by_status[status].update(dict.fromkeys(tasks))
+        of_job = self._job(job)
+        if of_job.by_instance:
+            for task in tasks.values():
+                of_job.add(task)
+        else:
+            of_job.tasks.update(tasks)
+            of_job.by_instance.update({task.assigned_task.instance_id: task_id for task_id, task in tasks.items()})
+
+    def _replace(self, before: ScheduledTask, after: ScheduledTask) -> None:
+        task_id = after.assigned_task.task_id
+        self.by_id[task_id] = after
+        self._jobs[after.assigned_task.task.job].tasks[task_id] = after
+        if before.status is not after.status:
+            del self._by_status[before.status][task_id]
+            self._by_status[after.status][task_id] = None
+        if before.assigned_task is not after.assigned_task:
+            self._move(task_id, before.assigned_task.slave_host, after.assigned_task.slave_host)
+
+    def _add(self, task: ScheduledTask) -> None:
+        task_id = task.assigned_task.task_id
+        self.by_id[task_id] = task
+        self._job(task.assigned_task.task.job).add(task)
+        self._by_status[task.status][task_id] = None
+        self._move(task_id, None, task.assigned_task.slave_host)
+
+    def _remove(self, task: ScheduledTask) -> None:
+        task_id, job = task.assigned_task.task_id, task.assigned_task.task.job
+        del self.by_id[task_id]
+        of_job = self._jobs[job]
+        of_job.remove(task)
+        if not of_job.tasks:
+            del self._jobs[job]
+            _drop(self._by_role, job.role, job)
+        del self._by_status[task.status][task_id]
+        self._move(task_id, task.assigned_task.slave_host, None)
+
+    def _job(self, job: JobKey) -> _Job:
+        found = self._jobs.get(job)
+        if found is None:
+            self._jobs[job] = found = _Job()
+            self._by_role.setdefault(job.role, {})[job] = None
+        return found
+
+    def _move(self, task_id: str, from_host: str | None, to_host: str | None) -> None:
+        if from_host == to_host:
+            return
+        if from_host is not None:
+            _drop(self._by_host, from_host, task_id)
+        if to_host is not None:
+            self._by_host.setdefault(to_host, {})[task_id] = None
+
+
+def _drop(index: dict[K, dict[M, None]], key: K, member: M) -> None:
+    members = index[key]
+    del members[member]
+    if not members:
+        del index[key]
+
+
+def _is_same_instance(one: ScheduledTask, other: ScheduledTask) -> bool:
+    """Whether two records of one id are the same job's same instance, as good as always."""
+    first, second = one.assigned_task, other.assigned_task
+    if first is second:
+        return True
+    return first.instance_id == second.instance_id and (first.task is second.task or first.task.job == second.task.job)

@@ -365,6 +365,7 @@ class _Daemon:
             quota,
             scheduler.cron.next_run_ms,
             explainer.job,
+            scheduler.maintenance.waits_for,
         )
         tables, offers = storage.tables, scheduler.offers.all
         return scheduler_app(

@@ -37,6 +37,7 @@ from aurorad.scheduler.preemption import Preemptor
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.reservations import Reservations
 from aurorad.scheduler.sla import SlaKills
+from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
@@ -128,6 +129,7 @@ class Scheduler:
         )
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._webhooks = Webhooks(webhook, stats, now_ms)
+        self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -168,6 +170,7 @@ class Scheduler:
                 nursery.start_soon(self._webhooks.run)
                 nursery.start_soon(self.maintenance.run)
                 nursery.start_soon(self.cron.run)
+                nursery.start_soon(self._sla_stats.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
@@ -216,7 +219,6 @@ class Scheduler:
             case KillRequested():
                 self._kills.request(event.task_id)
             case HostChanged():
-                self.offers.host_changed(event.after.host)
                 self.maintenance.host_changed(event)
             case CronJobChanged():
                 self.cron.cron_changed(event)

@@ -12,8 +12,9 @@ from quart import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from aurorad.api import keys
+from aurorad.api.enums import MaintenanceMode
 from aurorad.api.results import GetQuotaResult
-from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask
+from aurorad.api.tasks import HostAttributes, JobConfiguration, JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateKey
 from aurorad.pace import gently
 from aurorad.pages.look import Look, protect
@@ -21,6 +22,7 @@ from aurorad.pages.paging import Here, paginate
 from aurorad.scheduler.explaining import JobExplanation
 from aurorad.storage.tables import Tables
 from aurorad.web.pages import agents, configs, jobs, roles, tasks, updates, urls
+from aurorad.web.pages.agents import AgentRow
 from aurorad.web.pages.tasks import Ties
 
 Explain = Callable[[JobKey, frozenset[int]], Awaitable[JobExplanation]]
@@ -47,16 +49,18 @@ def scheduler_pages(
     quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
     next_run_ms: Callable[[JobConfiguration], int | None] = lambda _: None,
     explain: Explain | None = None,
+    waits_for: Callable[[str], Mapping[str, str]] = lambda host: {},
 ) -> Blueprint:
     """``/``, ``/scheduler...``, ``/updates``, ``/agents`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
     reader's browser can reach it; `quota` a role's quota and consumption, `explain` why instances of a job wait, all or
-    some of them, None where that is not to be shown; `next_run_ms` when a cron job fires next.
+    some of them, None where that is not to be shown; `next_run_ms` when a cron job fires next; `waits_for` why the tasks
+    on a host being drained are still there, by their ids.
     """
     nav = [("/scheduler", "Roles"), ("/updates", "Updates")]
     look = Look("aurorad.web", now_ms, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls)
-    pages = _Pages(tables, Ties(pending_reason, observer_url, next_run_ms), look, quota, explain)
+    pages = _Pages(tables, Ties(pending_reason, observer_url, next_run_ms), look, quota, explain, waits_for)
     blueprint = Blueprint("scheduler_pages", __name__)
     for path, view in pages.routes().items():
         blueprint.add_url_rule(path, view.__name__, view, strict_slashes=False)
@@ -82,12 +86,14 @@ class _Pages:
         look: Look,
         quota: Callable[[str], Awaitable[GetQuotaResult]] | None,
         explain: Explain | None,
+        waits_for: Callable[[str], Mapping[str, str]],
     ) -> None:
         self._tables = tables
         self._ties = ties
         self._look = look
         self._quota = quota
         self._explain = explain
+        self._waits_for = waits_for
 
     def routes(self) -> Mapping[str, Callable[..., Awaitable[Response]]]:
         job = "/scheduler/<role>/<environment>/<name>"
@@ -224,8 +230,14 @@ class _Pages:
 
     async def agents(self) -> Response:
         hosts = agents.by_name(self._tables.hosts)
-        rows = await gently(lambda host: agents.agent_row(host, self._ties.observer_url), hosts)
+        rows = await gently(self._agent_row, hosts)
         return await self._look.page("agents.html", agents=rows)
+
+    def _agent_row(self, host: HostAttributes) -> AgentRow:
+        row = agents.agent_row(host, self._ties.observer_url)
+        if host.mode is not MaintenanceMode.DRAINING:
+            return row
+        return agents.draining_row(row, self._waits_for(host.host), self._tables)
 
     async def elsewhere(self, rest: str) -> Response:
         raise _Missing("No such page", f"Looked for: /scheduler/{rest}")

@@ -129,7 +129,9 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = self._snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = self._snapshots = Snapshots(
+            self.storage, log, self.stats, self._now_ms, interval_s, found.transactions
+        )
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(
             self.storage,

@@ -104,7 +104,7 @@ class Explainer:
         return (
             f"Update {details.update.summary.key.id} is {details.update_events[-1].status.name}.",
             *waiting.waits_for(
-                details, lambda i: self._tables.instance_tasks(job, i), self._objections(), self._now_ms()
+                details, lambda i: self._tables.instance_tasks(job, (i,)), self._objections(), self._now_ms()
             ),
         )
 

@@ -277,7 +277,7 @@ class Updater:
         """Raises `ValueError` for an update that cannot be followed."""
         job = details.update.summary.key.job
         plan = Plan.of(details.update.instructions)
-        return Course(plan, details, lambda instance: tables.instance_tasks(job, instance))
+        return Course(plan, details, lambda instance: tables.instance_tasks(job, (instance,)))
 
     def _set_alarm(self, key: JobUpdateKey, *times_ms: int | None) -> None:
         earliest_ms = min((at_ms for at_ms in times_ms if at_ms is not None), default=None)

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from aurorad.api import calls
-from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ResponseCode
+from aurorad.api.enums import CronCollisionPolicy, JobUpdateStatus, MaintenanceMode, ResponseCode
 from aurorad.api.results import Response
 from aurorad.api.tasks import (
     CountSlaPolicy,
+    ExplicitReconciliationSettings,
     Hosts,
     Identity,
     InstanceKey,
@@ -55,6 +56,7 @@ class Clients:
         self.most_instances = 3 * size
         self.services = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"service-{n}") for n in range(1 + size)]
         self.batches = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-{n}") for n in range(size)]
+        self.crons = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-cron-{n}") for n in range(size)]
         self._trace = trace
         self._node = node
 
@@ -136,7 +138,7 @@ async def add(clients: Clients) -> None:
 
 
 async def kill(clients: Clients) -> None:
-    job = clients.rng.choice([*clients.services, *clients.batches])
+    job = clients.rng.choice([*clients.services, *clients.batches, *clients.crons])
     instances = frozenset({clients.rng.randrange(3)}) if clients.rng.random() < 0.6 else frozenset[int]()
     meant = [
         task.assigned_task.task_id
@@ -289,6 +291,43 @@ async def end_maintenance(clients: Clients) -> None:
         )
 
 
+async def schedule_cron(clients: Clients) -> None:
+    rng = clients.rng
+    job = rng.choice(clients.crons)
+    description = JobConfiguration(
+        key=job,
+        owner=Identity("somebody"),
+        cron_schedule=rng.choice(("* * * * *", "*/2 * * * *", "0 0 1 1 *")),
+        cron_collision_policy=rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW)),
+        task_config=draw_config(rng, job, service=False),
+        instance_count=rng.randint(1, clients.most_instances),
+    )
+    replaces = rng.random() < 0.3
+    await clients.call(calls.ReplaceCronTemplate(description) if replaces else calls.ScheduleCronJob(description))
+
+
+async def deschedule_cron(clients: Clients) -> None:
+    await clients.call(calls.DescheduleCronJob(clients.rng.choice(clients.crons)))
+
+
+async def start_cron(clients: Clients) -> None:
+    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)), impatient=clients.rng.random() < 0.1)
+
+
+async def administer(clients: Clients) -> None:
+    """What an operator may ask for at any time without doing harm."""
+    await clients.call(
+        clients.rng.choice(
+            (
+                calls.Snapshot(),
+                calls.TriggerImplicitTaskReconciliation(),
+                calls.TriggerExplicitTaskReconciliation(ExplicitReconciliationSettings(clients.rng.choice((None, 1)))),
+                calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))),
+            )
+        )
+    )
+
+
 ACTIONS: tuple[tuple[Action, int], ...] = (
     (create, 6),
     (add, 2),
@@ -305,6 +344,10 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (schedule_maintenance, 1),
     (drain, 2),
     (end_maintenance, 2),
+    (schedule_cron, 2),
+    (deschedule_cron, 1),
+    (start_cron, 3),
+    (administer, 1),
 )
 
 

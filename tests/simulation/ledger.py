@@ -43,6 +43,8 @@ class Ledger:
         """All that each task ever was."""
         self.modes: dict[str, list[MaintenanceMode | None]] = {}
         """All modes that each host ever had, one after the other."""
+        self.runs_to_come: dict[JobKey, None] = {}
+        """Cron jobs whose tasks were killed for a run that has not begun."""
         self._of_job: dict[JobKey, dict[str, None]] = {}
 
     @property
@@ -69,9 +71,16 @@ class Ledger:
                 self._task_changed(change)
             elif change.table is Table.HOSTS:
                 self.modes.setdefault(change.key, []).append(change.after.mode)
+            elif change.table is Table.CRON_JOBS and change.after is None:
+                self.runs_to_come.pop(change.key, None)
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:
+            job, last = change.after.assigned_task.task.job, change.after.task_events[-1]
+            if change.before is None:
+                self.runs_to_come.pop(job, None)
+            elif last.message == "Killed by cronScheduler":
+                self.runs_to_come[job] = None
             self.versions.setdefault(change.key, []).append(change.after)
             self._of_job.setdefault(change.after.assigned_task.task.job, {})[change.key] = None
         elif change.before is not None:

@@ -17,7 +17,7 @@ from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
 from aurorad.scheduler.limits import admission_limits
-from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
+from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
@@ -129,9 +129,18 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = self._snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
         self.scheduler = self._scheduler(self.storage)
-        updater = Updater(self.storage, self.scheduler.states, self._now_ms, self.stats, self._flags)
+        updater = Updater(
+            self.storage,
+            self.scheduler.states,
+            self._now_ms,
+            self.stats,
+            self._flags,
+            sla=self.scheduler.sla,
+            rng=self._rng,
+            keep_place=self.scheduler.reservations.keep_place,
+        )
         self._api = self._new_api(updater)
         async with trio.open_nursery() as nursery:
             await nursery.start(self.storage.run)
@@ -171,7 +180,21 @@ class Node:
         flags, stats, storage, limits = self._flags, self.stats, self.storage, admission_limits(self._flags)
         of_tiers = tiers.BUILT_IN
         handlers = {
-            **reads.handlers(storage=storage, limits=limits, tiers=of_tiers, reason=self.scheduler.pending_reason),
+            **reads.handlers(
+                storage=storage,
+                limits=limits,
+                tiers=of_tiers,
+                reason=self.scheduler.pending_reason,
+                next_run_ms=self.scheduler.cron.next_run_ms,
+            ),
+            **cron.handlers(storage=storage, cron=self.scheduler.cron, limits=limits, tiers=of_tiers, stats=stats),
+            **admin.handlers(
+                storage=storage,
+                state=self.scheduler.states,
+                reconciliation=self.scheduler.reconciliation,
+                snapshot=self._snapshots.write,
+                stats=stats,
+            ),
             **jobs.handlers(storage=storage, state=self.scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
             **updates.handlers(
                 storage=storage,

@@ -16,6 +16,7 @@ from aurorad.engine.base import (
     Engine,
     Event,
     ExecutorLost,
+    InverseOffer,
     Registered,
     Rescind,
     StatusUpdate,
@@ -41,6 +42,7 @@ from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
+from aurorad.scheduler.unavailability import Unavailability
 from aurorad.scheduler.victims import Victims
 from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
@@ -129,6 +131,9 @@ class Scheduler:
         )
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._webhooks = Webhooks(webhook, stats, now_ms)
+        self._unavailability = Unavailability(
+            storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms
+        )
         self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
@@ -169,6 +174,7 @@ class Scheduler:
                 nursery.start_soon(self._preemptor.run)
                 nursery.start_soon(self._webhooks.run)
                 nursery.start_soon(self.maintenance.run)
+                nursery.start_soon(self._unavailability.run)
                 nursery.start_soon(self.cron.run)
                 nursery.start_soon(self._sla_stats.run)
                 task_status.started()
@@ -194,6 +200,8 @@ class Scheduler:
                 case ExecutorLost():
                     if event.status != 0:
                         self._stats.count("scheduler_lost_executors")
+                case InverseOffer():
+                    self._unavailability.announced(event)
 
     async def _register(self, framework_id: str) -> None:
         """The framework id is in the log before anything that relies on it."""

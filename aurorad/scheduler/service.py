@@ -36,6 +36,7 @@ from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.preemption import Preemptor
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.reservations import Reservations
+from aurorad.scheduler.resource_stats import ResourceStats
 from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
@@ -127,6 +128,7 @@ class Scheduler:
         )
         self._webhooks = Webhooks(webhook, stats, now_ms)
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
+        self._resource_stats = ResourceStats(tables=storage.tables, offers=self.offers, flags=flags, stats=stats)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -165,6 +167,7 @@ class Scheduler:
                 nursery.start_soon(self.reservations.run)
                 nursery.start_soon(self._preemptor.run)
                 nursery.start_soon(self._webhooks.run)
+                nursery.start_soon(self._resource_stats.run)
                 nursery.start_soon(self.maintenance.run)
                 nursery.start_soon(self.cron.run)
                 task_status.started()

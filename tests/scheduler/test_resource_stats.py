@@ -36,7 +36,7 @@ def test_a_slot_takes_all_three_kinds(cpus: float, ram_mb: float, disk_mb: float
 
 def of(role: str, cpus: float, production: bool = False, dedicated: bool = False) -> TaskConfig:
     constraints = (value("dedicated", f"{role}/x"),) if dedicated else ()
-    plain = config(cpus, ram_mb=100, disk_mb=10, name=f"job-{production}-{dedicated}", constraints=constraints)
+    plain = config(cpus, ram_mb=100, disk_mb=10, name=f"job-{cpus:g}-{production}-{dedicated}", constraints=constraints)
     return msgspec.structs.replace(plain, job=JobKey(role, "prod", plain.job.name), production=production)
 
 

@@ -271,6 +271,9 @@ class Flags:
     )
     cron_start_max_backoff: Duration = _flag(60.0, _STATE, "Taken and of no effect, likewise", _positive)
 
+    sla_aware_action_max_batch_size: int = _flag(300, _UPDATES, "SLA-aware kills tried at the same time", _positive)
+    sla_aware_kill_retry_min_delay: Duration = _flag(60.0, _UPDATES, "First wait before one is retried", _positive)
+    sla_aware_kill_retry_max_delay: Duration = _flag(300.0, _UPDATES, "Longest wait before one is retried", _positive)
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)
     job_update_history_pruning_threshold: Duration = _flag(2592000.0, _UPDATES, "Ended updates kept at most", _positive)
@@ -345,20 +348,18 @@ def parse(arguments: Sequence[str]) -> Flags:
 def _refuse_simulation(flags: Flags) -> None:
     for name, value in flag_parsing.changed(flags, Flags()).items():
         if name.startswith("simulated_"):
-            raise FlagError(
-                f"-{name}={value} says what a simulated cluster is like: -engine=simulated was expected, too"
-            )
+            raise FlagError(f"-{name}={value}: -engine=simulated was expected with it")
 
 
 def _check_simulation(flags: Flags) -> None:
     if "scheduler" not in flags.role:
-        raise FlagError("-engine=simulated was given without the role scheduler, which alone has an engine")
+        raise FlagError("-engine=simulated: the role scheduler was expected with it, no other has an engine")
     if flags.stop_tasks_on_exit:
-        raise FlagError("-stop_tasks_on_exit was given with -engine=simulated, whose tasks end with the daemon anyway")
+        raise FlagError("-stop_tasks_on_exit=true: not expected with -engine=simulated, where nothing runs")
     if flags.simulated_agents is not None:
         for name, value in flag_parsing.changed(flags, Flags()).items():
             if name in _AGENT_FLAGS:
-                raise FlagError(f"-{name}={value} was given beside -simulated_agents, whose file says that already")
+                raise FlagError(f"-{name}={value}: not expected with -simulated_agents, whose file says that")
     shares = flags.simulated_finish + flags.simulated_fail + flags.simulated_lose
     if shares > 1:
         raise FlagError(

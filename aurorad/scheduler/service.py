@@ -38,6 +38,7 @@ from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.reservations import Reservations
 from aurorad.scheduler.resource_stats import ResourceStats
 from aurorad.scheduler.sla import SlaKills
+from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
@@ -91,18 +92,19 @@ class Scheduler:
             reservations=self.reservations,
         )
         self.reservations.unbound = self._placement.ask_again
+        self.agents = AgentsView(
+            tables=storage.tables,
+            offers=self.offers,
+            reservations=self.reservations,
+            victims=Victims(flags, tiers),
+            flags=flags,
+            now_ms=now_ms,
+        )
         self._preemptor = Preemptor(
             storage=storage,
             states=self.states,
             reservations=self.reservations,
-            view=AgentsView(
-                tables=storage.tables,
-                offers=self.offers,
-                reservations=self.reservations,
-                victims=Victims(flags, tiers),
-                flags=flags,
-                now_ms=now_ms,
-            ),
+            view=self.agents,
             groups=self._placement.groups,
             flags=flags,
             stats=stats,
@@ -126,9 +128,10 @@ class Scheduler:
             rng=rng,
             now_ms=now_ms,
         )
-        self._webhooks = Webhooks(webhook, stats, now_ms)
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._resource_stats = ResourceStats(tables=storage.tables, offers=self.offers, flags=flags, stats=stats)
+        self._webhooks = Webhooks(webhook, stats, now_ms)
+        self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -170,6 +173,7 @@ class Scheduler:
                 nursery.start_soon(self._resource_stats.run)
                 nursery.start_soon(self.maintenance.run)
                 nursery.start_soon(self.cron.run)
+                nursery.start_soon(self._sla_stats.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
@@ -218,7 +222,6 @@ class Scheduler:
             case KillRequested():
                 self._kills.request(event.task_id)
             case HostChanged():
-                self.offers.host_changed(event.after.host)
                 self.maintenance.host_changed(event)
             case CronJobChanged():
                 self.cron.cron_changed(event)

@@ -37,6 +37,7 @@ from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.preemption import Preemptor
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.reservations import Reservations
+from aurorad.scheduler.resource_stats import ResourceStats
 from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
@@ -130,6 +131,7 @@ class Scheduler:
             now_ms=now_ms,
         )
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
+        self._resource_stats = ResourceStats(tables=storage.tables, offers=self.offers, flags=flags, stats=stats)
         self._webhooks = Webhooks(webhook, stats, now_ms)
         self._unavailability = Unavailability(
             storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms
@@ -173,6 +175,7 @@ class Scheduler:
                 nursery.start_soon(self.reservations.run)
                 nursery.start_soon(self._preemptor.run)
                 nursery.start_soon(self._webhooks.run)
+                nursery.start_soon(self._resource_stats.run)
                 nursery.start_soon(self.maintenance.run)
                 nursery.start_soon(self._unavailability.run)
                 nursery.start_soon(self.cron.run)

@@ -164,9 +164,9 @@ class Survey:
             yield "No host offers anything at present."
             return
         if self._fitting:
-            yield f"{hosts(self._fitting)} of {self._hosts} can take an instance now."
+            yield f"{self._fitting} of {hosts(self._hosts)} can take one more instance now."
             return
-        yield f"None of {hosts(self._hosts)} can take an instance now."
+        yield f"None of {hosts(self._hosts)} can take one more instance now."
         if nearest is not None and self._nearest is not None:
             yield f"{nearest.host} comes nearest: it lacks {self._lacks(nearest)}."
             yield from self._shrinking(self._nearest.available, nearest.host)
@@ -187,9 +187,10 @@ class Survey:
     def _shrinking(self, available: Bag, host: str) -> Iterable[str]:
         """The most that a task may ask for to fit there, if that is anything."""
         request = self._request
-        if request.overhead:
-            yield f"Of what is asked for, {amounts(request.overhead)} are the executor's."
         short = [t for t, asked in request.total.items() if asked - available.get(t, 0) > resources.NEGLIGIBLE]
+        overhead = {type_: request.overhead[type_] for type_ in short if request.overhead.get(type_)}
+        if overhead:
+            yield f"Of what is asked for, {amounts(overhead)} {_are(len(overhead))} for the executor."
         left = {type_: available.get(type_, 0) - request.overhead.get(type_, 0) for type_ in short}
         if all(amount > resources.NEGLIGIBLE for amount in left.values()):
             asked = {type_: request.task.get(type_, 0) for type_ in short}

@@ -202,13 +202,13 @@ class Survey:
         if not mismatches and not limited:
             return
         text = f"{hosts(mismatches + limited, capital=True)} {_do(mismatches + limited)} not meet {wording(constraint)}"
-        there = self._values[name]
-        if mismatches and there:
-            told = [f"{value} on {hosts(count)}" for value, count in sorted(there.items())[:_VALUES_TOLD]]
+        there = sorted(self._values[name].items(), key=lambda pair: (-pair[1], len(pair[0]), pair[0]))
+        if not there:
+            text += f"; no host has an attribute {name}"
+        elif mismatches == self._hosts:
+            told = [f"{value} on {hosts(count)}" for value, count in there[:_VALUES_TOLD]]
             more = [f"{len(there) - _VALUES_TOLD} more values"] if len(there) > _VALUES_TOLD else []
             text += f"; {name} is {and_([*told, *more])}"
-        elif mismatches:
-            text += f"; no host has an attribute {name}"
         yield f"{text}."
         if self._without[name]:
             yield f"Without {wording(constraint)} an instance would fit on {hosts(self._without[name])}."

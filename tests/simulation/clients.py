@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Awaitable, Callable
 
 import trio
 
 from aurorad.api import calls
-from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ResponseCode
+from aurorad.api.enums import CronCollisionPolicy, JobUpdateStatus, MaintenanceMode, ResponseCode
 from aurorad.api.results import Response
 from aurorad.api.tasks import (
     CountSlaPolicy,
+    ExplicitReconciliationSettings,
     Hosts,
     Identity,
     InstanceKey,
@@ -32,7 +32,6 @@ from aurorad.api.updates import (
     QueueJobUpdateStrategy,
     VariableBatchJobUpdateStrategy,
 )
-from aurorad.storage.storage import LogFull, StorageNotReady
 from aurorad.storage.tables import Table
 from tests.simulation import legal
 from tests.simulation.jobs import ENVIRONMENT, draw_config
@@ -55,6 +54,7 @@ class Clients:
         self.most_instances = 3 * size
         self.services = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"service-{n}") for n in range(1 + size)]
         self.batches = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-{n}") for n in range(size)]
+        self.crons = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-cron-{n}") for n in range(size)]
         self._trace = trace
         self._node = node
 
@@ -86,13 +86,6 @@ class Clients:
         if response is not None and response.response_code is ResponseCode.OK and not holds():
             self._trace.violated("log before answer", f"{call.method()} {_subject(call)}")
         return response
-
-    async def set_quota(self, role: str, quota: ResourceAggregate) -> None:
-        response = await self.call(calls.SetQuota(role, quota))
-        node = self._node()
-        if response is not None and NOT_YET in str(response.details) and node is not None:
-            with contextlib.suppress(LogFull, StorageNotReady):
-                await node.storage.write(lambda tx: tx.save_quota(role, quota))
 
     def active_ids(self, job: JobKey) -> list[str]:
         return [task.assigned_task.task_id for task in self.ledger.job(job) if task.status in legal.ACTIVE]
@@ -246,7 +239,8 @@ async def look(clients: Clients) -> None:
 async def set_quota(clients: Clients) -> None:
     cpus, ram_mb, disk_mb = clients.rng.choice(((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536)))
     quota = ResourceAggregate(frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)}))
-    await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
+    role = f"role-{clients.rng.randrange(2)}"
+    await clients.writes(calls.SetQuota(role, quota), lambda: quota in clients.ledger.quotas.get(role, ()))
 
 
 def _host(clients: Clients) -> str | None:
@@ -289,6 +283,42 @@ async def end_maintenance(clients: Clients) -> None:
         )
 
 
+async def schedule_cron(clients: Clients) -> None:
+    """A new one, or another template for one that is there. It fires every minute."""
+    rng = clients.rng
+    job = rng.choice(clients.crons)
+    policy = rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW))
+    config = draw_config(rng, job, service=False)
+    count = rng.randint(1, clients.most_instances)
+    template = JobConfiguration(job, Identity("somebody"), "* * * * *", policy, config, count)
+    call = calls.ReplaceCronTemplate if rng.random() < 0.3 else calls.ScheduleCronJob
+    changes = clients.ledger.cron_changes
+    await clients.writes(call(template), lambda: clients.ledger.cron_changes > changes)
+
+
+async def start_cron(clients: Clients) -> None:
+    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)))
+
+
+async def deschedule_cron(clients: Clients) -> None:
+    job = clients.rng.choice(clients.crons)
+    changes = clients.ledger.cron_changes
+    was_there = job in clients.ledger.rows[Table.CRON_JOBS]
+    await clients.writes(calls.DescheduleCronJob(job), lambda: not was_there or clients.ledger.cron_changes > changes)
+
+
+async def snapshot(clients: Clients) -> None:
+    await clients.call(calls.Snapshot())
+
+
+async def reconcile(clients: Clients) -> None:
+    settings = ExplicitReconciliationSettings(clients.rng.choice((1, 1000)))
+    call: calls.Call = calls.TriggerImplicitTaskReconciliation()
+    if clients.rng.random() < 0.5:
+        call = calls.TriggerExplicitTaskReconciliation(settings)
+    await clients.call(call)
+
+
 ACTIONS: tuple[tuple[Action, int], ...] = (
     (create, 6),
     (add, 2),
@@ -305,6 +335,11 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (schedule_maintenance, 1),
     (drain, 2),
     (end_maintenance, 2),
+    (schedule_cron, 2),
+    (start_cron, 3),
+    (deschedule_cron, 1),
+    (snapshot, 1),
+    (reconcile, 1),
 )
 
 
@@ -314,6 +349,10 @@ def _subject(call: calls.Call) -> str:
             return f"{description.key.name} x{description.instance_count}"
         case calls.StartJobUpdate(request=request) if request is not None:
             return f"{request.task_config.job.name} x{request.instance_count}"
+        case calls.ScheduleCronJob(description=template) | calls.ReplaceCronTemplate(config=template) if template:
+            return f"{template.key.name} x{template.instance_count}"
+        case calls.StartCronJob(job=job) | calls.DescheduleCronJob(job=job) if job is not None:
+            return job.name
         case calls.KillTasks(job=job) | calls.RestartShards(job=job) if job is not None:
             return job.name
         case calls.PauseJobUpdate(key=key) | calls.ResumeJobUpdate(key=key) | calls.AbortJobUpdate(key=key):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aurorad.api.enums import MaintenanceMode
-from aurorad.api.tasks import JobKey, ScheduledTask
+from aurorad.api.tasks import JobKey, ResourceAggregate, ScheduledTask
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.storage.replay import Replay
 from aurorad.storage.shared import Shared
@@ -43,6 +43,9 @@ class Ledger:
         """All that each task ever was."""
         self.modes: dict[str, list[MaintenanceMode | None]] = {}
         """All modes that each host ever had, one after the other."""
+        self.quotas: dict[str, list[ResourceAggregate]] = {}
+        """All quotas that each role ever had."""
+        self.cron_changes = 0
         self._of_job: dict[JobKey, dict[str, None]] = {}
 
     @property
@@ -69,6 +72,10 @@ class Ledger:
                 self._task_changed(change)
             elif change.table is Table.HOSTS:
                 self.modes.setdefault(change.key, []).append(change.after.mode)
+            elif change.table is Table.QUOTAS:
+                self.quotas.setdefault(change.key, []).append(change.after)
+            elif change.table is Table.CRON_JOBS:
+                self.cron_changes += 1
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:

@@ -17,7 +17,7 @@ from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
 from aurorad.scheduler.limits import admission_limits
-from aurorad.scheduler.rpc import jobs, maintenance, reads, updates
+from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
@@ -130,6 +130,7 @@ class Node:
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
         snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        self.storage.snapshot = snapshots.write
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(self.storage, self.scheduler.states, self._now_ms, self.stats, self._flags)
         self._api = self._new_api(updater)
@@ -169,10 +170,24 @@ class Node:
 
     def _new_api(self, updater: Updater) -> Api:
         flags, stats, storage, limits = self._flags, self.stats, self.storage, admission_limits(self._flags)
-        of_tiers = tiers.BUILT_IN
+        of_tiers, scheduler = tiers.BUILT_IN, self.scheduler
         handlers = {
-            **reads.handlers(storage=storage, limits=limits, tiers=of_tiers, reason=self.scheduler.pending_reason),
-            **jobs.handlers(storage=storage, state=self.scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
+            **reads.handlers(
+                storage=storage,
+                limits=limits,
+                tiers=of_tiers,
+                reason=scheduler.pending_reason,
+                next_run_ms=scheduler.cron.next_run_ms,
+            ),
+            **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
+            **cron.handlers(storage=storage, cron=scheduler.cron, limits=limits, tiers=of_tiers, stats=stats),
+            **admin.handlers(
+                storage=storage,
+                state=scheduler.states,
+                reconciliation=scheduler.reconciliation,
+                snapshot=storage.snapshot,
+                stats=stats,
+            ),
             **updates.handlers(
                 storage=storage,
                 updater=updater,
@@ -182,6 +197,6 @@ class Node:
                 stats=stats,
                 new_uuid=self._new_uuid,
             ),
-            **maintenance.handlers(maintenance=self.scheduler.maintenance, stats=stats),
+            **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
         }
         return Api(handlers, storage, flags, stats)

@@ -112,9 +112,10 @@ async def create(clients: Clients) -> None:
     service = clients.rng.random() < 0.7
     job = clients.rng.choice(clients.services if service else clients.batches)
     count = clients.rng.randint(1, clients.most_instances)
-    config = draw_config(clients.rng, job, service=service, doomed=clients.rng.random() < 0.05)
+    config = draw_config(clients.rng, job, service=service, count=count, doomed=clients.rng.random() < 0.05)
     description = JobConfiguration(key=job, owner=Identity("somebody"), task_config=config, instance_count=count)
-    await clients.writes(calls.CreateJob(description), lambda: len(clients.ledger.job(job)) >= count)
+    born = clients.ledger.born.get(job, 0)
+    await clients.writes(calls.CreateJob(description), lambda: clients.ledger.born.get(job, 0) >= born + count)
 
 
 async def add(clients: Clients) -> None:
@@ -181,9 +182,10 @@ async def update(clients: Clients) -> None:
         block_if_no_pulses_after_ms=rng.choice((0, 0, 0, 15_000)),
         update_strategy=_strategy(rng),
     )
-    config = draw_config(rng, job, service=True, doomed=rng.random() < 0.35)
+    count = rng.randint(1, clients.most_instances)
+    config = draw_config(rng, job, service=True, count=count, doomed=rng.random() < 0.35)
     known = set(clients.ledger.updates)
-    request = JobUpdateRequest(config, rng.randint(1, clients.most_instances), settings)
+    request = JobUpdateRequest(config, count, settings)
     await clients.writes(
         calls.StartJobUpdate(request, "a new version"),
         lambda: bool(set(clients.ledger.updates) - known),
@@ -237,7 +239,9 @@ async def look(clients: Clients) -> None:
 
 
 async def set_quota(clients: Clients) -> None:
-    cpus, ram_mb, disk_mb = clients.rng.choice(((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536)))
+    cpus, ram_mb, disk_mb = clients.rng.choice(
+        ((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536), (50.0, 65536, 65536))
+    )
     quota = ResourceAggregate(frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)}))
     role = f"role-{clients.rng.randrange(2)}"
     await clients.writes(calls.SetQuota(role, quota), lambda: quota in clients.ledger.quotas.get(role, ()))
@@ -288,8 +292,8 @@ async def schedule_cron(clients: Clients) -> None:
     rng = clients.rng
     job = rng.choice(clients.crons)
     policy = rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW))
-    config = draw_config(rng, job, service=False)
     count = rng.randint(1, clients.most_instances)
+    config = draw_config(rng, job, service=False, count=count)
     template = JobConfiguration(job, Identity("somebody"), "* * * * *", policy, config, count)
     call = calls.ReplaceCronTemplate if rng.random() < 0.3 else calls.ScheduleCronJob
     changes = clients.ledger.cron_changes

@@ -43,6 +43,8 @@ class Ledger:
         """All that each task ever was."""
         self.modes: dict[str, list[MaintenanceMode | None]] = {}
         """All modes that each host ever had, one after the other."""
+        self.born: dict[JobKey, int] = {}
+        """How many tasks each job ever had."""
         self.quotas: dict[str, list[ResourceAggregate]] = {}
         """All quotas that each role ever had."""
         self.cron_changes = 0
@@ -80,7 +82,9 @@ class Ledger:
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:
             self.versions.setdefault(change.key, []).append(change.after)
-            self._of_job.setdefault(change.after.assigned_task.task.job, {})[change.key] = None
+            job = change.after.assigned_task.task.job
+            self._of_job.setdefault(job, {})[change.key] = None
+            self.born[job] = self.born.get(job, 0) + (change.before is None)
         elif change.before is not None:
             self._of_job[change.before.assigned_task.task.job].pop(change.key, None)
 

@@ -84,21 +84,27 @@ _LETTERS = {
 
 
 class _Cell(NamedTuple):
-    result: StateChangeResult
-    actions: tuple[Action, ...] = ()
+    decision: Decision
     reschedule_if: str = ""
+    unless: Decision = Decision(StateChangeResult.ILLEGAL)
+    """The decision where the condition does not hold."""
+
+
+_NEVER = _Cell(Decision(StateChangeResult.ILLEGAL))  # INIT is no target
 
 
 def _cell(text: str) -> _Cell:
     if text == "=":
-        return _Cell(StateChangeResult.NOOP)
+        return _Cell(Decision(StateChangeResult.NOOP))
     if text == "-":
-        return _Cell(StateChangeResult.ILLEGAL)
+        return _NEVER
     if text.startswith("x"):
-        return _Cell(StateChangeResult.ILLEGAL_WITH_SIDE_EFFECTS, tuple(_LETTERS[letter] for letter in text[1:]))
+        actions = tuple(_LETTERS[letter] for letter in text[1:])
+        return _Cell(Decision(StateChangeResult.ILLEGAL_WITH_SIDE_EFFECTS, actions))
     letters, _, condition = text.partition("?")
     actions = tuple(sorted(_LETTERS[letter] for letter in letters))
-    return _Cell(StateChangeResult.SUCCESS, actions, condition)
+    others = tuple(action for action in actions if action is not Action.RESCHEDULE)
+    return _Cell(Decision(StateChangeResult.SUCCESS, actions), condition, Decision(StateChangeResult.SUCCESS, others))
 
 
 def _state(name: str) -> ScheduleStatus | None:
@@ -117,7 +123,6 @@ def _read(table: str) -> frozendict[tuple[ScheduleStatus | None, ScheduleStatus 
 
 
 _TRANSITIONS = _read(_TABLE)
-_NEVER = _Cell(StateChangeResult.ILLEGAL)  # INIT is no target
 
 
 def decide(
@@ -131,10 +136,9 @@ def decide(
     if expected is not None and present is not expected:
         return Decision(StateChangeResult.INVALID_CAS_STATE)
     cell = _TRANSITIONS.get((present, target), _NEVER)
-    actions = cell.actions
     if task is not None and cell.reschedule_if and not _is_rescheduled(task, cell.reschedule_if):
-        actions = tuple(action for action in actions if action is not Action.RESCHEDULE)
-    return Decision(cell.result, actions)
+        return cell.unless
+    return cell.decision
 
 
 def _is_rescheduled(task: ScheduledTask, condition: str) -> bool:

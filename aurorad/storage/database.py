@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,8 @@ from aurorad.storage.tables import Row, Table
 
 _LOAD_ROWS = 1000
 _SAVE_ROWS = 100
+_REST_S = 0.001
+"""Between some rows and the next: the event loop needs the interpreter more urgently than the database does."""
 _VERSION = 2
 
 # Write-ahead logging with synchronous=NORMAL never loses consistency, only the last transactions: those the log has.
@@ -284,6 +287,7 @@ class Database:
             # Many rows a statement: between statements the event loop would take its turn, and keep it.
             rows = ", ".join([_TASK_COLUMNS_MARKS] * (len(columns) // len(_TASK_COLUMNS)))
             self._connection.execute(f"INSERT OR REPLACE INTO tasks VALUES {rows}", columns)  # noqa: S608 - only marks
+            time.sleep(_REST_S)
 
     def _task_columns(self, task: ScheduledTask) -> tuple[object, ...]:
         assigned, job = task.assigned_task, task.assigned_task.task.job

@@ -147,16 +147,24 @@ def transaction(ops: Iterable[Op]) -> Transaction:
 def _logged(op: o.TaskOp, pool: Pool) -> TaskOp:
     match op:
         case o.InsertTasks():
-            return Insert(pool.config(op.config), op.prefix, op.suffix, _spans(op.instance_ids), pool.event(op.event))
+            return Insert(
+                pool.config_numbers[op.config],
+                op.prefix,
+                op.suffix,
+                _spans(op.instance_ids),
+                pool.event_numbers[op.event],
+            )
         case o.SaveTasks(tasks):
             return Save(tuple(map(pool.task, tasks)))
         case o.MoveTasks(moves):
-            return Move(tuple([task_id for task_id, _ in moves]), tuple([pool.event(event) for _, event in moves]))
+            return Move(
+                tuple([task_id for task_id, _ in moves]), tuple([pool.event_numbers[event] for _, event in moves])
+            )
         case o.AssignTasks(assignments):
             return Assign(
                 tuple([place.task_id for place in assignments]),
-                tuple([pool.known_place(place.agent_id, place.host) for place in assignments]),
-                tuple([pool.event(place.event) for place in assignments]),
+                tuple([pool.place_numbers[place.agent_id, place.host] for place in assignments]),
+                tuple([pool.event_numbers[place.event] for place in assignments]),
                 tuple([ports_record(place.ports) for place in assignments]),
             )
         case o.RemoveTasks(task_ids):

@@ -7,23 +7,23 @@ import msgspec
 from aurorad.api.tasks import HostAttributes, JobConfiguration, ScheduledTask
 
 
-class TaskChanged(msgspec.Struct, frozen=True):
+class TaskChanged(msgspec.Struct, frozen=True, gc=False):
     """A task was created (`before` is None), changed, or removed (`after` is None)."""
 
     before: ScheduledTask | None
     after: ScheduledTask | None
 
 
-class KillRequested(msgspec.Struct, frozen=True):
+class KillRequested(msgspec.Struct, frozen=True, gc=False):
     """The engine is to end this task."""
 
     task_id: str
 
 
 class HostChanged(msgspec.Struct, frozen=True):
-    """The maintenance mode of a host changed."""
+    """A host is new (`before` is None), or its attributes or its maintenance mode changed."""
 
-    before: HostAttributes
+    before: HostAttributes | None
     after: HostAttributes
 
 

@@ -16,7 +16,8 @@ from aurorad.vars import Vars
 
 _logger = logging.getLogger(__name__)
 
-# How far the database may lag. What changes several times meanwhile is written once.
+# How far the database may lag, and twice as long as writing takes if that is longer. What changes several times
+# meanwhile is written once.
 INTERVAL_S = 1.0
 RETRY_S = 5.0
 SWEEP_INTERVAL_S = 3600.0
@@ -61,8 +62,9 @@ class Materialiser:
         while not self._gave_up:
             await self._wake.wait()
             self._wake = trio.Event()
+            began = trio.current_time()
             await self._write()
-            await trio.sleep(INTERVAL_S)
+            await trio.sleep(max(INTERVAL_S, trio.current_time() - began))
 
     def close(self) -> None:
         """After `run` has ended."""

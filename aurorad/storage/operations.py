@@ -42,7 +42,7 @@ class MoveTasks(msgspec.Struct, frozen=True):
     moves: list[tuple[str, TaskEvent]]
 
 
-class Assignment(NamedTuple):
+class Assignment(msgspec.Struct, frozen=True, gc=False):
     """The place a task gets."""
 
     task_id: str

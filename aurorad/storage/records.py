@@ -6,7 +6,7 @@ Tasks of a job share a configuration, those of one write an event, those of one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TypeVar
 
 import msgspec
 from frozendict import frozendict
@@ -24,11 +24,10 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     scheduler: str | None
 
 
-class Place(NamedTuple):
-    """Where a task is or was."""
+K = TypeVar("K")
 
-    agent_id: str | None
-    host: str | None
+NOWHERE = (None, None)
+"""Agent and host of a task that has none."""
 
 
 class TaskRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,53 +45,48 @@ class TaskRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ancestor_id: str | None = None
 
 
+class _Numbers(dict[K, int]):
+    """Numbers for values, in the order in which they are asked for first."""
+
+    def __missing__(self, key: K) -> int:
+        self[key] = number = len(self)
+        return number
+
+
 class Pool:
     """Numbers what the tasks of one entry share, in the making of it."""
 
     def __init__(self) -> None:
-        self._configs: dict[TaskConfig, int] = {}
-        self._events: dict[TaskEvent, int] = {}
-        self._places: dict[Place, int] = {}
-
-    def config(self, config: TaskConfig) -> int:
-        return self._configs.setdefault(config, len(self._configs))
-
-    def event(self, event: TaskEvent) -> int:
-        return self._events.setdefault(event, len(self._events))
-
-    def place(self, agent_id: str | None, host: str | None) -> int | None:
-        if agent_id is None and host is None:
-            return None
-        return self.known_place(agent_id, host)
-
-    def known_place(self, agent_id: str | None, host: str | None) -> int:
-        return self._places.setdefault(Place(agent_id, host), len(self._places))
+        self.config_numbers: _Numbers[TaskConfig] = _Numbers()
+        self.event_numbers: _Numbers[TaskEvent] = _Numbers()
+        self.place_numbers: _Numbers[tuple[str | None, str | None]] = _Numbers()
 
     def task(self, task: ScheduledTask) -> TaskRecord:
-        assigned, ports = task.assigned_task, task.assigned_task.assigned_ports
+        assigned = task.assigned_task
+        place = assigned.slave_id, assigned.slave_host
         return TaskRecord(
-            self.config(assigned.task),
-            self.place(assigned.slave_id, assigned.slave_host),
+            self.config_numbers[assigned.task],
+            self.place_numbers[place] if place != NOWHERE else None,
             assigned.task_id,
             assigned.instance_id,
             task.status,
-            tuple(map(self.event, task.task_events)),
-            ports_record(ports),
+            tuple(map(self.event_numbers.__getitem__, task.task_events)),
+            ports_record(assigned.assigned_ports),
             task.failure_count,
             task.times_partitioned,
             task.ancestor_id,
         )
 
     def configs(self) -> tuple[TaskConfig, ...]:
-        return tuple(self._configs)
+        return tuple(self.config_numbers)
 
     def events(self) -> tuple[EventRecord, ...]:
         return tuple(
-            EventRecord(event.timestamp, event.status, event.message, event.scheduler) for event in self._events
+            EventRecord(event.timestamp, event.status, event.message, event.scheduler) for event in self.event_numbers
         )
 
-    def places(self) -> tuple[Place, ...]:
-        return tuple(self._places)
+    def places(self) -> tuple[tuple[str | None, str | None], ...]:
+        return tuple(self.place_numbers)
 
 
 class Known:
@@ -109,12 +103,12 @@ class Known:
         self.events = [
             shared.event(TaskEvent(event.timestamp, event.status, event.message, event.scheduler)) for event in events
         ]
-        self.places = [Place(shared.text(agent_id), shared.text(host)) for agent_id, host in places]
+        self.places = [(shared.text(agent_id), shared.text(host)) for agent_id, host in places]
 
     def tasks(self, records: Iterable[TaskRecord]) -> Iterator[ScheduledTask]:
         events, places, configs = self.events, self.places, self.configs
         for record in records:
-            agent_id, host = places[record.place] if record.place is not None else _NOWHERE
+            agent_id, host = places[record.place] if record.place is not None else NOWHERE
             yield ScheduledTask(
                 AssignedTask(
                     record.task_id,
@@ -130,9 +124,6 @@ class Known:
                 tuple([events[number] for number in record.events]),
                 record.ancestor_id,
             )
-
-
-_NOWHERE = Place(None, None)
 
 
 def ports_record(ports: Mapping[str, int]) -> dict[str, int] | None:

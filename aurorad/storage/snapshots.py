@@ -22,8 +22,8 @@ from aurorad.vars import Vars
 
 _logger = logging.getLogger(__name__)
 
-# A part is encoded in about a millisecond, and so holds neither the loop nor other writers.
-PART_ROWS = dict.fromkeys(Table, 500) | {Table.UPDATES: 10}
+# A part is encoded in a few milliseconds, and so holds neither the loop nor other writers.
+PART_ROWS = dict.fromkeys(Table, 1000) | {Table.UPDATES: 10}
 
 # A log that outgrew its last snapshot by this much, or by the size it had then, gets a new one before its time.
 GROWTH_BYTES = 64 << 20
@@ -96,10 +96,12 @@ class Snapshots:
         )
         rows = self._storage.tables.copy()
         await begin.wait()
-        parts = 0
+        parts, last = 0, begin
         for part in _parts(rows):
-            await self._storage.append(part).wait()
+            written, last = last, self._storage.append(part)  # one is made while the one before is written
+            await written.wait()
             parts += 1
+        await last.wait()
         await self._storage.append(entries.SnapshotEnd(parts)).wait()
         ((position, self._transactions),) = begun
         return position

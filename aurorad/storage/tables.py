@@ -5,7 +5,8 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import itertools
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskQuery,
 )
-from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey, JobUpdateState
 from aurorad.storage.operations import (
     AssignTasks,
     InsertTasks,
@@ -150,9 +151,12 @@ class Tables:
         found = self._tasks.of_job(job)
         return found if statuses is None else [task for task in found if task.status in statuses]
 
-    def instance_tasks(self, job: JobKey, *instance_ids: int) -> list[ScheduledTask]:
-        """The tasks of some instances of a job, quick however many others it has."""
-        return self._tasks.of_instances(job, instance_ids)
+    def instance_tasks(
+        self, job: JobKey, instance_ids: Iterable[int], statuses: frozenset[ScheduleStatus] | None = None
+    ) -> list[ScheduledTask]:
+        """The tasks of some instances of a job, whatever its size; all of them or those in `statuses`."""
+        found = self._tasks.of_instances(job, instance_ids)
+        return found if statuses is None else [task for task in found if task.status in statuses]
 
     def host_tasks(self, host: str) -> list[ScheduledTask]:
         """The tasks that are, or were, on one host."""
@@ -228,16 +232,15 @@ class Tables:
         match op:
             case MoveTasks(moves):
                 for task_id, event in moves:
-                    self.put_task(moved(self._known(task_id), event), changes)
+                    self.replace_task(before := self._known(task_id), moved(before, event), changes)
             case AssignTasks(assignments):
                 for place in assignments:
-                    self.put_task(assigned(self._known(place.task_id), place), changes)
+                    self.replace_task(before := self._known(place.task_id), assigned(before, place), changes)
             case SaveTasks(tasks):
                 for task in tasks:
                     self.put_task(task, changes)
             case RemoveTasks(task_ids):
-                for task_id in task_ids:
-                    self.remove_task(task_id, changes)
+                self.remove_tasks(task_ids, changes)
             case InsertTasks():
                 self.insert_tasks(op, inserted(op, op.instance_ids), changes)
             case _:
@@ -251,12 +254,19 @@ class Tables:
         changes.before.append(before)
         changes.after.append(after)
 
-    def remove_task(self, task_id: str, changes: Changes) -> None:
-        before = self._tasks.by_id.get(task_id)
-        if before is not None:
-            self._tasks.put(before, None)
-            changes.before.append(before)
-            changes.after.append(None)
+    def replace_task(self, before: ScheduledTask, after: ScheduledTask, changes: Changes) -> None:
+        """Have `after` take the place of `before`, which is stored, and the same instance of the same job."""
+        self._tasks.replace(before, after)
+        changes.before.append(before)
+        changes.after.append(after)
+
+    def remove_tasks(self, task_ids: Iterable[str], changes: Changes) -> None:
+        """Unknown ones are passed over."""
+        by_id = self._tasks.by_id
+        gone = [by_id[task_id] for task_id in dict.fromkeys(task_ids) if task_id in by_id]
+        self._tasks.remove(gone)
+        changes.before += gone
+        changes.after += [None] * len(gone)
 
     def insert_tasks(self, op: InsertTasks, tasks: Mapping[str, ScheduledTask], changes: Changes) -> None:
         """Add `tasks`, which `op` says. Raises `ValueError` if one of them is there already."""
@@ -265,6 +275,14 @@ class Tables:
         self._tasks.insert(op.config.job, tasks, op.event.status)
         changes.before += [None] * len(tasks)
         changes.after += tasks.values()
+
+    def add_instance_events(
+        self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent], changes: Changes
+    ) -> None:
+        """Like the operations that save these events one by one. Raises `LookupError` for an unknown update."""
+        after = _with_instance_events(self, key, events)
+        changes.rows.append(Change(Table.UPDATES, key, self.updates[key], after))
+        self._put(Table.UPDATES, key, after)
 
     def revert(self, changes: Changes) -> None:
         """Undo `changes`."""
@@ -348,26 +366,33 @@ def _update_rows_after(tables: Tables, op: OtherOp) -> list[tuple[Table, Any, An
         key, details = op.save_job_update_event.key, tables.updates.get(op.save_job_update_event.key)
         if details is None:
             raise LookupError(f"Update not found: {key}")
-        events = _sorted_in(details.update_events, op.save_job_update_event.event)
+        events = _sorted_in(details.update_events, (op.save_job_update_event.event,))
         return [(Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, update_events=events)))]
     if op.save_job_instance_update_event is not None:
-        key, details = op.save_job_instance_update_event.key, tables.updates.get(op.save_job_instance_update_event.key)
-        if details is None:
-            raise LookupError(f"Update not found: {key}")
-        instance_events = _sorted_in(details.instance_events, op.save_job_instance_update_event.event)
-        return [
-            (Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, instance_events=instance_events)))
-        ]
+        key, event = op.save_job_instance_update_event.key, op.save_job_instance_update_event.event
+        return [(Table.UPDATES, key, _with_instance_events(tables, key, (event,)))]
     if op.remove_job_update is not None:
         return [(Table.UPDATES, key, None) for key in op.remove_job_update.keys]
     return []  # locks and pruneJobUpdateHistory are legacy and mean nothing (storage sheet, A3)
 
 
-def _sorted_in(events: tuple[Any, ...], event: Any) -> tuple[Any, ...]:
-    """Stable by time. An update has up to two events an instance, so the usual case, the newest, must be cheap."""
-    if not events or events[-1].timestamp_ms <= event.timestamp_ms:
-        return (*events, event)
-    return tuple(sorted((*events, event), key=lambda event: event.timestamp_ms))
+def _with_instance_events(
+    tables: Tables, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent]
+) -> JobUpdateDetails:
+    details = tables.updates.get(key)
+    if details is None:
+        raise LookupError(f"Update not found: {key}")
+    all_events = _sorted_in(details.instance_events, events)
+    return with_derived_state(msgspec.structs.replace(details, instance_events=all_events))
+
+
+def _sorted_in(events: tuple[Any, ...], later: Sequence[Any]) -> tuple[Any, ...]:
+    """Stable by time. An update has up to two events an instance, so the usual case, newer ones, must be cheap."""
+    every = (*events, *later)
+    start = max(0, len(events) - 1)
+    if all(one.timestamp_ms <= next_.timestamp_ms for one, next_ in itertools.pairwise(every[start:])):
+        return every
+    return tuple(sorted(every, key=lambda event: event.timestamp_ms))
 
 
 def with_derived_state(details: JobUpdateDetails) -> JobUpdateDetails:

@@ -44,17 +44,14 @@ class _Job:
     def remove(self, task: ScheduledTask) -> None:
         task_id, instance_id = task.assigned_task.task_id, task.assigned_task.instance_id
         del self.tasks[task_id]
-        left = tuple(other for other in self.ids(instance_id) if other != task_id)
-        if len(left) > 1:
-            self.by_instance[instance_id] = left
-        elif left:
-            self.by_instance[instance_id] = left[0]
-        else:
-            del self.by_instance[instance_id]
+        there = self.by_instance.pop(instance_id)
+        if not isinstance(there, str):
+            left = tuple(other for other in there if other != task_id)
+            self.by_instance[instance_id] = left if len(left) > 1 else left[0]
 
 
 class TaskRows:
-    """Read freely; `put` and `insert` change it, for `Tables`."""
+    """Read freely; `put`, `replace`, `insert` and `remove` change it, for `Tables`."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, ScheduledTask] = {}
@@ -102,12 +99,23 @@ class TaskRows:
             if after is not None:
                 self._add(after)
         elif after is None:
-            self._remove(before)
+            self.remove([before])
         elif _is_same_instance(before, after):
-            self._replace(before, after)
+            self.replace(before, after)
         else:
-            self._remove(before)
+            self.remove([before])
             self._add(after)
+
+    def replace(self, before: ScheduledTask, after: ScheduledTask) -> None:
+        """Like `put`, where both are the same instance of the same job."""
+        task_id = after.assigned_task.task_id
+        self.by_id[task_id] = after
+        self._jobs[after.assigned_task.task.job].tasks[task_id] = after
+        if before.status is not after.status:
+            del self._by_status[before.status][task_id]
+            self._by_status[after.status][task_id] = None
+        if before.assigned_task is not after.assigned_task:
+            self._move(task_id, before.assigned_task.slave_host, after.assigned_task.slave_host)
 
     def insert(self, job: JobKey, tasks: Mapping[str, ScheduledTask], status: ScheduleStatus) -> None:
         """Add many tasks of one job, none of which is there or has a place."""
@@ -121,15 +129,25 @@ class TaskRows:
             of_job.tasks.update(tasks)
             of_job.by_instance.update({task.assigned_task.instance_id: task_id for task_id, task in tasks.items()})
 
-    def _replace(self, before: ScheduledTask, after: ScheduledTask) -> None:
-        task_id = after.assigned_task.task_id
-        self.by_id[task_id] = after
-        self._jobs[after.assigned_task.task.job].tasks[task_id] = after
-        if before.status is not after.status:
-            del self._by_status[before.status][task_id]
-            self._by_status[after.status][task_id] = None
-        if before.assigned_task is not after.assigned_task:
-            self._move(task_id, before.assigned_task.slave_host, after.assigned_task.slave_host)
+    def remove(self, tasks: Iterable[ScheduledTask]) -> None:
+        """Remove tasks that are there; all of a job go at once."""
+        by_job: dict[JobKey, list[ScheduledTask]] = {}
+        by_id, by_status = self.by_id, self._by_status
+        for task in tasks:
+            assigned = task.assigned_task
+            del by_id[assigned.task_id]
+            del by_status[task.status][assigned.task_id]
+            if assigned.slave_host is not None:
+                _drop(self._by_host, assigned.slave_host, assigned.task_id)
+            by_job.setdefault(assigned.task.job, []).append(task)
+        for job, gone in by_job.items():
+            of_job = self._jobs[job]
+            if len(gone) < len(of_job.tasks):
+                for task in gone:
+                    of_job.remove(task)
+            else:
+                del self._jobs[job]
+                _drop(self._by_role, job.role, job)
 
     def _add(self, task: ScheduledTask) -> None:
         task_id = task.assigned_task.task_id
@@ -137,17 +155,6 @@ class TaskRows:
         self._job(task.assigned_task.task.job).add(task)
         self._by_status[task.status][task_id] = None
         self._move(task_id, None, task.assigned_task.slave_host)
-
-    def _remove(self, task: ScheduledTask) -> None:
-        task_id, job = task.assigned_task.task_id, task.assigned_task.task.job
-        del self.by_id[task_id]
-        of_job = self._jobs[job]
-        of_job.remove(task)
-        if not of_job.tasks:
-            del self._jobs[job]
-            _drop(self._by_role, job.role, job)
-        del self._by_status[task.status][task_id]
-        self._move(task_id, task.assigned_task.slave_host, None)
 
     def _job(self, job: JobKey) -> _Job:
         found = self._jobs.get(job)

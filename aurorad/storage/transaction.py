@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from aurorad.api import storage as s
@@ -74,22 +74,23 @@ class Transaction:
     def move_task(self, task: ScheduledTask, event: TaskEvent) -> ScheduledTask:
         """Have a task, given as it is stored, enter the status of `event`; its record now."""
         after = moved(task, event)
-        self.tables.put_task(after, self.changes)
+        self.tables.replace_task(task, after, self.changes)
         self._last(MoveTasks).moves.append((task.assigned_task.task_id, event))
         return after
 
     def assign_task(self, task: ScheduledTask, place: Assignment) -> ScheduledTask:
         """Give a task, given as it is stored, its place; its record now."""
         after = assigned(task, place)
-        self.tables.put_task(after, self.changes)
+        self.tables.replace_task(task, after, self.changes)
         self._last(AssignTasks).assignments.append(place)
         return after
 
     def remove_tasks(self, task_ids: Iterable[str]) -> None:
         """Unknown ones are passed over."""
-        for task_id in dict.fromkeys(task_ids):
-            self.tables.remove_task(task_id, self.changes)
-            self._last(RemoveTasks).task_ids.append(task_id)
+        gone = list(task_ids)
+        if gone:
+            self.tables.remove_tasks(gone, self.changes)
+            self._last(RemoveTasks).task_ids.extend(gone)
 
     def save_framework_id(self, framework_id: str) -> None:
         self._apply(s.Op(save_framework_id=s.SaveFrameworkId(framework_id)))
@@ -121,6 +122,14 @@ class Transaction:
 
     def save_job_instance_update_event(self, key: JobUpdateKey, event: JobInstanceUpdateEvent) -> None:
         self._apply(s.Op(save_job_instance_update_event=s.SaveJobInstanceUpdateEvent(event, key)))
+
+    def save_job_instance_update_events(self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent]) -> None:
+        """Many at once: an update has some for each instance, and each addition copies those before."""
+        if events:
+            self.tables.add_instance_events(key, events, self.changes)
+            self.ops += [
+                s.Op(save_job_instance_update_event=s.SaveJobInstanceUpdateEvent(event, key)) for event in events
+            ]
 
     def remove_job_updates(self, update_keys: Iterable[JobUpdateKey]) -> None:
         gone = frozenset(update_keys)
@@ -159,11 +168,11 @@ class Transaction:
 
     def _last(self, kind: type[Joined]) -> Joined:
         """The last operation, if it is of this kind; else a new one, which is empty."""
-        if not self.ops or type(self.ops[-1]) is not kind:
-            self.ops.append(kind([]))
-        last = self.ops[-1]
-        assert isinstance(last, kind)
-        return last
+        last = self.ops[-1] if self.ops else None
+        if isinstance(last, kind):
+            return last
+        self.ops.append(new := kind([]))
+        return new
 
 
 def _told(rows: Iterable[Change]) -> list[StorageEvent]:
@@ -171,6 +180,6 @@ def _told(rows: Iterable[Change]) -> list[StorageEvent]:
     for change in rows:
         if change.table is Table.CRON_JOBS:
             told.append(CronJobChanged(change.before, change.after))
-        elif change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode:
+        elif change.table is Table.HOSTS:
             told.append(HostChanged(change.before, change.after))
     return told

@@ -5,7 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, idle, launch, observer, plan, scheduling, storage, store
+from tests.bench import (
+    client,
+    cluster,
+    idle,
+    launch,
+    observer,
+    plan,
+    preemption,
+    scheduling,
+    simulated,
+    storage,
+    store,
+)
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -16,19 +28,24 @@ MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "launch": launch.figures,
     "observer": observer.figures,
     "plan": plan.figures,
+    "preemption": preemption.figures,
     "scheduling": scheduling.figures,
+    "simulated": simulated.figures,
     "storage": storage.figures,
     "store": store.figures,
 }
+LONG: Mapping[str, Callable[[], Iterable[Figure]]] = {"million": simulated.million}
+"""Only if named."""
 
 
 def main(names: list[str]) -> None:
-    unknown = set(names) - set(MODULES)
+    every = {**MODULES, **LONG}
+    unknown = set(names) - set(every)
     if unknown:
-        raise SystemExit(f"{', '.join(sorted(unknown))}: some of {', '.join(MODULES)} were expected")
+        raise SystemExit(f"{', '.join(sorted(unknown))}: some of {', '.join(every)} were expected")
     _print("figure", "measured", "goal", "command")
     for name in names or MODULES:
-        for what, measured, goal in MODULES[name]():
+        for what, measured, goal in every[name]():
             _print(what, measured, goal or "-", f"python -m tests.bench {name}")
 
 

@@ -44,14 +44,14 @@ def figures() -> list[Figure]:
 
 def _starts(it: Cluster) -> Iterator[Figure]:
     """One job after the other; each goes on running."""
-    caller = _Caller(it)
+    caller = Caller(it)
     _start(caller, "warm-up")
     seconds = [_start(caller, f"start-{number}") for number in range(RUNS)]
     yield "job create answered to RUNNING, median", _ms(statistics.median(seconds)), "under 250 ms"
     yield "job create answered to RUNNING, 90 %", _ms(statistics.quantiles(seconds, n=10)[-1]), ""
 
 
-def _start(caller: _Caller, name: str) -> float:
+def _start(caller: Caller, name: str) -> float:
     """Seconds from the answer to a look that shows the task RUNNING; looks come `POLL_S` apart."""
     job = shell_job(name, "exec sleep 1000", cpus=0.01)
     caller.call(CreateJob(job))
@@ -87,11 +87,11 @@ def _rate(it: Cluster, callers: int, calls: list[CreateJob]) -> float:
     """Calls a second, by callers that wait for each answer."""
     waiting = iter([_encoded(call) for call in calls])
 
-    def work(caller: _Caller) -> None:
+    def work(caller: Caller) -> None:
         for body in waiting:
             caller.post(body)
 
-    connected = [_Caller(it) for _ in range(callers)]
+    connected = [Caller(it) for _ in range(callers)]
     start = time.perf_counter()
     with ThreadPoolExecutor(callers) as threads:
         for done in [threads.submit(work, caller) for caller in connected]:
@@ -100,7 +100,7 @@ def _rate(it: Cluster, callers: int, calls: list[CreateJob]) -> float:
 
 
 def _pages(it: Cluster) -> Iterator[Figure]:
-    caller = _Caller(it)
+    caller = Caller(it)
     role = shell_job("", "").task_config.job.role
     job = JobKey(role, "devel", "large")
     caller.call(_pending(job.name, 1000))
@@ -121,7 +121,7 @@ def _memory(it: Cluster) -> Iterator[Figure]:
     yield f"memory of an executor among {len(executors)} (PSS), median", _mb(pss), "12 MB"
     daemon = psutil.Process(it.pid)
     before = daemon.memory_info().rss
-    caller = _Caller(it)
+    caller = Caller(it)
     for number in range(PENDING // 1000):
         caller.call(_pending(f"huge-{number}", 1000))
     after = daemon.memory_info().rss
@@ -146,7 +146,7 @@ def _vars(it: Cluster) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in it.get("/vars").splitlines())
 
 
-class _Caller:
+class Caller:
     """One connection to the scheduler, kept open."""
 
     def __init__(self, it: Cluster) -> None:

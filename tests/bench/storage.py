@@ -75,17 +75,24 @@ class Hold:
 
     def __init__(self) -> None:
         self._worst = 0.0
+        self._worst_own = 0.0
 
     async def watch(self) -> None:
         while True:
-            start = time.perf_counter()
+            start, own = time.perf_counter(), time.thread_time()
             await trio.sleep(0.001)
             self._worst = max(self._worst, time.perf_counter() - start - 0.001)
+            self._worst_own = max(self._worst_own, time.thread_time() - own)
 
     def worst(self) -> float:
         """Since the last call."""
-        worst, self._worst = self._worst, 0.0
+        worst, self._worst, self._worst_own = self._worst, 0.0, 0.0
         return worst
+
+    def told(self) -> str:
+        """Like `worst`, and how much of it was the loop's own work: other processes may have had the processor."""
+        own = self._worst_own
+        return f"{self.worst() * 1000:.0f} ({own * 1000:.0f}) ms"
 
 
 def _opened(folder: Path):  # type: ignore[no-untyped-def]  # what open_storage returns

@@ -130,7 +130,7 @@ async def add(clients: Clients) -> None:
 
 
 async def kill(clients: Clients) -> None:
-    job = clients.rng.choice([*clients.services, *clients.batches])
+    job = clients.rng.choice([*clients.services, *clients.batches, *clients.crons])
     instances = frozenset({clients.rng.randrange(3)}) if clients.rng.random() < 0.6 else frozenset[int]()
     meant = [
         task.assigned_task.task_id
@@ -288,13 +288,14 @@ async def end_maintenance(clients: Clients) -> None:
 
 
 async def schedule_cron(clients: Clients) -> None:
-    """A new one, or another template for one that is there. It fires every minute."""
+    """A new one, or another template for one that is there."""
     rng = clients.rng
     job = rng.choice(clients.crons)
     policy = rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW))
     count = rng.randint(1, clients.most_instances)
     config = draw_config(rng, job, service=False, count=count)
-    template = JobConfiguration(job, Identity("somebody"), "* * * * *", policy, config, count)
+    schedule = rng.choice(("* * * * *", "* * * * *", "0 0 1 1 *"))
+    template = JobConfiguration(job, Identity("somebody"), schedule, policy, config, count)
     call = calls.ReplaceCronTemplate if rng.random() < 0.3 else calls.ScheduleCronJob
     changes = clients.ledger.cron_changes
     await clients.writes(call(template), lambda: clients.ledger.cron_changes > changes)
@@ -323,6 +324,10 @@ async def reconcile(clients: Clients) -> None:
     await clients.call(call)
 
 
+async def prune(clients: Clients) -> None:
+    await clients.call(calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))))
+
+
 ACTIONS: tuple[tuple[Action, int], ...] = (
     (create, 6),
     (add, 2),
@@ -344,6 +349,7 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (deschedule_cron, 1),
     (snapshot, 1),
     (reconcile, 1),
+    (prune, 1),
 )
 
 

@@ -43,6 +43,8 @@ class Ledger:
         """All that each task ever was."""
         self.modes: dict[str, list[MaintenanceMode | None]] = {}
         """All modes that each host ever had, one after the other."""
+        self.runs_to_come: dict[JobKey, None] = {}
+        """Cron jobs whose tasks were killed for a run that has not begun."""
         self.born: dict[JobKey, int] = {}
         """How many tasks each job ever had."""
         self.quotas: dict[str, list[ResourceAggregate]] = {}
@@ -78,12 +80,18 @@ class Ledger:
                 self.quotas.setdefault(change.key, []).append(change.after)
             elif change.table is Table.CRON_JOBS:
                 self.cron_changes += 1
+                if change.after is None:
+                    self.runs_to_come.pop(change.key, None)
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:
             self.versions.setdefault(change.key, []).append(change.after)
             job = change.after.assigned_task.task.job
             self._of_job.setdefault(job, {})[change.key] = None
+            if change.before is None:
+                self.runs_to_come.pop(job, None)
+            elif change.after.task_events[-1].message == "Killed by cronScheduler":
+                self.runs_to_come[job] = None
             self.born[job] = self.born.get(job, 0) + (change.before is None)
         elif change.before is not None:
             self._of_job[change.before.assigned_task.task.job].pop(change.key, None)

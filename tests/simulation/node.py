@@ -132,7 +132,16 @@ class Node:
         snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
         self.storage.snapshot = snapshots.write
         self.scheduler = self._scheduler(self.storage)
-        updater = Updater(self.storage, self.scheduler.states, self._now_ms, self.stats, self._flags)
+        updater = Updater(
+            self.storage,
+            self.scheduler.states,
+            self._now_ms,
+            self.stats,
+            self._flags,
+            sla=self.scheduler.sla,
+            rng=self._rng,
+            keep_place=self.scheduler.reservations.keep_place,
+        )
         self._api = self._new_api(updater)
         async with trio.open_nursery() as nursery:
             await nursery.start(self.storage.run)

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from aurorad.storage.shared import Shared
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aurorad.storage import snapshots
 from aurorad.storage.replay import Replay
+from aurorad.storage.shared import Shared
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Table, Tables

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import HostAttributes, HostMaintenanceRequest, JobConfiguration, ResourceAggregate
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateEvent, JobUpdateKey
 from aurorad.storage.events import HostChanged, KillRequested, TaskChanged
-from aurorad.storage.operations import RemoveTasks, SaveTasks
-from aurorad.storage.tables import Tables
+from aurorad.storage.operations import Assignment, AssignTasks, MoveTasks, RemoveTasks, SaveTasks
+from aurorad.storage.tables import Table, Tables
 from aurorad.storage.transaction import Transaction
 from tests.storage import samples
 from tests.storage.samples import CONFIG, JOB, task
@@ -94,16 +96,16 @@ def test_events_tell_of_tasks_in_order_then_of_kills() -> None:
     ]
 
 
-def test_events_tell_of_modes_that_changed_and_of_nothing_else_of_hosts() -> None:
+def test_events_tell_of_hosts_that_changed() -> None:
     tables = Tables()
     Transaction(tables).save_host_attributes(HOST)
     tx = Transaction(tables)
     drained = msgspec.structs.replace(HOST, mode=MaintenanceMode.DRAINED)
-    tx.save_host_attributes(msgspec.structs.replace(HOST, slave_id="other"))
+    other = HostAttributes("new", mode=MaintenanceMode.DRAINING, slave_id="agent-2")
     tx.save_host_attributes(HOST)
     tx.save_host_attributes(drained)
-    tx.save_host_attributes(HostAttributes("new", mode=MaintenanceMode.DRAINING, slave_id="agent-2"))
-    assert tx.events() == [HostChanged(HOST, drained)]
+    tx.save_host_attributes(other)
+    assert tx.events() == [HostChanged(HOST, drained), HostChanged(None, other)]
 
 
 def test_reverting_puts_the_tables_back() -> None:
@@ -116,3 +118,44 @@ def test_reverting_puts_the_tables_back() -> None:
     assert tables.task("a") == task("a")
     assert tables.task("b") is None
     assert tables.indexed_hosts == 0
+
+
+@given(st.lists(samples.instance_events, max_size=6), st.lists(samples.instance_events, max_size=6))
+def test_many_instance_events_at_once_are_as_one_after_the_other(
+    before: list[JobInstanceUpdateEvent], events: list[JobInstanceUpdateEvent]
+) -> None:
+    together, apart = Transaction(Tables()), Transaction(Tables())
+    for tx in (together, apart):
+        tx.save_job_update(samples.update(KEY))
+        tx.save_job_instance_update_events(KEY, before)
+    together.save_job_instance_update_events(KEY, events)
+    for event in events:
+        apart.save_job_instance_update_event(KEY, event)
+    assert together.tables.updates == apart.tables.updates
+    assert together.ops == apart.ops
+    together.revert()
+    assert together.tables.updates == {}
+
+
+def test_what_is_done_to_one_task_after_the_other_is_one_operation() -> None:
+    tables = Tables()
+    tx = Transaction(tables)
+    tx.save_tasks(task("a"), task("b"))
+    event = tx.event(5, ScheduleStatus.ASSIGNED, None, "me")
+    assert tx.event(5, ScheduleStatus.ASSIGNED, None, "me") is event
+    places = [Assignment(task_id, f"h-{task_id}", f"agent-{task_id}", {}, event) for task_id in ("a", "b")]
+    for place in places:
+        tx.assign_task(tables.rows(Table.TASKS)[place.task_id], place)
+    running = tx.event(6, ScheduleStatus.RUNNING, "now", "me")
+    after = [tx.move_task(tables.rows(Table.TASKS)[task_id], running) for task_id in ("b", "a")]
+    assert tx.ops == [
+        SaveTasks([task("a"), task("b")]),
+        AssignTasks(places),
+        MoveTasks([("b", running), ("a", running)]),
+    ]
+    assert [task.assigned_task.slave_host for task in after] == ["h-b", "h-a"]
+    assert [task.task_events[1:] for task in after] == [(event, running)] * 2
+    again = Tables()
+    for op in tx.ops:
+        again.apply(op)
+    assert again.copy() == tables.copy()

@@ -24,8 +24,8 @@ from aurorad.scheduler.limits import role_usage
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.rpc.answers import Handlers, Refused, given_text, ok, rules_refuse
 from aurorad.scheduler.state import StateManager
-from aurorad.storage.storage import Storage
 from aurorad.storage.queries import matches
+from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 

@@ -25,7 +25,7 @@ from aurorad.vars import Vars
 
 
 def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars) -> Handlers:
-    calls = _JobCalls(storage, state, limits, tiers, stats)
+    calls = JobCalls(storage, state, limits, tiers, stats)
     return {
         CreateJob: calls.create_job,
         AddInstances: calls.add_instances,
@@ -34,7 +34,7 @@ def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, 
     }
 
 
-class _JobCalls:
+class JobCalls:
     def __init__(
         self, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars
     ) -> None:
@@ -46,17 +46,22 @@ class _JobCalls:
         stats.declare(*(f"thrift_workload_{m}" for m in ("createJob", "addInstances", "killTasks", "restartShards")))
 
     async def create_job(self, call: CreateJob, user: str) -> Response:
+        job = self.admitted(call)
+        await self._storage.write(lambda tx: self.create(tx, job))
+        self._stats.count("thrift_workload_createJob", job.instance_count)
+        return ok()
+
+    def admitted(self, call: CreateJob) -> JobConfiguration:
+        """The job to create, filled in. Raises `Refused`."""
         if call.description is None:
             raise Refused("createJob without a description: one was expected", ResponseCode.ERROR)
         with rules_refuse():
             job = populate(call.description, self._limits, self._tiers)
         if job.cron_schedule is not None:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
-        await self._storage.write(lambda tx: self._create(tx, job))
-        self._stats.count("thrift_workload_createJob", job.instance_count)
-        return ok()
+        return job
 
-    def _create(self, tx: Transaction, job: JobConfiguration) -> None:
+    def create(self, tx: Transaction, job: JobConfiguration) -> None:
         # A description may name one job and its task another; the tasks will be those of the latter.
         named = dict.fromkeys((job.key, job.task_config.job))
         for key in named:

@@ -41,7 +41,7 @@ from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
 from aurorad.scheduler.limits import admission_limits, configured_tiers
-from aurorad.scheduler.rpc import jobs, reads, updates
+from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
@@ -266,8 +266,22 @@ class _Daemon:
         flags, stats, tiers = self._flags, self._stats, self._tiers
         limits = admission_limits(flags)
         handlers = {
-            **reads.handlers(storage=storage, limits=limits, tiers=tiers, reason=scheduler.pending_reason),
+            **reads.handlers(
+                storage=storage,
+                limits=limits,
+                tiers=tiers,
+                reason=scheduler.pending_reason,
+                next_run_ms=scheduler.cron.next_run_ms,
+            ),
             **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=tiers, stats=stats),
+            **cron.handlers(storage=storage, cron=scheduler.cron, limits=limits, tiers=tiers, stats=stats),
+            **admin.handlers(
+                storage=storage,
+                state=scheduler.states,
+                reconciliation=scheduler.reconciliation,
+                snapshot=storage.snapshot,
+                stats=stats,
+            ),
             **updates.handlers(
                 storage=storage,
                 updater=updater,
@@ -277,6 +291,7 @@ class _Daemon:
                 stats=stats,
                 new_uuid=uuid.uuid4,
             ),
+            **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
         }
         return Api(handlers, storage, flags, stats)
 
@@ -291,7 +306,13 @@ class _Daemon:
             return f"http://{_in_url(host)}:{observer_port}"
 
         pages = scheduler_pages(
-            storage.tables, scheduler.pending_reason, observer_url, self._flags.cluster_name, now_ms, quota
+            storage.tables,
+            scheduler.pending_reason,
+            observer_url,
+            self._flags.cluster_name,
+            now_ms,
+            quota,
+            scheduler.cron.next_run_ms,
         )
         tables, offers = storage.tables, scheduler.offers.all
         return scheduler_app(

@@ -7,8 +7,10 @@ import logging
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from aurorad import flag_parsing
 from aurorad.flag_parsing import Data, Declaration, Duration, FlagError, HelpRequested
@@ -27,6 +29,7 @@ LOG_LEVELS = {
     "FATAL": logging.CRITICAL,
     "NONE": logging.CRITICAL + 1,
 }
+OFFER_ORDERS = ("CPU", "MEMORY", "DISK", "REVOCABLE_CPU", "RANDOM")
 _SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
 
 
@@ -52,8 +55,27 @@ def _regex(value: str) -> str | None:
     return None
 
 
+def _time_zone(value: str) -> str | None:
+    return None if time_zone(value) is not None else "a time zone known here, such as UTC or Europe/Berlin"
+
+
+def time_zone(name: str) -> tzinfo | None:
+    """The zone of that name, as in ``Europe/Berlin``; None if this machine does not know it."""
+    if name in ("GMT", "UTC"):  # for these no database of zones need be there
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not there, not a name at all, or a folder of zones
+        return None
+
+
 def _container_types(value: tuple[str, ...]) -> str | None:
     return None if set(value) <= {"MESOS", "DOCKER"} else "MESOS, DOCKER or both"
+
+
+def _sla_metrics(value: tuple[str, ...]) -> str | None:
+    known = ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS")
+    return None if set(value) <= set(known) else f"any of {', '.join(known)}, with commas between"
 
 
 def _docker_parameters(value: tuple[str, ...]) -> str | None:
@@ -94,6 +116,11 @@ def log_level(value: str) -> int | None:
     return LOG_LEVELS.get(level.upper()) if scheme in ("", "google", "plain") else None
 
 
+def _offer_order(value: tuple[str, ...]) -> str | None:
+    fits = set(value) <= set(OFFER_ORDERS) and len(set(value)) == len(value)
+    return None if fits else f"some of {', '.join(OFFER_ORDERS)}, each once"
+
+
 def _no_log(value: str) -> str | None:
     return None if log_level(value) == LOG_LEVELS["NONE"] else "NONE"
 
@@ -109,6 +136,7 @@ _HTTP, _CLUSTER, _LOG = "Identity, HTTP, API", "Cluster and engine", "Storage an
 _JOBS, _SCHEDULING, _STATE = "Job validation", "Offers and scheduling", "Task state"
 _UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Own log"
 _SIMULATED = "Simulated cluster"
+_SLA = "Maintenance and SLA"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,16 +195,36 @@ class Flags:
     hold_offers_forever: bool = _flag(False, _SCHEDULING, "Never return an offer that nobody needs")
     offer_hold_jitter_window: Duration = _flag(60.0, _SCHEDULING, "Most random extra hold", _non_negative)
     offer_filter_duration: Duration = _flag(5.0, _SCHEDULING, "How long a declined offer stays away", _non_negative)
+    offer_order: tuple[str, ...] = _flag(
+        ("RANDOM",), _SCHEDULING, "Which offers are used first: the least of each in turn", _offer_order
+    )
     unavailability_threshold: Duration = _flag(
         360.0, _SCHEDULING, "So long before a host's announced unavailability nothing is placed on it", _non_negative
     )
     first_schedule_delay: Duration = _flag(0.001, _SCHEDULING, "Delay before the first attempt", _positive)
     initial_schedule_penalty: Duration = _flag(1.0, _SCHEDULING, "First wait after nothing fitted", _positive)
     max_schedule_penalty: Duration = _flag(60.0, _SCHEDULING, "Longest wait after nothing fitted", _positive)
+    max_schedule_attempts_per_sec: float | None = _flag(
+        None, _SCHEDULING, "Most attempts a second; unset = as many as the machine can", _positive
+    )
     max_tasks_per_schedule_attempt: int = _flag(5, _SCHEDULING, "Tasks of a group per attempt", _positive)
+    scheduling_max_batch_size: int | None = _flag(
+        None, _SCHEDULING, "Most attempts in one write; unset = as many as take 15 ms", _positive
+    )
     flapping_task_threshold: Duration = _flag(300.0, _SCHEDULING, "Shorter runs are flapping", _non_negative)
     initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
     max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
+
+    host_maintenance_polling_interval: Duration = _flag(
+        60.0, _SLA, "Hosts being drained are looked at every", _positive
+    )
+    sla_coordinator_timeout: Duration = _flag(60.0, _SLA, "How long an SLA coordinator may take to answer", _positive)
+    max_parallel_coordinated_maintenance: int = _flag(10, _SLA, "SLA coordinators asked at the same time", _positive)
+    sla_stat_refresh_interval: Duration = _flag(60.0, _SLA, "SLA statistics are computed every", _positive)
+    sla_prod_metrics: tuple[str, ...] = _flag(
+        ("JOB_UPTIMES", "PLATFORM_UPTIME", "MEDIANS"), _SLA, "SLA statistics of production services", _sla_metrics
+    )
+    sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
 
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)
@@ -195,6 +243,14 @@ class Flags:
     reconciliation_schedule_spread: Duration = _flag(
         1800.0, _STATE, "First asked for all its tasks so much later than for ours", _non_negative
     )
+
+    cron_timezone: str = _flag("GMT", _STATE, "Time zone of cron schedules, such as Europe/Berlin", _time_zone)
+    cron_scheduling_max_batch_size: int = _flag(10, _STATE, "Most cron jobs started in one write", _positive)
+    cron_scheduler_num_threads: int = _flag(10, _STATE, "Taken and of no effect: there are no threads", _positive)
+    cron_start_initial_backoff: Duration = _flag(
+        5.0, _STATE, "Taken and of no effect: a run starts as soon as the one killed for it is gone", _positive
+    )
+    cron_start_max_backoff: Duration = _flag(60.0, _STATE, "Taken and of no effect, likewise", _positive)
 
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)

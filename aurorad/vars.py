@@ -20,6 +20,7 @@ class Vars:
     def __init__(self) -> None:
         self._counters: dict[str, Number] = {}
         self._gauges: dict[str, Callable[[], Value]] = {}
+        self._families: list[Callable[[], Mapping[str, Value]]] = []
 
     def count(self, name: str, by: Number = 1) -> None:
         self._counters[name] = self._counters.get(name, 0) + by
@@ -33,6 +34,10 @@ class Vars:
         """A value read on demand; `read` must be quick and must not raise."""
         self._gauges[name] = read
 
+    def family(self, read: Callable[[], Mapping[str, Value]]) -> None:
+        """Values by name, of which some come and go; `read` must be quick and must not raise."""
+        self._families.append(read)
+
     def observe(self, name: str, seconds: float) -> None:
         """One timed event: ``<name>_events`` and ``<name>_nanos_total``."""
         self.count(f"{name}_events")
@@ -41,10 +46,15 @@ class Vars:
     def get(self, name: str) -> Value:
         """The present value; 0 for a counter that was never counted."""
         gauge = self._gauges.get(name)
-        return gauge() if gauge is not None else self._counters.get(name, 0)
+        if gauge is not None:
+            return gauge()
+        found = (values[name] for values in (read() for read in self._families) if name in values)
+        return next(found, self._counters.get(name, 0))
 
     def snapshot(self) -> Mapping[str, Value]:
         """All values by name, sorted. Characters that a name may not have show as ``_`` (vars sheet, section 1)."""
         values: dict[str, Value] = dict(self._counters)
+        for read_all in self._families:
+            values.update(read_all())
         values.update({name: read() for name, read in self._gauges.items()})
         return {_NOT_IN_NAME.sub("_", name): values[name] for name in sorted(values)}

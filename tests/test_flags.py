@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurorad.flags import FlagError, Flags, HelpRequested, changed, parse, usage
+from aurorad.flags import FlagError, Flags, HelpRequested, changed, parse, time_zone, usage
 
 
 def test_without_arguments_every_flag_has_its_default() -> None:
@@ -149,3 +149,14 @@ def test_whatever_the_value_a_flag_takes_it_or_says_what_was_expected(name: str,
         return
     assert said.startswith(f"-{name}={text}: ")
     assert said.endswith(" was expected")
+
+
+@pytest.mark.parametrize(("name", "shown"), [("GMT", "UTC"), ("UTC", "UTC"), ("Europe/Berlin", "Europe/Berlin")])
+def test_time_zones_go_by_their_names(name: str, shown: str) -> None:
+    assert str(time_zone(name)) == shown
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "Europe", "../../etc/passwd", "/etc/localtime"])
+def test_an_unknown_time_zone_is_refused(name: str) -> None:
+    with pytest.raises(FlagError, match="cron_timezone"):
+        parse([f"-cron_timezone={name}"])

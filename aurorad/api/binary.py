@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, TypeVar, cast
 
@@ -59,9 +59,13 @@ _LARGE_FIELD_COUNT = 10
 _FIXED = {Tag.BOOL: 1, Tag.BYTE: 1, Tag.DOUBLE: 8, Tag.I16: 2, Tag.I32: 4, Tag.I64: 8}
 
 
-def encode(value: ThriftStruct) -> bytes:
-    """The struct's bytes, without a message around it."""
+def encode(value: ThriftStruct, known: Mapping[int, bytes] = frozendict()) -> bytes:
+    """The struct's bytes, without a message around it.
+
+    `known` are the bytes of large structs within it, by their identity: they need not be made again.
+    """
     out = _Output()
+    out.written.update(known)
     _struct_writer(type(value))(value, out)
     return bytes(out)
 

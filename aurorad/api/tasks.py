@@ -247,4 +247,4 @@ class HostMaintenanceRequest(ThriftStruct, frozen=True, cache_hash=True):
 
 
 class ExplicitReconciliationSettings(ThriftStruct, frozen=True, cache_hash=True):
-    batch_size: Annotated[I32, Id(1, optional=True)] = 0
+    batch_size: Annotated[I32 | None, Id(1, optional=True)] = None

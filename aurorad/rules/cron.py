@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from itertools import product
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -18,6 +16,10 @@ _LONGEST_CLOCK_CHANGE = timedelta(hours=3)
 
 class BadSchedule(ValueError):
     """A text that is no schedule, or one that never fires: the message is for whoever wrote it."""
+
+
+class EmptyField(BadSchedule):
+    """A schedule with a field of commas only, for which the original has an error but no words."""
 
 
 class _Field(NamedTuple):
@@ -47,7 +49,12 @@ class Crontab(NamedTuple):
         """The canonical form: `*` for a whole field, else numbers and ranges."""
         return " ".join(_canonical(values, field) for values, field in zip(self, _FIELDS, strict=True))
 
-    def next_ms(self, after_ms: int, zone: ZoneInfo) -> int:
+    @property
+    def is_hourly(self) -> bool:
+        """Whether it fires in every hour of its days."""
+        return self.hours == _FIELDS[1].all
+
+    def next_ms(self, after_ms: int, zone: tzinfo) -> int:
         """The first whole minute after `after_ms` that fits in `zone`; both in ms since the epoch.
 
         A time that a clock change leaves out comes as much later as the clock jumped. One that occurs twice counts
@@ -57,9 +64,9 @@ class Crontab(NamedTuple):
         moment = self._soon(after, zone) or self._fitting(after, zone)
         return round(moment.timestamp()) * 1000
 
-    def _soon(self, after: datetime, zone: ZoneInfo) -> datetime | None:
+    def _soon(self, after: datetime, zone: tzinfo) -> datetime | None:
         """For schedules of every hour: minute by minute, so that repeated hours count too."""
-        if self.hours != _FIELDS[1].all:
+        if not self.is_hourly:
             return None
         for minutes in range(1, _LONGEST_CLOCK_CHANGE // timedelta(minutes=1) + 1):
             moment = (after + timedelta(minutes=minutes)).astimezone(zone)
@@ -67,15 +74,18 @@ class Crontab(NamedTuple):
                 return moment
         return None
 
-    def _fitting(self, after: datetime, zone: ZoneInfo) -> datetime:
-        """By the calendar: the first time of day of the first day."""
-        here = after.astimezone(zone).replace(tzinfo=None, fold=0)
+    def _fitting(self, after: datetime, zone: tzinfo) -> datetime:
+        """By the calendar: the first time of day of the first day, of those that are still to come."""
+        here = after.astimezone(zone)
+        earliest = here.replace(tzinfo=None) - _LONGEST_CLOCK_CHANGE  # what was left out comes later than it says
         for day in self._days(here.date()):
-            for hour, minute in product(sorted(self.hours), sorted(self.minutes)):
-                time = datetime(day.year, day.month, day.day, hour, minute)
-                moment = time.replace(tzinfo=zone).astimezone(UTC)
-                if time > here and moment > after:
-                    return moment
+            for hour in sorted(self.hours):
+                if datetime(day.year, day.month, day.day, hour) < earliest:
+                    continue
+                times = (datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone) for minute in self.minutes)
+                to_come = [moment for time in times if (moment := time.astimezone(UTC)) > after]
+                if to_come:
+                    return min(to_come)
         raise AssertionError(f"{self} never fires")  # `parse` refuses such
 
     def _days(self, first: date) -> Iterator[date]:
@@ -90,9 +100,13 @@ class Crontab(NamedTuple):
 
 def parse(text: str) -> Crontab:
     """Five fields with white space between. Raises `BadSchedule`."""
+    if not text:
+        raise BadSchedule("Job has an empty cron schedule.")
     parts = re.split(r"[ \t]+", text)
     if len(parts) != len(_FIELDS):
         raise BadSchedule(f"Invalid cron schedule: {text}")
+    if not all(part.strip(",") for part in parts):
+        raise EmptyField(f"Invalid cron schedule: {text}")
     try:
         crontab = Crontab(*(_values(part, field) for part, field in zip(parts, _FIELDS, strict=True)))
     except ValueError:
@@ -106,10 +120,7 @@ def parse(text: str) -> Crontab:
 
 def _values(text: str, field: _Field) -> frozenset[int]:
     """Empty components count for nothing. Raises `ValueError`."""
-    found = frozenset(value for part in text.split(",") if part for value in _component(part, field))
-    if not found:
-        raise ValueError(text)
-    return found
+    return frozenset(value for part in text.split(",") if part for value in _component(part, field))
 
 
 def _component(text: str, field: _Field) -> range:

@@ -13,7 +13,7 @@ from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import Attribute, Constraint, TaskConfig
 from aurorad.rules import resources
 from aurorad.rules.admission import DEDICATED, is_dedicated
-from aurorad.rules.resources import Bag, ResourceType
+from aurorad.rules.resources import Amounts, Bag, ResourceType
 
 
 class VetoType(StrEnum):
@@ -51,16 +51,17 @@ class Request(NamedTuple):
     task: Bag
     overhead: Bag
     total: Bag
+    allocated_overhead: Bag
+    """What is taken of an offer for the executor: only of types that the task itself asks for."""
+    amounts: Amounts
+    """The total."""
+    allocated: Amounts
+    """What is taken of an offer."""
     revocable: bool
     values: tuple[Constraint, ...]
     limits: tuple[Constraint, ...]
     is_dedicated: bool
     ports: tuple[str, ...]
-
-    @property
-    def allocated_overhead(self) -> Bag:
-        """The overhead that is taken from an offer: only of types that the task itself asks for."""
-        return {type_: amount for type_, amount in self.overhead.items() if type_ in self.task}
 
 
 class Host(NamedTuple):
@@ -74,12 +75,17 @@ class Host(NamedTuple):
 def request_of(config: TaskConfig, executor_cpus: float, executor_ram_mb: float, revocable: bool) -> Request:
     task = resources.bag_of(config.resources)
     overhead = resources.executor_overhead(config, executor_cpus, executor_ram_mb)
+    total = resources.plus(task, overhead)
+    allocated_overhead = {type_: amount for type_, amount in overhead.items() if type_ in task}
     constraints = sorted(config.constraints, key=lambda constraint: constraint.name)
     return Request(
         config=config,
         task=task,
         overhead=overhead,
-        total=resources.plus(task, overhead),
+        total=total,
+        allocated_overhead=allocated_overhead,
+        amounts=resources.amounts_of(total),
+        allocated=resources.amounts_of(resources.plus(task, allocated_overhead)),
         revocable=revocable,
         values=tuple(c for c in constraints if c.constraint is not None and c.constraint.value is not None),
         limits=tuple(c for c in constraints if c.constraint is not None and c.constraint.limit is not None),
@@ -100,6 +106,13 @@ def judge(request: Request, available: Bag, host: Host, census: Census, unavaila
 
     An announced unavailability that starts before `unavailable_before_ms` counts as maintenance.
     """
+    return judge_amounts(request, resources.amounts_of(available), host, census, unavailable_before_ms)
+
+
+def judge_amounts(
+    request: Request, available: Amounts, host: Host, census: Census, unavailable_before_ms: int
+) -> Verdict:
+    """The same, by numbers alone."""
     if not request.is_dedicated and DEDICATED in host.values:
         return (_HOST_IS_DEDICATED,)
     if host.mode in _IN_MAINTENANCE:
@@ -113,7 +126,7 @@ def judge(request: Request, available: Bag, host: Host, census: Census, unavaila
         veto = _limit_veto(constraint, host.values, census)
         if veto is not None:
             return (veto,)
-    return _shortages(request.total, available)
+    return shortages(request.amounts, available)
 
 
 _HOST_IS_DEDICATED = Veto(VetoType.DEDICATED_CONSTRAINT_MISMATCH, "Host is dedicated", 1_000_000)
@@ -142,18 +155,34 @@ def _limit_veto(constraint: Constraint, values: Values, census: Census) -> Veto 
     present = values.get(constraint.name)
     if not present:
         return _mismatch(constraint)
-    wanted = constraint.constraint.limit if constraint.constraint is not None else None
-    if wanted is not None and all(census.get((constraint.name, value), 0) < wanted.limit for value in present):
+    most = limit_of(constraint)
+    if all(census.get((constraint.name, value), 0) < most for value in present):
         return None
     return Veto(VetoType.LIMIT_NOT_SATISFIED, f"Limit not satisfied: {constraint.name}", _CONSTRAINT_SCORE)
 
 
-def _shortages(wanted: Bag, available: Bag) -> Verdict:
-    return tuple(
-        _shortage(type_, wanted[type_] - available.get(type_, 0))
-        for type_ in ResourceType
-        if type_ in wanted and wanted[type_] - available.get(type_, 0) > resources.NEGLIGIBLE
-    )
+def shortages(wanted: Amounts, available: Amounts) -> Verdict:
+    """What is missing, one veto for each type."""
+    if resources.suffices(available, wanted):
+        return ()
+    missing = zip(ResourceType, resources.minus(wanted, available), strict=True)
+    return tuple(_shortage(type_, amount) for type_, amount in missing if amount > resources.NEGLIGIBLE)
+
+
+def limit_of(constraint: Constraint) -> int:
+    """How many tasks of a job a value may have, by a limit constraint."""
+    wanted = constraint.constraint.limit if constraint.constraint is not None else None
+    return wanted.limit if wanted is not None else 0
+
+
+def met_limit(request: Request, values: Values, census: Census) -> tuple[str, str] | None:
+    """The attribute and value that have as many tasks of the job already as a limit allows."""
+    for constraint in request.limits:
+        most = limit_of(constraint)
+        for value in values.get(constraint.name, ()):
+            if census.get((constraint.name, value), 0) >= most:
+                return constraint.name, value
+    return None
 
 
 def _shortage(type_: ResourceType, amount: float) -> Veto:
@@ -171,13 +200,32 @@ def distance(verdict: Verdict) -> int:
     return sum(veto.score for veto in verdict)
 
 
-OfferOrder = tuple[int, float, float]
+OfferOrder = tuple[float, ...]
 
 
-def offer_order(mode: MaintenanceMode, unavailability_start_ms: int | None, random_place: float) -> OfferOrder:
-    """The sort key of an offer: hosts in service first, then those unavailable latest, then at random but stably."""
+def offer_order(
+    mode: MaintenanceMode,
+    unavailability_start_ms: int | None,
+    random_place: float,
+    by: Iterable[str] = ("RANDOM",),
+    amounts: Amounts = resources.NOTHING,
+    revocable_cpus: float = 0.0,
+) -> OfferOrder:
+    """The sort key of an offer: hosts in service first, then those unavailable latest, then `by` what the flag
+    ``-offer_order`` may name.
+
+    The smallest are used first, by what is not revocable, so that the large ones stay whole; offers without revocable
+    CPUs come last by these.
+    """
+    keys = {
+        "CPU": amounts[0],
+        "MEMORY": amounts[1],
+        "DISK": amounts[2],
+        "REVOCABLE_CPU": revocable_cpus or math.inf,
+        "RANDOM": random_place,
+    }
     start = math.inf if unavailability_start_ms is None else unavailability_start_ms
-    return (mode, -start, random_place)
+    return (int(mode), -start, *[keys[key] for key in by])
 
 
 def census_of(hosts: Iterable[Iterable[Attribute]]) -> dict[tuple[str, str], int]:

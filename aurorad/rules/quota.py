@@ -5,15 +5,23 @@ Only CPU, RAM and disk count; ports, GPUs and the executor's overhead do not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 import msgspec
+from frozendict import frozendict
 
+from aurorad.api.enums import ResponseCode
 from aurorad.api.ranges import numbers
+from aurorad.api.struct import fields_of
 from aurorad.api.tasks import JobConfiguration, JobKey, Resource, ResourceAggregate, ScheduledTask, TaskConfig
+from aurorad.api.text import render
 from aurorad.api.updates import InstanceTaskConfig, JobUpdate, Range
-from aurorad.rules.admission import is_dedicated
+from aurorad.rules.admission import AdmissionError, is_dedicated
 
+_KINDS = frozendict(num_cpus="CPUS", ram_mb="RAM_MB", disk_mb="DISK_MB")
+_CENT = Decimal("0.01")
 _PRECISION = 3  # decimals of a CPU count that mean anything, so that 3 x 0.1 fits into 0.3
 
 
@@ -126,19 +134,61 @@ def check_update(quota: ResourceAggregate | None, usage: Usage, update: JobUpdat
         _check(quota, consumption(msgspec.structs.replace(usage, updates=mixed), prod_shared))
 
 
+def check_cron(quota: ResourceAggregate | None, usage: Usage, template: JobConfiguration) -> None:
+    """Whether `template` fits, in place of the one of its key that there may be. Raises `QuotaExceeded`.
+
+    One that is dedicated counts too, as in the original, although it does not once it is there.
+    """
+    if not template.task_config.production:
+        return
+    old = next((job for job in usage.cron_jobs if job.key == template.key), None)
+    before = _job_total(old, prod_shared) if old is not None else Amounts()
+    _check(quota, consumption(usage, prod_shared) + _job_total(template, lambda _: True) - before)
+
+
+def check_granted(quota: ResourceAggregate, usage: Usage) -> None:
+    """Whether `quota` may be given to the role of `usage` (quota-tiers-sla sheet, 2.1). Raises `AdmissionError`."""
+    if len(quota.resources) > len(_KINDS):
+        raise AdmissionError("Too many resource values in quota.", ResponseCode.ERROR)
+    if {kind for resource in quota.resources for kind in _kinds(resource)} != set(_KINDS):
+        raise AdmissionError("Quota resources must be exactly: [CPUS, RAM_MB, DISK_MB]", ResponseCode.ERROR)
+    granted = total(quota.resources)
+    if not math.isfinite(granted.cpus):
+        raise AdmissionError(f"CPUs that are no number in: {render(quota)}")
+    if min(granted.cpus, granted.ram_mb, granted.disk_mb) < 0:
+        raise AdmissionError(f"Negative values in: {render(quota)}")
+    used = consumption(usage, prod_shared)
+    if _exceeded(used - granted):
+        raise AdmissionError(f"Quota: {render(quota)} is less then current prod reservation: {_bag_text(used)}")
+
+
+def _kinds(resource: Resource) -> list[str]:
+    return [field.attribute for field in fields_of(Resource) if getattr(resource, field.attribute) is not None]
+
+
+def _bag_text(amounts: Amounts) -> str:
+    values = (round(amounts.cpus, _PRECISION), amounts.ram_mb, amounts.disk_mb)
+    inner = ", ".join(f"{name}={float(value)}" for name, value in zip(_KINDS.values(), values, strict=True))
+    return f"ResourceBag{{resourceVectors={{{inner}}}}}"
+
+
 def _check(quota: ResourceAggregate | None, wanted: Amounts) -> None:
-    over = wanted - total(quota.resources if quota is not None else ())
-    exceeded = [
-        f"{name} quota exceeded by {amount:.2f} {unit}"
+    exceeded = _exceeded(wanted - total(quota.resources if quota is not None else ()))
+    if exceeded:
+        raise QuotaExceeded(f"Insufficient resource quota: {'; '.join(exceeded)}")
+
+
+def _exceeded(over: Amounts) -> list[str]:
+    """One clause for each resource of which there is too much."""
+    return [
+        f"{name} quota exceeded by {amount.quantize(_CENT, ROUND_HALF_UP)} {unit}"
         for name, amount, unit in (
-            ("CPU", round(over.cpus, _PRECISION), "core(s)"),
-            ("disk", over.disk_mb, "MB"),
-            ("RAM", over.ram_mb, "MB"),
+            ("CPU", Decimal(str(round(over.cpus, _PRECISION))), "core(s)"),
+            ("disk", Decimal(over.disk_mb), "MB"),
+            ("RAM", Decimal(over.ram_mb), "MB"),
         )
         if amount > 0
     ]
-    if exceeded:
-        raise QuotaExceeded(f"Insufficient resource quota: {'; '.join(exceeded)}")
 
 
 def _sum(configs: Iterable[TaskConfig], pool: Pool) -> Amounts:

@@ -64,6 +64,34 @@ Bag = Mapping[ResourceType, float]
 """Amounts by type: cores, MB, MB, a count of ports, cores. What is missing is zero."""
 
 
+Amounts = tuple[float, float, float, float, float]
+"""A bag as numbers alone, one for each type, in the order of the types: quick to compare."""
+
+NOTHING: Amounts = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def amounts_of(bag: Bag) -> Amounts:
+    cpus, ram_mb, disk_mb, ports, gpus = (float(bag.get(type_, 0)) for type_ in ResourceType)
+    return cpus, ram_mb, disk_mb, ports, gpus
+
+
+def minus(amounts: Amounts, taken: Amounts) -> Amounts:
+    cpus, ram_mb, disk_mb, ports, gpus = amounts
+    return cpus - taken[0], ram_mb - taken[1], disk_mb - taken[2], ports - taken[3], gpus - taken[4]
+
+
+def suffices(available: Amounts, wanted: Amounts) -> bool:
+    """Whether all that is wanted is there. Written out, for nothing is asked more often."""
+    cpus, ram_mb, disk_mb, ports, gpus = available
+    return (
+        wanted[0] - cpus <= NEGLIGIBLE
+        and wanted[1] - ram_mb <= NEGLIGIBLE
+        and wanted[2] - disk_mb <= NEGLIGIBLE
+        and wanted[3] - ports <= NEGLIGIBLE
+        and wanted[4] - gpus <= NEGLIGIBLE
+    )
+
+
 class InsufficientResources(Exception):
     """An offer has less than was to be taken from it: it was not matched against the request."""
 
@@ -139,6 +167,25 @@ def pick_ports(resources: Iterable[Resource], names: tuple[str, ...], rng: rando
     return {
         name: _nth_port(ranges, place) for name, place in zip(names, rng.sample(range(total), len(names)), strict=True)
     }
+
+
+def pick_unused_ports(
+    ranges: tuple[tuple[int, int], ...], used: set[int], names: tuple[str, ...], rng: random.Random
+) -> dict[str, int]:
+    """A random port for each name, out of ranges of which some are used. Raises `InsufficientResources`.
+
+    As long as few are used, nobody has to look at the others.
+    """
+    total = sum(last - first + 1 for first, last in ranges)
+    if 2 * (len(used) + len(names)) > total:
+        return pick_ports([Resource("ports", ranges=_without(ranges, used))], names, rng)
+    picked: dict[str, int] = {}
+    for name in names:
+        port = _nth_port(ranges, rng.randrange(total))
+        while port in used or port in picked.values():
+            port = _nth_port(ranges, rng.randrange(total))
+        picked[name] = port
+    return picked
 
 
 def _nth_port(ranges: Iterable[tuple[int, int]], place: int) -> int:

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from frozendict import frozendict
 
 from aurorad.api import binary, keys
 from aurorad.api.enums import AURORA_EXECUTOR_NAME
-from aurorad.api.tasks import AssignedTask
+from aurorad.api.tasks import AssignedTask, TaskConfig
 from aurorad.engine.base import Resource, TaskInfo
 
 _LABEL = "org.apache.aurora."
 _TASK_PREFIXES = frozendict({AURORA_EXECUTOR_NAME: "thermos-"})
 
 
-def task_info(
-    assigned: AssignedTask, agent_id: str, task_resources: tuple[Resource, ...], overhead: tuple[Resource, ...]
-) -> TaskInfo:
-    """A task without an executor has an empty executor id, no overhead and no data."""
-    config, job = assigned.task, assigned.task.job
-    executor = config.executor_config
+class Template(NamedTuple):
+    """What is the same for all tasks of one configuration."""
+
+    name: str
+    source: str
+    labels: tuple[tuple[str, str], ...]
+    executor_prefix: str | None
+    """None for a task without an executor."""
+    config: bytes
+    """The configuration in TBinary, by far the largest part of what executors are told."""
+
+
+def template_of(config: TaskConfig) -> Template:
+    job, executor = config.job, config.executor_config
     tier = [(f"{_LABEL}tier", config.tier)] if config.tier is not None else []
     metadata = sorted((f"{_LABEL}metadata.{entry.key}", entry.value) for entry in config.metadata)
+    return Template(
+        name=keys.canonical(job),
+        source=f"{job.role}.{job.environment}.{job.name}.",
+        labels=(*tier, *metadata),
+        executor_prefix=_TASK_PREFIXES.get(executor.name, "") if executor is not None else None,
+        config=binary.encode(config) if executor is not None else b"",
+    )
+
+
+def task_info(
+    template: Template,
+    assigned: AssignedTask,
+    agent_id: str,
+    task_resources: tuple[Resource, ...],
+    overhead: tuple[Resource, ...],
+) -> TaskInfo:
+    """A task without an executor has an empty executor id, no overhead and no data."""
+    prefix = template.executor_prefix
     return TaskInfo(
         task_id=assigned.task_id,
-        name=keys.canonical(job),
+        name=template.name,
         agent_id=agent_id,
         resources=task_resources,
-        executor_id=f"{_TASK_PREFIXES.get(executor.name, '')}{assigned.task_id}" if executor is not None else "",
+        executor_id=f"{prefix}{assigned.task_id}" if prefix is not None else "",
         executor_resources=overhead,
-        source=f"{job.role}.{job.environment}.{job.name}.{assigned.instance_id}",
-        labels=(*tier, *metadata),
-        data=binary.encode(assigned) if executor is not None else b"",
+        source=f"{template.source}{assigned.instance_id}",
+        labels=template.labels,
+        data=binary.encode(assigned, {id(assigned.task): template.config}) if prefix is not None else b"",
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from operator import attrgetter
 
-import msgspec
 import trio
 
 from aurorad.api.enums import MaintenanceMode
@@ -15,8 +14,9 @@ from aurorad.api.tasks import HostAttributes
 from aurorad.engine.base import Engine, Offer
 from aurorad.flags import Flags
 from aurorad.rules import matching, resources
-from aurorad.rules.matching import OfferOrder, Values
-from aurorad.rules.resources import Bag
+from aurorad.rules.admission import DEDICATED
+from aurorad.rules.matching import Values
+from aurorad.scheduler.ordered import HeldOffer, Kind, Ordered
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.storage import Storage
@@ -26,16 +26,8 @@ from aurorad.vars import Vars
 AT_ONCE = 500
 """Offers taken in without a pause, for a connected engine offers all its agents in one go."""
 
-
-class HeldOffer(msgspec.Struct, frozen=True, eq=False):
-    """An offer with its number, which grows with each arrival, and its place in the order of use."""
-
-    offer: Offer
-    number: int
-    order: OfferOrder
-    values: Values
-    bag: Bag
-    revocable_bag: Bag
+_SPARE = 4096
+"""So many things that nobody may need any more are kept before it is worth clearing them away."""
 
 
 class Offers:
@@ -49,11 +41,14 @@ class Offers:
         self._rng = rng
         self.latest_number = 0
         """The number of the latest arrival, also of one that is gone."""
+        self.order = Ordered()
         self._by_number: dict[int, HeldOffer] = {}  # oldest first
         self._by_id: dict[str, HeldOffer] = {}
         self._by_agent: dict[str, HeldOffer] = {}
         self._by_host: dict[str, dict[int, HeldOffer]] = {}
-        self._order: list[HeldOffer] = []
+        self._arrivals: list[HeldOffer] = []  # by number, also some that are gone
+        self._kinds: dict[Hashable, Kind] = {}
+        self._values: dict[Hashable, Values] = {}
         self._returns: Timers[str] = Timers()
         self._added = trio.Event()
         self.arrived: Callable[[], None] = lambda: None
@@ -63,12 +58,12 @@ class Offers:
 
     def ordered(self) -> list[HeldOffer]:
         """All offers, in the order of use."""
-        return list(self._order)
+        return list(self.order)
 
-    def newer_than(self, number: int) -> list[HeldOffer]:
-        """Those that arrived after offer `number`, in the order of use."""
-        newer = itertools.takewhile(lambda held: held.number > number, reversed(self._by_number.values()))
-        return sorted(newer, key=_order_of)
+    def arrived_after(self, number: int, most: int) -> list[HeldOffer]:
+        """The first `most` that arrived after offer `number`, oldest first; some of them may be gone."""
+        start = bisect.bisect_right(self._arrivals, number, key=_number_of)
+        return self._arrivals[start : start + most]
 
     def holds(self, number: int) -> bool:
         return number in self._by_number
@@ -76,6 +71,10 @@ class Offers:
     def all(self) -> Iterator[Offer]:
         """The offers as they came, oldest first."""
         return (held.offer for held in self._by_number.values())
+
+    def agent(self, agent_id: str) -> HeldOffer | None:
+        """The offer of an agent."""
+        return self._by_agent.get(agent_id)
 
     async def of_agent(self, agent_id: str) -> HeldOffer:
         """The offer of an agent; waits until there is one."""
@@ -100,7 +99,7 @@ class Offers:
             await trio.lowlevel.checkpoint()
 
     async def _receive_some(self, offers: tuple[Offer, ...]) -> None:
-        if any(self._host_of(offer) != self._storage.tables.hosts.get(offer.hostname) for offer in offers):
+        if any(map(self._is_news, offers)):
             await write_patiently(self._storage, lambda tx: self._save_hosts(tx, offers))
         split: list[str] = []
         for offer in offers:
@@ -110,7 +109,7 @@ class Offers:
             else:
                 self._remove(other)
                 split += [other.offer.id, offer.id]
-        self.arrived()
+        self._tell()
         for offer_id in split:
             await self._engine.decline(offer_id, 0)
 
@@ -125,13 +124,22 @@ class Offers:
 
     def clear(self) -> None:
         """All offers are void."""
-        for held in list(self._order):
-            self._remove(held)
+        for held_by in (self._by_number, self._by_id, self._by_agent, self._by_host):
+            held_by.clear()
+        self.order.clear()
+        self._arrivals.clear()
+        self._returns.clear()
 
     def host_changed(self, hostname: str) -> None:
         """A host's maintenance mode changed: its offers count as new ones, in another place of the order."""
         for number in list(self._by_host.get(hostname, ())):
             self.renew(number)
+
+    def renew_agent(self, agent_id: str) -> None:
+        """Have the offer of an agent, if there is one, looked at again by everyone."""
+        held = self._by_agent.get(agent_id)
+        if held is not None:
+            self.renew(held.number)
 
     def renew(self, number: int) -> None:
         """Have an offer, if it is still held, looked at again by everyone."""
@@ -139,7 +147,7 @@ class Offers:
         if held is not None:
             self._remove(held)
             self._add(held.offer)
-            self.arrived()
+            self._tell()
 
     async def run(self) -> None:
         """Return offers that were held long enough for nothing."""
@@ -150,29 +158,38 @@ class Offers:
                     self._remove(held)
                     await self._engine.decline(offer_id, self._flags.offer_filter_duration)
 
+    def _tell(self) -> None:
+        self._added.set()
+        self._added = trio.Event()
+        self.arrived()
+
     def _add(self, offer: Offer) -> None:
-        host = self._storage.tables.hosts.get(offer.hostname)
-        mode = (host.mode if host is not None else None) or MaintenanceMode.NONE
-        order = matching.offer_order(mode, offer.unavailability_start_ms, self._rng.random())
-        self.latest_number += 1
-        held = HeldOffer(
-            offer,
-            self.latest_number,
-            order,
-            matching.values_of(offer.attributes),
-            resources.bag_of_offer(offer.resources, revocable=False),
-            resources.bag_of_offer(offer.resources, revocable=True),
+        flags = self._flags
+        mode = self._mode_of(offer.hostname)
+        values = self._values_of(offer)
+        kind = self._kind_of(offer, mode, DEDICATED in values)
+        place = matching.offer_order(
+            mode,
+            offer.unavailability_start_ms,
+            self._rng.random(),
+            flags.offer_order,
+            kind.amounts,
+            kind.revocable_amounts[0],
         )
+        self.latest_number += 1
+        held = HeldOffer(offer, self.latest_number, (*place, self.latest_number), values, mode, kind)
         self._by_number[held.number] = held
         self._by_id[offer.id] = held
         self._by_agent[offer.agent_id] = held
         self._by_host.setdefault(offer.hostname, {})[held.number] = held
-        bisect.insort(self._order, held, key=_order_of)
-        self._added.set()
-        self._added = trio.Event()
-        if not self._flags.hold_offers_forever:
-            jitter_s = self._flags.offer_hold_jitter_window * self._rng.random()
-            self._returns.set(offer.id, self._flags.min_offer_hold_time + jitter_s)
+        self.order.add(held)
+        if len(self._arrivals) > 2 * len(self._by_number) + _SPARE:
+            self._arrivals = list(self._by_number.values())
+        else:
+            self._arrivals.append(held)
+        if not flags.hold_offers_forever:
+            jitter_s = flags.offer_hold_jitter_window * self._rng.random()
+            self._returns.set(offer.id, flags.min_offer_hold_time + jitter_s)
 
     def _remove(self, held: HeldOffer) -> None:
         del self._by_number[held.number]
@@ -182,11 +199,39 @@ class Offers:
         del of_host[held.number]
         if not of_host:
             del self._by_host[held.offer.hostname]
-        place = bisect.bisect_left(self._order, held.order, key=_order_of)
-        while self._order[place] is not held:
-            place += 1
-        del self._order[place]
+        self.order.remove(held)
         self._returns.cancel(held.offer.id)
+
+    def _kind_of(self, offer: Offer, mode: MaintenanceMode, is_dedicated: bool) -> Kind:
+        key = (offer.resources, mode, is_dedicated, offer.unavailability_start_ms)
+        kind = self._kinds.get(key)
+        if kind is None:
+            if len(self._kinds) > 2 * len(self._by_number) + _SPARE:
+                self._kinds.clear()
+            kind = self._kinds[key] = _kind(offer)
+        return kind
+
+    def _values_of(self, offer: Offer) -> Values:
+        values = self._values.get(offer.attributes)
+        if values is None:
+            if len(self._values) > 2 * len(self._by_number) + _SPARE:
+                self._values.clear()
+            values = self._values[offer.attributes] = matching.values_of(offer.attributes)
+        return values
+
+    def _mode_of(self, hostname: str) -> MaintenanceMode:
+        stored = self._storage.tables.hosts.get(hostname)
+        return (stored.mode if stored is not None else None) or MaintenanceMode.NONE
+
+    def _is_news(self, offer: Offer) -> bool:
+        """Whether the host is not on record as the offer describes it."""
+        stored = self._storage.tables.hosts.get(offer.hostname)
+        return (
+            stored is None
+            or stored.slave_id != offer.agent_id
+            or stored.mode is None
+            or stored.attributes != offer.attributes
+        )
 
     def _save_hosts(self, tx: Transaction, offers: Iterable[Offer]) -> None:
         for offer in offers:
@@ -194,10 +239,27 @@ class Offers:
 
     def _host_of(self, offer: Offer) -> HostAttributes:
         """The host as the offer describes it; its maintenance mode is ours to say."""
-        stored = self._storage.tables.hosts.get(offer.hostname)
-        mode = (stored.mode if stored is not None else None) or MaintenanceMode.NONE
-        return HostAttributes(offer.hostname, offer.attributes, mode, offer.agent_id)
+        return HostAttributes(offer.hostname, offer.attributes, self._mode_of(offer.hostname), offer.agent_id)
 
 
-def _order_of(held: HeldOffer) -> OfferOrder:
-    return held.order
+def _kind(offer: Offer) -> Kind:
+    bag, revocable_bag = (resources.bag_of_offer(offer.resources, revocable) for revocable in (False, True))
+    names = {resource.name for resource in offer.resources}
+    is_plain = len(names) == len(offer.resources) and not any(resource.revocable for resource in offer.resources)
+    amounts, revocable_amounts = resources.amounts_of(bag), resources.amounts_of(revocable_bag)
+    total = {
+        name: sum(resource.scalar or 0 for resource in offer.resources if resource.name == name)
+        for name in ("cpus", "mem")
+    }
+    return Kind(
+        amounts=amounts,
+        revocable_amounts=revocable_amounts,
+        bag=bag,
+        revocable_bag=revocable_bag,
+        layout=tuple((resource.name, resource.role) for resource in offer.resources) if is_plain else None,
+        ports=tuple(span for resource in offer.resources if resource.name == "ports" for span in resource.ranges),
+        has_cpus_and_ram=min(total.values()) > 0,
+    )
+
+
+_number_of = attrgetter("number")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import math
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -29,6 +31,7 @@ class Reconciliation:
         self._flags = flags
         self._stats = stats
         self._now_ms = now_ms
+        self._ask_for, self._asked_for = trio.open_memory_channel[Callable[[], Awaitable[None]]](math.inf)
         stats.declare("reconciliation_explicit_runs", "reconciliation_implicit_runs")
 
     def assigned(self) -> tuple[str, ...]:
@@ -41,6 +44,15 @@ class Reconciliation:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._explicitly)
             nursery.start_soon(self._implicitly)
+            nursery.start_soon(self._on_demand)
+
+    def trigger_explicit(self, batch_size: int | None) -> None:
+        """Have `explicit` done soon, beside the regular rounds."""
+        self._ask_for.send_nowait(functools.partial(self.explicit, batch_size))
+
+    def trigger_implicit(self) -> None:
+        """Have `implicit` done soon, beside the regular rounds."""
+        self._ask_for.send_nowait(self.implicit)
 
     async def explicit(self, batch_size: int | None = None) -> None:
         """Ask about every task that should be on an agent."""
@@ -64,6 +76,10 @@ class Reconciliation:
         while True:
             await self.implicit()
             await trio.sleep(self._flags.reconciliation_implicit_interval)
+
+    async def _on_demand(self) -> None:
+        async for ask in self._asked_for:
+            await ask()
 
     def _assigned(self) -> list[ScheduledTask]:
         return self._storage.tables.tasks(TaskQuery(statuses=SLAVE_ASSIGNED_STATES))

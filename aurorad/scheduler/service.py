@@ -22,22 +22,28 @@ from aurorad.engine.base import (
 )
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
-from aurorad.pace import Pace
+from aurorad.pace import Pace, next_batch
+from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
 from aurorad.scheduler.kills import Kills
+from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.reconciliation import Reconciliation
+from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
 from aurorad.scheduler.writing import write_patiently
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
+
+AT_ONCE = 1000
+"""Events of the engine heard in one turn of the loop."""
 
 
 class Scheduler:
@@ -83,6 +89,18 @@ class Scheduler:
         self._kills = Kills(engine=engine, flags=flags, stats=stats, rng=rng)
         self._deadlines = Deadlines(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._history = History(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
+        self.sla = SlaKills(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
+        self.maintenance = Maintenance(
+            storage=storage,
+            states=self.states,
+            offers=self.offers,
+            sla=self.sla,
+            flags=flags,
+            stats=stats,
+            rng=rng,
+            now_ms=now_ms,
+        )
+        self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -117,29 +135,35 @@ class Scheduler:
                 nursery.start_soon(self._kills.run)
                 nursery.start_soon(self._deadlines.run)
                 nursery.start_soon(self._history.run)
+                nursery.start_soon(self.maintenance.run)
+                nursery.start_soon(self.cron.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
     async def _hear_engine(self, events: trio.MemoryReceiveChannel[Event]) -> None:
-        async for event in events:
-            match event:
-                case Registered():
-                    await self._register(event.framework_id)
-                case Disconnected():
-                    self._is_connected = False
-                    self._stats.count("scheduler_framework_disconnects")
-                    self.offers.clear()
-                case OffersMade():
-                    await self.offers.receive(event.offers)
-                case Rescind():
-                    self.offers.rescind(event.offer_id)
-                case StatusUpdate():
-                    self._statuses.receive(event)
-                case AgentLost():
-                    self._stats.count("slaves_lost")
-                case ExecutorLost():
-                    if event.status != 0:
-                        self._stats.count("scheduler_lost_executors")
+        while True:
+            for event in await next_batch(events, AT_ONCE):
+                await self._hear_event(event)
+
+    async def _hear_event(self, event: Event) -> None:
+        match event:
+            case Registered():
+                await self._register(event.framework_id)
+            case Disconnected():
+                self._is_connected = False
+                self._stats.count("scheduler_framework_disconnects")
+                self.offers.clear()
+            case OffersMade():
+                await self.offers.receive(event.offers)
+            case Rescind():
+                self.offers.rescind(event.offer_id)
+            case StatusUpdate():
+                self._statuses.receive(event)
+            case AgentLost():
+                self._stats.count("slaves_lost")
+            case ExecutorLost():
+                if event.status != 0:
+                    self._stats.count("scheduler_lost_executors")
 
     async def _register(self, framework_id: str) -> None:
         """The framework id is in the log before anything that relies on it."""
@@ -163,6 +187,11 @@ class Scheduler:
                 self._changed(event)
             case KillRequested():
                 self._kills.request(event.task_id)
+            case HostChanged():
+                self.offers.host_changed(event.after.host)
+                self.maintenance.host_changed(event)
+            case CronJobChanged():
+                self.cron.cron_changed(event)
 
     async def _recall(self, tasks: list[ScheduledTask]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
@@ -176,4 +205,6 @@ class Scheduler:
         self._kills.changed(change)
         self._deadlines.changed(change)
         self._history.changed(change)
+        self.maintenance.changed(change)
+        self.cron.changed(change)
         self._task_stats.changed(change)

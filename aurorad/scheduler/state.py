@@ -106,6 +106,10 @@ class StateManager:
                 task = self._act(tx, action, task, target, message)
         return decision.result
 
+    def note(self, tx: Transaction, task: ScheduledTask, message: str) -> None:
+        """Put on record that the task is wanted in the state in which it is already."""
+        tx.save_tasks(self._entered(task, task.status, message))
+
     def _act(
         self, tx: Transaction, action: Action, task: ScheduledTask, target: ScheduleStatus, message: str | None
     ) -> ScheduledTask:

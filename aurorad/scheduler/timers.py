@@ -41,6 +41,11 @@ class Timers(Generic[K]):
         """Forget `key`, if it is there."""
         self._deadlines.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget all keys."""
+        self._deadlines.clear()
+        self._heap.clear()
+
     async def due(self) -> list[K]:
         """Wait until a deadline has come; all keys whose deadline has, earliest first. Always a checkpoint.
 

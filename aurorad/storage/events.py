@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aurorad.api.tasks import ScheduledTask
+from aurorad.api.tasks import HostAttributes, JobConfiguration, ScheduledTask
 
 
 class TaskChanged(msgspec.Struct, frozen=True, gc=False):
@@ -20,4 +20,18 @@ class KillRequested(msgspec.Struct, frozen=True, gc=False):
     task_id: str
 
 
-StorageEvent = TaskChanged | KillRequested
+class HostChanged(msgspec.Struct, frozen=True):
+    """The maintenance mode of a host changed."""
+
+    before: HostAttributes
+    after: HostAttributes
+
+
+class CronJobChanged(msgspec.Struct, frozen=True):
+    """A cron job was scheduled (`before` is None), replaced, or descheduled (`after` is None)."""
+
+    before: JobConfiguration | None
+    after: JobConfiguration | None
+
+
+StorageEvent = TaskChanged | KillRequested | HostChanged | CronJobChanged

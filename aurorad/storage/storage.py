@@ -8,7 +8,7 @@ who must not see more than the log holds awaits `settled` after reading. If the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import trio
@@ -45,6 +45,8 @@ class Storage:
         """How many the log got from here."""
         self._max_entry_bytes = max_entry_bytes
         self._follower = follower
+        self.snapshot: Callable[[], Awaitable[None]] = _no_snapshot
+        """Takes a snapshot now, raising what `Snapshots.write` does; nothing for a log that is never cut."""
         self._subscribers: list[trio.MemorySendChannel[Sequence[StorageEvent]]] = []
 
     @property
@@ -131,3 +133,7 @@ class Storage:
             subscriber.send_nowait(events)
         except trio.BrokenResourceError:  # it was closed by its reader
             self._subscribers.remove(subscriber)
+
+
+async def _no_snapshot() -> None:
+    await trio.lowlevel.checkpoint()

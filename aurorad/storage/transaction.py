@@ -17,7 +17,7 @@ from aurorad.api.tasks import (
     TaskEvent,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.operations import (
     Assignment,
     AssignTasks,
@@ -30,7 +30,7 @@ from aurorad.storage.operations import (
     assigned,
     moved,
 )
-from aurorad.storage.tables import Changes, Tables
+from aurorad.storage.tables import Change, Changes, Table, Tables
 
 Joined = TypeVar("Joined", SaveTasks, MoveTasks, AssignTasks, RemoveTasks)
 
@@ -153,7 +153,7 @@ class Transaction:
         """What subscribers hear once this is in the log, in the order it was done."""
         if self._told is None:
             changed: list[StorageEvent] = [*map(TaskChanged, self.changes.before, self.changes.after)]
-            self._told = changed + [KillRequested(task_id) for task_id in self._kills]
+            self._told = changed + _told(self.changes.rows) + [KillRequested(task_id) for task_id in self._kills]
         return self._told
 
     @property
@@ -172,3 +172,13 @@ class Transaction:
             return last
         self.ops.append(new := kind([]))
         return new
+
+
+def _told(rows: Iterable[Change]) -> list[StorageEvent]:
+    told: list[StorageEvent] = []
+    for change in rows:
+        if change.table is Table.CRON_JOBS:
+            told.append(CronJobChanged(change.before, change.after))
+        elif change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode:
+            told.append(HostChanged(change.before, change.after))
+    return told

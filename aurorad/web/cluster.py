@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
@@ -9,10 +10,11 @@ from quart import Blueprint, Response, request
 
 from aurorad.api import keys
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, MaintenanceMode
-from aurorad.api.tasks import ResourceAggregate, TaskQuery
+from aurorad.api.tasks import JobConfiguration, JobKey, ResourceAggregate, TaskQuery
 from aurorad.engine.base import Offer, Resource
 from aurorad.pace import gently
-from aurorad.rules import quota
+from aurorad.rules import cron, quota
+from aurorad.rules.cron import BadSchedule
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.storage.tables import Tables
@@ -53,7 +55,7 @@ def cluster_endpoints(
         return maintenance_json(tables)
 
     async def cron_view() -> object:
-        return {"scheduled": {keys.canonical(key): job.cron_schedule for key, job in tables.cron_jobs.items()}}
+        return {"scheduled": dict(await gently(_schedule_json, list(tables.cron_jobs.items())))}
 
     add("/offers", offers_view)
     add("/pendingtasks", pending_view)
@@ -94,6 +96,15 @@ def _resource_json(resource: Resource) -> Json:
     if resource.revocable:
         shown["revocable"] = {}
     return shown
+
+
+def _schedule_json(item: tuple[JobKey, JobConfiguration]) -> tuple[str, str]:
+    """The job and its schedule in canonical form; as it is, if another version has written it and it says nothing."""
+    key, job = item
+    schedule = job.cron_schedule or ""
+    with contextlib.suppress(BadSchedule):
+        schedule = str(cron.parse(schedule))
+    return keys.canonical(key), schedule
 
 
 def _group_json(group: PendingGroup) -> Json:

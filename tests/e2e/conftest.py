@@ -36,9 +36,9 @@ def shared_cluster() -> Iterator[Cluster]:
             yield it
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
-    """Debian's chromium, headless."""
+    """Debian's chromium, headless. No longer than a module: tests of executors, between two, end all children."""
     options = Options()
     options.binary_location = "/usr/bin/chromium"
     for argument in (

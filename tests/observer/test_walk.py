@@ -148,11 +148,11 @@ def test_a_second_name_for_somebody_elses_file_is_no_way_to_read_it(sandbox: Pat
 def test_a_link_put_in_place_at_any_moment_is_not_followed_out(sandbox: Path) -> None:
     """The owner of the sandbox swaps a folder for a link out, and a file for one, as fast as can be."""
     done = threading.Event()
+    (sandbox / "link").symlink_to(sandbox.parent / "sandbox-of-another")
+    (sandbox / "flink").symlink_to(sandbox.parent / "secret")
+    (sandbox / "f").write_text("inside\n")
 
     def swap() -> None:
-        (sandbox / "link").symlink_to(sandbox.parent / "sandbox-of-another")
-        (sandbox / "flink").symlink_to(sandbox.parent / "secret")
-        (sandbox / "f").write_text("inside\n")
         while not done.is_set():
             for name, link in (("sub", "link"), ("f", "flink")):
                 os.rename(sandbox / name, sandbox / "aside")

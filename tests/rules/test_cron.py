@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurorad.rules.cron import BadSchedule, Crontab, parse
+from aurorad.rules.cron import BadSchedule, Crontab, EmptyField, parse
 
 GMT = ZoneInfo("GMT")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -77,13 +77,11 @@ def test_the_next_three_times_after_the_epoch_are_the_originals(schedule: str, t
         " * * * * *",
         "* * * * * ",
         "* * * * *\n",
-        ", * * * *",
         "5-1 * * * *",
         "-1 * * * *",
         "a * * * *",
         "* * L * *",
         "* * ? * *",
-        "",
         "MAR * * * *",
         "\u0661 * * * *",
     ],
@@ -92,6 +90,45 @@ def test_what_is_no_schedule_is_refused_in_the_originals_words(schedule: str) ->
     with pytest.raises(BadSchedule) as refused:
         parse(schedule)
     assert str(refused.value) == f"Invalid cron schedule: {schedule}"
+
+
+@pytest.mark.parametrize("schedule", [", * * * *", "* * * * ,,", "0 , * * *"])
+def test_a_field_of_commas_only_is_an_error_of_its_own(schedule: str) -> None:
+    with pytest.raises(EmptyField, match=r"^Invalid cron schedule: "):
+        parse(schedule)
+
+
+def test_an_empty_text_is_refused_in_the_originals_words() -> None:
+    with pytest.raises(BadSchedule, match=r"^Job has an empty cron schedule\.$"):
+        parse("")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "canonical"),
+    [
+        ("0 0 */1 * 0-4/2", "0 0 * * 0,2,4"),
+        ("0 0 1-30,31 * 1,WED", "0 0 * * 1,3"),
+        ("0 0 */2 * 0-6", "0 0 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31 * *"),
+        ("007 * * * *", "7 * * * *"),
+        ("5-5 * * * *", "5 * * * *"),
+        ("1-56/5,3 * * * *", "1,3,6,11,16,21,26,31,36,41,46,51,56 * * * *"),
+        ("* * * * Sun-sat", "* * * * *"),
+        ("*/90 * * * *", "0 * * * *"),
+    ],
+)
+def test_lists_ranges_steps_and_names_are_read(schedule: str, canonical: str) -> None:
+    assert str(parse(schedule)) == canonical
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["* * W * *", "* * 15W * *", "* * * * 5L", "* * * * 1#2", "* * * * MO", "* * * JANUARY *", "* * * * 1-SUN",
+     "*-5 * * * *", "5/ * * * *", "/5 * * * *", "1-2-3 * * * *", "0-4/5 * * * *", "* * 1,2 * MON", "* * 2-31 * 0",
+     "+1 * * * *", "1.5 * * * *", "@hourly", "H * * * *"],
+)  # fmt: skip
+def test_other_crons_inventions_are_refused(schedule: str) -> None:
+    with pytest.raises(BadSchedule, match=r"^Invalid cron schedule: "):
+        parse(schedule)
 
 
 @pytest.mark.parametrize("schedule", ["0 0 31 2 *", "0 0 31 4,6,9,11 *", "0 0 30-31 FEB *"])
@@ -138,6 +175,18 @@ class TestClockChanges:
 
     def test_a_daily_time_that_occurs_twice_counts_once(self) -> None:
         assert fires("30 2 * * *", "2026-10-24T12:00", 2, BERLIN) == ["10-25 02:30", "10-26 02:30"]
+
+    def test_a_time_that_is_left_out_is_known_to_who_starts_after_the_change(self) -> None:
+        assert fires("30 2 * * *", "2026-03-29T03:10", 1, BERLIN) == ["03-29 03:30"]
+
+    def test_half_an_hour_that_is_left_out_delays_only_what_was_in_it(self) -> None:
+        """Lord Howe left out 02:00-02:29 on 2026-10-04."""
+        lord_howe = ZoneInfo("Australia/Lord_Howe")
+        assert fires("15,40 2 * * *", "2026-10-04T01:00", 2, lord_howe) == ["10-04 02:40", "10-04 02:45"]
+
+    def test_nothing_is_repeated_for_who_starts_in_the_repeated_hour(self) -> None:
+        again = round(datetime(2026, 10, 25, 2, 15, fold=1, tzinfo=BERLIN).timestamp()) * 1000
+        assert parse("30 2 * * *").next_ms(again, BERLIN) == ms("2026-10-26T02:30", BERLIN)
 
     def test_a_schedule_of_every_hour_goes_on_evenly(self) -> None:
         crontab, now, steps = parse("*/20 * * * *"), ms("2026-10-24T22:00"), set()

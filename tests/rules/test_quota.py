@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurorad.api.enums import ScheduleStatus
+from aurorad.api.enums import ResponseCode, ScheduleStatus
 from aurorad.api.tasks import (
     AssignedTask,
     JobConfiguration,
@@ -25,6 +25,7 @@ from aurorad.api.updates import (
     Range,
 )
 from aurorad.rules import quota
+from aurorad.rules.admission import AdmissionError
 from aurorad.rules.quota import Amounts, QuotaExceeded, Usage
 from tests.rules.values import DEDICATED, KEY, but, task
 
@@ -127,7 +128,7 @@ def test_a_cron_job_counts_the_larger_of_template_and_run_by_resource() -> None:
         ((3.0, 0, 0), (1.0, 1024, 0), 1, "RAM quota exceeded by 1024.00 MB"),
         ((3.0, 9, 0), (1.0, 9, 1), 1, "disk quota exceeded by 1.00 MB"),
         ((0.3, 0, 0), (0.1, 0, 0), 3, None),  # though 3 x 0.1 is more than 0.3 in binary
-        ((0.0, 0, 0), (0.125, 0, 0), 1, "CPU quota exceeded by 0.12 core(s)"),
+        ((0.0, 0, 0), (0.125, 0, 0), 1, "CPU quota exceeded by 0.13 core(s)"),
     ],
 )  # fmt: skip
 def test_instances_fit_up_to_the_quota(
@@ -176,6 +177,87 @@ def test_updates_that_remove_or_leave_production_are_not_checked() -> None:
     usage = Usage({KEY: tasks(old, 0)})
     quota.check_update(None, usage, update(group(old, 0, 0), desired=None))
     quota.check_update(None, usage, update(group(old, 0, 0), desired=group(but(old, production=False), 0, 0)))
+
+
+def test_a_cron_job_must_fit_with_all_its_instances() -> None:
+    quota.check_cron(allowed(2.0, 0, 0), Usage(), cron(sized(1.0), 2))
+    with pytest.raises(QuotaExceeded, match=r"CPU quota exceeded by 1\.00 core"):
+        quota.check_cron(allowed(2.0, 0, 0), Usage(), cron(sized(1.0), 3))
+
+
+def test_a_cron_job_takes_the_place_of_the_one_before() -> None:
+    usage = Usage(cron_jobs=[cron(sized(1.0), 2), cron(sized(1.0, job=OTHER), 1)])
+    quota.check_cron(allowed(3.0, 0, 0), usage, cron(sized(0.5), 4))
+    with pytest.raises(QuotaExceeded, match=r"CPU quota exceeded by 1\.00 core"):
+        quota.check_cron(allowed(3.0, 0, 0), usage, cron(sized(1.0), 3))
+
+
+def test_a_cron_job_that_becomes_production_needs_all_its_room() -> None:
+    usage = Usage(cron_jobs=[cron(sized(1.0, production=False), 2)])
+    with pytest.raises(QuotaExceeded, match=r"CPU quota exceeded by 2\.00 core"):
+        quota.check_cron(None, usage, cron(sized(1.0), 2))
+
+
+def test_cron_jobs_outside_production_are_not_checked_but_dedicated_ones_are() -> None:
+    quota.check_cron(None, Usage(), cron(sized(9.0, production=False), 9))
+    with pytest.raises(QuotaExceeded):
+        quota.check_cron(None, Usage(), cron(but(sized(1.0), constraints=frozenset({DEDICATED})), 1))
+
+
+def resources(*given: Resource) -> ResourceAggregate:
+    return ResourceAggregate(frozenset(given))
+
+
+_NOT_THE_THREE = "Quota resources must be exactly: [CPUS, RAM_MB, DISK_MB]"
+
+
+@pytest.mark.parametrize(
+    ("granted", "text"),
+    [
+        (resources(), _NOT_THE_THREE),
+        (resources(Resource(num_cpus=1.0), Resource(ram_mb=1)), _NOT_THE_THREE),
+        (resources(Resource(num_cpus=1.0), Resource(num_cpus=2.0), Resource(ram_mb=1)), _NOT_THE_THREE),
+        (resources(Resource(num_cpus=1.0), Resource(ram_mb=1), Resource(named_port="x")), _NOT_THE_THREE),
+        (resources(Resource(num_cpus=1.0), Resource(ram_mb=1), Resource(num_gpus=1)), _NOT_THE_THREE),
+        (
+            resources(Resource(num_cpus=1.0), Resource(ram_mb=1), Resource(disk_mb=1), Resource(num_gpus=1)),
+            "Too many resource values in quota.",
+        ),
+    ],
+)
+def test_a_quota_names_exactly_cpu_ram_and_disk(granted: ResourceAggregate, text: str) -> None:
+    with pytest.raises(AdmissionError) as refused:
+        quota.check_granted(granted, Usage())
+    assert str(refused.value) == text
+    assert refused.value.code is ResponseCode.ERROR
+
+
+@pytest.mark.parametrize(
+    ("granted", "text"),
+    [
+        (allowed(-4.0, 1, 1), "Negative values in: IResourceAggregate{resources=["),
+        (allowed(1.0, -1, 1), "Negative values in: IResourceAggregate{resources=["),
+        (allowed(1.0, 1, -1), "Negative values in: IResourceAggregate{resources=["),
+        (allowed(float("nan"), 1, 1), "CPUs that are no number in: IResourceAggregate{resources=["),
+        (allowed(float("inf"), 1, 1), "CPUs that are no number in: IResourceAggregate{resources=["),
+    ],
+)
+def test_a_quota_is_made_of_amounts(granted: ResourceAggregate, text: str) -> None:
+    with pytest.raises(AdmissionError) as refused:
+        quota.check_granted(granted, Usage())
+    assert str(refused.value).startswith(text)
+    assert refused.value.code is ResponseCode.INVALID_REQUEST
+
+
+def test_a_quota_may_not_be_less_than_what_is_used_of_it() -> None:
+    usage = Usage({KEY: tasks(sized(0.1, 64, 32), 0, 1, 2)})
+    quota.check_granted(allowed(0.3, 192, 96), usage)
+    with pytest.raises(AdmissionError) as refused:
+        quota.check_granted(allowed(0.3, 191, 96), usage)
+    assert str(refused.value).startswith("Quota: IResourceAggregate{resources=[IResource{setField=")
+    assert str(refused.value).endswith(
+        "]} is less then current prod reservation: ResourceBag{resourceVectors={CPUS=0.3, RAM_MB=192.0, DISK_MB=96.0}}"
+    )
 
 
 def test_an_aggregate_holds_one_of_each_that_counts() -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aurorad.api.enums import ScheduleStatus
-from aurorad.api.tasks import AssignedTask, CountSlaPolicy, PercentageSlaPolicy, ScheduledTask, TaskEvent
-from aurorad.rules.sla_policy import Promise, allows, required
+from aurorad.api.enums import ACTIVE_STATES, ScheduleStatus
+from aurorad.api.enums import ScheduleStatus as S
+from aurorad.api.tasks import (
+    AssignedTask,
+    CountSlaPolicy,
+    PercentageSlaPolicy,
+    ScheduledTask,
+    TaskConfig,
+    TaskEvent,
+)
+from aurorad.rules.sla_policy import Promise, objection, required
 
 NOW_MS = 10_000_000
-BINDING = Promise(tier_counts=True, min_instances=2)
+BINDING = Promise(min_instances=2, non_production=True)
 HALF_HOUR_S = 1800
 
 
@@ -20,6 +31,16 @@ def task(number: int, status: ScheduleStatus = ScheduleStatus.RUNNING, running_s
         status=status,
         task_events=(TaskEvent(1, ScheduleStatus.PENDING), TaskEvent(since, ScheduleStatus.RUNNING)),
     )
+
+
+def allows(
+    policy: CountSlaPolicy | PercentageSlaPolicy,
+    task: ScheduledTask,
+    job: list[ScheduledTask],
+    now_ms: int,
+    promise: Promise,
+) -> bool:
+    return objection(policy, task, job, now_ms, promise) is None
 
 
 def tasks(count: int) -> list[ScheduledTask]:
@@ -69,7 +90,65 @@ def test_ended_tasks_do_not_count_as_instances() -> None:
     assert allows(PercentageSlaPolicy(50, HALF_HOUR_S), task(0), [*tasks(4), *ended], NOW_MS, BINDING)
 
 
-@pytest.mark.parametrize("promise", [Promise(False, 2), Promise(True, 6)])
-def test_small_jobs_and_tiers_without_promises_may_always_lose_one(promise: Promise) -> None:
-    none_healthy = [task(number, ScheduleStatus.PENDING) for number in range(5)]
-    assert allows(CountSlaPolicy(4, HALF_HOUR_S), none_healthy[0], none_healthy, NOW_MS, promise)
+@pytest.mark.parametrize(
+    ("production", "promise", "allowed"),
+    [
+        (False, Promise(2, non_production=False), True),
+        (False, Promise(2, non_production=True), False),
+        (True, Promise(2, non_production=False), False),
+        (True, Promise(5, non_production=False), False),
+        (True, Promise(6, non_production=False), True),
+    ],
+)
+def test_small_jobs_and_tiers_without_promises_may_always_lose_one(
+    production: bool, promise: Promise, allowed: bool
+) -> None:
+    config = TaskConfig(production=production)
+    none_healthy = [
+        ScheduledTask(
+            AssignedTask(task_id=f"t{number}", task=config), S.PENDING, task_events=(TaskEvent(1, S.PENDING),)
+        )
+        for number in range(5)
+    ]
+    policy = CountSlaPolicy(4, HALF_HOUR_S)
+    assert allows(policy, none_healthy[0], none_healthy, NOW_MS, promise) is allowed
+
+
+@pytest.mark.parametrize(("percentage", "needed"), [(float("nan"), 0), (float("inf"), 4), (-1e300, 0), (1e300, 4)])
+def test_any_number_is_a_percentage(percentage: float, needed: int) -> None:
+    assert required(PercentageSlaPolicy(percentage, 0), 5) == needed
+
+
+def test_an_objection_says_what_is_missing() -> None:
+    ill = [*tasks(3), task(3, S.PENDING)]
+    assert objection(CountSlaPolicy(3, HALF_HOUR_S), task(0), ill, NOW_MS, BINDING) == (
+        "3 of 4 instances must have run for 1800 s without it; 2 have"
+    )
+
+
+statuses = st.sampled_from(S)
+
+
+@given(
+    st.lists(st.tuples(statuses, st.integers(0, 4000)), min_size=1, max_size=30),
+    st.one_of(
+        st.builds(CountSlaPolicy, st.integers(-1, 40), st.integers(0, 3600)),
+        st.builds(PercentageSlaPolicy, st.floats(0, 100), st.integers(0, 3600)),
+    ),
+)
+def test_what_may_go_leaves_the_promise_kept(
+    instances: list[tuple[ScheduleStatus, int]], policy: CountSlaPolicy | PercentageSlaPolicy
+) -> None:
+    """Taken down one after the other as far as allowed, the healthy ones never become fewer than promised."""
+    job = [task(number, status, running_s) for number, (status, running_s) in enumerate(instances)]
+    active = sum(1 for one in job if one.status in ACTIVE_STATES)
+    for victim in list(job):
+        if victim.status in ACTIVE_STATES and allows(policy, victim, job, NOW_MS, BINDING) and active >= 2:
+            job[job.index(victim)] = msgspec.structs.replace(victim, status=S.DRAINING)
+            healthy = [
+                one
+                for one in job
+                if one.status is S.RUNNING and one.task_events[-1].timestamp < NOW_MS - policy.duration_secs * 1000
+            ]
+            promised = policy.count if isinstance(policy, CountSlaPolicy) else policy.percentage / 100 * active
+            assert len(healthy) >= min(promised - 1e-6, active - 1)

@@ -182,7 +182,6 @@ async def test_hosts_in_maintenance_are_not_used_and_announced_ones_come_last(au
         assert world.task(waits).status is S.PENDING
         assert world.stats.get("scheduling_veto_maintenance") == 1
         await world.storage.write(lambda tx: tx.save_host_attributes(set_mode("draining", MaintenanceMode.NONE)))
-        world.scheduler.offers.host_changed("draining")
         await world.until_status(waits, S.RUNNING)
 
 

@@ -66,6 +66,8 @@ class World:
         self.tables = Tables()
         self.storage = Storage(self.log, self.tables)
         self.rng = random.Random(seed)
+        self.clock_shift_ms = 0
+        """How far off the scheduler's wall clock is."""
         self._uuids = itertools.count(1)
         self.scheduler = self.new_scheduler()
         self.scope = trio.CancelScope()
@@ -77,7 +79,7 @@ class World:
             engine=self.engine,
             flags=self.flags,
             stats=self.stats,
-            now_ms=now_ms,
+            now_ms=lambda: now_ms() + self.clock_shift_ms,
             rng=self.rng,
             new_uuid=lambda: UUID(int=next(self._uuids)),
             hostname="scheduler-host",

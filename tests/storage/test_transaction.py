@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import HostAttributes, HostMaintenanceRequest, JobConfiguration, ResourceAggregate
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import KillRequested, TaskChanged
+from aurorad.storage.events import HostChanged, KillRequested, TaskChanged
 from aurorad.storage.operations import Assignment, AssignTasks, MoveTasks, RemoveTasks, SaveTasks
 from aurorad.storage.tables import Table, Tables
 from aurorad.storage.transaction import Transaction
@@ -93,6 +94,18 @@ def test_events_tell_of_tasks_in_order_then_of_kills() -> None:
         TaskChanged(killing, None),
         KillRequested("z"),
     ]
+
+
+def test_events_tell_of_modes_that_changed_and_of_nothing_else_of_hosts() -> None:
+    tables = Tables()
+    Transaction(tables).save_host_attributes(HOST)
+    tx = Transaction(tables)
+    drained = msgspec.structs.replace(HOST, mode=MaintenanceMode.DRAINED)
+    tx.save_host_attributes(msgspec.structs.replace(HOST, slave_id="other"))
+    tx.save_host_attributes(HOST)
+    tx.save_host_attributes(drained)
+    tx.save_host_attributes(HostAttributes("new", mode=MaintenanceMode.DRAINING, slave_id="agent-2"))
+    assert tx.events() == [HostChanged(HOST, drained)]
 
 
 def test_reverting_puts_the_tables_back() -> None:

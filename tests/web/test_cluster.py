@@ -44,7 +44,8 @@ def tables() -> Tables:
     transaction.save_framework_id("local")
     amounts = frozenset({Resource(num_cpus=4.0), Resource(ram_mb=4096), Resource(disk_mb=8192)})
     transaction.save_quota("ops", ResourceAggregate(amounts))
-    transaction.save_cron_job(JobConfiguration(JobKey("ops", "prod", "nightly"), cron_schedule="0 3 * * *"))
+    transaction.save_cron_job(JobConfiguration(JobKey("ops", "prod", "nightly"), cron_schedule="*/30 3 * * SUN-TUE"))
+    transaction.save_cron_job(JobConfiguration(JobKey("ops", "prod", "old"), cron_schedule="whenever"))
     for number, mode in enumerate(("NONE", "SCHEDULED", "DRAINING", "DRAINED", "DRAINING"), 1):
         transaction.save_host_attributes(
             HostAttributes(f"h{number}", frozenset(), MaintenanceMode[mode], f"agent-{number}")
@@ -111,7 +112,7 @@ EVERYTHING = {
         },
     },
     "/maintenance": {"DRAINED": ["h4"], "SCHEDULED": ["h2"], "DRAINING": {"h3": ["running"]}},
-    "/cron": {"scheduled": {"ops/prod/nightly": "0 3 * * *"}},
+    "/cron": {"scheduled": {"ops/prod/nightly": "0,30 3 * * 0-2", "ops/prod/old": "whenever"}},
 }
 NOTHING = {
     "/offers": [],

@@ -13,6 +13,8 @@ from aurorad.api.results import Response, ResponseDetail, Result
 from aurorad.api.tasks import JobKey
 from aurorad.rules.admission import AdmissionError
 from aurorad.rules.quota import QuotaExceeded
+from aurorad.scheduler.limits import active_update
+from aurorad.storage.tables import Tables
 
 # A handler takes its own kind of call, which a mapping by type cannot say; the second argument is the user's name.
 Handler = Callable[[Any, str], Awaitable[Response]]
@@ -51,6 +53,12 @@ def given_text(text: str | None) -> str:
     if text is None or not text.strip():
         raise Refused("Argument cannot be blank", ResponseCode.ERROR)
     return text
+
+
+def refuse_while_updating(tables: Tables, job: JobKey) -> None:
+    """Raises `Refused` if an update of the job is going on."""
+    if active_update(tables, job) is not None:
+        raise Refused("Job is currently updating", ResponseCode.JOB_UPDATING_ERROR)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from aurorad.api.calls import (
     GetRoleSummary,
     GetTasksStatus,
     GetTasksWithoutConfigs,
+    MaintenanceStatus,
     ReadOnlyCall,
 )
 from aurorad.api.enums import ResponseCode
@@ -34,6 +35,8 @@ from aurorad.storage.storage import LogFull, Storage, StorageNotReady
 from aurorad.vars import Vars
 
 _log = logging.getLogger(__name__)
+
+_READS = (ReadOnlyCall, MaintenanceStatus)
 
 _MOST_ATTEMPTS = 10
 """How often a read is done again while the disk is full and others keep trying to write."""
@@ -87,7 +90,7 @@ class Api:
             except Refused as refusal:
                 response = refused(refusal)
             else:
-                if not isinstance(call, ReadOnlyCall):
+                if not isinstance(call, _READS):
                     return response
             try:
                 await self._storage.settled()

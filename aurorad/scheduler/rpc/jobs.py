@@ -16,13 +16,16 @@ from aurorad.rules import quota
 from aurorad.rules.admission import AdmissionLimits, check_instance_count, populate
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.rules.tiers import Tiers
-from aurorad.scheduler.limits import active_update, role_usage
-from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, rules_refuse
+from aurorad.scheduler.limits import role_usage
+from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, refuse_while_updating, rules_refuse
 from aurorad.scheduler.state import InstanceIdCollision, StateManager
+from aurorad.storage.operations import NewTasks
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+
+_LARGE = 2000
+"""Instances from which on making the records of a job takes milliseconds."""
 
 
 def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars) -> Handlers:
@@ -53,19 +56,26 @@ class _JobCalls:
             job = populate(call.description, self._limits, self._tiers)
         if job.cron_schedule is not None:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
-        await self._storage.write(lambda tx: self._create(tx, job))
+        new = await self._prepared(job)
+        await self._storage.write(lambda tx: self._create(tx, job, new))
         self._stats.count("thrift_workload_createJob", job.instance_count)
         return ok()
 
-    def _create(self, tx: Transaction, job: JobConfiguration) -> None:
+    async def _prepared(self, job: JobConfiguration) -> NewTasks | None:
+        """The tasks of a large job, made before the write that may insert them; None if the write can do that."""
+        if not _LARGE <= job.instance_count <= self._limits.max_tasks_per_job:
+            return None
+        return await self._state.prepare_pending(job.task_config, range(job.instance_count))
+
+    def _create(self, tx: Transaction, job: JobConfiguration, new: NewTasks | None) -> None:
         # A description may name one job and its task another; the tasks will be those of the latter.
         named = dict.fromkeys((job.key, job.task_config.job))
         for key in named:
-            _refuse_while_updating(tx.tables, key)
+            refuse_while_updating(tx.tables, key)
         for key in named:
             if key in tx.tables.cron_jobs or tx.tables.job_tasks(key, ACTIVE_STATES):
                 raise Refused(f"Job {keys.canonical(key)} already exists")
-        self._add(tx, job.task_config, range(job.instance_count), job.instance_count)
+        self._add(tx, job.task_config, range(job.instance_count), job.instance_count, new)
 
     async def add_instances(self, call: AddInstances, user: str) -> Response:
         job = given_key(call.key.job_key if call.key is not None else None)
@@ -80,7 +90,7 @@ class _JobCalls:
         """Add `count` instances configured like `instance_id`, above the highest there is; gaps stay."""
         if job in tx.tables.cron_jobs:
             raise Refused("Instances may not be added to cron jobs.")
-        _refuse_while_updating(tx.tables, job)
+        refuse_while_updating(tx.tables, job)
         active = {task.assigned_task.instance_id: task for task in tx.tables.job_tasks(job, ACTIVE_STATES)}
         if instance_id not in active:
             raise Refused("No active task found for a given instance ID.")
@@ -88,7 +98,9 @@ class _JobCalls:
         config = active[instance_id].assigned_task.task
         self._add(tx, config, range(first, first + count), len(active) + count)
 
-    def _add(self, tx: Transaction, config: TaskConfig, instance_ids: range, job_size: int) -> None:
+    def _add(
+        self, tx: Transaction, config: TaskConfig, instance_ids: range, job_size: int, new: NewTasks | None = None
+    ) -> None:
         role = config.job.role
         with rules_refuse():
             check_instance_count(job_size, self._limits)
@@ -96,7 +108,10 @@ class _JobCalls:
                 usage = role_usage(tx.tables, role)
                 quota.check_create(tx.tables.quotas.get(role), usage, config, len(instance_ids))
         try:
-            self._state.insert_pending(tx, config, instance_ids)
+            if new is not None:
+                self._state.insert_prepared(tx, new)
+            else:
+                self._state.insert_pending(tx, config, instance_ids)
         except InstanceIdCollision as collision:
             raise Refused(str(collision)) from None
 
@@ -105,7 +120,7 @@ class _JobCalls:
         message = f"Killed by {user}" + (f".\n{call.message}" if call.message else "")
 
         def kill(tx: Transaction) -> int:
-            _refuse_while_updating(tx.tables, job)
+            refuse_while_updating(tx.tables, job)
             wanted = [task for task in tx.tables.job_tasks(job, ACTIVE_STATES) if _is_meant(task, call.instances)]
             return self._change_all(tx, wanted, ScheduleStatus.KILLING, message)
 
@@ -119,7 +134,7 @@ class _JobCalls:
             raise Refused("Argument cannot be blank", ResponseCode.ERROR)
 
         def restart(tx: Transaction) -> None:
-            _refuse_while_updating(tx.tables, job)
+            refuse_while_updating(tx.tables, job)
             wanted = [task for task in tx.tables.job_tasks(job, ACTIVE_STATES) if _is_meant(task, call.shard_ids)]
             if len(wanted) != len(call.shard_ids):
                 raise Refused("Not all requested shards are active.")
@@ -138,8 +153,3 @@ class _JobCalls:
 def _is_meant(task: ScheduledTask, instances: frozenset[int]) -> bool:
     """No instances named means all of them."""
     return not instances or task.assigned_task.instance_id in instances
-
-
-def _refuse_while_updating(tables: Tables, job: JobKey) -> None:
-    if active_update(tables, job) is not None:
-        raise Refused("Job is currently updating", ResponseCode.JOB_UPDATING_ERROR)

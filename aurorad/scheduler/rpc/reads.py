@@ -59,10 +59,15 @@ T = TypeVar("T")
 
 
 def handlers(
-    *, storage: Storage, limits: AdmissionLimits, tiers: Tiers, reason: Callable[[ScheduledTask], str]
+    *,
+    storage: Storage,
+    limits: AdmissionLimits,
+    tiers: Tiers,
+    reason: Callable[[ScheduledTask], str],
+    next_run_ms: Callable[[JobConfiguration], int | None],
 ) -> Handlers:
-    """`reason` says why a PENDING task is; empty if nothing is known yet."""
-    calls = _ReadCalls(storage, limits, tiers, reason)
+    """`reason` says why a PENDING task is, empty if nothing is known yet; `next_run_ms` when a cron job fires."""
+    calls = _ReadCalls(storage, limits, tiers, reason, next_run_ms)
     return {
         GetTasksStatus: calls.get_tasks_status,
         GetTasksWithoutConfigs: calls.get_tasks_without_configs,
@@ -79,12 +84,18 @@ def handlers(
 
 class _ReadCalls:
     def __init__(
-        self, storage: Storage, limits: AdmissionLimits, tiers: Tiers, reason: Callable[[ScheduledTask], str]
+        self,
+        storage: Storage,
+        limits: AdmissionLimits,
+        tiers: Tiers,
+        reason: Callable[[ScheduledTask], str],
+        next_run_ms: Callable[[JobConfiguration], int | None],
     ) -> None:
         self._tables = storage.tables
         self._limits = limits
         self._tiers = tiers
         self._reason = reason
+        self._next_run_ms = next_run_ms
 
     async def get_tasks_status(self, call: GetTasksStatus, user: str) -> Response:
         tasks = await self._find(_given_query(call.query), lambda task: task)
@@ -127,7 +138,8 @@ class _ReadCalls:
             template = cron_jobs.get(job)
             if tasks or template is not None:
                 config = template if template is not None else job_configuration(job, tasks)
-                summaries.append(JobSummary(config, job_stats(tasks)))
+                next_run_ms = self._next_run_ms(template) if template is not None else None
+                summaries.append(JobSummary(config, job_stats(tasks), next_run_ms))
         await _hash_all(summaries, pace)
         return ok(Result(job_summary_result=JobSummaryResult(frozenset(summaries))))
 

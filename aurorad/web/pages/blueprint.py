@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from aurorad.api import keys
 from aurorad.api.results import GetQuotaResult
-from aurorad.api.tasks import JobKey, ScheduledTask
+from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateKey
 from aurorad.pace import gently
 from aurorad.pages.look import Look, protect
@@ -42,15 +42,17 @@ def scheduler_pages(
     cluster_name: str,
     now_ms: Callable[[], int],
     quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
+    next_run_ms: Callable[[JobConfiguration], int | None] = lambda _: None,
 ) -> Blueprint:
     """``/``, ``/scheduler...``, ``/updates``, ``/agents`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
-    reader's browser can reach it; `quota` a role's quota and consumption, None where that is not to be shown.
+    reader's browser can reach it; `quota` a role's quota and consumption, None where that is not to be shown;
+    `next_run_ms` when a cron job fires next.
     """
     nav = [("/scheduler", "Roles"), ("/updates", "Updates")]
     look = Look("aurorad.web", now_ms, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls)
-    pages = _Pages(tables, Ties(pending_reason, observer_url), look, quota)
+    pages = _Pages(tables, Ties(pending_reason, observer_url, next_run_ms), look, quota)
     blueprint = Blueprint("scheduler_pages", __name__)
     for path, view in pages.routes().items():
         blueprint.add_url_rule(path, view.__name__, view, strict_slashes=False)

@@ -56,11 +56,12 @@ def config_view(config: TaskConfig, instances: Iterable[int]) -> ConfigView:
     )
 
 
-def cron_view(job: JobConfiguration) -> ConfigView:
+def cron_view(job: JobConfiguration, next_run_ms: int | None) -> ConfigView:
     """What a cron job will run, and when."""
     rows = (
         ("Cron Schedule", job.cron_schedule or ""),
         ("Collision Policy", (job.cron_collision_policy or CronCollisionPolicy.KILL_EXISTING).name),
+        *([("Next Cron Run", formats.utc_full(next_run_ms))] if next_run_ms is not None else []),
         ("# Instances", str(job.instance_count)),
     )
     config = job.task_config

@@ -44,6 +44,7 @@ class JobPage(msgspec.Struct, frozen=True):
     configs_left_out: int
     diffs: tuple[tuple[str, tuple[DiffLine, ...]], ...]
     has_cron: bool
+    next_run_ms: int | None
 
 
 def exists(tables: Tables, key: JobKey) -> bool:
@@ -66,6 +67,7 @@ def job_page(tables: Tables, key: JobKey, here: Here, ties: Ties) -> JobPage:
     all_updates = updates.newest(tables.job_updates(key), len(tables.updates))
     groups = configs.config_groups(active)
     cron = tables.cron_jobs.get(key)
+    next_run_ms = ties.next_run_ms(cron) if cron is not None else None
     tab = tab_of(here)
     shown = groups[:CONFIGS_SHOWN] if tab == "config" else []
     views = [configs.config_view(config, instances) for config, instances in shown]
@@ -87,13 +89,14 @@ def job_page(tables: Tables, key: JobKey, here: Here, ties: Ties) -> JobPage:
         active=_active(tab, active, everything, here, ties),
         completed=_completed(tab, completed, here, ties),
         updates=_history(tab, [u for u in all_updates if not updates.is_active(u)], here),
-        configs=(*((configs.cron_view(cron),) if cron is not None and tab == "config" else ()), *views),
+        configs=(*((configs.cron_view(cron, next_run_ms),) if cron is not None and tab == "config" else ()), *views),
         configs_left_out=max(0, len(groups) - CONFIGS_SHOWN) if tab == "config" else 0,
         diffs=tuple(
             (f"{before.title} → {after.title}", tuple(configs.diff(before.json, after.json)))
             for before, after in itertools.pairwise(views)
         ),
         has_cron=cron is not None,
+        next_run_ms=next_run_ms,
     )
 
 

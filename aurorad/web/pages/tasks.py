@@ -14,7 +14,7 @@ from aurorad.api.enums import (
     TERMINAL_STATES,
     ScheduleStatus,
 )
-from aurorad.api.tasks import JobKey, ScheduledTask, TaskQuery
+from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask, TaskQuery
 from aurorad.pages import tones
 from aurorad.pages.paging import Here, Page, paginate
 from aurorad.pages.tones import Tone
@@ -27,10 +27,11 @@ NEIGHBOURS_SHOWN = 50
 
 
 class Ties(msgspec.Struct, frozen=True):
-    """What pages ask of others: why a task is pending, and the base address of a host's observer."""
+    """What pages ask of others: why a task is pending, the base address of a host's observer, a cron job's next run."""
 
     pending_reason: Callable[[ScheduledTask], str]
     observer_url: Callable[[str], str]
+    next_run_ms: Callable[[JobConfiguration], int | None] = lambda _: None
 
 
 class EventRow(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from executor.thermos.gc import parse_age, parse_space
 from executor.thermos.leftovers import Leftover, Parts, remove, without
 from executor.thermos.rights import Failed
 from tests.executor.thermos.command import look
+from tests.somebody import let_others_in
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
@@ -259,8 +260,7 @@ def test_what_a_users_checkpoint_names_is_removed_with_that_users_rights(tmp_pat
 
 @AS_ROOT
 def test_a_sandbox_is_emptied_with_the_rights_of_its_user(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):  # which pytest closes to others
-        folder.chmod(0o711)
+    let_others_in(tmp_path)
     paths = leave(tmp_path, "t", uid=NOBODY)
     sandbox = tmp_path / "sandboxes" / "t"
     left = Leftover.of(paths)

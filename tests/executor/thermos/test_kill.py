@@ -27,6 +27,7 @@ from executor.offline import Refused, kill_task
 from executor.paths import TaskPaths
 from tests.executor.harness import alive
 from tests.executor.thermos.command import look, state_of
+from tests.somebody import let_others_in
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -94,8 +95,7 @@ def test_one_that_cannot_be_killed_does_not_save_the_others(tmp_path: Path, monk
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
 def test_root_kills_nobody_else_on_a_users_word(tmp_path: Path, stranger: int) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):  # which pytest closes to others
-        folder.chmod(0o711)
+    let_others_in(tmp_path)
     paths = seems_to_run(tmp_path, stranger, stranger, time.time())
     for folder, folders, files in os.walk(tmp_path):
         for name in (*folders, *files):

@@ -24,13 +24,16 @@ from aurorad.api.tasks import (
 )
 from aurorad.flags import Flags
 from aurorad.rules.tiers import BUILT_IN
+from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.limits import admission_limits
-from aurorad.scheduler.rpc import jobs, reads
+from aurorad.scheduler.reconciliation import Reconciliation
+from aurorad.scheduler.rpc import admin, cron, jobs, reads
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.state import StateManager
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
+from tests.scheduler.pretend_engine import PretendEngine
 
 
 class MemoryLog:
@@ -73,15 +76,45 @@ class Scheduler:
         )
         self.reasons: dict[str, str] = {}
         limits = admission_limits(self.flags)
-        handlers = jobs.handlers(
-            storage=self.storage, state=self.state, limits=limits, tiers=BUILT_IN, stats=self.stats
-        ) | reads.handlers(
+        self.cron = CronScheduler(
             storage=self.storage,
-            limits=limits,
-            tiers=BUILT_IN,
-            reason=lambda task: self.reasons.get(task.assigned_task.task_id, ""),
+            states=self.state,
+            flags=self.flags,
+            stats=self.stats,
+            now_ms=lambda: self.now_ms,
         )
+        self.engine = PretendEngine()
+        self.reconciliation = Reconciliation(
+            storage=self.storage,
+            engine=self.engine,
+            flags=self.flags,
+            stats=self.stats,
+            now_ms=lambda: self.now_ms,
+        )
+        self.snapshots = 0
+        made = [
+            jobs.handlers(storage=self.storage, state=self.state, limits=limits, tiers=BUILT_IN, stats=self.stats),
+            cron.handlers(storage=self.storage, cron=self.cron, limits=limits, tiers=BUILT_IN, stats=self.stats),
+            admin.handlers(
+                storage=self.storage,
+                state=self.state,
+                reconciliation=self.reconciliation,
+                snapshot=self.take_snapshot,
+                stats=self.stats,
+            ),
+            reads.handlers(
+                storage=self.storage,
+                limits=limits,
+                tiers=BUILT_IN,
+                reason=lambda task: self.reasons.get(task.assigned_task.task_id, ""),
+                next_run_ms=self.cron.next_run_ms,
+            ),
+        ]
+        handlers = {kind: handler for some in made for kind, handler in some.items()}
         self.api = Api(handlers, self.storage, self.flags, self.stats)
+
+    async def take_snapshot(self) -> None:
+        self.snapshots += 1
 
     async def call(self, call: Call, user: str = "UNSECURE") -> Response:
         return await self.api.handle(call, user)

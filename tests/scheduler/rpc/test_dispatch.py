@@ -13,7 +13,7 @@ from aurorad.api.calls import (
     GetTasksStatus,
     GetTierConfigs,
     KillTasks,
-    Snapshot,
+    PerformBackup,
 )
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ServerInfo
@@ -28,14 +28,14 @@ EVERYTHING = GetTasksStatus(TaskQuery())
 
 async def test_every_answer_says_which_cluster_it_is_from() -> None:
     scheduler = Scheduler(viz_job_url_prefix="http://viz/")  # whose storage does not even run
-    for call in (GetTierConfigs(), Snapshot()):
+    for call in (GetTierConfigs(), PerformBackup()):
         assert (await scheduler.call(call)).server_info == ServerInfo("example", "http://viz/")
 
 
 async def test_a_call_nobody_handles_is_an_error_that_names_it(scheduler: Scheduler) -> None:
-    response = await scheduler.call(Snapshot())
+    response = await scheduler.call(PerformBackup())
     assert response.response_code is ResponseCode.ERROR
-    assert message(response) == "snapshot is not supported yet."
+    assert message(response) == "performBackup is not supported yet."
 
 
 async def test_before_the_storage_serves_callers_are_told_to_come_back() -> None:
@@ -167,7 +167,7 @@ async def test_calls_are_counted_by_method_by_code_and_by_what_they_return(sched
     await scheduler.call(EVERYTHING)
     await scheduler.call(GetJobs())
     await scheduler.call(GetRoleSummary())
-    await scheduler.call(Snapshot())
+    await scheduler.call(PerformBackup())
     values = scheduler.stats.snapshot()
     assert values["scheduler_thrift_response_OK"] == 5
     assert values["scheduler_thrift_response_INVALID_REQUEST"] == 1

@@ -195,7 +195,7 @@ async def test_job_summaries_count_every_task_ever_stored(scheduler: Scheduler) 
     assert result is not None
     assert result.summaries == {
         JobSummary(a_job(3, priority=7), JobStats(finished_task_count=2, pending_task_count=1)),
-        JobSummary(CRON, JobStats()),
+        JobSummary(CRON, JobStats(), next_cron_run_ms=24 * 3600 * 1000),
     }
     none = (await scheduler.result(GetJobSummary("nosuch"))).job_summary_result
     assert none is not None

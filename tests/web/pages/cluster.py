@@ -15,6 +15,7 @@ from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import (
     AssignedTask,
     ExecutorConfig,
+    JobConfiguration,
     JobKey,
     Resource,
     ResourceAggregate,
@@ -130,10 +131,16 @@ async def get_quota(role: str) -> GetQuotaResult:
     return quota(role)
 
 
+def next_run_ms(job: JobConfiguration) -> int | None:
+    return NOW_MS + 3 * 60_000 if job.cron_schedule == "*/5 * * * *" else None
+
+
 def client(tables: Tables) -> TestClientProtocol:
     app = QuartTrio(__name__, static_folder=None)
     app.register_blueprint(
-        scheduler_pages(tables, TIES.pending_reason, TIES.observer_url, "devcluster", lambda: NOW_MS, get_quota)
+        scheduler_pages(
+            tables, TIES.pending_reason, TIES.observer_url, "devcluster", lambda: NOW_MS, get_quota, next_run_ms
+        )
     )
     return app.test_client()
 

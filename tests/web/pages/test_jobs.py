@@ -5,6 +5,7 @@ import pytest
 
 from aurorad.api.enums import CronCollisionPolicy, JobUpdateAction, JobUpdateStatus
 from aurorad.api.tasks import ExecutorConfig, Identity, JobConfiguration
+from aurorad.pages import formats
 from aurorad.pages.paging import Here
 from aurorad.storage.transaction import Transaction
 from aurorad.web.pages import jobs, tasks
@@ -161,7 +162,17 @@ async def test_a_cron_job_shows_its_schedule() -> None:
     )
     html = await page(tables, f"{JOB}?tab=config")
     assert all(words in html for words in ("Cron Job Configuration", "*/5 * * * *", "CANCEL_NEW"))
+    assert formats.utc_full(NOW_MS + 3 * 60_000) in html
+    overview = await page(tables, JOB)
+    assert f"next run will be at {formats.utc(NOW_MS + 3 * 60_000)} (" in overview
+    assert "in 3 minutes" in overview
+
+
+async def test_a_cron_job_of_another_version_may_have_no_next_run() -> None:
+    tables = tables_of()
+    Transaction(tables).save_cron_job(JobConfiguration(HELLO, cron_schedule="whenever", task_config=config()))
     assert "nothing runs now" in await page(tables, JOB)
+    assert "Next Cron Run" not in await page(tables, f"{JOB}?tab=config")
 
 
 async def test_an_instance_shows_what_runs_and_what_ran() -> None:

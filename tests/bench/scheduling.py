@@ -1,0 +1,281 @@
+"""How fast tasks find their offers: the workloads of the original's own benchmarks, on clusters of the same size.
+
+The scheduler's real parts are driven from the write that creates tasks to the engine's `launch`, over a log that does
+nothing. Rates are by processor time, which other work on the machine hardly changes.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import trio
+
+from aurorad.api.enums import AURORA_EXECUTOR_NAME, ScheduleStatus
+from aurorad.api.tasks import (
+    AssignedTask,
+    Attribute,
+    Constraint,
+    ExecutorConfig,
+    Identity,
+    JobKey,
+    LimitConstraint,
+    ScheduledTask,
+    TaskConfig,
+    TaskConstraint,
+    TaskEvent,
+    ValueConstraint,
+)
+from aurorad.api.tasks import Resource as Requested
+from aurorad.engine.base import Event, Offer, Resource, StatusUpdate, TaskInfo
+from aurorad.flags import Flags
+from aurorad.scheduler.offers import Offers
+from aurorad.scheduler.placement import Placement
+from aurorad.scheduler.state import StateManager
+from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Tables
+from aurorad.vars import Vars
+
+Figure = tuple[str, str, str]  # what, measured, goal
+
+CPUS, RAM_MB, DISK_MB, PORTS = 8.0, 16 << 10, 256 << 10, ((1, 1023),)
+JOB = JobKey("jmh", "dev", "benchmark")
+LARGE = 200_000
+TASKS_PER_OP = 10
+ROUNDS = 2000
+
+
+def figures() -> Iterable[Figure]:
+    yield from trio.run(_fill_cluster)
+    yield trio.run(_schedule, "10,000 tasks on 10,000 offers", 10_000, (), "20,000/s")
+    yield trio.run(_schedule, "1,000 tasks on 10,000 offers, limit host:1", 1000, (_limit("host", 1),), "15,000/s")
+    yield trio.run(_rounds, "rounds, insufficient resources on 1,000 hosts", _config(cpus=32.0), "20,000/s")
+    denied = Constraint("host", TaskConstraint(value=ValueConstraint(values=frozenset({"denied"}))))
+    yield trio.run(_rounds, "rounds, value mismatch on 1,000 hosts", _config(denied), "20,000/s")
+    yield trio.run(_rounds, "rounds, limit mismatch on 1,000 hosts", _config(_limit("host", 0)), "10,000/s")
+    yield trio.run(_bulk)
+
+
+class _NoLog:
+    async def append(self, entries: object) -> int:
+        return 0
+
+
+class _Engine:
+    """Counts what is launched; what a launch leaves of an offer is offered again if `offers_rest`."""
+
+    def __init__(self, offers_rest: bool) -> None:
+        self.launched = 0
+        self.offers: dict[str, Offer] = {}
+        self.rest: list[Offer] = []
+        self._offers_rest = offers_rest
+        self._until = math.inf
+        self._reached = trio.Event()
+
+    async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None: ...
+
+    async def launch(self, offer_id: str, tasks: tuple[TaskInfo, ...], refuse_s: float) -> None:
+        offer = self.offers.pop(offer_id)
+        if self._offers_rest:
+            self.rest.append(_rest(offer, tasks))
+        self.launched += len(tasks)
+        if self.launched >= self._until:
+            self._reached.set()
+
+    async def until(self, launched: int) -> None:
+        self._until = launched
+        while self.launched < launched:
+            self._reached = trio.Event()
+            await self._reached.wait()
+
+    async def decline(self, offer_id: str, refuse_s: float) -> None: ...
+
+    async def kill(self, task_id: str) -> None: ...
+
+    async def acknowledge(self, update: StatusUpdate) -> None: ...
+
+    async def reconcile(self, task_ids: tuple[str, ...]) -> None: ...
+
+
+def _rest(offer: Offer, tasks: tuple[TaskInfo, ...]) -> Offer:
+    left = {resource.name: resource.scalar or 0.0 for resource in offer.resources}
+    for task in tasks:
+        for resource in (*task.resources, *task.executor_resources):
+            left[resource.name] -= resource.scalar or 0.0
+    resources = tuple(
+        Resource(r.name, left[r.name] if r.scalar is not None else None, r.ranges) for r in offer.resources
+    )
+    return Offer(offer.id + "'", offer.agent_id, offer.hostname, resources, offer.attributes)
+
+
+class _Cluster:
+    """Placement with all it needs, on so many hosts, two a rack."""
+
+    def __init__(self, hosts: int, cpus: float = CPUS, offers_rest: bool = False, flags: Flags | None = None) -> None:
+        flags = flags or Flags(hold_offers_forever=True)
+        rng, stats = random.Random(1), Vars()
+        self._uuids = random.Random(2)
+        self.storage = Storage(_NoLog(), Tables())
+        self.engine = _Engine(offers_rest)
+        self.states = StateManager(
+            now_ms=lambda: 1, new_uuid=self._new_uuid, hostname="localhost", flags=flags, stats=stats
+        )
+        self.offers = Offers(storage=self.storage, engine=self.engine, flags=flags, stats=stats, rng=rng)
+        self.placement = Placement(
+            storage=self.storage,
+            engine=self.engine,
+            states=self.states,
+            offers=self.offers,
+            flags=flags,
+            stats=stats,
+            rng=rng,
+            now_ms=lambda: 1,
+            revocable_tiers=frozenset({"revocable"}),
+        )
+        self.stats = stats
+        self._hosts = hosts
+        self._cpus = cpus
+        self._offers_rest = offers_rest
+        self._instances = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[_Cluster]:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.storage.run)
+            offers = tuple(_offer(number, self._cpus) for number in range(self._hosts))
+            self.engine.offers = {offer.id: offer for offer in offers}
+            await self.offers.receive(offers)
+            nursery.start_soon(self._hear)
+            nursery.start_soon(self.placement.run)
+            yield self
+            nursery.cancel_scope.cancel()
+
+    async def _hear(self) -> None:
+        with self.storage.subscribe() as events:
+            async for changes in events:
+                for change in changes if isinstance(changes, list) else [changes]:
+                    self.placement.changed(change)
+
+    async def create(self, config: TaskConfig, count: int) -> None:
+        first = self._instances
+        self._instances += count
+        tasks = [_task(config, instance) for instance in range(first, first + count)]
+        await self.storage.write(lambda tx: tx.save_tasks(*tasks))
+
+    async def fill(self, config: TaskConfig, count: int) -> None:
+        """Create so many tasks and wait until the engine has them."""
+        launched = self.engine.launched + count
+        await self.create(config, count)
+        await self.engine.until(launched)
+        if self._offers_rest:
+            rest, self.engine.rest = tuple(self.engine.rest), []
+            self.engine.offers.update((offer.id, offer) for offer in rest)
+            await self.offers.receive(rest)
+
+    def _new_uuid(self) -> UUID:
+        return UUID(int=self._uuids.getrandbits(128))
+
+
+def _offer(number: int, cpus: float) -> Offer:
+    resources = (
+        Resource("cpus", cpus),
+        Resource("mem", float(RAM_MB)),
+        Resource("disk", float(DISK_MB)),
+        Resource("ports", ranges=PORTS),
+    )
+    attributes = frozenset(
+        {Attribute("host", frozenset({f"host-{number}"})), Attribute("rack", frozenset({f"rack-{number // 2}"}))}
+    )
+    return Offer(f"offer-{number}", f"slave-{number}", f"host-{number}", resources, attributes)
+
+
+def _config(*constraints: Constraint, cpus: float = 6.0, ram_mb: int = 8 << 10, disk_mb: int = 128 << 10) -> TaskConfig:
+    return TaskConfig(
+        job=JOB,
+        owner=Identity("jmh"),
+        tier="preemptible",
+        resources=frozenset({Requested(num_cpus=cpus), Requested(ram_mb=ram_mb), Requested(disk_mb=disk_mb)}),
+        constraints=frozenset(constraints),
+        executor_config=ExecutorConfig(AURORA_EXECUTOR_NAME, "x" * 1000),
+    )
+
+
+def _limit(name: str, most: int) -> Constraint:
+    return Constraint(name, TaskConstraint(limit=LimitConstraint(most)))
+
+
+def _task(config: TaskConfig, instance: int) -> ScheduledTask:
+    events = (TaskEvent(0, ScheduleStatus.INIT), TaskEvent(1, ScheduleStatus.PENDING))
+    assigned = AssignedTask(f"jmh-dev-benchmark-{instance}", None, None, config, instance_id=instance)
+    return ScheduledTask(assigned, ScheduleStatus.PENDING, task_events=events)
+
+
+async def _timed(work: Callable[[], Awaitable[None]]) -> float:
+    start = time.process_time()
+    await work()
+    return time.process_time() - start
+
+
+async def _fill_cluster() -> list[Figure]:
+    """Ten tasks at a time until hardly a host is left; what tasks leave of a host is offered again."""
+    async with _Cluster(LARGE, offers_rest=True).running() as cluster:
+        config = _config()
+
+        async def some() -> None:
+            for _ in range(500):
+                await cluster.fill(config, TASKS_PER_OP)
+
+        found: list[Figure] = []
+        await cluster.fill(config, LARGE // 50)
+        for full in (10, 50, 90):
+            await cluster.fill(config, LARGE * full // 100 - cluster.engine.launched)
+            rate = 500 * TASKS_PER_OP / await _timed(some)
+            found.append((f"tasks made, saved, launched, 200,000 hosts {full} % full", f"{rate:,.0f}/s", "12,000/s"))
+        return found
+
+
+async def _schedule(what: str, tasks: int, constraints: tuple[Constraint, ...], goal: str) -> Figure:
+    """All of them are there before the first is looked at: what creating them costs does not count."""
+    async with _Cluster(10_000).running() as cluster:
+        await cluster.create(_config(*constraints), tasks)
+        seconds = await _timed(lambda: cluster.engine.until(tasks))
+    return what, f"{tasks / seconds:,.0f}/s", goal
+
+
+async def _rounds(what: str, config: TaskConfig, goal: str) -> Figure:
+    """Half of the hosts are full. The task is asked about again and again, as after each of its penalties."""
+    async with _Cluster(1000).running() as cluster:
+        await cluster.fill(_config(), 500)
+        await cluster.create(config, 1)
+        await trio.sleep(0.1)
+
+        async def again() -> None:
+            fired = cluster.stats.get("schedule_attempts_fired")
+            for _ in range(ROUNDS):
+                cluster.placement.ask_again(config)
+                await cluster.placement.place()
+            assert cluster.stats.get("schedule_attempts_fired") == int(fired) + ROUNDS
+
+        seconds = await _timed(again)
+    return what, f"{ROUNDS / seconds:,.0f}/s", goal
+
+
+async def _bulk() -> Figure:
+    """As a part of one million tasks on 5,000 hosts: 25 jobs of 4,000 tasks, 20 of them for each host."""
+    flags = Flags(hold_offers_forever=True, thermos_executor_cpu=0.0)
+    async with _Cluster(5000, flags=flags).running() as cluster:
+        for number in range(25):
+            config = _config(cpus=0.1, ram_mb=16, disk_mb=16)
+            await cluster.create(_named(config, f"job-{number}"), 4000)
+        seconds = await _timed(lambda: cluster.engine.until(100_000))
+    return "100,000 tasks of 25 jobs on 5,000 hosts, each", f"{seconds / 100_000 * 1e6:.0f} us", "50 us"
+
+
+def _named(config: TaskConfig, name: str) -> TaskConfig:
+    import msgspec
+
+    return msgspec.structs.replace(config, job=JobKey(JOB.role, JOB.environment, name))

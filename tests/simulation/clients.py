@@ -1,0 +1,268 @@
+"""The people and scripts that use the API. A new thing that they can do is one function in `ACTIONS`."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from aurorad.api import calls
+from aurorad.api.enums import JobUpdateStatus, ResponseCode
+from aurorad.api.results import Response
+from aurorad.api.tasks import Identity, InstanceKey, JobConfiguration, JobKey, Resource, ResourceAggregate, TaskQuery
+from aurorad.api.updates import (
+    BatchJobUpdateStrategy,
+    JobUpdateKey,
+    JobUpdateRequest,
+    JobUpdateSettings,
+    JobUpdateStrategy,
+    QueueJobUpdateStrategy,
+    VariableBatchJobUpdateStrategy,
+)
+from aurorad.storage.storage import LogFull, StorageNotReady
+from tests.simulation import legal
+from tests.simulation.jobs import ENVIRONMENT, draw_config
+from tests.simulation.ledger import Ledger
+from tests.simulation.node import Node
+from tests.simulation.trace import Trace
+
+USER = "UNSECURE"
+NOT_YET = "is not supported yet."
+
+
+class Clients:
+    """What they share. `node` is whom they reach, if anybody."""
+
+    def __init__(
+        self, rng: random.Random, trace: Trace, ledger: Ledger, node: Callable[[], Node | None], size: int
+    ) -> None:
+        self.rng = rng
+        self.ledger = ledger
+        self.most_instances = 3 * size
+        self.services = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"service-{n}") for n in range(1 + size)]
+        self.batches = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-{n}") for n in range(size)]
+        self._trace = trace
+        self._node = node
+
+    async def call(self, call: calls.Call, impatient: bool = False) -> Response | None:
+        """The answer; None if the scheduler is not there, or went away before it answered."""
+        node = self._node()
+        if node is None:
+            return None
+        name = call.method()
+        patience_s = self.rng.random() * 0.01 if impatient else 30.0
+        with trio.move_on_after(patience_s):
+            self._trace("client", f"{name} {_subject(call)}")
+            response = await node.call(call, USER)
+            if response is None:
+                self._trace("client", f"{name} was cut off")
+                return None
+            text = "; ".join(detail.message or "" for detail in response.details)
+            self._trace("client", f"{name} {response.response_code.name} {text}".rstrip())
+            if response.response_code is ResponseCode.ERROR and NOT_YET not in text:
+                self._trace.violated("no call fails", f"{name}: {text}")
+            return response
+        if not impatient and not node.is_dead:
+            self._trace.violated("every call is answered", name)
+        return None
+
+    async def writes(self, call: calls.Call, holds: Callable[[], bool]) -> Response | None:
+        """A call that, if it is answered OK, has done something that the log holds by then: so that `holds`."""
+        response = await self.call(call, impatient=self.rng.random() < 0.05)
+        if response is not None and response.response_code is ResponseCode.OK and not holds():
+            self._trace.violated("log before answer", f"{call.method()} {_subject(call)}")
+        return response
+
+    async def set_quota(self, role: str, quota: ResourceAggregate) -> None:
+        response = await self.call(calls.SetQuota(role, quota))
+        node = self._node()
+        if response is not None and NOT_YET in str(response.details) and node is not None:
+            with contextlib.suppress(LogFull, StorageNotReady):
+                await node.storage.write(lambda tx: tx.save_quota(role, quota))
+
+    def active_ids(self, job: JobKey) -> list[str]:
+        return [task.assigned_task.task_id for task in self.ledger.job(job) if task.status in legal.ACTIVE]
+
+    def is_stopped(self, task_id: str, by: legal.S) -> bool:
+        task = self.ledger.tasks.get(task_id)
+        return task is None or task.status in legal.ENDED or any(event.status is by for event in task.task_events)
+
+    def update(self, *statuses: JobUpdateStatus) -> JobUpdateKey | None:
+        """One of the updates in these states, or of all that are not over."""
+        found = [
+            key
+            for key, details in self.ledger.updates.items()
+            if (details.update_events[-1].status in statuses)
+            or (not statuses and details.update_events[-1].status not in legal.ENDED_UPDATES)
+        ]
+        return self.rng.choice(found) if found else None
+
+
+Action = Callable[[Clients], Awaitable[object]]
+
+
+async def create(clients: Clients) -> None:
+    service = clients.rng.random() < 0.7
+    job = clients.rng.choice(clients.services if service else clients.batches)
+    count = clients.rng.randint(1, clients.most_instances)
+    config = draw_config(clients.rng, job, service=service, doomed=clients.rng.random() < 0.05)
+    description = JobConfiguration(key=job, owner=Identity("somebody"), task_config=config, instance_count=count)
+    await clients.writes(calls.CreateJob(description), lambda: len(clients.ledger.job(job)) >= count)
+
+
+async def add(clients: Clients) -> None:
+    job = clients.rng.choice(clients.services)
+    active = [t.assigned_task.instance_id for t in clients.ledger.job(job) if t.status in legal.ACTIVE]
+    key = InstanceKey(job, clients.rng.choice(active) if active else 0)
+    before = set(clients.active_ids(job))
+    await clients.writes(
+        calls.AddInstances(key, 1), lambda: any(task.assigned_task.task_id not in before for task in clients.ledger.job(job))
+    )
+
+
+async def kill(clients: Clients) -> None:
+    job = clients.rng.choice([*clients.services, *clients.batches])
+    instances = frozenset({clients.rng.randrange(3)}) if clients.rng.random() < 0.6 else frozenset[int]()
+    meant = [
+        task.assigned_task.task_id
+        for task in clients.ledger.job(job)
+        if task.status in legal.ACTIVE and (not instances or task.assigned_task.instance_id in instances)
+    ]
+    await clients.writes(
+        calls.KillTasks(job, instances, "no more of it"),
+        lambda: all(clients.is_stopped(task_id, legal.S.KILLING) for task_id in meant),
+    )
+
+
+async def restart(clients: Clients) -> None:
+    job = clients.rng.choice(clients.services)
+    active = {t.assigned_task.instance_id: t for t in clients.ledger.job(job) if t.status in legal.ACTIVE}
+    chosen = frozenset(clients.rng.sample(sorted(active), min(len(active), clients.rng.randint(1, 2))))
+    if not chosen:
+        return
+    on_agent = [active[i].assigned_task.task_id for i in sorted(chosen) if active[i].status in legal.ON_AGENT]
+
+    def holds() -> bool:
+        killed = [clients.is_stopped(task_id, legal.S.KILLING) for task_id in on_agent]
+        restarted = [clients.is_stopped(task_id, legal.S.RESTARTING) for task_id in on_agent]
+        others = (legal.S.PREEMPTING, legal.S.DRAINING)
+        busy = [any(clients.is_stopped(task_id, other) for other in others) for task_id in on_agent]
+        return all(map(any, zip(killed, restarted, busy, strict=True)))
+
+    await clients.writes(calls.RestartShards(job, chosen), holds)
+
+
+def _strategy(rng: random.Random) -> JobUpdateStrategy:
+    size, pauses = rng.randint(1, 3), rng.random() < 0.3
+    kinds = (
+        JobUpdateStrategy(queue_strategy=QueueJobUpdateStrategy(size)),
+        JobUpdateStrategy(batch_strategy=BatchJobUpdateStrategy(size, pauses)),
+        JobUpdateStrategy(var_batch_strategy=VariableBatchJobUpdateStrategy((1, size), pauses)),
+    )
+    return rng.choice(kinds)
+
+
+async def update(clients: Clients) -> None:
+    rng = clients.rng
+    job = rng.choice(clients.services)
+    settings = JobUpdateSettings(
+        max_per_instance_failures=rng.randrange(2),
+        max_failed_instances=rng.randrange(2),
+        min_wait_in_instance_running_ms=rng.choice((0, 1000, 3000)),
+        rollback_on_failure=rng.random() < 0.7,
+        block_if_no_pulses_after_ms=rng.choice((0, 0, 0, 15_000)),
+        update_strategy=_strategy(rng),
+    )
+    config = draw_config(rng, job, service=True, doomed=rng.random() < 0.35)
+    known = set(clients.ledger.updates)
+    request = JobUpdateRequest(config, rng.randint(1, clients.most_instances), settings)
+    await clients.writes(
+        calls.StartJobUpdate(request, "a new version"),
+        lambda: bool(set(clients.ledger.updates) - known),
+    )
+
+
+async def _control(clients: Clients, call: type[calls.ManagerCall], *meant: JobUpdateStatus) -> None:
+    key = clients.update()
+    if key is not None:
+        number = len(clients.ledger.updates[key].update_events)
+
+        def holds() -> bool:
+            events = clients.ledger.updates[key].update_events
+            return any(event.status in meant for event in events[number - 1 :])
+
+        await clients.writes(call(key, "as it is"), holds)
+
+
+async def pause(clients: Clients) -> None:
+    status = JobUpdateStatus
+    await _control(clients, calls.PauseJobUpdate, status.ROLL_FORWARD_PAUSED, status.ROLL_BACK_PAUSED)
+
+
+async def resume(clients: Clients) -> None:
+    await _control(clients, calls.ResumeJobUpdate, *JobUpdateStatus)
+
+
+async def abort(clients: Clients) -> None:
+    await _control(clients, calls.AbortJobUpdate, JobUpdateStatus.ABORTED)
+
+
+async def roll_back(clients: Clients) -> None:
+    await _control(clients, calls.RollbackJobUpdate, JobUpdateStatus.ROLLING_BACK)
+
+
+async def pulse(clients: Clients) -> None:
+    key = clients.update()
+    if key is not None:
+        await clients.call(calls.PulseJobUpdate(key))
+
+
+async def look(clients: Clients) -> None:
+    """What is answered is in the log, or was."""
+    job = clients.rng.choice(clients.services)
+    response = await clients.call(calls.GetTasksStatus(TaskQuery(job_keys=frozenset({job}))))
+    if response is None or response.result is None or response.result.schedule_status_result is None:
+        return
+    for task in response.result.schedule_status_result.tasks:
+        if task not in clients.ledger.versions.get(task.assigned_task.task_id, ()):
+            clients._trace.violated("log before answer", f"{task.assigned_task.task_id} was shown {task.status.name}")
+
+
+async def set_quota(clients: Clients) -> None:
+    cpus, ram_mb, disk_mb = clients.rng.choice(((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536)))
+    quota = ResourceAggregate(
+        frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)})
+    )
+    await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
+
+
+ACTIONS: tuple[tuple[Action, int], ...] = (
+    (create, 6),
+    (add, 2),
+    (kill, 3),
+    (restart, 2),
+    (update, 4),
+    (pause, 1),
+    (resume, 2),
+    (abort, 1),
+    (roll_back, 1),
+    (pulse, 2),
+    (look, 2),
+    (set_quota, 1),
+)
+
+
+def _subject(call: calls.Call) -> str:
+    match call:
+        case calls.CreateJob(description=description) if description is not None:
+            return f"{description.key.name} x{description.instance_count}"
+        case calls.StartJobUpdate(request=request) if request is not None:
+            return f"{request.task_config.job.name} x{request.instance_count}"
+        case calls.KillTasks(job=job) | calls.RestartShards(job=job) if job is not None:
+            return job.name
+        case calls.PauseJobUpdate(key=key) | calls.ResumeJobUpdate(key=key) | calls.AbortJobUpdate(key=key):
+            return key.id if key is not None else ""
+        case _:
+            return ""

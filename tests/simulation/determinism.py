@@ -1,0 +1,70 @@
+"""Trio, made to do the same again: one seed, one order of steps, no threads, no time but a mock clock's.
+
+Trio's deterministic scheduling is private (Hypothesis uses it); this is the one place that touches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import trio
+import trio.testing
+from trio._core import _run
+
+T = TypeVar("T")
+
+
+def run(main: Callable[[], Awaitable[T]], seed: int, disk_s: Callable[[], float]) -> T:
+    """`trio.run(main)`, the same way for the same seed. What would go to a thread takes `disk_s()` seconds instead."""
+    with _deterministic(seed), _without_threads(disk_s):
+        return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@contextlib.contextmanager
+def _deterministic(seed: int) -> Iterator[None]:
+    was, state = _run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r.getstate()
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
+    _run._r.seed(seed)
+    try:
+        yield
+    finally:
+        _run._ALLOW_DETERMINISTIC_SCHEDULING = was  # type: ignore[misc]
+        _run._r.setstate(state)
+
+
+@contextlib.contextmanager
+def _without_threads(disk_s: Callable[[], float]) -> Iterator[None]:
+    async def run_sync(work: Callable[..., Any], *args: object, limiter: trio.CapacityLimiter | None = None) -> Any:
+        """As `trio.to_thread.run_sync`: waits its turn, then cannot be cancelled until the work is done."""
+        async with limiter or contextlib.nullcontext():
+            with trio.CancelScope(shield=True):
+                await trio.sleep(disk_s())
+            return work(*args)
+
+    real, trio.to_thread.run_sync = trio.to_thread.run_sync, run_sync  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        trio.to_thread.run_sync = real
+
+
+class AfterSteps(trio.abc.Instrument):
+    """Calls `then` before the n-th step that any task takes from now on: that is, at any await of any of them."""
+
+    def __init__(self, steps: int, then: Callable[[], None]) -> None:
+        self._left = steps
+        self._then = then
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left == 0:
+            trio.lowlevel.remove_instrument(self)
+            self._then()
+
+
+def seeded(seed: int, part: str) -> random.Random:
+    """The randomness of one part of a simulation, so that one part's draws do not shift another's."""
+    return random.Random(f"{seed}:{part}")

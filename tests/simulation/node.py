@@ -1,0 +1,185 @@
+"""One incarnation of the scheduler, from its start on a disk to its end: the daemon without sockets and processes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import trio
+
+from aurorad.api.calls import Call
+from aurorad.api.results import Response
+from aurorad.flags import Flags
+from aurorad.log.errors import LogFull
+from aurorad.log.local import LocalLog
+from aurorad.log.segments import Segments
+from aurorad.rules import tiers
+from aurorad.scheduler.limits import admission_limits
+from aurorad.scheduler.rpc import jobs, reads, updates
+from aurorad.scheduler.rpc.dispatch import Api
+from aurorad.scheduler.service import Scheduler
+from aurorad.scheduler.updater import Updater
+from aurorad.storage.recovery import recover
+from aurorad.storage.snapshots import Snapshots
+from aurorad.storage.storage import Storage, StorageNotReady
+from aurorad.vars import Vars
+from tests.log.fake_disk import Down, FakeDisk
+from tests.simulation.network import Connection
+
+NO_DATABASE = Path("/nonexistent/state.db")
+"""The database is left out: a start without one reads the whole log, which is what is to be proven."""
+
+
+class WatchedLog:
+    """The real log; remembers what is on its way to the disk."""
+
+    def __init__(self, log: LocalLog) -> None:
+        self._log = log
+        self.in_flight: Sequence[bytes] = ()
+
+    @property
+    def begin(self) -> int:
+        return self._log.begin
+
+    @property
+    def end(self) -> int:
+        return self._log.end
+
+    @property
+    def size(self) -> int:
+        return self._log.size
+
+    async def append(self, entries: Sequence[bytes]) -> int:
+        self.in_flight = tuple(entries)
+        try:
+            position = await self._log.append(entries)
+        except LogFull:
+            self.in_flight = ()
+            raise
+        self.in_flight = ()
+        return position
+
+    def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+        return self._log.read(position)
+
+    async def truncate(self, before: int) -> None:
+        await self._log.truncate(before)
+
+
+class Node:
+    """`run` until it is crashed; then `disk` is what the next one finds, and `in_flight` what may or may not be there.
+
+    `storage` and `scheduler` are there once it has started.
+    """
+
+    def __init__(
+        self,
+        disk: FakeDisk,
+        connection: Connection,
+        flags: Flags,
+        rng: random.Random,
+        now_ms: Callable[[], int],
+        *,
+        segment_bytes: int,
+        recovered: Callable[[Storage], None],
+        durable: Callable[..., None],
+    ) -> None:
+        self.disk = disk
+        self.connection = connection
+        self.is_dead = False
+        self.is_serving = False
+        self.in_flight: Sequence[bytes] = ()
+        self.stats = Vars()
+        self.started_s = 0.0
+        self._flags = flags
+        self._rng = rng
+        self._now_ms = now_ms
+        self._segment_bytes = segment_bytes
+        self._recovered = recovered
+        self._durable = durable
+        self._scope = trio.CancelScope()
+        self._log: WatchedLog | None = None
+
+    def crash(self, power_loss: bool) -> None:
+        """Now, in the middle of whatever goes on. Nothing that it still does counts."""
+        if self.is_dead:
+            return
+        self.is_dead, self.is_serving = True, False
+        self.disk = self.disk.after_power_loss() if power_loss else self.disk.after_process_crash()
+        self.in_flight = self._log.in_flight if self._log is not None else ()
+        self.connection.close()
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Returns when it is dead, by `crash` or by its disk; the former may have happened already."""
+        try:
+            with self._scope:
+                await self._serve()
+        except* (Down, OSError, StorageNotReady):
+            pass  # the disk went down or failed for good: the end of a scheduler like any other
+        self.crash(power_loss=True)
+
+    async def _serve(self) -> None:
+        segments = Segments(self.disk, self._segment_bytes)
+        log = self._log = WatchedLog(LocalLog(segments, self.stats))
+        found = await recover(log, NO_DATABASE, self.stats)
+        self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
+        self._recovered(self.storage)
+        interval_s = self._flags.dlog_snapshot_interval
+        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        self.scheduler = self._scheduler(self.storage)
+        updater = Updater(self.storage, self.scheduler.states, self._now_ms, self.stats, self._flags)
+        self._api = self._new_api(updater)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.storage.run)
+            nursery.start_soon(snapshots.run)
+            await nursery.start(self.scheduler.run)
+            await nursery.start(updater.run)
+            self.started_s = trio.current_time()
+            self.is_serving = not self.is_dead
+
+    async def call(self, call: Call, user: str) -> Response | None:
+        """The answer, as a client would get it; None if it never comes."""
+        if not self.is_serving:
+            return None
+        response = await self._api.handle(call, user)
+        return None if self.is_dead else response
+
+    def _told_durable(self, position: int, changes: Sequence[object]) -> None:
+        if not self.is_dead:
+            self._durable(position, changes)
+
+    def _new_uuid(self) -> UUID:
+        return UUID(int=self._rng.getrandbits(128), version=4)
+
+    def _scheduler(self, storage: Storage) -> Scheduler:
+        return Scheduler(
+            storage=storage,
+            engine=self.connection,
+            flags=self._flags,
+            stats=self.stats,
+            now_ms=self._now_ms,
+            rng=self._rng,
+            new_uuid=self._new_uuid,
+            hostname="scheduler",
+        )
+
+    def _new_api(self, updater: Updater) -> Api:
+        flags, stats, storage, limits = self._flags, self.stats, self.storage, admission_limits(self._flags)
+        of_tiers = tiers.BUILT_IN
+        handlers = {
+            **reads.handlers(storage=storage, limits=limits, tiers=of_tiers, reason=self.scheduler.pending_reason),
+            **jobs.handlers(storage=storage, state=self.scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
+            **updates.handlers(
+                storage=storage,
+                updater=updater,
+                limits=limits,
+                tiers=of_tiers,
+                flags=flags,
+                stats=stats,
+                new_uuid=self._new_uuid,
+            ),
+        }
+        return Api(handlers, storage, flags, stats)

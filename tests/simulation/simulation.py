@@ -1,0 +1,295 @@
+"""One seed: a cluster, a scheduler that crashes and starts again, its users, faults; then quiet, and the reckoning."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+import random
+from typing import NamedTuple
+
+import trio
+
+from aurorad.api import calls
+from aurorad.api.tasks import Attribute
+from aurorad.flags import Flags
+from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Change
+from tests.log.fake_disk import FakeDisk
+from tests.simulation import clients as workload
+from tests.simulation import determinism, faults
+from tests.simulation.clients import Clients
+from tests.simulation.cluster import Cluster, machine
+from tests.simulation.ending import Ending
+from tests.simulation.engine_judge import EngineJudge
+from tests.simulation.hosts import Host
+from tests.simulation.jobs import Fates
+from tests.simulation.judge import Judge
+from tests.simulation.ledger import Ledger
+from tests.simulation.network import Connection, Odds
+from tests.simulation.node import Node
+from tests.simulation.timeline import Timeline
+from tests.simulation.trace import Trace, Violation
+
+START_MS = 1_700_000_000_000
+LARGE_EVERY = 50
+"""One seed in so many is several times as large."""
+CHECK_S = 5.0
+QUIET_S = 900.0
+"""Longer than any deadline, penalty and interval of the flags below, one after the other."""
+
+
+class Result(NamedTuple):
+    seed: int
+    violations: list[Violation]
+    trace: list[str]
+
+
+def run_seed(seed: int) -> Result:
+    """Simulate. The same seed gives the same trace, byte for byte."""
+    trace = Trace()
+    pace = DiskPace(determinism.seeded(seed, "disk time"))
+
+    async def simulate() -> None:
+        await Simulation(seed, trace, pace).run()
+
+    was_enabled = gc.isenabled()
+    gc.disable()
+    logging.getLogger("aurorad").addHandler(handler := _Complaints(trace))
+    logging.getLogger("aurorad").setLevel(logging.ERROR)
+    try:
+        determinism.run(simulate, seed, pace.draw_s)
+    except BaseExceptionGroup as group:
+        for error in _leaves(group):
+            trace.violations.append(Violation("nothing breaks", repr(error)))
+            trace.lines.append(f"            VIOLATED  nothing breaks: {error!r}")
+    finally:
+        logging.getLogger("aurorad").removeHandler(handler)
+        logging.getLogger("aurorad").setLevel(logging.NOTSET)
+        if was_enabled:
+            gc.enable()
+    return Result(seed, trace.violations, trace.lines)
+
+
+class DiskPace:
+    """How long the disk takes."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.slowness = 1.0
+
+    def draw_s(self) -> float:
+        return self._rng.random() * 0.002 * self.slowness
+
+
+class Simulation:
+    def __init__(self, seed: int, trace: Trace, pace: DiskPace) -> None:
+        self.seed = seed
+        self.trace = trace
+        self.rng = determinism.seeded(seed, "simulation")
+        self.is_large = seed % LARGE_EVERY == LARGE_EVERY - 1
+        size = 4 if self.is_large else self.rng.randint(1, 2)
+        self.timeline = Timeline()
+        self.odds = Odds()
+        self.fates = Fates(determinism.seeded(seed, "fates"))
+        network = determinism.seeded(seed, "network")
+        self.cluster = Cluster(
+            self.timeline,
+            determinism.seeded(seed, "cluster"),
+            trace,
+            partition_aware=self.rng.random() < 0.5,
+            agent_timeout_s=self.rng.choice((5.0, 15.0)),
+            fate=self.fates.draw,
+            delay=lambda: network.random() * self.odds.delay_s,
+            is_lost=lambda: self.odds.loss > 0 and network.random() < self.odds.loss,
+        )
+        self.ledger = Ledger(trace)
+        self.judge = Judge(trace, self.ledger)
+        self.engine_judge = EngineJudge(trace, self.ledger, self.cluster)
+        self.cluster.watch = self.engine_judge
+        self.flags = _flags(self.rng)
+        self.segment_bytes = self.rng.choice((4 << 10, 32 << 10))
+        self.storm_s = self.rng.uniform(20, 60) * (3 if self.is_large else 1)
+        self.actions = (40 if self.is_large else self.rng.randint(6, 16)) * size
+        self.is_storm = True
+        self.clock_ms = 0
+        """How far the wall clock was set forward."""
+        self.pace = pace
+        self.node: Node | None = None
+        self.disk = FakeDisk(determinism.seeded(seed, "disk"))
+        self.connection: Connection | None = None
+        self.clients = Clients(determinism.seeded(seed, "clients"), trace, self.ledger, self._reachable, size)
+        self._network_rng = network
+        self._over = trio.Event()
+        hosts = determinism.seeded(seed, "hosts")
+        for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
+            self.cluster.add(self._host(number, hosts))
+
+    def now_ms(self) -> int:
+        return START_MS + round(trio.current_time() * 1000) + self.clock_ms
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.timeline.run)
+            nursery.start_soon(self._schedule)
+            self._audit()
+            async with trio.open_nursery() as storm:
+                storm.start_soon(self._act)
+                for fault in faults.draw(self):
+                    storm.start_soon(fault, self)
+            await self._quiet()
+            self._over.set()
+            nursery.cancel_scope.cancel()
+
+    @property
+    def is_condemned(self) -> bool:
+        return bool(self.trace.violations)
+
+    async def _schedule(self) -> None:
+        """One scheduler after the other, each on what the one before left on the disk."""
+        number = 0
+        while True:
+            number += 1
+            self.trace("node", f"starts, number {number}")
+            self.connection = Connection(
+                self.cluster, self.timeline, self.odds, self._network_rng, self.trace, self.engine_judge
+            )
+            node = self.node = Node(
+                self.disk,
+                self.connection,
+                self.flags,
+                determinism.seeded(self.seed, f"node {number}"),
+                self.now_ms,
+                segment_bytes=self.segment_bytes,
+                recovered=self._recovered,
+                durable=lambda _, changes: self.judge.durable(changes),
+            )
+            in_flight, self._in_flight = getattr(self, "_in_flight", ()), ()
+            self._found_in_flight = in_flight
+            await node.run()
+            self.trace("node", "is dead")
+            self.engine_judge.offers_void()
+            self.disk, self._in_flight = node.disk, node.in_flight
+            await trio.sleep(self.rng.random() * 3)
+
+    def _recovered(self, storage: Storage) -> None:
+        changes: list[Change] = self.ledger.recovered(storage.tables, self._found_in_flight)
+        self.trace("node", f"recovered, {len(changes)} changes more than were told")
+        if changes:
+            self.judge.durable(changes)
+
+    def _reachable(self) -> Node | None:
+        return self.node if self.node is not None and self.node.is_serving else None
+
+    def _audit(self) -> None:
+        """Now and then, when nothing is on its way to the log: the tables are what the log holds."""
+        node = self._reachable()
+        if node is not None and node.storage._commits.last() is None:
+            self.ledger.compare(node.storage.tables, "between writes")
+        self.timeline.after(CHECK_S, self._audit)
+
+    async def _act(self) -> None:
+        rng = self.clients.rng
+        actions, weights = zip(*workload.ACTIONS, strict=True)
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.actions):
+                if self.is_condemned:
+                    return
+                nursery.start_soon(rng.choices(actions, weights)[0], self.clients)
+                await trio.sleep(rng.expovariate(self.actions / self.storm_s))
+
+    async def _quiet(self) -> None:
+        """No more faults; whatever is unfinished has the time that it may take."""
+        self.trace("world", "is quiet")
+        self.is_storm = self.fates.is_storm = False
+        self.odds.calm()
+        self.pace.slowness = 1.0
+        self.disk.room = 1 << 40
+        for host in self.cluster.hosts:
+            self.cluster.back(host)
+        overhead = (self.flags.thermos_executor_cpu, round(self.flags.thermos_executor_ram / (1 << 20)))
+        ending = Ending(self.ledger, self.cluster, overhead)
+        until = trio.current_time() + QUIET_S
+        while not self.is_condemned:
+            await trio.sleep(10.0)
+            await self._help_updates()
+            open_ends = list(ending.open_ends())
+            if not open_ends:
+                self.trace("world", "is in order")
+                return
+            if trio.current_time() >= until:
+                for rule, what in open_ends:
+                    self.trace.violated(rule, what)
+
+    async def _help_updates(self) -> None:
+        """Somebody resumes what waits for a person, and pulses what waits for a pulse."""
+        for key, details in list(self.ledger.updates.items()):
+            if details.update_events[-1].status.name.endswith(("_PAUSED", "_AWAITING_PULSE")):
+                await self.clients.call(calls.PulseJobUpdate(key))
+                await self.clients.call(calls.ResumeJobUpdate(key))
+            elif details.update.instructions.settings.block_if_no_pulses_after_ms:
+                await self.clients.call(calls.PulseJobUpdate(key))
+
+    def _host(self, number: int, rng: random.Random) -> Host:
+        name = f"host-{number}"
+        attributes = [Attribute("host", frozenset({name})), Attribute("rack", frozenset({f"rack-{number % 2}"}))]
+        if number == 3 and rng.random() < 0.3:
+            attributes.append(Attribute("dedicated", frozenset({"role-0/x"})))
+        resources = machine(rng.choice((2.0, 4.0)), rng.choice((1024, 2048)), 1000, rng.choice((2, 10)))
+        return Host(
+            name,
+            resources,
+            frozenset(attributes),
+            self.timeline,
+            determinism.seeded(self.seed, name),
+            self.trace,
+            self.cluster.hear,
+            self.now_ms,
+        )
+
+
+def _flags(rng: random.Random) -> Flags:
+    """As an impatient operator would set them: what takes minutes and hours takes seconds and minutes."""
+    return dataclasses.replace(
+        Flags(),
+        transient_task_state_timeout=30.0,
+        initial_task_kill_retry_interval=4.0,
+        flapping_task_threshold=5.0,
+        initial_flapping_task_delay=1.0,
+        max_flapping_task_delay=8.0,
+        initial_schedule_penalty=0.5,
+        max_schedule_penalty=10.0,
+        min_offer_hold_time=rng.choice((10.0, 60.0)),
+        offer_hold_jitter_window=5.0,
+        offer_filter_duration=2.0,
+        hold_offers_forever=rng.random() < 0.2,
+        max_tasks_per_schedule_attempt=rng.choice((1, 5)),
+        max_status_update_batch_size=rng.choice((1, 1000)),
+        reconciliation_initial_delay=10.0,
+        reconciliation_schedule_spread=10.0,
+        reconciliation_explicit_interval=60.0,
+        reconciliation_implicit_interval=60.0,
+        history_min_retention_threshold=rng.choice((20.0, 3600.0)),
+        history_max_per_job_threshold=rng.choice((3, 100)),
+        dlog_snapshot_interval=rng.choice((15.0, 600.0)),
+        dlog_max_entry_size=rng.choice((2 << 10, 512 << 10)),
+    )
+
+
+class _Complaints(logging.Handler):
+    """What the scheduler logs as an error is one."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__(logging.ERROR)
+        self._trace = trace
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._trace.violated("nothing breaks", record.getMessage())
+        if record.exc_info is not None and record.exc_info[1] is not None:
+            self._trace.violated("nothing breaks", repr(record.exc_info[1]))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf for one in group.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
+    ]

@@ -1,0 +1,29 @@
+"""What a simulation did, line by line, and what was wrong with it."""
+
+from __future__ import annotations
+
+import trio
+
+
+class Violation(Exception):
+    """An invariant does not hold. `rule` is its name in `tests/simulation/README.md`."""
+
+    def __init__(self, rule: str, what: str) -> None:
+        super().__init__(f"{rule}: {what}")
+        self.rule = rule
+
+
+class Trace:
+    """Equal for equal seeds, byte for byte."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.violations: list[Violation] = []
+
+    def __call__(self, who: str, what: str) -> None:
+        self.lines.append(f"{trio.current_time():11.4f} {who:9} {what}")
+
+    def violated(self, rule: str, what: str) -> None:
+        """Note it; the simulation ends soon after."""
+        self.violations.append(Violation(rule, what))
+        self("VIOLATED", f"{rule}: {what}")

@@ -40,9 +40,12 @@ from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.tiers import TierError, Tiers
+from aurorad.scheduler import webhooks
+from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits, configured_tiers
 from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
+from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.entries import UnreadableLog
@@ -56,8 +59,10 @@ from aurorad.web import server
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.explain import explain_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.pages.jobs import exists as job_exists
 from aurorad.web.simulation import simulation_endpoints
 from aurorad.web.thrift import thrift_endpoint
 from executor import flags as executor_flags
@@ -81,6 +86,7 @@ _OUTSIDE_OUR_POWER = (
     LogDamaged,
     UnreadableLog,
     TierError,
+    webhooks.WebhookError,
     server.PortTaken,
     WorkDirInUse,
     BadFrameworkId,
@@ -149,6 +155,7 @@ class _Daemon:
         self._executor_arguments = executor_arguments
         self._stats = stats
         self._tiers = tiers
+        self._webhook = webhooks.configured(flags.webhook_config)
         self._stopping = trio.Event()
         self._watchdog = Watchdog(stats)
         self._state = "IDLE"
@@ -222,9 +229,11 @@ class _Daemon:
             _leave_to_live()
             engine = await self._engine(storage.tables)
             scheduler = self._scheduler(storage, engine)
-            updater = Updater(storage, scheduler.states, now_ms, self._stats, flags)
+            updater = self._updater(storage, scheduler)
             api = self._api(storage, scheduler, updater)
-            app = self._scheduler_app(storage, scheduler, api, observer_port)
+            explainer = self._explainer(storage, scheduler, updater)
+            plans = self._plans(storage, scheduler, updater, explainer)
+            app = self._scheduler_app(storage, scheduler, api, observer_port, explainer, plans)
             async with trio.open_nursery() as services:
                 await services.start(scheduler.run)
                 await services.start(updater.run)
@@ -249,7 +258,6 @@ class _Daemon:
         return local_engine(flags, tables, self._hostname, self._stats, now_ms, self._executor_arguments)
 
     def _scheduler(self, storage: Storage, engine: Engine) -> Scheduler:
-        revocable = frozenset(name for name, tier in self._tiers.by_name.items() if tier.revocable)
         return Scheduler(
             storage=storage,
             engine=engine,
@@ -259,7 +267,21 @@ class _Daemon:
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing
             new_uuid=uuid.uuid4,
             hostname=self._hostname,
-            revocable_tiers=revocable,
+            tiers=self._tiers,
+            webhook=self._webhook,
+        )
+
+    def _updater(self, storage: Storage, scheduler: Scheduler) -> Updater:
+        rng = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        return Updater(
+            storage,
+            scheduler.states,
+            now_ms,
+            self._stats,
+            self._flags,
+            sla=scheduler.sla,
+            rng=rng,
+            keep_place=scheduler.reservations.keep_place,
         )
 
     def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:
@@ -295,7 +317,36 @@ class _Daemon:
         }
         return Api(handlers, storage, flags, stats)
 
-    def _scheduler_app(self, storage: Storage, scheduler: Scheduler, api: Api, observer_port: int) -> QuartTrio:
+    def _explainer(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Explainer:
+        return Explainer(
+            tables=storage.tables,
+            offers=scheduler.offers,
+            agents=scheduler.agents,
+            objections=lambda: updater.objections,
+            penalty_ms=scheduler.states.remaining_penalty_ms,
+            flags=self._flags,
+            now_ms=now_ms,
+        )
+
+    def _plans(self, storage: Storage, scheduler: Scheduler, updater: Updater, explainer: Explainer) -> Plans:
+        flags, stats, tiers = self._flags, self._stats, self._tiers
+        limits = admission_limits(flags)
+        return Plans(
+            storage=storage,
+            jobs=jobs.JobCalls(storage, scheduler.states, limits, tiers, stats),
+            updates=updates.UpdateCalls(storage, updater, limits, tiers, flags, stats, uuid.uuid4),
+            explainer=explainer,
+        )
+
+    def _scheduler_app(
+        self,
+        storage: Storage,
+        scheduler: Scheduler,
+        api: Api,
+        observer_port: int,
+        explainer: Explainer,
+        plans: Plans,
+    ) -> QuartTrio:
         async def quota(role: str) -> GetQuotaResult:
             answer = await api.handle(GetQuota(role), ANYBODY)
             assert answer.result is not None
@@ -313,6 +364,8 @@ class _Daemon:
             now_ms,
             quota,
             scheduler.cron.next_run_ms,
+            explainer.job,
+            scheduler.maintenance.waits_for,
         )
         tables, offers = storage.tables, scheduler.offers.all
         return scheduler_app(
@@ -320,6 +373,7 @@ class _Daemon:
             thrift_endpoint(api.handle, lambda: ANYBODY),
             admin_endpoints(self._stats, lambda: storage.refusing),
             cluster_endpoints(tables, offers, scheduler.pending_groups, self._tiers),
+            explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), lambda: ANYBODY),
             lifecycle_endpoints(self._stopping.set, _abort),
             pages,
         )

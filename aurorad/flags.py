@@ -215,6 +215,22 @@ class Flags:
     initial_flapping_task_delay: Duration = _flag(30.0, _SCHEDULING, "First penalty for flapping", _positive)
     max_flapping_task_delay: Duration = _flag(300.0, _SCHEDULING, "Longest penalty for flapping", _positive)
 
+    enable_preemptor: bool = _flag(True, _SCHEDULING, "End tasks that matter less for those that wait too long")
+    preemption_delay: Duration = _flag(180.0, _SCHEDULING, "So long a task waits before others end for it", _positive)
+    preemption_slot_search_initial_delay: Duration = _flag(180.0, _SCHEDULING, "First search for victims", _positive)
+    preemption_slot_search_interval: Duration = _flag(60.0, _SCHEDULING, "Search for victims every", _positive)
+    preemption_reservation_max_batch_size: int = _flag(5, _SCHEDULING, "Slots found for a group in turn", _positive)
+    preemption_slot_hold_time: Duration = _flag(
+        300.0, _SCHEDULING, "So long an agent is kept for who waits while the victims there are ending", _positive
+    )
+    offer_reservation_duration: Duration = _flag(
+        180.0, _SCHEDULING, "So long it is kept for who waits after the victims have ended", _positive
+    )
+    enable_update_affinity: bool = _flag(False, _SCHEDULING, "Updates keep instances on their agents where that fits")
+    update_affinity_reservation_hold_time: Duration = _flag(
+        180.0, _SCHEDULING, "So long an agent is kept for the instance that an update ended there", _positive
+    )
+
     host_maintenance_polling_interval: Duration = _flag(
         60.0, _SLA, "Hosts being drained are looked at every", _positive
     )
@@ -226,6 +242,7 @@ class Flags:
     )
     sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
 
+    webhook_config: Path | None = _flag(None, _STATE, "JSON file: which server to tell of which new states of tasks")
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)
     max_status_update_batch_size: int = _flag(1000, _STATE, "Status updates applied in one write", _positive)
@@ -252,6 +269,9 @@ class Flags:
     )
     cron_start_max_backoff: Duration = _flag(60.0, _STATE, "Taken and of no effect, likewise", _positive)
 
+    sla_aware_action_max_batch_size: int = _flag(300, _UPDATES, "SLA-aware kills tried at the same time", _positive)
+    sla_aware_kill_retry_min_delay: Duration = _flag(60.0, _UPDATES, "First wait before one is retried", _positive)
+    sla_aware_kill_retry_max_delay: Duration = _flag(300.0, _UPDATES, "Longest wait before one is retried", _positive)
     job_update_history_per_job_threshold: int = _flag(10, _UPDATES, "Ended updates kept per job", _non_negative)
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)
     job_update_history_pruning_threshold: Duration = _flag(2592000.0, _UPDATES, "Ended updates kept at most", _positive)
@@ -326,20 +346,18 @@ def parse(arguments: Sequence[str]) -> Flags:
 def _refuse_simulation(flags: Flags) -> None:
     for name, value in flag_parsing.changed(flags, Flags()).items():
         if name.startswith("simulated_"):
-            raise FlagError(
-                f"-{name}={value} says what a simulated cluster is like: -engine=simulated was expected, too"
-            )
+            raise FlagError(f"-{name}={value}: -engine=simulated was expected with it")
 
 
 def _check_simulation(flags: Flags) -> None:
     if "scheduler" not in flags.role:
-        raise FlagError("-engine=simulated was given without the role scheduler, which alone has an engine")
+        raise FlagError("-engine=simulated: the role scheduler was expected with it, no other has an engine")
     if flags.stop_tasks_on_exit:
-        raise FlagError("-stop_tasks_on_exit was given with -engine=simulated, whose tasks end with the daemon anyway")
+        raise FlagError("-stop_tasks_on_exit=true: not expected with -engine=simulated, where nothing runs")
     if flags.simulated_agents is not None:
         for name, value in flag_parsing.changed(flags, Flags()).items():
             if name in _AGENT_FLAGS:
-                raise FlagError(f"-{name}={value} was given beside -simulated_agents, whose file says that already")
+                raise FlagError(f"-{name}={value}: not expected with -simulated_agents, whose file says that")
     shares = flags.simulated_finish + flags.simulated_fail + flags.simulated_lose
     if shares > 1:
         raise FlagError(

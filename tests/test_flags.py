@@ -142,7 +142,7 @@ def test_whatever_is_given_only_a_flag_error_comes_out(arguments: list[str]) -> 
 @given(st.sampled_from([field.name for field in dataclasses.fields(Flags)]), st.text(max_size=12))
 def test_whatever_the_value_a_flag_takes_it_or_says_what_was_expected(name: str, text: str) -> None:
     try:
-        parse([f"-{name}={text}"])
+        parse([f"-{name}={text}", *(["-engine=simulated"] if name.startswith("simulated_") else [])])
     except FlagError as refused:
         said = str(refused)
     else:
@@ -160,3 +160,36 @@ def test_time_zones_go_by_their_names(name: str, shown: str) -> None:
 def test_an_unknown_time_zone_is_refused(name: str) -> None:
     with pytest.raises(FlagError, match="cron_timezone"):
         parse([f"-cron_timezone={name}"])
+
+
+def test_a_simulated_cluster_is_kept_apart_from_the_real_one() -> None:
+    assert parse(["-engine=simulated"]).work_dir == Flags().work_dir.with_name("aurorad-simulated")
+    assert parse(["-engine=simulated", "-work_dir=/w"]).work_dir == Path("/w")
+    assert parse(["-engine=local"]).work_dir == Flags().work_dir
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-simulated_hosts=5"], "-simulated_hosts=5: -engine=simulated was expected with it"),
+        (["-engine=simulated", "-role=observer"], "-engine=simulated: the role scheduler was expected with it"),
+        (["-engine=simulated", "-stop_tasks_on_exit"], "-stop_tasks_on_exit=true: not expected with -engine=simulated"),
+        (
+            ["-engine=simulated", "-simulated_agents=/a", "-simulated_racks=2"],
+            "-simulated_racks=2: not expected with -simulated_agents, whose file says that",
+        ),
+        (
+            ["-engine=simulated", "-simulated_fail=0.6", "-simulated_lose=0.5"],
+            "-simulated_finish, -simulated_fail and -simulated_lose add up to 1.1: at most 1 was expected",
+        ),
+        (["-engine=real"], "-engine=real: one of local, simulated was expected"),
+        (["-engine=simulated", "-simulated_ports=9"], "-simulated_ports=9: a range of ports such as 31000-32000 was"),
+        (["-engine=simulated", "-simulated_ports=0-9"], "-simulated_ports=0-9: a range of ports such as 31000-32000"),
+        (["-engine=simulated", "-simulated_flap=2"], "-simulated_flap=2: a part of 1, such as 0.1 was expected"),
+        (["-engine=simulated", "-simulated_hosts=0"], "-simulated_hosts=0: a value above 0 was expected"),
+    ],
+)
+def test_flags_of_a_simulated_cluster_that_make_no_sense_are_refused(arguments: list[str], text: str) -> None:
+    with pytest.raises(FlagError) as refused:
+        parse(arguments)
+    assert str(refused.value).startswith(text)

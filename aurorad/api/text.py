@@ -12,11 +12,11 @@ def render(value: object) -> str:
     """``IJobKey{role=R, environment=E, name=N}``; unset is ``null``."""
     match value:
         case ThriftUnion():
-            field = _member(value)
+            field = member_of(value)
             if field is None:
                 return f"I{type(value).__name__}{{}}"
-            words = "".join(f"_{c}" if c.isupper() else c.upper() for c in field.name)
-            return f"I{type(value).__name__}{{setField={words}, value={render(getattr(value, field.attribute))}}}"
+            inner = f"setField={upper_snake(field.name)}, value={render(getattr(value, field.attribute))}"
+            return f"I{type(value).__name__}{{{inner}}}"
         case ThriftStruct():
             inner = ", ".join(f"{f.name}={render(getattr(value, f.attribute))}" for f in fields_of(type(value)))
             return f"I{type(value).__name__}{{{inner}}}"
@@ -27,7 +27,7 @@ def thrift_text(value: object) -> str:
     """``JobKey(role:R, environment:E, name:N)``; optional fields that are unset are left out."""
     match value:
         case ThriftUnion():
-            field = _member(value)
+            field = member_of(value)
             inner = f"{field.name}:{thrift_text(getattr(value, field.attribute))}" if field is not None else ""
             return f"<{type(value).__name__} {inner}>"
         case ThriftStruct():
@@ -37,8 +37,14 @@ def thrift_text(value: object) -> str:
     return _plain(value, thrift_text, ":")
 
 
-def _member(union: ThriftUnion) -> Field | None:
+def member_of(union: ThriftUnion) -> Field | None:
+    """The field that is set, if any is."""
     return next((f for f in fields_of(type(union)) if getattr(union, f.attribute) is not None), None)
+
+
+def upper_snake(name: str) -> str:
+    """``numCpus`` as ``NUM_CPUS``."""
+    return "".join(f"_{c}" if c.isupper() else c.upper() for c in name)
 
 
 def _plain(value: object, inner: Callable[[object], str], between: str) -> str:

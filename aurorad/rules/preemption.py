@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from aurorad.api.tasks import TaskConfig
-from aurorad.rules import matching, resources
-from aurorad.rules.matching import Census, Host, Request
+from aurorad.rules import resources
+from aurorad.rules.matching import Request
 from aurorad.rules.resources import Bag, ResourceType
 from aurorad.rules.tiers import Tier
 
-GroupT = TypeVar("GroupT", bound=Hashable)
-_Fits = Callable[[Sequence["Victim"]], bool]
 
+class Kind(NamedTuple):
+    """What holds for all active tasks of one configuration; `freed` is what an offer gains by the end of one, its
+    executor's share included."""
 
-class Victim(NamedTuple):
-    """An active task that may have to go; `freed` is what an offer gains by its end, its executor's share included."""
-
-    task_id: str
     config: TaskConfig
     tier: Tier
     freed: Bag
 
 
-def victim_of(task_id: str, request: Request, tier: Tier) -> Victim:
+class Victim(NamedTuple):
+    """An active task that may have to go; one that is ending goes anyway."""
+
+    task_id: str
+    kind: Kind
+    is_ending: bool = False
+
+
+def kind_of(request: Request, tier: Tier) -> Kind:
     """Revocable resources are no gain: the task that waits cannot use them."""
     freed = {
         type_: amount
         for type_, amount in request.total.items()
         if not (tier.revocable and type_ in resources.REVOCABLE)
     }
-    return Victim(task_id, request.config, tier, freed)
+    return Kind(request.config, tier, freed)
 
 
-def may_preempt(pending: TaskConfig, pending_tier: Tier, victim: Victim) -> bool:
+def may_preempt(pending: TaskConfig, pending_tier: Tier, victim: Kind) -> bool:
     """Tasks of tiers that are not preemptible displace any that is; else only those of their role, by priority."""
     if not pending_tier.preemptible and victim.tier.preemptible:
         return True
@@ -45,60 +50,65 @@ def may_preempt(pending: TaskConfig, pending_tier: Tier, victim: Victim) -> bool
     )
 
 
-def choose_victims(
-    request: Request,
-    tier: Tier,
-    active: Iterable[Victim],
-    slack: Bag,
-    host: Host,
-    census: Census,
-    unavailable_before_ms: int,
-) -> tuple[Victim, ...]:
-    """Who of an agent's active tasks must go for one task of `request` to fit; empty if nobody must, or it is no help.
+def choose_victims(request: Request, tier: Tier, active: Iterable[Victim], slack: Bag) -> tuple[Victim, ...]:
+    """Whose end makes room on an agent for one task of `request`; empty if nobody's, or there is room.
 
-    `slack` is what the agent offers already, without what is revocable. The largest go first; whoever turns out not to
-    be needed stays.
+    `slack` is what the agent offers already, without what is revocable. Those who are ending count first, then the
+    largest go first; whoever turns out not to be needed stays.
     """
-
-    def fits(victims: Sequence[Victim]) -> bool:
-        available = slack
-        for victim in victims:
-            available = resources.plus(available, victim.freed)
-        return not matching.judge(request, available, host, census, unavailable_before_ms)
-
-    if fits(()):
+    available = dict(slack)
+    if _covers(available, request.total):
         return ()
-    eligible = sorted(
-        (victim for victim in active if may_preempt(request.config, tier, victim)), key=_size, reverse=True
-    )
-    for count in range(1, len(eligible) + 1):
-        if fits(eligible[:count]):
-            return _without_needless(eligible[:count], fits)
+    eligible = [victim for victim in active if may_preempt(request.config, tier, victim.kind)]
+    if not _could_cover(request.total, eligible, slack):
+        return ()
+    going: list[Victim] = []
+    for victim in sorted(eligible, key=_order, reverse=True):
+        going.append(victim)
+        _change(available, victim.kind.freed, 1)
+        if _covers(available, request.total):
+            return _without_needless(going, available, request.total)
     return ()
 
 
-def _without_needless(victims: list[Victim], fits: _Fits) -> tuple[Victim, ...]:
-    """The largest are spared first: without the last, the smallest, it did not fit."""
-    for victim in victims[:-1]:
-        rest = [other for other in victims if other is not victim]
-        if fits(rest):
-            victims = rest
-    return tuple(victims)
+def _could_cover(wanted: Bag, eligible: list[Victim], slack: Bag) -> bool:
+    """Whether there would be room if all were gone; mostly there would not, and this is cheaper than choosing."""
+    for type_, amount in wanted.items():
+        missing = amount - slack.get(type_, 0) - resources.NEGLIGIBLE
+        if missing > 0 and missing > sum(victim.kind.freed.get(type_, 0) for victim in eligible):
+            return False
+    return True
 
 
-def _size(victim: Victim) -> tuple[float, ...]:
-    return tuple(victim.freed.get(type_, 0) for type_ in ResourceType)
+def _without_needless(going: list[Victim], available: dict[ResourceType, float], wanted: Bag) -> tuple[Victim, ...]:
+    """The largest are spared first: without the last, the smallest, there was no room."""
+    needed = []
+    for victim in going[:-1]:
+        if not victim.is_ending:
+            _change(available, victim.kind.freed, -1)
+            if _covers(available, wanted):
+                continue
+            _change(available, victim.kind.freed, 1)
+        needed.append(victim)
+    return (*needed, going[-1])
 
 
-def search_order(waiting: Mapping[GroupT, int], batch_size: int) -> list[GroupT]:
-    """Whom to search a slot for: each group up to `batch_size` times in a row, in turn, until all tasks had theirs."""
-    left = dict(waiting)
-    order: list[GroupT] = []
-    while left:
-        for group, count in list(left.items()):
-            turns = min(count, batch_size)
-            order += [group] * turns
-            left[group] = count - turns
-            if left[group] <= 0:
-                del left[group]
-    return order
+def _covers(available: Bag, wanted: Bag) -> bool:
+    return all(amount - available.get(type_, 0) <= resources.NEGLIGIBLE for type_, amount in wanted.items())
+
+
+def _change(available: dict[ResourceType, float], freed: Bag, sign: int) -> None:
+    for type_, amount in freed.items():
+        available[type_] = available.get(type_, 0) + sign * amount
+
+
+def _order(victim: Victim) -> tuple[float, ...]:
+    return (victim.is_ending, *(victim.kind.freed.get(type_, 0) for type_ in ResourceType))
+
+
+def may_return(old: TaskConfig, new: TaskConfig) -> bool:
+    """Whether the place of a task that an update ends suits its replacement: equal constraints, no more resources
+    (scheduling sheet, section 7)."""
+    if old.constraints != new.constraints:
+        return False
+    return _covers(resources.bag_of(old.resources), resources.bag_of(new.resources))

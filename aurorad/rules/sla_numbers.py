@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -40,40 +39,49 @@ class _Shape(Enum):
     REMOVED = 3
 
 
-def uptime_s(tasks: Iterable[ScheduledTask], percentage: float, now_ms: int) -> float:
-    """The seconds that so many percent of the RUNNING tasks have been up for at least; 0 without any."""
-    uptimes = sorted(now_ms - task.task_events[-1].timestamp for task in tasks if task.status is ScheduleStatus.RUNNING)
-    return _percentile(uptimes, 100 - percentage) / 1000
+def uptime_s(uptimes_ms: Sequence[int], percentage: float) -> float:
+    """The seconds that so many percent of these have been up for at least; 0 without any. They are in order."""
+    return percentile(uptimes_ms, 100 - percentage) / 1000
 
 
-def median_ms_to(status: ScheduleStatus, tasks: Iterable[ScheduledTask], window: Window) -> float:
-    """The median time from PENDING to the first `status` that fell into the window, of active tasks; 0 without any."""
-    return _percentile(sorted(_waits(status, tasks, window)), 50)
+def waited_ms(status: ScheduleStatus, task: ScheduledTask, window: Window) -> int | None:
+    """The time from PENDING to the first `status` that fell into the window; None if none did, or the task ended."""
+    if task.status not in ACTIVE_STATES:
+        return None
+    pending_ms: int | None = None
+    for event in task.task_events:
+        if event.status is ScheduleStatus.PENDING:
+            pending_ms = event.timestamp
+        elif event.status is status and window.holds(event.timestamp) and pending_ms is not None:
+            return event.timestamp - pending_ms
+    return None
 
 
-def _waits(status: ScheduleStatus, tasks: Iterable[ScheduledTask], window: Window) -> Iterator[int]:
-    for task in tasks:
-        pending_ms: int | None = None
-        for event in task.task_events if task.status in ACTIVE_STATES else ():
-            if event.status is ScheduleStatus.PENDING:
-                pending_ms = event.timestamp
-            elif event.status is status and window.holds(event.timestamp) and pending_ms is not None:
-                yield event.timestamp - pending_ms
-                break
+class Uptime(NamedTuple):
+    """Milliseconds of a window in which instances were wanted, and of these, in which the cluster let them be up."""
+
+    up: int = 0
+    total: int = 0
+
+    def plus(self, other: Uptime) -> Uptime:
+        return Uptime(self.up + other.up, self.total + other.total)
+
+    @property
+    def percent(self) -> float:
+        """100 if nothing was wanted."""
+        return 100 * self.up / self.total if self.total else 100.0
 
 
-def platform_uptime_percent(tasks: Iterable[ScheduledTask], window: Window) -> float:
-    """The share of the instances' wanted time in which the cluster had not taken them down; 100 without any."""
-    instances: dict[tuple[object, int], list[TaskEvent]] = defaultdict(list)
-    for task in tasks:
-        assigned = task.assigned_task
-        instances[assigned.task.job, assigned.instance_id] += task.task_events
-    up = total = 0
-    for events in instances.values():
-        spent = _spent(sorted(events, key=lambda event: event.timestamp), window)
-        up += spent[_Shape.UP]
-        total += spent[_Shape.UP] + spent[_Shape.DOWN]
-    return 100 * up / total if total else 100.0
+def instance_uptime(tasks: Sequence[ScheduledTask], window: Window) -> Uptime:
+    """That of one instance, all of whose tasks are one history. Each has an event at least."""
+    if all(task.task_events[-1].timestamp < window.start_ms for task in tasks):
+        latest = max(tasks, key=lambda task: task.task_events[-1].timestamp)
+        if latest.status in _THERE:  # by far the most usual case
+            return Uptime(window.end_ms - window.start_ms, window.end_ms - window.start_ms)
+    in_turn = sorted(tasks, key=lambda task: task.task_events[0].timestamp)  # one ends when the next one begins
+    events = [event for task in in_turn for event in task.task_events]
+    spent = _spent(sorted(events, key=lambda event: event.timestamp), window)
+    return Uptime(spent[_Shape.UP], spent[_Shape.UP] + spent[_Shape.DOWN])
 
 
 def _spent(events: Sequence[TaskEvent], window: Window) -> dict[_Shape, int]:
@@ -116,10 +124,10 @@ def size_groups(config: TaskConfig) -> tuple[str, ...]:
     )
 
 
-def _percentile(values: Sequence[float], percentile: float) -> float:
+def percentile(values: Sequence[float], rank_percent: float) -> float:
     """Between the two closest ranks; 0 without values. They are in order."""
     if not values:
         return 0.0
-    rank = percentile / 100 * (len(values) - 1)
+    rank = rank_percent / 100 * (len(values) - 1)
     lower, upper = values[math.floor(rank)], values[math.ceil(rank)]
     return lower + (upper - lower) * (rank - math.floor(rank))

@@ -53,21 +53,28 @@ def objection(
 
 
 def health_without(task: ScheduledTask, job: Iterable[ScheduledTask], running_before_ms: int) -> Health:
-    """Healthy is what has been RUNNING since before then. Quick, for jobs may have 100,000 tasks."""
-    task_id = task.assigned_task.task_id
+    """Healthy is what has been RUNNING since before then. Quick, for jobs may have very many tasks."""
+    running = ScheduleStatus.RUNNING
     active = healthy = 0
     for other in job:
-        if other.status is ScheduleStatus.RUNNING:
+        if other.status is running:
             active += 1
             last = other.task_events[-1]
-            if last.status is not ScheduleStatus.RUNNING:
-                events = reversed(other.task_events)
-                last = next((event for event in events if event.status is ScheduleStatus.RUNNING), last)
-            if last.timestamp < running_before_ms and other.assigned_task.task_id != task_id:
+            if last.status is not running:
+                healthy += _is_healthy(other, running_before_ms)
+            elif last.timestamp < running_before_ms:
                 healthy += 1
         elif other.status in ACTIVE_STATES:
             active += 1
-    return Health(active, healthy)
+    return Health(active, healthy - _is_healthy(task, running_before_ms))
+
+
+def _is_healthy(task: ScheduledTask, running_before_ms: int) -> bool:
+    if task.status is not ScheduleStatus.RUNNING:
+        return False
+    events = reversed(task.task_events)
+    since_ms = next((event.timestamp for event in events if event.status is ScheduleStatus.RUNNING), None)
+    return since_ms is not None and since_ms < running_before_ms
 
 
 def required(policy: CountSlaPolicy | PercentageSlaPolicy, active: int) -> int:

@@ -68,7 +68,8 @@ class Deadlines:
         while True:
             due = await self._timers.due()
             for start in range(0, len(due), AT_ONCE):
-                await write_patiently(self._storage, functools.partial(self._expire, due[start : start + AT_ONCE]))
+                expire = functools.partial(self._expire, due[start : start + AT_ONCE])
+                self._stats.count("timed_out_tasks", await write_patiently(self._storage, expire))
 
     def _delay_s(self, task: ScheduledTask) -> float | None:
         if task.status in TRANSIENT_STATES:
@@ -86,11 +87,15 @@ class Deadlines:
                 return policy.delay_secs - (self._now_ms() - last_change_ms(task)) / 1000
         return None
 
-    def _expire(self, due: list[Stay], tx: Transaction) -> None:
+    def _expire(self, due: list[Stay], tx: Transaction) -> int:
+        """Move on those who have not moved themselves; how many of them were stuck."""
+        stuck = 0
         for stay in due:
             task = tx.tables.task(stay.task_id)
             if task is not None and _stay(task) == stay:
                 self._move_on(tx, stay)
+                stuck += stay.status in TRANSIENT_STATES
+        return stuck
 
     def _move_on(self, tx: Transaction, stay: Stay) -> None:
         match stay.status:
@@ -100,7 +105,6 @@ class Deadlines:
                 self._states.change_state(tx, stay.task_id, ScheduleStatus.LOST, "Task partitioned for too long.")
             case _:
                 self._states.change_state(tx, stay.task_id, ScheduleStatus.LOST, "Task timed out")
-                self._stats.count("timed_out_tasks")
 
 
 def _stay(task: ScheduledTask) -> Stay:

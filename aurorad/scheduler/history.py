@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import heapq
 from collections.abc import Callable
 
 import trio
@@ -14,13 +16,41 @@ from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import TaskChanged
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
+AT_ONCE = 300
+"""Tasks removed in one write, lest it hold the loop."""
+
+
+class _Ended:
+    """The ended tasks of one job, the oldest at hand."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._by_age: list[tuple[int, str]] = []  # a heap; some may be gone already
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, task_id: str, at_ms: int) -> None:
+        self._ids.add(task_id)
+        heapq.heappush(self._by_age, (at_ms, task_id))
+
+    def remove(self, task_id: str) -> None:
+        self._ids.discard(task_id)
+
+    def oldest(self) -> tuple[int, str] | None:
+        while self._by_age and self._by_age[0][1] not in self._ids:
+            heapq.heappop(self._by_age)
+        return self._by_age[0] if self._by_age else None
+
+    def pop_oldest(self) -> None:
+        self._ids.discard(heapq.heappop(self._by_age)[1])
+
 
 class History:
-    """Looks at a job again whenever one of its tasks has ended, and when the next of them may be forgotten."""
+    """Knows of each job which of its tasks has ended first, and looks again when that one may be forgotten."""
 
     def __init__(self, *, storage: Storage, flags: Flags, stats: Vars, now_ms: Callable[[], int]) -> None:
         self._storage = storage
@@ -29,13 +59,22 @@ class History:
         self._least_ms = round(flags.history_min_retention_threshold * 1000)
         self._longest_ms = max(self._least_ms, round(flags.history_prune_threshold * 1000))
         self._per_job = flags.history_max_per_job_threshold
+        self._jobs: dict[JobKey, _Ended] = {}
         self._timers: Timers[JobKey] = Timers()
         stats.declare("tasks_pruned")
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
-        if change.after is not None and change.after.status in TERMINAL_STATES:
-            self._timers.set(change.after.assigned_task.task.job, 0)
+        before, after = _ended(change.before), _ended(change.after)
+        if after is not None:
+            assigned = after.assigned_task
+            ended = self._jobs.setdefault(assigned.task.job, _Ended())
+            ended.add(assigned.task_id, last_change_ms(after))
+            self._look_later(assigned.task.job, ended)
+        elif before is not None:
+            assigned = before.assigned_task
+            if assigned.task.job in self._jobs:
+                self._jobs[assigned.task.job].remove(assigned.task_id)
 
     async def run(self) -> None:
         while True:
@@ -44,39 +83,39 @@ class History:
                 await trio.lowlevel.checkpoint()
 
     async def _prune(self, job: JobKey) -> None:
-        def work(tx: Transaction) -> int:
-            forgotten = self._forgettable(tx.tables, job)
-            tx.remove_tasks(forgotten)
-            return len(forgotten)
+        forgotten = self._take_forgettable(job)
+        for start in range(0, len(forgotten), AT_ONCE):
+            some = forgotten[start : start + AT_ONCE]
+            await write_patiently(self._storage, functools.partial(_remove, some))
+            self._stats.count("tasks_pruned", len(some))
 
-        count = await write_patiently(self._storage, work)
-        if count:
-            self._stats.count("tasks_pruned", count)
-        next_look_ms = self._next_look_ms(self._storage.tables, job)
-        if next_look_ms is not None:
-            self._timers.set(job, next_look_ms / 1000)
+    def _take_forgettable(self, job: JobKey) -> list[str]:
+        """The tasks that need not be kept any longer; when to look again is set."""
+        ended = self._jobs.get(job)
+        forgotten = []
+        while ended is not None and (oldest := ended.oldest()) is not None and self._due_ms(oldest[0], ended) <= 0:
+            ended.pop_oldest()
+            forgotten.append(oldest[1])
+        if ended is not None:
+            self._look_later(job, ended)
+        return forgotten
 
-    def _forgettable(self, tables: Tables, job: JobKey) -> list[str]:
-        ended = _ended(tables, job)
-        excess = len(ended) - self._per_job
-        return [
-            task.assigned_task.task_id
-            for place, task in enumerate(ended)
-            if self._age_ms(task) >= (self._least_ms if place < excess else self._longest_ms)
-        ]
+    def _look_later(self, job: JobKey, ended: _Ended) -> None:
+        oldest = ended.oldest()
+        if oldest is None:
+            del self._jobs[job]
+        else:
+            self._timers.set(job, self._due_ms(oldest[0], ended) / 1000)
 
-    def _next_look_ms(self, tables: Tables, job: JobKey) -> int | None:
-        """When the oldest ended task that is left may be forgotten, from now."""
-        ended = _ended(tables, job)
-        if not ended:
-            return None
+    def _due_ms(self, at_ms: int, ended: _Ended) -> int:
+        """How long from now the job's oldest ended task, which ended `at_ms`, must still be kept."""
         kept_ms = self._least_ms if len(ended) > self._per_job else self._longest_ms
-        return max(1, kept_ms - self._age_ms(ended[0]))
-
-    def _age_ms(self, task: ScheduledTask) -> int:
-        return max(0, self._now_ms() - last_change_ms(task))
+        return at_ms + kept_ms - self._now_ms()
 
 
-def _ended(tables: Tables, job: JobKey) -> list[ScheduledTask]:
-    """The ended tasks of a job, oldest first."""
-    return sorted(tables.job_tasks(job, TERMINAL_STATES), key=last_change_ms)
+def _remove(task_ids: list[str], tx: Transaction) -> None:
+    tx.remove_tasks(task_ids)
+
+
+def _ended(task: ScheduledTask | None) -> ScheduledTask | None:
+    return task if task is not None and task.status in TERMINAL_STATES else None

@@ -24,7 +24,6 @@ from aurorad.api.tasks import (
     PercentageSlaPolicy,
     ScheduledTask,
     SlaPolicy,
-    TaskQuery,
 )
 from aurorad.flags import Flags
 from aurorad.pace import Pace
@@ -133,11 +132,6 @@ class Maintenance:
             for task in on_host(tables, host)
         }
 
-    def forced_at_ms(self, host: str) -> int | None:
-        """When (wall clock) patience with a host ends; None if nobody drains it."""
-        request = self._storage.tables.maintenance.get(host)
-        return None if request is None else request.created_timestamp_ms + request.timeout_secs * 1000
-
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
         if change.before is None or change.before.status not in SLAVE_ASSIGNED_STATES:
@@ -148,9 +142,12 @@ class Maintenance:
             self._wake.set()
 
     def host_changed(self, change: HostChanged) -> None:
-        """Heard of every change of a host's mode."""
-        name, mode = change.after.host, change.after.mode or MaintenanceMode.NONE
-        _log.info("host %s: %s -> %s", name, (change.before.mode or MaintenanceMode.NONE).name, mode.name)
+        """Heard of every change of a host."""
+        name, mode = change.after.host, change.after.mode
+        if change.before is None or change.before.mode == mode:
+            return
+        _log.info("host %s: maintenance mode is %s", name, (mode or MaintenanceMode.NONE).name)
+        self._offers.host_changed(name)
         if mode is MaintenanceMode.DRAINING:
             self._drains.setdefault(name, _Drain())
             self._look_by(trio.current_time() + FIRST_LOOK_S)
@@ -180,10 +177,10 @@ class Maintenance:
         started = trio.current_time()
         self._next_look = started + self._interval_s
         for host in list(self._drains):
-            if on_host(self._storage.tables, host):
-                await self._look_at(host, nursery)
-            else:
+            if not on_host(self._storage.tables, host):
                 await write_patiently(self._storage, functools.partial(_finish, host))
+            elif host in self._drains:  # nobody called it off while others were looked at
+                await self._look_at(host, nursery)
         self._stats.observe("runOneIteration", trio.current_time() - started)
 
     async def _look_at(self, host: str, nursery: trio.Nursery) -> None:
@@ -328,7 +325,7 @@ class Maintenance:
 
 def on_host(tables: Tables, host: str) -> list[ScheduledTask]:
     """The tasks that have a place on a host."""
-    return tables.tasks(TaskQuery(slave_hosts=frozenset({host}), statuses=SLAVE_ASSIGNED_STATES))
+    return [task for task in tables.host_tasks(host) if task.status in SLAVE_ASSIGNED_STATES]
 
 
 def _statuses(tables: Tables, hosts: Iterable[str]) -> frozenset[HostStatus]:

@@ -9,15 +9,20 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
-from aurorad.api.tasks import ScheduledTask, TaskQuery
+from aurorad.api.tasks import ScheduledTask
 from aurorad.engine.base import Engine
 from aurorad.flags import Flags
+from aurorad.pace import Pace
 from aurorad.rules.task_states import last_change_ms
 from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Table
 from aurorad.vars import Vars
 
 LAUNCH_ALLOWANCE_MS = 60_000
 """A task assigned more recently may not have reached the engine, which would call it lost."""
+
+AT_ONCE = 1000
+"""Tasks looked at without a pause."""
 
 
 class Reconciliation:
@@ -29,21 +34,21 @@ class Reconciliation:
         self._storage = storage
         self._engine = engine
         self._flags = flags
+        self._first_s = flags.reconciliation_initial_delay
+        self._spread_s = flags.reconciliation_schedule_spread
+        self._explicit_s = flags.reconciliation_explicit_interval
+        self._implicit_s = flags.reconciliation_implicit_interval
         self._stats = stats
         self._now_ms = now_ms
         self._ask_for, self._asked_for = trio.open_memory_channel[Callable[[], Awaitable[None]]](math.inf)
         stats.declare("reconciliation_explicit_runs", "reconciliation_implicit_runs")
 
-    def assigned(self) -> tuple[str, ...]:
-        """Ids of the tasks that should be on an agent."""
-        return tuple(task.assigned_task.task_id for task in self._assigned())
-
-    async def run(self, at_start: tuple[str, ...]) -> None:
-        """Ask about `at_start`, the tasks of the scheduler before; then regularly about ours, and for all there are."""
-        await self._ask(at_start)
+    async def run(self, at_start: list[ScheduledTask]) -> None:
+        """Ask about those of `at_start`, the tasks of the scheduler before; then regularly about ours, and for all."""
+        await self._ask(await _ids_of(at_start, newest_ms=math.inf))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._explicitly)
-            nursery.start_soon(self._implicitly)
+            nursery.start_soon(self._regularly, self.explicit, self._first_s, self._explicit_s)
+            nursery.start_soon(self._regularly, self.implicit, self._first_s + self._spread_s, self._implicit_s)
             nursery.start_soon(self._on_demand)
 
     def trigger_explicit(self, batch_size: int | None) -> None:
@@ -56,42 +61,45 @@ class Reconciliation:
 
     async def explicit(self, batch_size: int | None = None) -> None:
         """Ask about every task that should be on an agent."""
-        newest_ms = self._now_ms() - LAUNCH_ALLOWANCE_MS
-        settled = [task for task in self._assigned() if not _just_assigned(task, newest_ms)]
-        await self._ask(tuple(task.assigned_task.task_id for task in settled), batch_size)
+        self._stats.count("reconciliation_explicit_runs")
+        tasks = list(self._storage.tables.rows(Table.TASKS).values())
+        await self._ask(await _ids_of(tasks, self._now_ms() - LAUNCH_ALLOWANCE_MS), batch_size)
 
     async def implicit(self) -> None:
         """Ask for all tasks that the engine has; those that should not be are killed when it tells of them."""
         self._stats.count("reconciliation_implicit_runs")
         await self._engine.reconcile(())
 
-    async def _explicitly(self) -> None:
-        await trio.sleep(self._flags.reconciliation_initial_delay)
+    async def _regularly(self, ask: Callable[[], Awaitable[None]], first_s: float, interval_s: float) -> None:
+        """At these times, however long asking takes."""
+        due = trio.current_time() + first_s
         while True:
-            await self.explicit()
-            await trio.sleep(self._flags.reconciliation_explicit_interval)
-
-    async def _implicitly(self) -> None:
-        await trio.sleep(self._flags.reconciliation_initial_delay + self._flags.reconciliation_schedule_spread)
-        while True:
-            await self.implicit()
-            await trio.sleep(self._flags.reconciliation_implicit_interval)
+            await trio.sleep_until(due)
+            await ask()
+            due += interval_s
 
     async def _on_demand(self) -> None:
         async for ask in self._asked_for:
             await ask()
 
-    def _assigned(self) -> list[ScheduledTask]:
-        return self._storage.tables.tasks(TaskQuery(statuses=SLAVE_ASSIGNED_STATES))
-
-    async def _ask(self, task_ids: tuple[str, ...], batch_size: int | None = None) -> None:
-        self._stats.count("reconciliation_explicit_runs")
+    async def _ask(self, task_ids: list[str], batch_size: int | None = None) -> None:
         size = batch_size or self._flags.reconciliation_explicit_batch_size
         for start in range(0, len(task_ids), size):
             if start:
                 await trio.sleep(self._flags.reconciliation_explicit_batch_interval)
-            await self._engine.reconcile(task_ids[start : start + size])
+            await self._engine.reconcile(tuple(task_ids[start : start + size]))
 
 
-def _just_assigned(task: ScheduledTask, newest_ms: int) -> bool:
-    return task.status is ScheduleStatus.ASSIGNED and last_change_ms(task) > newest_ms
+async def _ids_of(tasks: list[ScheduledTask], newest_ms: float) -> list[str]:
+    """The tasks that should be on an agent, unless they were assigned later than that."""
+    pace = Pace()
+    ids = []
+    for start in range(0, len(tasks), AT_ONCE):
+        ids += [
+            task.assigned_task.task_id
+            for task in tasks[start : start + AT_ONCE]
+            if task.status in SLAVE_ASSIGNED_STATES
+            and not (task.status is ScheduleStatus.ASSIGNED and last_change_ms(task) > newest_ms)
+        ]
+        await pace.breathe()
+    return ids

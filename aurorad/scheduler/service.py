@@ -23,6 +23,8 @@ from aurorad.engine.base import (
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
 from aurorad.pace import Pace, next_batch
+from aurorad.rules.tiers import BUILT_IN, Tiers
+from aurorad.scheduler.agents_view import AgentsView
 from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
@@ -31,11 +33,16 @@ from aurorad.scheduler.kills import Kills
 from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
+from aurorad.scheduler.preemption import Preemptor
 from aurorad.scheduler.reconciliation import Reconciliation
+from aurorad.scheduler.reservations import Reservations
 from aurorad.scheduler.sla import SlaKills
+from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
+from aurorad.scheduler.victims import Victims
+from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
@@ -64,13 +71,16 @@ class Scheduler:
         rng: random.Random,
         new_uuid: Callable[[], UUID],
         hostname: str,
-        revocable_tiers: frozenset[str] = frozenset({"revocable"}),
+        tiers: Tiers = BUILT_IN,
+        webhook: Webhook | None = None,
     ) -> None:
         self._storage = storage
         self._engine = engine
         self._stats = stats
         self.states = StateManager(now_ms=now_ms, new_uuid=new_uuid, hostname=hostname, flags=flags, stats=stats)
         self.offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=rng)
+        self.reservations = Reservations(tables=storage.tables, flags=flags, stats=stats)
+        self.reservations.freed = self.offers.renew_agent
         self._placement = Placement(
             storage=storage,
             engine=engine,
@@ -80,7 +90,27 @@ class Scheduler:
             stats=stats,
             rng=rng,
             now_ms=now_ms,
-            revocable_tiers=revocable_tiers,
+            revocable_tiers=frozenset(name for name, tier in tiers.by_name.items() if tier.revocable),
+            reservations=self.reservations,
+        )
+        self.reservations.unbound = self._placement.ask_again
+        self.agents = AgentsView(
+            tables=storage.tables,
+            offers=self.offers,
+            reservations=self.reservations,
+            victims=Victims(flags, tiers),
+            flags=flags,
+            now_ms=now_ms,
+        )
+        self._preemptor = Preemptor(
+            storage=storage,
+            states=self.states,
+            reservations=self.reservations,
+            view=self.agents,
+            groups=self._placement.groups,
+            flags=flags,
+            stats=stats,
+            now_ms=now_ms,
         )
         self.reconciliation = Reconciliation(storage=storage, engine=engine, flags=flags, stats=stats, now_ms=now_ms)
         self._statuses = Statuses(
@@ -101,6 +131,8 @@ class Scheduler:
             now_ms=now_ms,
         )
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
+        self._webhooks = Webhooks(webhook, stats, now_ms)
+        self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
         self._is_connected = False
@@ -127,16 +159,21 @@ class Scheduler:
             nursery.start_soon(self._hear_engine, events)
             await self._registered.wait()
             with self._storage.subscribe() as changes:
-                nursery.start_soon(self.reconciliation.run, self.reconciliation.assigned())
-                await self._recall(list(self._storage.tables.rows(Table.TASKS).values()))
+                tasks = list(self._storage.tables.rows(Table.TASKS).values())
+                nursery.start_soon(self.reconciliation.run, tasks)
+                await self._recall(tasks)
                 nursery.start_soon(self._placement.run)
                 nursery.start_soon(self.offers.run)
                 nursery.start_soon(self._statuses.run)
                 nursery.start_soon(self._kills.run)
                 nursery.start_soon(self._deadlines.run)
                 nursery.start_soon(self._history.run)
+                nursery.start_soon(self.reservations.run)
+                nursery.start_soon(self._preemptor.run)
+                nursery.start_soon(self._webhooks.run)
                 nursery.start_soon(self.maintenance.run)
                 nursery.start_soon(self.cron.run)
+                nursery.start_soon(self._sla_stats.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
@@ -185,10 +222,10 @@ class Scheduler:
         match event:
             case TaskChanged():
                 self._changed(event)
+                self._webhooks.changed(event)
             case KillRequested():
                 self._kills.request(event.task_id)
             case HostChanged():
-                self.offers.host_changed(event.after.host)
                 self.maintenance.host_changed(event)
             case CronJobChanged():
                 self.cron.cron_changed(event)
@@ -201,7 +238,9 @@ class Scheduler:
             await pace.breathe()
 
     def _changed(self, change: TaskChanged) -> None:
+        self.reservations.changed(change)
         self._placement.changed(change)
+        self._preemptor.changed(change)
         self._kills.changed(change)
         self._deadlines.changed(change)
         self._history.changed(change)

@@ -1,59 +1,84 @@
 """Rolling updates, driven: control requests change an update's status, one loop takes its next step (updates sheet).
 
-The updater holds no truth of its own: every step is decided by `rules.updates.evaluation` from the tables and written
-in one transaction. All it remembers is what to look at next, when, and the time of the last pulse.
+The updater holds no truth of its own: every step is decided by `rules.updates.evaluation` from the tables, and steps of
+all updates that are due are written in one transaction. All it remembers is what to look at next, when, and the time of
+the last pulse.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Sequence
-from functools import partial
+import random
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
 from aurorad.api import keys
 from aurorad.api.enums import JobUpdateAction, JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Result, StartJobUpdateResult
+from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
 from aurorad.api.text import render
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules.job_diff import by_config
 from aurorad.rules.updates import pulses, transitions
-from aurorad.rules.updates.evaluation import Outcome, evaluate
+from aurorad.rules.updates.evaluation import Course, Kill, Outcome, words_of
 from aurorad.rules.updates.history import prunable
 from aurorad.rules.updates.instances import may_matter
 from aurorad.rules.updates.plan import Plan
 from aurorad.rules.updates.transitions import IllegalTransition
 from aurorad.scheduler.limits import active_update
+from aurorad.scheduler.promised_kills import CHECKING, PASSED, PromisedKills, SlaCheck, Wish
 from aurorad.scheduler.rpc.answers import Refused
 from aurorad.scheduler.state import StateManager
-from aurorad.scheduler.writing import write_patiently
+from aurorad.scheduler.timers import Timers
+from aurorad.scheduler.writing import RETRY_S, write_patiently
 from aurorad.storage.events import StorageEvent, TaskChanged
-from aurorad.storage.storage import Storage
+from aurorad.storage.storage import LogFull, Storage
+from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
 _log = logging.getLogger(__name__)
+
+STEP_SIZE = 100
+"""About how many things one update does before others have their turn."""
+
+LONGEST_WRITE_S = 0.02
+"""What is left goes into the next write: nothing may hold the loop for 50 ms."""
 
 
 class Updater:
     """Requests (`start`, `pause` and so on) run inside a caller's transaction; `run` does the work they ask for."""
 
     def __init__(
-        self, storage: Storage, states: StateManager, now_ms: Callable[[], int], stats: Vars, flags: Flags
+        self,
+        storage: Storage,
+        states: StateManager,
+        now_ms: Callable[[], int],
+        stats: Vars,
+        flags: Flags,
+        *,
+        sla: SlaCheck,
+        rng: random.Random,
+        keep_place: Callable[[ScheduledTask, TaskConfig], None] = lambda *_: None,
     ) -> None:
+        """`keep_place` is told of each task killed to be replaced, and by what: its agent may be kept for that."""
         self._storage = storage
         self._states = states
         self._now_ms = now_ms
         self._stats = stats
         self._flags = flags
         self._due: dict[JobUpdateKey, None] = {}
-        self._alarms: dict[JobUpdateKey, float] = {}
+        self._keep_place = keep_place
+        self._promised = PromisedKills(
+            storage=storage, sla=sla, grant=self._grant, granted=self._has_gone, flags=flags, stats=stats, rng=rng
+        )
+        self._alarms: Timers[JobUpdateKey] = Timers()
         self._wake = trio.Event()
-        self._plans: dict[JobUpdateKey, Plan] = {}
+        self._courses: dict[JobUpdateKey, Course] = {}
+        self._refusals = storage.refusals
         self._pulses_ms: dict[JobUpdateKey, int] = {}
         stats.declare(
             *(f"update_transition_{status.name}" for status in JobUpdateStatus),
@@ -67,18 +92,7 @@ class Updater:
         Raises `Refused`: with the running update if the job has one already, or for what is not there yet.
         """
         key = update.summary.key
-        running = active_update(tx.tables, key.job)
-        if running is not None:
-            raise Refused(
-                transitions.ACTIVE_UPDATE_EXISTS,
-                result=Result(
-                    start_job_update_result=StartJobUpdateResult(
-                        running.update.summary.key, update_summary=running.update.summary
-                    )
-                ),
-            )
-        if update.instructions.settings.sla_aware:
-            raise Refused("Updates with slaAware are not supported yet.")
+        refuse_while_updating(tx.tables, key.job)
         tx.save_job_update(update)
         first = JobUpdateStatus.ROLLING_FORWARD
         if update.instructions.settings.block_if_no_pulses_after_ms > 0:
@@ -115,6 +129,11 @@ class Updater:
             self._enter(tx, key, rolling)
         return JobUpdatePulseStatus.OK
 
+    @property
+    def objections(self) -> Mapping[str, str]:
+        """Why tasks that updates want to end may not go yet, by task id."""
+        return self._promised.objections
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take up every rolling update where it stands, and keep them going until cancelled.
 
@@ -123,10 +142,10 @@ class Updater:
         async with trio.open_nursery() as nursery:
             # From here on nothing goes unheard; what happened before is in the tables.
             nursery.start_soon(self._listen, self._storage.subscribe())
-            for key, details in self._storage.tables.updates.items():
-                if _status(details) in transitions.ROLLING:
-                    self._mark(key)
+            self._mark_rolling()
             nursery.start_soon(self._prune_for_ever)
+            nursery.start_soon(self._promised.run)
+            nursery.start_soon(self._heed_alarms)
             task_status.started()
             await self._step_for_ever()
 
@@ -160,6 +179,7 @@ class Updater:
         # Events are sorted by time: a clock that was set back must not put the new status before the old one.
         at_ms = max(self._now_ms(), events[-1].timestamp_ms if events else 0)
         tx.save_job_update_event(key, JobUpdateEvent(status, at_ms, user, message))
+        self._courses.pop(key, None)
         self._stats.count(f"update_transition_{status.name}")
         _log.info("update %s of %s: %s", key.id, keys.canonical(key.job), status.name)
         self._mark(key)
@@ -169,79 +189,151 @@ class Updater:
         self._due[key] = None
         self._wake.set()
 
+    def _mark_rolling(self) -> None:
+        for key, details in self._storage.tables.updates.items():
+            if _status(details) in transitions.ROLLING:
+                self._mark(key)
+
     async def _listen(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
         pace = Pace()
         with changes:
             async for events in changes:
                 for event in events:
-                    if isinstance(event, TaskChanged) and may_matter(event.after):
+                    if isinstance(event, TaskChanged):
                         self._heard(event)
                         await pace.breathe()
 
-    def _heard(self, event: TaskChanged) -> None:
-        task = event.after or event.before
+    def _heard(self, change: TaskChanged) -> None:
+        task = change.after or change.before
         assert task is not None, "a task changed from nothing to nothing"
-        running = active_update(self._storage.tables, task.assigned_task.task.job)
-        if running is not None and _status(running) in transitions.ROLLING:
-            self._mark(running.update.summary.key)
+        for details in self._storage.tables.job_updates(task.assigned_task.task.job):
+            if _status(details) in transitions.ROLLING:
+                key = details.update.summary.key
+                if key in self._courses:
+                    self._courses[key].note(task.assigned_task.instance_id)
+                if may_matter(change.after):
+                    self._mark(key)
+
+    async def _heed_alarms(self) -> None:
+        while True:
+            for key in await self._alarms.due():
+                self._mark(key)
 
     async def _step_for_ever(self) -> None:
         while True:
-            with trio.move_on_at(min(self._alarms.values(), default=math.inf)):
-                await self._wake.wait()
+            await self._wake.wait()
             self._wake = trio.Event()
-            now = trio.current_time()
-            rung = [key for key, at in self._alarms.items() if at <= now]
-            due, self._due = self._due, {}
-            for key in {**due, **dict.fromkeys(rung)}:
-                self._alarms.pop(key, None)
-                await self._step(key)
+            while self._due:
+                await trio.lowlevel.checkpoint()  # a write that changes nothing is none
+                try:
+                    wishes = await self._storage.write(self._take_steps)
+                except LogFull:
+                    await trio.sleep(RETRY_S)
+                    self._mark_rolling()
+                else:
+                    for wish in wishes:
+                        self._follow_up(wish)
 
-    async def _step(self, key: JobUpdateKey) -> None:
-        wake_ms = await write_patiently(self._storage, partial(self._take_step, key=key))
-        if wake_ms is not None:
-            self._alarms[key] = trio.current_time() + max(0, wake_ms - self._now_ms()) / 1000
+    def _take_steps(self, tx: Transaction) -> list[Wish]:
+        """One step of each update that is due, one after the other until it takes too long; whom they killed, or would.
 
-    def _take_step(self, tx: Transaction, key: JobUpdateKey) -> int | None:
-        """One evaluation with all that it brings about; when to look again (wall clock, ms), if at a certain time."""
+        A kill that keeps a promise is only wished for.
+        """
+        if self._refusals != self._storage.refusals:  # what courses were told may not be true
+            self._refusals = self._storage.refusals
+            self._courses.clear()
+        until = trio.current_time() + LONGEST_WRITE_S
+        wishes: list[Wish] = []
+        while self._due and trio.current_time() < until:
+            key = next(iter(self._due))
+            del self._due[key]
+            wishes += self._take_step(tx, key)
+        return wishes
+
+    def _take_step(self, tx: Transaction, key: JobUpdateKey) -> list[Wish]:
+        """One evaluation with all that it brings about."""
         details = tx.tables.updates.get(key)
         if details is None or _status(details) not in transitions.ROLLING:
-            self._forget_if_ended(key, details)
-            return None
+            if details is None or _status(details) not in transitions.ACTIVE:
+                self._pulses_ms.pop(key, None)
+            return []
         if self._pulse_expired(details):
             self._enter(tx, key, transitions.blocked(_status(details)), message=pulses.TIMED_OUT)
-            return None
+            return []
         try:
-            plan = self._plans.get(key) or Plan.of(details.update.instructions)
+            course = self._courses.get(key) or self._new_course(tx.tables, details)
         except ValueError as unfit:
             self._enter(tx, key, JobUpdateStatus.ERROR, message=f"Internal scheduler error: {unfit}")
-            return None
-        self._plans[key] = plan
-        outcome = evaluate(plan, details, tx.tables.job_tasks(key.job), self._now_ms())
-        self._carry_out(tx, key, outcome)
-        expiry_ms = pulses.expiry_ms(details, self._pulses_ms.get(key))
-        return min((at for at in (outcome.wake_ms, expiry_ms) if at is not None), default=None)
+            return []
+        self._courses[key] = course
+        outcome = course.advance(self._now_ms(), STEP_SIZE)
+        self._carry_out(tx, details, outcome)
+        if outcome.has_more:
+            self._mark(key)
+        self._set_alarm(key, outcome.wake_ms, pulses.expiry_ms(details, self._pulses_ms.get(key)))
+        return [Wish(key, course.status, kill) for kill in outcome.kills]
 
-    def _carry_out(self, tx: Transaction, key: JobUpdateKey, outcome: Outcome) -> None:
-        for instance, action in outcome.events:
-            self._record(tx, key, instance, action)
+    def _new_course(self, tables: Tables, details: JobUpdateDetails) -> Course:
+        """Raises `ValueError` for an update that cannot be followed."""
+        job = details.update.summary.key.job
+        plan = Plan.of(details.update.instructions)
+        return Course(plan, details, lambda instance: tables.instance_tasks(job, (instance,)))
+
+    def _set_alarm(self, key: JobUpdateKey, *times_ms: int | None) -> None:
+        earliest_ms = min((at_ms for at_ms in times_ms if at_ms is not None), default=None)
+        if earliest_ms is None:
+            self._alarms.cancel(key)
+        else:
+            self._alarms.set(key, (earliest_ms - self._now_ms()) / 1000)
+
+    def _carry_out(self, tx: Transaction, details: JobUpdateDetails, outcome: Outcome) -> None:
+        key, started = details.update.summary.key, words_of(_status(details)).started
+        self._record(tx, key, [(instance, action, None) for instance, action in outcome.events])
         if outcome.status is not None:
             self._enter(tx, key, outcome.status, message=outcome.message)
-        for task_id in outcome.kills:
-            self._states.change_state(tx, task_id, ScheduleStatus.KILLING, f"Killed for job update {key.id}")
+        new = {instance for instance, action in outcome.events if action is started}
+        checked = [
+            (kill.instance, started, CHECKING)
+            for kill in outcome.kills
+            if kill.policy is not None and (kill.instance in new or not _is_checked(details, kill.instance, started))
+        ]
+        self._record(tx, key, checked)
+        for kill in outcome.kills:
+            if kill.policy is None:
+                self._kill(tx, key, kill)
         for config, instances in by_config(outcome.adds).items():
             self._states.insert_pending(tx, config, instances)
 
-    def _record(self, tx: Transaction, key: JobUpdateKey, instance: int, action: JobUpdateAction) -> None:
-        events = tx.tables.updates[key].instance_events
-        at_ms = max(self._now_ms(), events[-1].timestamp_ms if events else 0)
-        tx.save_job_instance_update_event(key, JobInstanceUpdateEvent(instance, at_ms, action))
-        self._stats.count(f"update_instance_transition_{action.name}")
+    def _follow_up(self, wish: Wish) -> None:
+        """What must not happen before the step is in the log."""
+        if wish.kill.policy is None:
+            self._has_gone(wish)
+        else:
+            self._promised.ask(wish)
 
-    def _forget_if_ended(self, key: JobUpdateKey, details: JobUpdateDetails | None) -> None:
-        if details is None or _status(details) not in transitions.ACTIVE:
-            self._plans.pop(key, None)
-            self._pulses_ms.pop(key, None)
+    def _grant(self, tx: Transaction, wish: Wish) -> None:
+        self._record(tx, wish.update, [(wish.kill.instance, words_of(wish.status).started, PASSED)])
+        self._kill(tx, wish.update, wish.kill)
+
+    def _kill(self, tx: Transaction, key: JobUpdateKey, kill: Kill) -> None:
+        self._states.change_state(tx, kill.task_id, ScheduleStatus.KILLING, f"Killed for job update {key.id}")
+
+    def _has_gone(self, wish: Wish) -> None:
+        """Its place may be kept for its successor."""
+        task = self._storage.tables.task(wish.kill.task_id)
+        if task is not None and wish.kill.replacement is not None:
+            self._keep_place(task, wish.kill.replacement)
+
+    def _record(
+        self, tx: Transaction, key: JobUpdateKey, events: Sequence[tuple[int, JobUpdateAction, str | None]]
+    ) -> None:
+        before = tx.tables.updates[key].instance_events
+        at_ms = max(self._now_ms(), before[-1].timestamp_ms if before else 0)
+        tx.save_job_instance_update_events(
+            key, [JobInstanceUpdateEvent(instance, at_ms, action, message) for instance, action, message in events]
+        )
+        for _, action, _ in events:
+            self._stats.count(f"update_instance_transition_{action.name}")
 
     def _pulse_expired(self, details: JobUpdateDetails) -> bool:
         expiry_ms = pulses.expiry_ms(details, self._pulses_ms.get(details.update.summary.key))
@@ -273,6 +365,23 @@ def _existing(tx: Transaction, key: JobUpdateKey, text: str = "Update does not e
     if details is None:
         raise Refused(text + render(key))
     return details
+
+
+def refuse_while_updating(tables: Tables, job: JobKey) -> None:
+    """Raises `Refused`, with the running update, if the job has one."""
+    running = active_update(tables, job)
+    if running is not None:
+        summary = running.update.summary
+        result = Result(start_job_update_result=StartJobUpdateResult(summary.key, update_summary=summary))
+        raise Refused(transitions.ACTIVE_UPDATE_EXISTS, result=result)
+
+
+def _is_checked(details: JobUpdateDetails, instance: int, action: JobUpdateAction) -> bool:
+    """Whether it was said already that the instance waits until it may go."""
+    return any(
+        event.instance_id == instance and event.action is action and event.message == CHECKING
+        for event in details.instance_events
+    )
 
 
 def _is_coordinated(details: JobUpdateDetails) -> bool:

@@ -21,9 +21,9 @@ class KillRequested(msgspec.Struct, frozen=True, gc=False):
 
 
 class HostChanged(msgspec.Struct, frozen=True):
-    """The maintenance mode of a host changed."""
+    """A host is new (`before` is None), or its attributes or its maintenance mode changed."""
 
-    before: HostAttributes
+    before: HostAttributes | None
     after: HostAttributes
 
 

@@ -124,6 +124,7 @@ class Transaction:
         self._apply(s.Op(save_job_instance_update_event=s.SaveJobInstanceUpdateEvent(event, key)))
 
     def save_job_instance_update_events(self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent]) -> None:
+        """Many at once: an update has some for each instance, and each addition copies those before."""
         if events:
             self.tables.add_instance_events(key, events, self.changes)
             self.ops += [
@@ -179,6 +180,6 @@ def _told(rows: Iterable[Change]) -> list[StorageEvent]:
     for change in rows:
         if change.table is Table.CRON_JOBS:
             told.append(CronJobChanged(change.before, change.after))
-        elif change.table is Table.HOSTS and change.before is not None and change.before.mode != change.after.mode:
+        elif change.table is Table.HOSTS:
             told.append(HostChanged(change.before, change.after))
     return told

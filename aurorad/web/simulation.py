@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import trio
 from quart import Blueprint, Response, request
+from werkzeug.exceptions import Forbidden
 
 from aurorad.engine.base import TaskState
 from aurorad.engine.simulated.cluster import UnknownAgent
 from aurorad.engine.simulated.engine import SimulatedEngine
+from aurorad.pages.guard import refusal
 
 _STATUS = frozenset({"id", "state", "message", "reason", "account", "agent"})
 
@@ -21,6 +23,12 @@ class _BadRequest(Exception):
 def simulation_endpoints(engine: SimulatedEngine) -> Blueprint:
     """``/status`` has a task be in a state, ``/agent_remove`` has an agent be lost; docs/simulated.md has more."""
     blueprint = Blueprint("simulation", __name__)
+
+    @blueprint.before_request
+    async def keep_others_out() -> None:
+        reason = refusal("POST", request.headers, names=None)  # a GET here changes something
+        if reason is not None:
+            raise Forbidden(reason)
 
     def add(path: str, do: Callable[[dict[str, str]], None]) -> None:
         async def answer() -> Response:

@@ -46,13 +46,10 @@ def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
 
     @blueprint.route("/api", methods=["GET", "POST"])
     async def api() -> Response:
-        encoding = _request_encoding(request.headers.get("Content-Type", ""))
-        if encoding is None:
-            return Response(f"Unsupported Content-Type: {request.headers['Content-Type']}", 415, mimetype="text/plain")
-        body = await request.get_data(as_text=False)
-        assert isinstance(body, bytes)
         try:
-            header, call = await _off_loop(_decode, encoding, body, big=len(body) > _BIG_BODY_BYTES)
+            header, call = await _received()
+        except UnsupportedType as error:
+            return Response(str(error), 415, mimetype="text/plain")
         except WireError as error:
             return Response(f"Malformed request body: {error}\n", 400, mimetype="text/plain")
         if isinstance(call, ApplicationException):
@@ -60,6 +57,24 @@ def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
         return await _respond(_envelope(header, MessageType.REPLY), Reply(await handle(call, user())))
 
     return blueprint
+
+
+class UnsupportedType(WireError):
+    """A body of a type that holds no message."""
+
+
+async def received_call() -> Call | ApplicationException:
+    """The call in the present request, or what to answer instead. Raises `WireError` for a body that is no message."""
+    return (await _received())[1]
+
+
+async def _received() -> tuple[MessageHeader, Call | ApplicationException]:
+    encoding = _request_encoding(request.headers.get("Content-Type", ""))
+    if encoding is None:
+        raise UnsupportedType(f"Unsupported Content-Type: {request.headers['Content-Type']}")
+    body = await request.get_data(as_text=False)
+    assert isinstance(body, bytes)
+    return await _off_loop(_decode, encoding, body, big=len(body) > _BIG_BODY_BYTES)
 
 
 def _request_encoding(content_type: str) -> Encoding | None:

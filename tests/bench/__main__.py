@@ -5,7 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import client, cluster, idle, launch, observer, plan, scheduling, simulated, storage, store
+from tests.bench import (
+    client,
+    cluster,
+    idle,
+    launch,
+    observer,
+    plan,
+    preemption,
+    scheduling,
+    simulated,
+    storage,
+    store,
+)
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -16,6 +28,7 @@ MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "launch": launch.figures,
     "observer": observer.figures,
     "plan": plan.figures,
+    "preemption": preemption.figures,
     "scheduling": scheduling.figures,
     "simulated": simulated.figures,
     "storage": storage.figures,

@@ -36,6 +36,7 @@ from aurorad.flags import Flags
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.state import StateManager
+from aurorad.storage.events import StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
@@ -70,8 +71,10 @@ class _Engine:
 
     def __init__(self, offers_rest: bool) -> None:
         self.launched = 0
+        self.calls = 0
         self.offers: dict[str, Offer] = {}
-        self.rest: list[Offer] = []
+        self._rest: list[Offer] = []
+        self._has_rest = trio.Event()
         self._offers_rest = offers_rest
         self._until = math.inf
         self._reached = trio.Event()
@@ -81,10 +84,21 @@ class _Engine:
     async def launch(self, offer_id: str, tasks: tuple[TaskInfo, ...], refuse_s: float) -> None:
         offer = self.offers.pop(offer_id)
         if self._offers_rest:
-            self.rest.append(_rest(offer, tasks))
+            rest = _rest(offer, tasks)
+            self.offers[rest.id] = rest
+            self._rest.append(rest)
+            self._has_rest.set()
+        self.calls += 1
         self.launched += len(tasks)
         if self.launched >= self._until:
             self._reached.set()
+
+    async def offer_rest(self, receive: Callable[[tuple[Offer, ...]], Awaitable[None]]) -> None:
+        while True:
+            await self._has_rest.wait()
+            self._has_rest = trio.Event()
+            rest, self._rest = tuple(self._rest), []
+            await receive(rest)
 
     async def until(self, launched: int) -> None:
         self._until = launched
@@ -107,7 +121,7 @@ def _rest(offer: Offer, tasks: tuple[TaskInfo, ...]) -> Offer:
         for resource in (*task.resources, *task.executor_resources):
             left[resource.name] -= resource.scalar or 0.0
     resources = tuple(
-        Resource(r.name, left[r.name] if r.scalar is not None else None, r.ranges) for r in offer.resources
+        Resource(r.name, round(left[r.name], 3) if r.scalar is not None else None, r.ranges) for r in offer.resources
     )
     return Offer(offer.id + "'", offer.agent_id, offer.hostname, resources, offer.attributes)
 
@@ -139,7 +153,6 @@ class _Cluster:
         self.stats = stats
         self._hosts = hosts
         self._cpus = cpus
-        self._offers_rest = offers_rest
         self._instances = 0
 
     @asynccontextmanager
@@ -149,16 +162,16 @@ class _Cluster:
             offers = tuple(_offer(number, self._cpus) for number in range(self._hosts))
             self.engine.offers = {offer.id: offer for offer in offers}
             await self.offers.receive(offers)
-            nursery.start_soon(self._hear)
+            nursery.start_soon(self._hear, self.storage.subscribe())
             nursery.start_soon(self.placement.run)
+            nursery.start_soon(self.engine.offer_rest, self.offers.receive)
             yield self
             nursery.cancel_scope.cancel()
 
-    async def _hear(self) -> None:
-        with self.storage.subscribe() as events:
-            async for changes in events:
-                for change in changes if isinstance(changes, list) else [changes]:
-                    self.placement.changed(change)
+    async def _hear(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
+        async for change in events:
+            assert isinstance(change, TaskChanged)
+            self.placement.changed(change)
 
     async def create(self, config: TaskConfig, count: int) -> None:
         first = self._instances
@@ -171,10 +184,6 @@ class _Cluster:
         launched = self.engine.launched + count
         await self.create(config, count)
         await self.engine.until(launched)
-        if self._offers_rest:
-            rest, self.engine.rest = tuple(self.engine.rest), []
-            self.engine.offers.update((offer.id, offer) for offer in rest)
-            await self.offers.receive(rest)
 
     def _new_uuid(self) -> UUID:
         return UUID(int=self._uuids.getrandbits(128))
@@ -267,7 +276,7 @@ async def _rounds(what: str, config: TaskConfig, goal: str) -> Figure:
 async def _bulk() -> Figure:
     """As a part of one million tasks on 5,000 hosts: 25 jobs of 4,000 tasks, 20 of them for each host."""
     flags = Flags(hold_offers_forever=True, thermos_executor_cpu=0.0)
-    async with _Cluster(5000, flags=flags).running() as cluster:
+    async with _Cluster(5000, offers_rest=True, flags=flags).running() as cluster:
         for number in range(25):
             config = _config(cpus=0.1, ram_mb=16, disk_mb=16)
             await cluster.create(_named(config, f"job-{number}"), 4000)

@@ -195,10 +195,10 @@ def _plain(content_type: str) -> str:
     return content_type.lower().replace(" ", "")
 
 
-def _names(take: str, text: str, expected: list[str]) -> list[str]:
+def _names(take: str, text: str, expected: list[str]) -> Unordered:
     """Those of the recorded names that are there; more may be."""
     there = set(json.loads(text)) if take == "keys" else {line.split(" ")[0] for line in text.splitlines()}
-    return [name for name in expected if name in there]
+    return Unordered(name for name in expected if name in there)
 
 
 def _visible(page: str) -> str:

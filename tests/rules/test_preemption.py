@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurorad.api.tasks import Constraint, JobKey, Resource, TaskConfig, TaskConstraint, ValueConstraint
+from aurorad.api.tasks import Constraint, JobKey, LimitConstraint, Resource, TaskConfig, TaskConstraint
 from aurorad.rules import matching, preemption
-from aurorad.rules.matching import Host, Request
-from aurorad.rules.preemption import Victim, choose_victims, may_preempt, search_order, victim_of
+from aurorad.rules.matching import Request
+from aurorad.rules.preemption import Victim, choose_victims, kind_of, may_preempt, may_return
 from aurorad.rules.resources import Bag, ResourceType
 from aurorad.rules.tiers import BUILT_IN, Tier
 
 PREFERRED, PREEMPTIBLE, REVOCABLE = (BUILT_IN.by_name[name] for name in ("preferred", "preemptible", "revocable"))
-ANYWHERE = Host({})
 
 
-def request(cpus: float = 1, role: str = "www", priority: int = 0, rack: str | None = None, ram_mb: int = 1) -> Request:
-    constraint = Constraint("rack", TaskConstraint(value=ValueConstraint(False, frozenset({rack or ""}))))
+def request(cpus: float = 1, role: str = "www", priority: int = 0, ram_mb: int = 1) -> Request:
     config = TaskConfig(
         job=JobKey(role, "prod", "job"),
         priority=priority,
         resources=frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=1)}),
-        constraints=frozenset({constraint} if rack else ()),
     )
     return matching.request_of(config, executor_cpus=0.25, executor_ram_mb=128, revocable=False)
 
 
-def victim(name: str, cpus: float, tier: Tier = PREEMPTIBLE, role: str = "www", priority: int = 0) -> Victim:
-    return victim_of(name, request(cpus, role, priority, ram_mb=100), tier)
+def victim(
+    name: str, cpus: float, tier: Tier = PREEMPTIBLE, role: str = "www", priority: int = 0, is_ending: bool = False
+) -> Victim:
+    return Victim(name, kind_of(request(cpus, role, priority, ram_mb=100), tier), is_ending)
 
 
-def chosen(
-    wanted: Request, *active: Victim, cpus: float = 0, tier: Tier = PREFERRED, host: Host = ANYWHERE
-) -> list[str]:
+def chosen(wanted: Request, *active: Victim, cpus: float = 0, tier: Tier = PREFERRED) -> list[str]:
     slack: Bag = {ResourceType.CPUS: cpus, ResourceType.RAM_MB: 1000, ResourceType.DISK_MB: 1000}
-    return [each.task_id for each in choose_victims(wanted, tier, active, slack, host, {}, 0)]
+    return [each.task_id for each in choose_victims(wanted, tier, active, slack)]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +61,7 @@ def test_who_may_displace_whom(
 ) -> None:
     pending = request(priority=priorities[0]).config
     active = victim("v", 1, victim_tier, "www" if same_role else "other", priorities[1])
-    assert may_preempt(pending, tier, active) is may
+    assert may_preempt(pending, tier, active.kind) is may
 
 
 def test_one_that_is_large_enough_goes() -> None:
@@ -80,7 +78,6 @@ def test_nobody_goes_where_there_is_room() -> None:
 
 def test_nobody_goes_where_it_would_not_help() -> None:
     assert chosen(request(9), victim("a", 4), victim("b", 4)) == []
-    assert chosen(request(1, rack="r1"), victim("a", 4), host=Host({"rack": frozenset({"r2"})})) == []
 
 
 def test_the_largest_go_first() -> None:
@@ -88,13 +85,20 @@ def test_the_largest_go_first() -> None:
 
 
 def test_whoever_is_not_needed_in_the_end_stays() -> None:
-    larger_by_cpus, enough_ram = victim("cpus", 4), victim_of("ram", request(3, ram_mb=500), PREEMPTIBLE)
+    larger_by_cpus, enough_ram = victim("cpus", 4), Victim("ram", kind_of(request(3, ram_mb=500), PREEMPTIBLE))
     wanted = request(2, ram_mb=1400)
     assert chosen(wanted, larger_by_cpus, enough_ram) == ["ram"]
 
 
 def test_what_a_revocable_task_frees_is_not_its_cpus() -> None:
     assert chosen(request(1), victim("borrowed", 8, REVOCABLE)) == []
+
+
+def test_those_who_are_ending_go_first_and_cost_nothing() -> None:
+    ending, large, small = victim("ending", 1, is_ending=True), victim("large", 4), victim("small", 2)
+    assert chosen(request(3), ending, large, small) == ["ending", "large"]
+    assert chosen(request(1), ending, large, small) == ["ending"]
+    assert chosen(request(5), ending, large, small) == ["ending", "large"]
 
 
 def test_whoever_may_not_be_displaced_is_not_looked_at() -> None:
@@ -114,8 +118,8 @@ def test_the_victims_make_room_and_none_of_them_could_stay(
     wanted = request(cpus)
     victims = [victim(f"t{number}", size, tier, "other") for number, (size, tier) in enumerate(active)]
     going = chosen(wanted, *victims, cpus=slack)
-    free = {each.task_id: each.freed.get(ResourceType.CPUS, 0) for each in victims}
-    eligible = [each.task_id for each in victims if each.tier.preemptible]
+    free = {each.task_id: each.kind.freed.get(ResourceType.CPUS, 0) for each in victims}
+    eligible = [each.task_id for each in victims if each.kind.tier.preemptible]
 
     def fits(ids: tuple[str, ...]) -> bool:
         return sum((free[name] for name in ids), slack) >= cpus - 1e-6
@@ -128,17 +132,21 @@ def test_the_victims_make_room_and_none_of_them_could_stay(
         assert fits(()) or not fits(tuple(eligible))
 
 
-def test_each_group_is_searched_for_a_few_times_in_turn() -> None:
-    assert search_order({"a": 3, "b": 1, "c": 2}, 2) == ["a", "a", "b", "c", "c", "a"]
-    assert search_order({}, 5) == []
-
-
 def test_ports_and_disk_count_too() -> None:
-    named = preemption.victim_of(
-        "v",
+    named = preemption.kind_of(
         matching.request_of(
             TaskConfig(resources=frozenset({Resource(num_cpus=1), Resource(named_port="http")})), 0, 0, False
         ),
         PREEMPTIBLE,
     )
     assert named.freed == {ResourceType.CPUS: 1, ResourceType.PORTS: 1}
+
+
+def test_an_instance_may_return_if_it_needs_no_more_under_equal_constraints() -> None:
+    old = request(cpus=2, ram_mb=64).config
+    assert may_return(old, old)
+    assert may_return(old, request(cpus=1, ram_mb=64).config)
+    assert not may_return(old, request(cpus=2.5, ram_mb=64).config)
+    assert not may_return(old, request(cpus=1, ram_mb=65).config)
+    limit = Constraint("host", TaskConstraint(limit=LimitConstraint(1)))
+    assert not may_return(old, msgspec.structs.replace(old, constraints=frozenset({limit})))

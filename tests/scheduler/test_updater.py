@@ -305,13 +305,6 @@ async def test_an_update_may_follow_one_that_ended(autojump_clock):
         assert world.configs() == {0: OLD}
 
 
-async def test_sla_aware_updates_are_not_there_yet(autojump_clock):
-    async with World().running() as world:
-        with pytest.raises(Refused, match=r"^Updates with slaAware are not supported yet\.$"):
-            await world.update(NEW, 1, settings(sla_aware=True))
-        assert not world.tables.updates
-
-
 async def test_instructions_that_cannot_be_followed_end_in_error(autojump_clock):
     async with World().running() as world:
         await world.create(OLD, 0)

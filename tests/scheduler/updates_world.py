@@ -6,6 +6,7 @@ Meant for a mocked clock: everything takes virtual time only.
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -20,11 +21,14 @@ from aurorad.api.updates import JobUpdate, JobUpdateDetails, JobUpdateKey, JobUp
 from aurorad.flags import Flags
 from aurorad.rules import job_diff
 from aurorad.rules.updates.requests import with_strategy
+from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.updater import Updater
+from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import KillRequested, TaskChanged
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Tables
+from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
 S = ScheduleStatus
@@ -89,6 +93,8 @@ class World:
             flags=self.flags,
             stats=self.stats,
         )
+        self.places: list[tuple[int, TaskConfig]] = []
+        """Whose agent was to be kept for what."""
         self.updater = self._new_updater()
         self.most_at_once = 0
         self._ids = itertools.count(1)
@@ -96,7 +102,20 @@ class World:
         self._updater_scope = trio.CancelScope()
 
     def _new_updater(self) -> Updater:
-        return Updater(self.storage, self.states, now_ms, self.stats, self.flags)
+        sla = SlaKills(storage=self.storage, flags=self.flags, stats=self.stats, now_ms=now_ms)
+        return Updater(
+            self.storage,
+            self.states,
+            now_ms,
+            self.stats,
+            self.flags,
+            sla=sla,
+            rng=random.Random(1),
+            keep_place=self.kept,
+        )
+
+    def kept(self, task: ScheduledTask, new: TaskConfig) -> None:
+        self.places.append((task.assigned_task.instance_id, new))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[World]:
@@ -215,12 +234,25 @@ class World:
         if not life.placed:
             return
         task_id = task.assigned_task.task_id
-        for before, after in itertools.pairwise((S.PENDING, S.ASSIGNED, S.STARTING, S.RUNNING)):
+        await trio.sleep(PACE_S)
+        if not await self._assign(task_id):
+            return
+        for before, after in itertools.pairwise((S.ASSIGNED, S.STARTING, S.RUNNING)):
             await trio.sleep(PACE_S)
             await self.move(task_id, after, expected=before)
         if life.lasts_s < LIVES:
             await trio.sleep(life.lasts_s)
             await self.move(task_id, life.end, expected=S.RUNNING)
+
+    async def _assign(self, task_id: str) -> bool:
+        def work(tx: Transaction) -> bool:
+            task = tx.tables.task(task_id)
+            if task is None or task.status is not S.PENDING:
+                return False
+            self.states.assign(tx, task_id, "host", "agent", {})
+            return True
+
+        return await write_patiently(self.storage, work)
 
     async def _throttle(self, task_id: str) -> None:
         await trio.sleep(THROTTLE_S)

@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the first (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    parser.add_argument("--trace", type=Path, help="write the trace of a single seed, or of the first that fails, there")
+    parser.add_argument(
+        "--trace", type=Path, help="write the trace of a single seed, or of the first that fails, there"
+    )
     arguments = parser.parse_args()
     started = time.monotonic()
     failing: list[Result] = []

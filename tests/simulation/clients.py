@@ -9,9 +9,21 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from aurorad.api import calls
-from aurorad.api.enums import JobUpdateStatus, ResponseCode
+from aurorad.api.enums import CronCollisionPolicy, JobUpdateStatus, MaintenanceMode, ResponseCode
 from aurorad.api.results import Response
-from aurorad.api.tasks import Identity, InstanceKey, JobConfiguration, JobKey, Resource, ResourceAggregate, TaskQuery
+from aurorad.api.tasks import (
+    CountSlaPolicy,
+    ExplicitReconciliationSettings,
+    Hosts,
+    Identity,
+    InstanceKey,
+    JobConfiguration,
+    JobKey,
+    Resource,
+    ResourceAggregate,
+    SlaPolicy,
+    TaskQuery,
+)
 from aurorad.api.updates import (
     BatchJobUpdateStrategy,
     JobUpdateKey,
@@ -22,6 +34,7 @@ from aurorad.api.updates import (
     VariableBatchJobUpdateStrategy,
 )
 from aurorad.storage.storage import LogFull, StorageNotReady
+from aurorad.storage.tables import Table
 from tests.simulation import legal
 from tests.simulation.jobs import ENVIRONMENT, draw_config
 from tests.simulation.ledger import Ledger
@@ -43,6 +56,7 @@ class Clients:
         self.most_instances = 3 * size
         self.services = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"service-{n}") for n in range(1 + size)]
         self.batches = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-{n}") for n in range(size)]
+        self.crons = [JobKey(f"role-{n % 2}", ENVIRONMENT, f"batch-cron-{n}") for n in range(size)]
         self._trace = trace
         self._node = node
 
@@ -118,12 +132,13 @@ async def add(clients: Clients) -> None:
     key = InstanceKey(job, clients.rng.choice(active) if active else 0)
     before = set(clients.active_ids(job))
     await clients.writes(
-        calls.AddInstances(key, 1), lambda: any(task.assigned_task.task_id not in before for task in clients.ledger.job(job))
+        calls.AddInstances(key, 1),
+        lambda: any(task.assigned_task.task_id not in before for task in clients.ledger.job(job)),
     )
 
 
 async def kill(clients: Clients) -> None:
-    job = clients.rng.choice([*clients.services, *clients.batches])
+    job = clients.rng.choice([*clients.services, *clients.batches, *clients.crons])
     instances = frozenset({clients.rng.randrange(3)}) if clients.rng.random() < 0.6 else frozenset[int]()
     meant = [
         task.assigned_task.task_id
@@ -232,10 +247,85 @@ async def look(clients: Clients) -> None:
 
 async def set_quota(clients: Clients) -> None:
     cpus, ram_mb, disk_mb = clients.rng.choice(((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536)))
-    quota = ResourceAggregate(
-        frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)})
-    )
+    quota = ResourceAggregate(frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)}))
     await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
+
+
+def _host(clients: Clients) -> str | None:
+    known = list(clients.ledger.rows[Table.HOSTS])
+    return clients.rng.choice(known) if known else None
+
+
+async def schedule_maintenance(clients: Clients) -> None:
+    host = _host(clients)
+    if host is not None:
+        await clients.call(calls.StartMaintenance(Hosts(frozenset({host}))))
+
+
+async def drain(clients: Clients) -> None:
+    """At once, or as promises to the tasks there allow."""
+    host = _host(clients)
+    if host is None:
+        return
+    hosts = Hosts(frozenset({host}))
+    call: calls.Call = calls.DrainHosts(hosts)
+    if clients.rng.random() < 0.5:
+        policy = SlaPolicy(count_sla_policy=CountSlaPolicy(1, clients.rng.choice((0, 5))))
+        call = calls.SlaDrainHosts(hosts, policy, clients.rng.choice((0, 10, 60)))
+    since = len(clients.ledger.modes.get(host, ()))
+    meant = (MaintenanceMode.DRAINING, MaintenanceMode.DRAINED)
+    was = clients.ledger.rows[Table.HOSTS][host].mode
+    await clients.writes(
+        call, lambda: any(mode in meant for mode in [was, *clients.ledger.modes.get(host, ())[since:]])
+    )
+
+
+async def end_maintenance(clients: Clients) -> None:
+    host = _host(clients)
+    if host is not None:
+        since = len(clients.ledger.modes.get(host, ()))
+        was = clients.ledger.rows[Table.HOSTS][host].mode
+        await clients.writes(
+            calls.EndMaintenance(Hosts(frozenset({host}))),
+            lambda: MaintenanceMode.NONE in [was, *clients.ledger.modes.get(host, ())[since:]],
+        )
+
+
+async def schedule_cron(clients: Clients) -> None:
+    rng = clients.rng
+    job = rng.choice(clients.crons)
+    description = JobConfiguration(
+        key=job,
+        owner=Identity("somebody"),
+        cron_schedule=rng.choice(("* * * * *", "*/2 * * * *", "0 0 1 1 *")),
+        cron_collision_policy=rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW)),
+        task_config=draw_config(rng, job, service=False),
+        instance_count=rng.randint(1, clients.most_instances),
+    )
+    replaces = rng.random() < 0.3
+    await clients.call(calls.ReplaceCronTemplate(description) if replaces else calls.ScheduleCronJob(description))
+
+
+async def deschedule_cron(clients: Clients) -> None:
+    await clients.call(calls.DescheduleCronJob(clients.rng.choice(clients.crons)))
+
+
+async def start_cron(clients: Clients) -> None:
+    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)), impatient=clients.rng.random() < 0.1)
+
+
+async def administer(clients: Clients) -> None:
+    """What an operator may ask for at any time without doing harm."""
+    await clients.call(
+        clients.rng.choice(
+            (
+                calls.Snapshot(),
+                calls.TriggerImplicitTaskReconciliation(),
+                calls.TriggerExplicitTaskReconciliation(ExplicitReconciliationSettings(clients.rng.choice((None, 1)))),
+                calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))),
+            )
+        )
+    )
 
 
 ACTIONS: tuple[tuple[Action, int], ...] = (
@@ -251,6 +341,13 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (pulse, 2),
     (look, 2),
     (set_quota, 1),
+    (schedule_maintenance, 1),
+    (drain, 2),
+    (end_maintenance, 2),
+    (schedule_cron, 2),
+    (deschedule_cron, 1),
+    (start_cron, 3),
+    (administer, 1),
 )
 
 

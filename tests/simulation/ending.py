@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
+from aurorad.api.updates import JobUpdateDetails
 from aurorad.storage.tables import Table
 from tests.simulation import legal
 from tests.simulation.amounts import Amounts, requested
@@ -35,13 +36,16 @@ class Ending:
         """The rules that are not met yet, and by what."""
         yield from self._zombies()
         yield from self._untold()
-        doomed = False
         for task in self._ledger.tasks.values():
-            doomed = doomed or (is_doomed(task.assigned_task.task) and task.status in legal.ACTIVE)
             yield from self._task(task)
+        for host in self._ledger.rows[Table.HOSTS].values():
+            if host.mode is MaintenanceMode.DRAINING:
+                yield "every drain ends", host.host
+        for job in self._ledger.runs_to_come:
+            yield "a run that others made room for begins", job.name
         for details in self._ledger.updates.values():
             status = details.update_events[-1].status
-            if status not in legal.ENDED_UPDATES and status not in _PAUSED and not self._waits(details.update):
+            if status not in legal.ENDED_UPDATES and status not in _PAUSED and not self._waits(details):
                 yield "every update ends", f"{details.update.summary.key.id} is {status.name}"
 
     def _zombies(self) -> Iterator[tuple[str, str]]:
@@ -106,9 +110,9 @@ class Ending:
             if other.status in legal.ON_AGENT
         )
 
-    def _waits(self, update: object) -> bool:
+    def _waits(self, details: JobUpdateDetails) -> bool:
         """Whether an instance of its job is pending, or fails again and again: the update waits for it, and says so."""
-        job = update.summary.key.job  # type: ignore[attr-defined]
+        job = details.update.summary.key.job
         return any(
             task.status in legal.ACTIVE
             and (task.status is ScheduleStatus.PENDING or is_doomed(task.assigned_task.task))

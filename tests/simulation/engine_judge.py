@@ -1,13 +1,16 @@
-"""What must hold whenever the engine is called, and on the hosts: the log first, offers once, one live task an instance."""
+"""What must hold whenever the engine is called, and on the hosts: the log comes first, an offer is used once, an
+instance has one live task."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import trio
 
 from aurorad.api.enums import ScheduleStatus
+from aurorad.api.tasks import ScheduledTask
 from aurorad.engine.base import Offer, Offers, StatusUpdate, TaskInfo, TaskState
 from tests.simulation import legal
 from tests.simulation.amounts import Amounts
@@ -24,8 +27,8 @@ _MEANT = {
     TaskState.TASK_FAILED: ScheduleStatus.FAILED,
     TaskState.TASK_KILLED: ScheduleStatus.KILLED,
 }
-HEARD_AFTER_S = 30.0
-"""Events wait for their turn behind a write, and that for a disk that is slow or full."""
+LEAST_KILLS = 3
+"""The first at once, then after one to two intervals, then after two to four of them."""
 _WELL = frozenset({ScheduleStatus.ASSIGNED, ScheduleStatus.STARTING, ScheduleStatus.RUNNING})
 
 
@@ -36,18 +39,19 @@ class EngineJudge:
         self._cluster = cluster
         self._offers: dict[str, Offer] = {}
         self._used: set[str] = set()
-        self._void: dict[str, float] = {}
-        """Offers of connections that ended, and when that was."""
+        self._void: dict[str, Callable[[], bool]] = {}
+        """Offers of connections that ended, and whether the scheduler has heard of that."""
         self._launched: set[str] = set()
-        self.kills: dict[str, list[float]] = {}
-        """When the engine was told to end each task."""
+        self._kills: dict[str, list[float]] = {}
+        self.awake_s = math.inf
+        """Since when there is a scheduler."""
 
     def offered(self, event: Offers) -> None:
         self._offers.update((offer.id, offer) for offer in event.offers)
 
-    def offers_void(self) -> None:
-        """A connection ended, and its offers with it; the scheduler will hear of it."""
-        self._void.update(dict.fromkeys(self._offers, trio.current_time()))
+    def offers_void(self, heard: Callable[[], bool] = lambda: True) -> None:
+        """A connection ended, and its offers with it; `heard` tells whether the scheduler knows."""
+        self._void.update(dict.fromkeys(self._offers, heard))
         self._offers.clear()
 
     def launching(self, offer_id: str, tasks: tuple[TaskInfo, ...]) -> None:
@@ -66,10 +70,21 @@ class EngineJudge:
         self._use(offer_id, "declines")
 
     def killing(self, task_id: str) -> None:
-        self.kills.setdefault(task_id, []).append(trio.current_time())
+        self._kills.setdefault(task_id, []).append(trio.current_time())
         task = self._ledger.tasks.get(task_id)
         if task is not None and task.status in _WELL:
             self._trace.violated("log before kill", f"{task_id} is {task.status.name}")
+
+    def gave_up(self, task: ScheduledTask, after_s: float) -> None:
+        """The scheduler believes that a task that was to be killed will not end: it must have tried again and again."""
+        now = trio.current_time()
+        task_id = task.assigned_task.task_id
+        path = [event.status for event in task.task_events[-3:]]
+        timed_out = path[:1] and path[0] in _WELL and path[1:] == [ScheduleStatus.KILLING, ScheduleStatus.LOST]
+        if timed_out and task.task_events[-1].message == "Task timed out" and self.awake_s < now - after_s:
+            tries = [at for at in self._kills.get(task_id, ()) if at > now - after_s - 1]
+            if len(tries) < LEAST_KILLS:
+                self._trace.violated("kills are repeated", f"{task_id}: {len(tries)} in {after_s} s")
 
     def acknowledging(self, update: StatusUpdate) -> None:
         """What the update says is in the log, unless the log holds what forbids it."""
@@ -104,9 +119,9 @@ class EngineJudge:
 
     def _use(self, offer_id: str, what: str) -> Offer | None:
         offer = self._offers.pop(offer_id, None)
-        since_s = self._void.pop(offer_id, -math.inf)
-        if offer is None and trio.current_time() - since_s > HEARD_AFTER_S:
-            why = "a second time" if offer_id in self._used else "although it was never made"
+        heard = self._void.pop(offer_id, lambda: True)
+        if offer is None and heard():
+            why = "a second time" if offer_id in self._used else "although its connection ended"
             self._trace.violated("an offer once", f"{what} {offer_id} {why}")
         self._used.add(offer_id)
         return offer

@@ -1,4 +1,4 @@
-"""Hosts that pretend: each runs tasks as their fates say, and tells of them again and again until it is acknowledged."""
+"""Hosts that pretend: each runs tasks as their fates say, and tells of them until that is acknowledged."""
 
 from __future__ import annotations
 

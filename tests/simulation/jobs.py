@@ -8,6 +8,7 @@ import random
 from aurorad.api.enums import AURORA_EXECUTOR_NAME
 from aurorad.api.tasks import (
     Constraint,
+    CountSlaPolicy,
     ExecutorConfig,
     Identity,
     JobKey,
@@ -15,6 +16,7 @@ from aurorad.api.tasks import (
     Metadata,
     PartitionPolicy,
     Resource,
+    SlaPolicy,
     TaskConfig,
     TaskConstraint,
     ValueConstraint,
@@ -51,6 +53,7 @@ def draw_config(rng: random.Random, job: JobKey, *, service: bool, doomed: bool 
         wanted = ValueConstraint(rng.random() < 0.5, frozenset({"rack-0"}))
         constraints.add(Constraint("rack", TaskConstraint(value=wanted)))
     policy = PartitionPolicy(True, rng.choice((0, 5, 30))) if rng.random() < 0.3 else None
+    sla = SlaPolicy(count_sla_policy=CountSlaPolicy(1, rng.choice((0, 3)))) if rng.random() < 0.2 else None
     return TaskConfig(
         job=job,
         owner=Identity("somebody"),
@@ -63,6 +66,7 @@ def draw_config(rng: random.Random, job: JobKey, *, service: bool, doomed: bool 
         executor_config=ExecutorConfig(AURORA_EXECUTOR_NAME, "{}"),
         metadata=frozenset({DOOMED}) if doomed else frozenset(),
         partition_policy=policy,
+        sla_policy=sla,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, MaintenanceMode
 from aurorad.api.tasks import Constraint, JobKey, ScheduledTask, TaskConfig
@@ -30,9 +31,11 @@ _FAILURES = {
 class Judge:
     """Told of every transaction that is in the log, in its order."""
 
-    def __init__(self, trace: Trace, ledger: Ledger) -> None:
+    def __init__(self, trace: Trace, ledger: Ledger, ended: Callable[[ScheduledTask], None] = lambda _: None) -> None:
+        """`ended` is told of each task that has ended."""
         self._trace = trace
         self._ledger = ledger
+        self._ended = ended
 
     def durable(self, changes: Sequence[Change]) -> None:
         self._ledger.apply(changes)
@@ -87,6 +90,7 @@ class Judge:
             self._trace.violated("legal transitions", f"{change.key}: {wrong}")
         elif after.status in legal.ENDED and before.status not in legal.ENDED:
             self._successor(before, after, successors.get(change.key))
+            self._ended(after)
 
     def _successor(self, before: ScheduledTask, after: ScheduledTask, successor: ScheduledTask | None) -> None:
         task_id = after.assigned_task.task_id
@@ -167,7 +171,7 @@ class Judge:
         if not after.update_events:
             return  # its first event comes in the same transaction
         path = [event.status for event in after.update_events]
-        for one, other in zip(path, path[1:], strict=False):
+        for one, other in itertools.pairwise(path):
             if not legal.may_follow(one, other):
                 self._trace.violated("legal transitions", f"update {key.id}: {one.name} to {other.name}")
         rolling = [
@@ -213,7 +217,9 @@ class Judge:
             and went_on is JobUpdateAction.INSTANCE_UPDATING
             and old is JobUpdateStatus.ROLLING_FORWARD
         ):
-            self._trace.violated("failures are counted", f"{details.update.summary.key.id} goes on in spite of {failed}")
+            self._trace.violated(
+                "failures are counted", f"{details.update.summary.key.id} goes on in spite of {failed}"
+            )
 
     # Quota.
 
@@ -258,9 +264,9 @@ class Judge:
         for task in self._ledger.tasks.values():
             config = task.assigned_task.task
             where = (config.job, task.assigned_task.instance_id)
-            if config.job.role == role and task.status in legal.ACTIVE and _counts(config):
-                if config.job not in crons and where not in touched:
-                    used = _sum(used, config, 1)
+            is_meant = config.job.role == role and task.status in legal.ACTIVE and _counts(config)
+            if is_meant and config.job not in crons and where not in touched:
+                used = _sum(used, config, 1)
         for details in updates:
             used = tuple(map(sum, zip(used, _peak(details), strict=True)))
         for job, cron in crons.items():
@@ -292,8 +298,10 @@ def _merged(changes: Iterable[Change]) -> list[Change]:
 
 
 def _is_placed(change: Change) -> bool:
-    return change.after is not None and change.after.status is legal.S.ASSIGNED and (
-        change.before is None or change.before.status is legal.S.PENDING
+    return (
+        change.after is not None
+        and change.after.status is legal.S.ASSIGNED
+        and (change.before is None or change.before.status is legal.S.PENDING)
     )
 
 

@@ -8,15 +8,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.storage.replay import Replay
-from aurorad.storage.rows import Configs
-from aurorad.storage.tables import Change, Row, Table, Tables
+from aurorad.storage.shared import Shared
+from aurorad.storage.tables import Change, Changes, Row, Table, Tables
 from aurorad.vars import Vars
 from tests.simulation.trace import Trace
 
 Rows = dict[Table, dict[Any, Any]]
+
+
+def changes_of(changes: Changes) -> list[Change]:
+    """All that a transaction changed, tasks first."""
+    tasks = [
+        Change(Table.TASKS, _id_of(before, after), before, after)
+        for before, after in zip(changes.before, changes.after, strict=True)
+    ]
+    return tasks + changes.rows
+
+
+def _id_of(before: ScheduledTask | None, after: ScheduledTask | None) -> str:
+    task = after or before
+    assert task is not None, "a task changed from nothing to nothing"
+    return task.assigned_task.task_id
 
 
 class Ledger:
@@ -25,6 +41,10 @@ class Ledger:
         self.rows: Rows = {table: {} for table in Table}
         self.versions: dict[str, list[ScheduledTask]] = {}
         """All that each task ever was."""
+        self.modes: dict[str, list[MaintenanceMode | None]] = {}
+        """All modes that each host ever had, one after the other."""
+        self.runs_to_come: dict[JobKey, None] = {}
+        """Cron jobs whose tasks were killed for a run that has not begun."""
         self._of_job: dict[JobKey, dict[str, None]] = {}
 
     @property
@@ -49,9 +69,18 @@ class Ledger:
                 rows[change.key] = change.after
             if change.table is Table.TASKS:
                 self._task_changed(change)
+            elif change.table is Table.HOSTS:
+                self.modes.setdefault(change.key, []).append(change.after.mode)
+            elif change.table is Table.CRON_JOBS and change.after is None:
+                self.runs_to_come.pop(change.key, None)
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:
+            job, last = change.after.assigned_task.task.job, change.after.task_events[-1]
+            if change.before is None:
+                self.runs_to_come.pop(job, None)
+            elif last.message == "Killed by cronScheduler":
+                self.runs_to_come[job] = None
             self.versions.setdefault(change.key, []).append(change.after)
             self._of_job.setdefault(change.after.assigned_task.task.job, {})[change.key] = None
         elif change.before is not None:
@@ -70,14 +99,15 @@ class Ledger:
             return []
         expected = Tables(Vars())
         expected.load(Row(table, key, row) for table, rows in self.rows.items() for key, row in rows.items())
-        replay = Replay(expected, Vars(), Configs())
-        changes = [change for number, record in enumerate(in_flight) for change in replay.feed(number, record)]
+        replay, changes = Replay(expected, Vars(), Shared()), Changes()
+        for number, record in enumerate(in_flight):
+            replay.feed(number, record, changes)
         for table, rows in self.rows.items():
             if tables.rows(table) != expected.rows(table):
                 what = _difference(table, expected.rows(table) if in_flight else rows, tables.rows(table))
                 self._trace.violated("what was told survives a crash", what)
                 return []
-        return changes
+        return changes_of(changes)
 
 
 def _difference(table: Table, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> str:

@@ -6,6 +6,8 @@ failures allow it; rk, unless it was being killed; f, a failure is counted; l, L
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 
 from aurorad.api.enums import JobUpdateStatus, ScheduleStatus
@@ -61,7 +63,9 @@ def wrong_step(before: ScheduledTask, after: ScheduledTask) -> str | None:
     """What is not legal about a stored change of one task, in a few words."""
     path = _path(before, after)
     failures = before.failure_count
-    for number, (one, other) in enumerate(zip(path, path[1:], strict=False)):
+    for number, (one, other) in enumerate(itertools.pairwise(path)):
+        if one is other is S.KILLING:
+            continue  # somebody else wants it to end, too, and only that is new
         marks = _STEPS.get((one, other))
         if marks is None:
             return f"{one.name} to {other.name}"

@@ -50,7 +50,7 @@ class EngineWatch(Protocol):
     """Who judges what the scheduler tells the engine, at the moment at which it does."""
 
     def offered(self, event: Offers) -> None: ...
-    def offers_void(self) -> None: ...
+    def offers_void(self, heard: Callable[[], bool]) -> None: ...
     def launching(self, offer_id: str, tasks: tuple[TaskInfo, ...]) -> None: ...
     def declining(self, offer_id: str) -> None: ...
     def killing(self, task_id: str) -> None: ...
@@ -70,6 +70,7 @@ class Connection:
         self._trace = trace
         self._watch = watch
         self._events: trio.MemorySendChannel[Event] | None = None
+        self._sent = 0
         self._session = 0
         self._is_connected = False
         self._last_call_s = self._last_event_s = 0.0
@@ -97,8 +98,9 @@ class Connection:
             self._is_connected = False
             self._cluster.disconnect()
             self._trace("network", f"disconnected for {duration_s:.3f} s")
-            self._watch.offers_void()
-            self._events.send_nowait(Disconnected())
+            self._send(Disconnected())
+            told = self._sent
+            self._watch.offers_void(lambda: self._taken() > told)
             session = self._session
             self._timeline.after(duration_s, lambda: self._reconnect(session))
 
@@ -110,7 +112,7 @@ class Connection:
         assert self._events is not None
         self._trace("network", f"registered {framework_id}")
         self._is_connected = True
-        self._events.send_nowait(Registered(framework_id))
+        self._send(Registered(framework_id))
         self._cluster.connect(self)
 
     # Events.
@@ -143,9 +145,18 @@ class Connection:
             self._trace("event", _told(event))
             if isinstance(event, Offers):
                 self._watch.offered(event)
-            self._events.send_nowait(event)
+            self._send(event)
 
         self._timeline.at(at, arrive)
+
+    def _send(self, event: Event) -> None:
+        assert self._events is not None
+        self._sent += 1
+        self._events.send_nowait(event)
+
+    def _taken(self) -> int:
+        """How many events the scheduler has taken. It takes one when it is done with the one before."""
+        return self._sent - (self._events.statistics().current_buffer_used if self._events is not None else 0)
 
     # Calls.
 

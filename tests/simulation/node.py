@@ -17,13 +17,14 @@ from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
 from aurorad.scheduler.limits import admission_limits
-from aurorad.scheduler.rpc import jobs, reads, updates
+from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.recovery import recover
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import Storage, StorageNotReady
+from aurorad.storage.tables import Changes
 from aurorad.vars import Vars
 from tests.log.fake_disk import Down, FakeDisk
 from tests.simulation.network import Connection
@@ -84,7 +85,7 @@ class Node:
         *,
         segment_bytes: int,
         recovered: Callable[[Storage], None],
-        durable: Callable[..., None],
+        durable: Callable[[Changes], None],
     ) -> None:
         self.disk = disk
         self.connection = connection
@@ -128,9 +129,18 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = self._snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
         self.scheduler = self._scheduler(self.storage)
-        updater = Updater(self.storage, self.scheduler.states, self._now_ms, self.stats, self._flags)
+        updater = Updater(
+            self.storage,
+            self.scheduler.states,
+            self._now_ms,
+            self.stats,
+            self._flags,
+            sla=self.scheduler.sla,
+            rng=self._rng,
+            keep_place=self.scheduler.reservations.keep_place,
+        )
         self._api = self._new_api(updater)
         async with trio.open_nursery() as nursery:
             await nursery.start(self.storage.run)
@@ -147,9 +157,9 @@ class Node:
         response = await self._api.handle(call, user)
         return None if self.is_dead else response
 
-    def _told_durable(self, position: int, changes: Sequence[object]) -> None:
+    def _told_durable(self, position: int, changes: Changes) -> None:
         if not self.is_dead:
-            self._durable(position, changes)
+            self._durable(changes)
 
     def _new_uuid(self) -> UUID:
         return UUID(int=self._rng.getrandbits(128), version=4)
@@ -170,7 +180,21 @@ class Node:
         flags, stats, storage, limits = self._flags, self.stats, self.storage, admission_limits(self._flags)
         of_tiers = tiers.BUILT_IN
         handlers = {
-            **reads.handlers(storage=storage, limits=limits, tiers=of_tiers, reason=self.scheduler.pending_reason),
+            **reads.handlers(
+                storage=storage,
+                limits=limits,
+                tiers=of_tiers,
+                reason=self.scheduler.pending_reason,
+                next_run_ms=self.scheduler.cron.next_run_ms,
+            ),
+            **cron.handlers(storage=storage, cron=self.scheduler.cron, limits=limits, tiers=of_tiers, stats=stats),
+            **admin.handlers(
+                storage=storage,
+                state=self.scheduler.states,
+                reconciliation=self.scheduler.reconciliation,
+                snapshot=self._snapshots.write,
+                stats=stats,
+            ),
             **jobs.handlers(storage=storage, state=self.scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
             **updates.handlers(
                 storage=storage,
@@ -181,5 +205,6 @@ class Node:
                 stats=stats,
                 new_uuid=self._new_uuid,
             ),
+            **maintenance.handlers(maintenance=self.scheduler.maintenance, stats=stats),
         }
         return Api(handlers, storage, flags, stats)

@@ -6,15 +6,16 @@ import dataclasses
 import gc
 import logging
 import random
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import trio
 
 from aurorad.api import calls
-from aurorad.api.tasks import Attribute
+from aurorad.api.tasks import Attribute, ScheduledTask
 from aurorad.flags import Flags
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Change
+from aurorad.storage.tables import Changes
 from tests.log.fake_disk import FakeDisk
 from tests.simulation import clients as workload
 from tests.simulation import determinism, faults
@@ -25,7 +26,7 @@ from tests.simulation.engine_judge import EngineJudge
 from tests.simulation.hosts import Host
 from tests.simulation.jobs import Fates
 from tests.simulation.judge import Judge
-from tests.simulation.ledger import Ledger
+from tests.simulation.ledger import Ledger, changes_of
 from tests.simulation.network import Connection, Odds
 from tests.simulation.node import Node
 from tests.simulation.timeline import Timeline
@@ -35,8 +36,11 @@ START_MS = 1_700_000_000_000
 LARGE_EVERY = 50
 """One seed in so many is several times as large."""
 CHECK_S = 5.0
-QUIET_S = 900.0
-"""Longer than any deadline, penalty and interval of the flags below, one after the other."""
+LONGEST_START_S = 5.0
+LONGEST_S = 400.0
+"""Longer than any deadline, penalty and interval of the flags below, one after the other: in the quiet after the storm
+everything comes to its end within this."""
+PATIENCE_S = {"every update is acknowledged": 60.0, "nothing runs that should not": 200.0}
 
 
 class Result(NamedTuple):
@@ -104,8 +108,8 @@ class Simulation:
             is_lost=lambda: self.odds.loss > 0 and network.random() < self.odds.loss,
         )
         self.ledger = Ledger(trace)
-        self.judge = Judge(trace, self.ledger)
         self.engine_judge = EngineJudge(trace, self.ledger, self.cluster)
+        self.judge = Judge(trace, self.ledger, ended=self._ended)
         self.cluster.watch = self.engine_judge
         self.flags = _flags(self.rng)
         self.segment_bytes = self.rng.choice((4 << 10, 32 << 10))
@@ -120,7 +124,7 @@ class Simulation:
         self.connection: Connection | None = None
         self.clients = Clients(determinism.seeded(seed, "clients"), trace, self.ledger, self._reachable, size)
         self._network_rng = network
-        self._over = trio.Event()
+        self._in_flight: Sequence[bytes] = ()  # when the last scheduler died
         hosts = determinism.seeded(seed, "hosts")
         for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
             self.cluster.add(self._host(number, hosts))
@@ -138,7 +142,6 @@ class Simulation:
                 for fault in faults.draw(self):
                     storm.start_soon(fault, self)
             await self._quiet()
-            self._over.set()
             nursery.cancel_scope.cancel()
 
     @property
@@ -162,10 +165,9 @@ class Simulation:
                 self.now_ms,
                 segment_bytes=self.segment_bytes,
                 recovered=self._recovered,
-                durable=lambda _, changes: self.judge.durable(changes),
+                durable=self._durable,
             )
-            in_flight, self._in_flight = getattr(self, "_in_flight", ()), ()
-            self._found_in_flight = in_flight
+            self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
             await node.run()
             self.trace("node", "is dead")
             self.engine_judge.offers_void()
@@ -173,10 +175,16 @@ class Simulation:
             await trio.sleep(self.rng.random() * 3)
 
     def _recovered(self, storage: Storage) -> None:
-        changes: list[Change] = self.ledger.recovered(storage.tables, self._found_in_flight)
+        changes = self.ledger.recovered(storage.tables, self._in_flight)
         self.trace("node", f"recovered, {len(changes)} changes more than were told")
         if changes:
             self.judge.durable(changes)
+
+    def _durable(self, changes: Changes) -> None:
+        self.judge.durable(changes_of(changes))
+
+    def _ended(self, task: ScheduledTask) -> None:
+        self.engine_judge.gave_up(task, self.flags.transient_task_state_timeout)
 
     def _reachable(self) -> Node | None:
         return self.node if self.node is not None and self.node.is_serving else None
@@ -209,16 +217,17 @@ class Simulation:
             self.cluster.back(host)
         overhead = (self.flags.thermos_executor_cpu, round(self.flags.thermos_executor_ram / (1 << 20)))
         ending = Ending(self.ledger, self.cluster, overhead)
-        until = trio.current_time() + QUIET_S
+        since: dict[tuple[str, str], float] = {}
         while not self.is_condemned:
             await trio.sleep(10.0)
             await self._help_updates()
-            open_ends = list(ending.open_ends())
-            if not open_ends:
+            now = trio.current_time()
+            since = {one: since.get(one, now) for one in ending.open_ends()}
+            if not since:
                 self.trace("world", "is in order")
                 return
-            if trio.current_time() >= until:
-                for rule, what in open_ends:
+            for rule, what in since:
+                if now - since[rule, what] > PATIENCE_S.get(rule, LONGEST_S):
                     self.trace.violated(rule, what)
 
     async def _help_updates(self) -> None:
@@ -271,6 +280,9 @@ def _flags(rng: random.Random) -> Flags:
         reconciliation_implicit_interval=60.0,
         history_min_retention_threshold=rng.choice((20.0, 3600.0)),
         history_max_per_job_threshold=rng.choice((3, 100)),
+        host_maintenance_polling_interval=5.0,
+        min_required_instances_for_sla_check=2,
+        sla_aware_kill_non_prod=True,
         dlog_snapshot_interval=rng.choice((15.0, 600.0)),
         dlog_max_entry_size=rng.choice((2 << 10, 512 << 10)),
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import trio
 
 
-class Violation(Exception):
+class Violation(NamedTuple):
     """An invariant does not hold. `rule` is its name in `tests/simulation/README.md`."""
 
-    def __init__(self, rule: str, what: str) -> None:
-        super().__init__(f"{rule}: {what}")
-        self.rule = rule
+    rule: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.what}"
 
 
 class Trace:

@@ -96,16 +96,16 @@ def test_events_tell_of_tasks_in_order_then_of_kills() -> None:
     ]
 
 
-def test_events_tell_of_modes_that_changed_and_of_nothing_else_of_hosts() -> None:
+def test_events_tell_of_hosts_that_changed() -> None:
     tables = Tables()
     Transaction(tables).save_host_attributes(HOST)
     tx = Transaction(tables)
     drained = msgspec.structs.replace(HOST, mode=MaintenanceMode.DRAINED)
-    tx.save_host_attributes(msgspec.structs.replace(HOST, slave_id="other"))
+    other = HostAttributes("new", mode=MaintenanceMode.DRAINING, slave_id="agent-2")
     tx.save_host_attributes(HOST)
     tx.save_host_attributes(drained)
-    tx.save_host_attributes(HostAttributes("new", mode=MaintenanceMode.DRAINING, slave_id="agent-2"))
-    assert tx.events() == [HostChanged(HOST, drained)]
+    tx.save_host_attributes(other)
+    assert tx.events() == [HostChanged(HOST, drained), HostChanged(None, other)]
 
 
 def test_reverting_puts_the_tables_back() -> None:

@@ -1,7 +1,18 @@
+from collections.abc import Mapping
+
 import pytest
 from quart import Blueprint, Response
 
-from aurorad.api.tasks import Attribute, HostAttributes
+from aurorad.api.enums import MaintenanceMode, ScheduleStatus
+from aurorad.api.tasks import (
+    AssignedTask,
+    Attribute,
+    HostAttributes,
+    HostMaintenanceRequest,
+    JobKey,
+    ScheduledTask,
+    TaskConfig,
+)
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
@@ -15,8 +26,17 @@ async def nobody(*_: object) -> object:
     raise AssertionError("a secret")
 
 
-def application(stats: Vars, tables: Tables | None = None):  # type: ignore[no-untyped-def]
-    pages = scheduler_pages(tables or Tables(), lambda _: "", lambda host: f"http://{host}:1338", "here", lambda: 0)
+def application(  # type: ignore[no-untyped-def]
+    stats: Vars, tables: Tables | None = None, waits: Mapping[str, Mapping[str, str]] | None = None
+):
+    pages = scheduler_pages(
+        tables or Tables(),
+        lambda _: "",
+        lambda host: f"http://{host}:1338",
+        "here",
+        lambda: 0,
+        waits_for=lambda host: (waits or {})[host],
+    )
     return scheduler_app(
         stats,
         thrift_endpoint(nobody, lambda: "UNSECURE"),  # type: ignore[arg-type]
@@ -78,6 +98,19 @@ async def test_hosts_are_listed_with_what_they_are() -> None:
     html = await (await application(Vars(), tables).test_client().get("/agents")).get_data(as_text=True)
     assert 'href="http://host-1:1338"' in html
     assert "<td>agent-1</td><td>NONE</td><td>host=[&lt;b&gt;], rack=[r1,r2]</td>" in html
+
+
+async def test_a_host_being_drained_says_what_is_left() -> None:
+    tables = Tables()
+    tx = Transaction(tables)
+    tx.save_host_attributes(HostAttributes("h1", mode=MaintenanceMode.DRAINING, slave_id="agent-1"))
+    tx.save_host_maintenance_request(HostMaintenanceRequest("h1", timeout_secs=60))
+    assigned = AssignedTask("t1", "agent-1", "h1", TaskConfig(JobKey("www", "prod", "web")), instance_id=7)
+    tx.save_tasks(ScheduledTask(assigned, ScheduleStatus.RUNNING))
+    waits = {"h1": {"t1": "its SLA <coordinator> says no"}}
+    html = await (await application(Vars(), tables, waits).test_client().get("/agents")).get_data(as_text=True)
+    assert "1 task left, at most until" in html
+    assert 'href="/scheduler/www/prod/web/7">www/prod/web/7</a>: its SLA &lt;coordinator&gt; says no' in html
 
 
 async def test_a_long_answer_may_take_its_time() -> None:

@@ -32,6 +32,8 @@ class Behaviour(msgspec.Struct, frozen=True):
     """From a kill to TASK_KILLED."""
     merge_s: float = 0.25
     """An offer is replaced by a larger one so long after something else became free."""
+    strict_offers: bool = False
+    """A launch that was on its way when its offer was replaced is lost, as with a real master; else it is done."""
     resend_s: float = 10.0
     """Updates are repeated so long after they were sent, until acknowledged."""
     run_s: float = 600.0

@@ -91,6 +91,7 @@ class Cluster:
         self._hosts: dict[str, Host] = {}
         self._tasks: dict[str, Task] = {}
         self._offers: dict[str, Host] = {}
+        self._replaced: dict[str, Host] = {}  # offers taken back only to be made larger, the last one of each host
         self._connected = False
         self._told: deque[Event] = deque()
         self._to_offer: dict[Host, None] = {}
@@ -134,6 +135,7 @@ class Cluster:
         for agent_id, host in self._hosts.items():
             host.check_invariants(held[agent_id])
             assert host.offer_id is None or self._offers[host.offer_id] is host
+            assert host.replaced_id is None or self._replaced[host.replaced_id] is host
         assert sum(host.offer_id is not None for host in self._hosts.values()) == len(self._offers)
         assert all(task.updates and task.host.is_reachable for task in self._unacknowledged)
 
@@ -148,15 +150,17 @@ class Cluster:
     def disconnect(self, now: float) -> None:
         """Nobody listens any longer: all offers are void, and what was not fetched is lost."""
         self._connected = False
-        for host in self._offers.values():
+        for host in self._hosts.values():
             host.offer_id = None
+            host.replaced_id = None
         self._offers.clear()
+        self._replaced.clear()
         self._told.clear()
         self._asked.clear()
         self._to_offer.clear()
 
     def launch(self, now: float, offer_id: str, tasks: Iterable[TaskInfo], refuse_s: float = 0.0) -> None:
-        host = self._withdraw(offer_id)
+        host = self._withdraw(offer_id) or self._withdraw_replaced(offer_id)
         for info in tasks:
             if host is None:
                 message = "Task launched with invalid offers"
@@ -415,7 +419,11 @@ class Cluster:
         """A refusal ends, or an offer is to be replaced by a larger one."""
         if host.offer_id is not None and not host.grew:
             return
+        replaced_id = host.offer_id
         self._take_back(host)
+        if replaced_id is not None and not self.behaviour.strict_offers:
+            host.replaced_id = replaced_id
+            self._replaced[replaced_id] = host
         if host.is_reachable:
             self._to_offer[host] = None
 
@@ -425,7 +433,17 @@ class Cluster:
             host.offer_id = None
         return host
 
+    def _withdraw_replaced(self, offer_id: str) -> Host | None:
+        """Its launch was on the way when the offer was replaced: what it wants is in the new one, too."""
+        host = self._replaced.get(offer_id)
+        if host is not None:
+            self._take_back(host)
+        return host
+
     def _take_back(self, host: Host) -> None:
+        if host.replaced_id is not None:
+            del self._replaced[host.replaced_id]
+            host.replaced_id = None
         if host.offer_id is not None:
             del self._offers[host.offer_id]
             self._say(Rescind(host.offer_id))

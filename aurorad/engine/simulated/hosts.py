@@ -47,6 +47,7 @@ class Host:
         "is_reachable",
         "offer_id",
         "ports",
+        "replaced_id",
         "tasks",
         "timer",
         "unavailability_start_ms",
@@ -62,6 +63,8 @@ class Host:
         self.unavailability_start_ms: int | None = None
         self.offer_id: str | None = None
         """The offer that is out; there is at most one."""
+        self.replaced_id: str | None = None
+        """The one before, if this one replaced it and its launches still count."""
         self.grew = False
         """Something became free since that offer was made."""
         self.timer = 0

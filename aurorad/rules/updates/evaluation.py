@@ -1,25 +1,36 @@
 """What an update does next, from what is stored about it and its tasks alone (updates sheet, section 6).
 
-There is no updater to lose: whose turn it was, who is done and who failed is read off the instance events, failures
-off the ended tasks. So a pause, a restart or a new leader changes nothing, and an evaluation may be repeated freely.
+There is nothing to lose: whose turn it was, who is done and who failed is read off the instance events, failures off
+the ended tasks. A `Course` only spares looking at every instance again at each step: made anew at any moment, after a
+pause, a restart or under a new leader, it decides the same.
 """
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus
-from aurorad.api.tasks import ScheduledTask, TaskConfig
+from aurorad.api.tasks import ScheduledTask, SlaPolicy, TaskConfig
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateEvent
 from aurorad.rules.updates.instances import Step, Verdict, active_one, failures, verdict
 from aurorad.rules.updates.plan import Plan
 
 AUTO_PAUSED: Final = "Update auto paused"
 
+TasksOf = Callable[[int], Sequence[ScheduledTask]]
+"""All tasks of one instance of the job, ended ones too, as they are when called."""
 
-class _Words(NamedTuple):
+
+LOOKS_PER_DEED: Final = 10
+"""So much cheaper it is to look at an instance than to do anything about it."""
+
+
+class Words(NamedTuple):
     """What things are called on the way there, or on the way back."""
 
     started: JobUpdateAction
@@ -28,18 +39,28 @@ class _Words(NamedTuple):
     succeeded: JobUpdateStatus
 
 
-_FORWARD: Final = _Words(
+FORWARD: Final = Words(
     JobUpdateAction.INSTANCE_UPDATING,
     JobUpdateAction.INSTANCE_UPDATED,
     JobUpdateAction.INSTANCE_UPDATE_FAILED,
     JobUpdateStatus.ROLLED_FORWARD,
 )
-_BACK: Final = _Words(
+BACK: Final = Words(
     JobUpdateAction.INSTANCE_ROLLING_BACK,
     JobUpdateAction.INSTANCE_ROLLED_BACK,
     JobUpdateAction.INSTANCE_ROLLBACK_FAILED,
     JobUpdateStatus.ROLLED_BACK,
 )
+
+
+class Kill(NamedTuple):
+    """A task that must go; with a `policy`, as soon as the promise made to its job allows it."""
+
+    instance: int
+    task_id: str
+    replacement: TaskConfig | None = None
+    """What the instance shall run then, if anything."""
+    policy: SlaPolicy | None = None
 
 
 @dataclasses.dataclass
@@ -50,82 +71,142 @@ class Outcome:
     status: JobUpdateStatus | None = None
     """The status to enter; nothing is killed or added then."""
     message: str | None = None
-    kills: list[str] = dataclasses.field(default_factory=list)
+    kills: list[Kill] = dataclasses.field(default_factory=list)
     adds: dict[int, TaskConfig] = dataclasses.field(default_factory=dict)
     wake_ms: int | None = None
-    """Wall-clock time at which to evaluate again even if nothing happens before."""
+    """Wall-clock time at which to go on even if nothing happens before."""
+    has_more: bool = False
+    """Whether there is more to do at once: it was left out to keep the transaction short."""
+
+    @property
+    def size(self) -> int:
+        return len(self.events) + len(self.kills) + len(self.adds)
 
 
-def evaluate(plan: Plan, details: JobUpdateDetails, tasks: Iterable[ScheduledTask], now_ms: int) -> Outcome:
-    """The next step of an update that is rolling, given all `tasks` of its job, ended ones too."""
-    status = details.update_events[-1].status
-    if status is JobUpdateStatus.ROLLING_FORWARD:
-        return _Evaluation(plan, details, tasks, now_ms, forward=True).run()
-    if status is JobUpdateStatus.ROLLING_BACK:
-        return _Evaluation(plan, details, tasks, now_ms, forward=False).run()
-    raise AssertionError(f"an update in {status.name} was evaluated: {details.update.summary.key}")
+class Course:
+    """One way of an update, there or back, from when it enters the status to when it leaves it.
 
+    It is told of instances whose tasks changed; what it decided must be done before it is asked again. After a write
+    that did not happen it is worth nothing.
+    """
 
-class _Evaluation:
-    def __init__(
-        self, plan: Plan, details: JobUpdateDetails, tasks: Iterable[ScheduledTask], now_ms: int, forward: bool
-    ) -> None:
+    def __init__(self, plan: Plan, details: JobUpdateDetails, tasks_of: TasksOf) -> None:
+        status = details.update_events[-1].status
+        if status not in (JobUpdateStatus.ROLLING_FORWARD, JobUpdateStatus.ROLLING_BACK):
+            raise AssertionError(f"an update in {status.name} was evaluated: {details.update.summary.key}")
+        self.status = status
         self._plan = plan
-        self._events = details.update_events
-        self._forward = forward
-        self._words = _FORWARD if forward else _BACK
-        self._targets = plan.targets(forward)
-        self._now_ms = now_ms
-        self._progress = _Progress.of(self._words, details.instance_events)
-        self._tasks = _by_instance(tasks)
-        self._outcome = Outcome()
+        self._forward = status is JobUpdateStatus.ROLLING_FORWARD
+        self._words = words_of(status)
+        self._targets = plan.targets(self._forward)
+        self._tasks_of = tasks_of
+        self._pauses = sum(is_auto_pause(event) for event in details.update_events)
+        self._progress = Progress.of(self._words, details.instance_events)
+        self._latest_ms = details.instance_events[-1].timestamp_ms if details.instance_events else 0
+        self._order = tuple(plan.in_order(self._forward))
+        self._place = {instance: place for place, instance in enumerate(self._order)}
+        self._idle: list[int] = []  # places in the order of those that need a turn
+        self._group: deque[int] = deque()  # those whose turn it is, and who have not been begun
+        self._watched: list[tuple[int, int]] = []  # when to look again, and at whom
+        waiting = (instance for instance in self._order if not self._progress.had_turn(instance))
+        self._changed: dict[int, None] = dict.fromkeys((*self._progress.working, *waiting))
 
-    def run(self) -> Outcome:
-        self._go_on_with_those_started()
-        if self._too_many_failed() or not self._plan.strategy.has_room(len(self._progress.working)):
-            return self._outcome
-        idle = [i for i in self._plan.in_order(self._forward) if self._needs_a_turn(i)]
-        if not idle and not self._progress.working:
-            self._end(self._words.succeeded)
-            return self._outcome
-        group = idle[: self._group_size(len(idle))]
-        if group and self._pauses_before_a_group():
-            self._end(JobUpdateStatus.ROLL_FORWARD_PAUSED, AUTO_PAUSED)
-            return self._outcome
-        for instance in group:
-            self._outcome.events.append((instance, self._words.started))
-            self._act(instance, self._verdict(instance))
-        return self._outcome
+    def note(self, instance: int) -> None:
+        """A task of this instance changed."""
+        if instance in self._place and instance not in self._progress.done and instance not in self._progress.failed:
+            self._changed[instance] = None
 
-    def _go_on_with_those_started(self) -> None:
-        for instance, since_ms in list(self._progress.working.items()):
-            found = self._verdict(instance, since_ms)
-            if found.step in (Step.DONE, Step.FAILED):
-                action = self._words.done if found.step is Step.DONE else self._words.failed
-                self._outcome.events.append((instance, action))
-                self._progress.note(self._words, instance, action, self._now_ms)
-            else:
-                self._act(instance, found)
+    def advance(self, now_ms: int, limit: int) -> Outcome:
+        """The next step, of little more than `limit` single things to do."""
+        outcome = Outcome()
+        self._ring(now_ms)
+        looks = limit * LOOKS_PER_DEED
+        while self._changed and outcome.size < limit and looks:
+            self._look_at(outcome, self._take_changed(), now_ms)
+            looks -= 1
+        if self._too_many_failed():
+            self._fail(outcome)
+        elif not self._changed:
+            self._begin(outcome, now_ms, limit)
+        if outcome.status is None:
+            outcome.has_more = bool(self._changed or self._group) or outcome.size >= limit
+            outcome.wake_ms = self._watched[0][0] if self._watched else None
+        return outcome
+
+    def _take_changed(self) -> int:
+        instance = next(iter(self._changed))
+        del self._changed[instance]
+        return instance
+
+    def _ring(self, now_ms: int) -> None:
+        while self._watched and self._watched[0][0] <= now_ms:
+            self.note(heapq.heappop(self._watched)[1])
+
+    def _look_at(self, outcome: Outcome, instance: int, now_ms: int) -> None:
+        since_ms = self._progress.working.get(instance)
+        if since_ms is None:
+            self._look_at_idle(instance, now_ms)
+            return
+        found = self._verdict(instance, now_ms, since_ms)
+        if found.step in (Step.DONE, Step.FAILED):
+            self._record(outcome, instance, self._words.done if found.step is Step.DONE else self._words.failed, now_ms)
+        else:
+            self._act(outcome, instance, found)
+
+    def _look_at_idle(self, instance: int, now_ms: int) -> None:
+        if instance in self._group:
+            return
+        place = self._place[instance]
+        at = bisect.bisect_left(self._idle, place)
+        is_idle = at < len(self._idle) and self._idle[at] == place
+        if self._still_needs_a_turn(instance, now_ms):
+            if not is_idle:
+                self._idle.insert(at, place)
+        elif is_idle:
+            del self._idle[at]
+
+    def _still_needs_a_turn(self, instance: int, now_ms: int) -> bool:
+        """Not where it shall be already: nothing is written down about such an instance."""
+        found = self._verdict(instance, now_ms)
+        self._watch(instance, found)
+        return found.step is not Step.DONE
 
     def _too_many_failed(self) -> bool:
-        settings = self._plan.settings
-        if len(self._progress.failed) <= settings.max_failed_instances:
-            return False
-        back = self._forward and settings.rollback_on_failure
+        return len(self._progress.failed) > self._plan.settings.max_failed_instances
+
+    def _fail(self, outcome: Outcome) -> None:
+        back = self._forward and self._plan.settings.rollback_on_failure
         latest = list(self._progress.failed)[-1]
-        self._end(
-            JobUpdateStatus.ROLLING_BACK if back else JobUpdateStatus.FAILED,
-            f"Latest failure: instance {latest} exited.",
-        )
-        return True
+        status = JobUpdateStatus.ROLLING_BACK if back else JobUpdateStatus.FAILED
+        _end(outcome, status, f"Latest failure: instance {latest} exited.")
 
-    def _needs_a_turn(self, instance: int) -> bool:
-        """Not started yet, nor where it shall be already (nothing is written down about such an instance)."""
-        return not self._progress.had_turn(instance) and self._verdict(instance).step is not Step.DONE
+    def _begin(self, outcome: Outcome, now_ms: int, limit: int) -> None:
+        """Begin those whose turn it is, as far as the limit allows."""
+        while outcome.size < limit and (self._group or self._choose_group(outcome)):
+            instance = self._group.popleft()
+            found = self._verdict(instance, now_ms, now_ms)
+            if found.step is not Step.DONE:  # it may have got there by itself
+                self._record(outcome, instance, self._words.started, now_ms)
+                self._act(outcome, instance, found)
 
-    def _group_size(self, idle: int) -> int:
+    def _choose_group(self, outcome: Outcome) -> bool:
+        """Whether there is another group; if there is none any more, the update ends."""
+        if not self._plan.strategy.has_room(len(self._progress.working)):
+            return False
+        if not self._idle and not self._progress.working:
+            _end(outcome, self._words.succeeded)
+            return False
+        size = self._group_size()
+        if size and self._pauses_before_a_group():
+            _end(outcome, JobUpdateStatus.ROLL_FORWARD_PAUSED, AUTO_PAUSED)
+            return False
+        self._group.extend(self._order[place] for place in self._idle[:size])
+        del self._idle[:size]
+        return size > 0
+
+    def _group_size(self) -> int:
         return self._plan.strategy.group_size(
-            idle=idle,
+            idle=len(self._idle),
             active=len(self._progress.working),
             started=self._progress.started,
             forward=self._forward,
@@ -135,33 +216,43 @@ class _Evaluation:
         """Whether fewer pauses were made than groups: every group but the first waits for someone to resume."""
         if not self._forward or not self._plan.strategy.autopause:
             return False
-        pauses = sum(is_auto_pause(event) for event in self._events)
-        return pauses < self._plan.strategy.groups_started(self._progress.started)
+        return self._pauses < self._plan.strategy.groups_started(self._progress.started)
 
-    def _verdict(self, instance: int, since_ms: int | None = None) -> Verdict:
+    def _verdict(self, instance: int, now_ms: int, since_ms: int | None = None) -> Verdict:
         """`since_ms`: when the instance had its turn, if it had."""
-        target = self._targets.get(instance)
-        tasks = self._tasks.get(instance, ())
+        target, tasks = self._targets.get(instance), self._tasks_of(instance)
         failed = failures(target, tasks, since_ms) if since_ms is not None else 0
-        return verdict(target, active_one(tasks), failed, self._plan.settings, self._now_ms)
+        return verdict(target, active_one(tasks), failed, self._plan.settings, now_ms)
 
-    def _act(self, instance: int, found: Verdict) -> None:
+    def _act(self, outcome: Outcome, instance: int, found: Verdict) -> None:
         if found.step is Step.KILL:
-            killed = active_one(self._tasks[instance])
+            killed = active_one(self._tasks_of(instance))
             assert killed is not None, f"instance {instance} has nothing to kill"
-            self._outcome.kills.append(killed.assigned_task.task_id)
+            policy = self._plan.policy(instance, self._forward)
+            outcome.kills.append(Kill(instance, killed.assigned_task.task_id, self._targets.get(instance), policy))
         elif found.step is Step.ADD:
-            self._outcome.adds[instance] = self._targets[instance]
-        elif found.until_ms is not None:
-            self._outcome.wake_ms = min(found.until_ms, self._outcome.wake_ms or found.until_ms)
+            outcome.adds[instance] = self._targets[instance]
+        else:
+            self._watch(instance, found)
 
-    def _end(self, status: JobUpdateStatus, message: str | None = None) -> None:
-        """Leave the present status: what is in flight goes on by itself, nothing new is begun."""
-        self._outcome = Outcome(self._outcome.events, status, message)
+    def _watch(self, instance: int, found: Verdict) -> None:
+        if found.until_ms is not None:
+            heapq.heappush(self._watched, (found.until_ms, instance))
+
+    def _record(self, outcome: Outcome, instance: int, action: JobUpdateAction, now_ms: int) -> None:
+        self._latest_ms = max(self._latest_ms, now_ms)
+        outcome.events.append((instance, action))
+        self._progress.note(self._words, instance, action, self._latest_ms)
+
+
+def _end(outcome: Outcome, status: JobUpdateStatus, message: str | None = None) -> None:
+    """Leave the present status: what is in flight goes on by itself, nothing new is begun."""
+    outcome.status, outcome.message = status, message
+    outcome.kills, outcome.adds = [], {}
 
 
 @dataclasses.dataclass
-class _Progress:
+class Progress:
     """Who had a turn on this way, and what became of it; `working` says since when."""
 
     working: dict[int, int] = dataclasses.field(default_factory=dict)
@@ -169,13 +260,13 @@ class _Progress:
     failed: dict[int, None] = dataclasses.field(default_factory=dict)
 
     @staticmethod
-    def of(words: _Words, events: Sequence[JobInstanceUpdateEvent]) -> _Progress:
-        progress = _Progress()
+    def of(words: Words, events: Iterable[JobInstanceUpdateEvent]) -> Progress:
+        progress = Progress()
         for event in events:
             progress.note(words, event.instance_id, event.action, event.timestamp_ms)
         return progress
 
-    def note(self, words: _Words, instance: int, action: JobUpdateAction, at_ms: int) -> None:
+    def note(self, words: Words, instance: int, action: JobUpdateAction, at_ms: int) -> None:
         if action is words.started:
             if not self.had_turn(instance):
                 self.working[instance] = at_ms
@@ -194,12 +285,17 @@ class _Progress:
         return len(self.working) + len(self.done) + len(self.failed)
 
 
+def words_of(status: JobUpdateStatus) -> Words:
+    """Of an update that rolls."""
+    return FORWARD if status is JobUpdateStatus.ROLLING_FORWARD else BACK
+
+
 def is_auto_pause(event: JobUpdateEvent) -> bool:
     """Whether the update paused itself; a person's pause carries the person's name."""
     return event.status is JobUpdateStatus.ROLL_FORWARD_PAUSED and event.user is None and event.message == AUTO_PAUSED
 
 
-def _by_instance(tasks: Iterable[ScheduledTask]) -> Mapping[int, list[ScheduledTask]]:
+def by_instance(tasks: Iterable[ScheduledTask]) -> Mapping[int, list[ScheduledTask]]:
     found: dict[int, list[ScheduledTask]] = {}
     for task in tasks:
         found.setdefault(task.assigned_task.instance_id, []).append(task)

@@ -29,7 +29,7 @@ _LARGE = 2000
 
 
 def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars) -> Handlers:
-    calls = _JobCalls(storage, state, limits, tiers, stats)
+    calls = JobCalls(storage, state, limits, tiers, stats)
     return {
         CreateJob: calls.create_job,
         AddInstances: calls.add_instances,
@@ -38,7 +38,7 @@ def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, 
     }
 
 
-class _JobCalls:
+class JobCalls:
     def __init__(
         self, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars
     ) -> None:
@@ -50,16 +50,21 @@ class _JobCalls:
         stats.declare(*(f"thrift_workload_{m}" for m in ("createJob", "addInstances", "killTasks", "restartShards")))
 
     async def create_job(self, call: CreateJob, user: str) -> Response:
+        job = self.admitted(call)
+        new = await self._prepared(job)
+        await self._storage.write(lambda tx: self.create(tx, job, new))
+        self._stats.count("thrift_workload_createJob", job.instance_count)
+        return ok()
+
+    def admitted(self, call: CreateJob) -> JobConfiguration:
+        """The job to create, filled in. Raises `Refused`."""
         if call.description is None:
             raise Refused("createJob without a description: one was expected", ResponseCode.ERROR)
         with rules_refuse():
             job = populate(call.description, self._limits, self._tiers)
         if job.cron_schedule is not None:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
-        new = await self._prepared(job)
-        await self._storage.write(lambda tx: self._create(tx, job, new))
-        self._stats.count("thrift_workload_createJob", job.instance_count)
-        return ok()
+        return job
 
     async def _prepared(self, job: JobConfiguration) -> NewTasks | None:
         """The tasks of a large job, made before the write that may insert them; None if the write can do that."""
@@ -67,7 +72,7 @@ class _JobCalls:
             return None
         return await self._state.prepare_pending(job.task_config, range(job.instance_count))
 
-    def _create(self, tx: Transaction, job: JobConfiguration, new: NewTasks | None) -> None:
+    def create(self, tx: Transaction, job: JobConfiguration, new: NewTasks | None = None) -> None:
         # A description may name one job and its task another; the tasks will be those of the latter.
         named = dict.fromkeys((job.key, job.task_config.job))
         for key in named:

@@ -7,6 +7,7 @@ waits until what it looked at is in the log; for reads and refusals the dispatch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 from uuid import UUID
 
 from aurorad.api import calls
@@ -63,7 +64,7 @@ def handlers(
     stats: Vars,
     new_uuid: Callable[[], UUID],
 ) -> Handlers:
-    updates = _UpdateCalls(storage, updater, limits, tiers, flags, stats, new_uuid)
+    updates = UpdateCalls(storage, updater, limits, tiers, flags, stats, new_uuid)
     return {
         calls.StartJobUpdate: updates.start,
         calls.PauseJobUpdate: updates.control(updater.pause),
@@ -77,7 +78,17 @@ def handlers(
     }
 
 
-class _UpdateCalls:
+class Order(NamedTuple):
+    """An update as it was asked for, filled in and checked as far as that needs no tables."""
+
+    request: JobUpdateRequest
+    config: TaskConfig
+    settings: JobUpdateSettings
+    only: frozenset[int]
+    message: str | None
+
+
+class UpdateCalls:
     def __init__(
         self,
         storage: Storage,
@@ -98,56 +109,61 @@ class _UpdateCalls:
         stats.declare("thrift_workload_startJobUpdate")
 
     async def start(self, call: calls.StartJobUpdate, user: str) -> Response:
+        order = self.admitted(call)
+        started = await self._storage.write(lambda tx: self._start(tx, order, user))
+        if started is None:
+            await self._storage.settled()
+            return ok(None, requests.UNCHANGED)
+        self._stats.count("thrift_workload_startJobUpdate", order.request.instance_count)
+        return ok(Result(start_job_update_result=StartJobUpdateResult(started.key, update_summary=started)))
+
+    def admitted(self, call: calls.StartJobUpdate) -> Order:
+        """What is asked for, filled in. Raises `Refused`."""
         request, given = _request(call.request)
         message = _audit(call.message)
         settings = requests.with_strategy(given)
         wrong = requests.problem(request, settings, self._max_failures)
         if wrong is not None:
             raise Refused(wrong)
-        config = self._admitted(request)
-        only = _scope(settings)
-        started = await self._storage.write(lambda tx: self._start(tx, request, config, settings, only, user, message))
-        if started is None:
-            await self._storage.settled()
-            return ok(None, requests.UNCHANGED)
-        self._stats.count("thrift_workload_startJobUpdate", request.instance_count)
-        return ok(Result(start_job_update_result=StartJobUpdateResult(started.key, update_summary=started)))
+        return Order(request, self._admitted(request), settings, _scope(settings), message)
 
-    def _start(
-        self,
-        tx: Transaction,
-        request: JobUpdateRequest,
-        config: TaskConfig,
-        settings: JobUpdateSettings,
-        only: frozenset[int],
-        user: str,
-        message: str | None,
-    ) -> JobUpdateSummary | None:
+    def _start(self, tx: Transaction, order: Order, user: str) -> JobUpdateSummary | None:
         """The update begun; None when there is nothing to change."""
-        job = config.job
-        if job in tx.tables.cron_jobs:
+        update = self.proposed(tx.tables, order, user)
+        if update is None:
+            return None
+        self._updater.start(tx, update, user, order.message)
+        return update.summary
+
+    def proposed(self, tables: Tables, order: Order, user: str) -> JobUpdate | None:
+        """The update that would start; None when there is nothing to change. Raises `Refused`."""
+        job = order.config.job
+        if job in tables.cron_jobs:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
-        current = _current(tx.tables, config)
-        strangers = job_diff.irrelevant(current, request.instance_count, only)
+        changes = self.changes(tables, order)
+        if changes.is_noop:
+            return None
+        summary = JobUpdateSummary(JobUpdateKey(job, str(self._new_uuid())), user, metadata=order.request.metadata)
+        update = JobUpdate(summary, job_diff.instructions(changes, order.settings))
+        self._check_limits(tables, order.request.instance_count, update)
+        return update
+
+    def changes(self, tables: Tables, order: Order) -> JobDiff:
+        """Raises `Refused` for an order about instances that nobody knows."""
+        current, count = _current(tables, order.config), order.request.instance_count
+        strangers = job_diff.irrelevant(current, count, order.only)
         if strangers:
             raise Refused(
                 "The update request attempted to update specific instances, but some are irrelevant to the update and "
                 f"current job state: {strangers}"
             )
-        changes = job_diff.diff(current, config, request.instance_count, only)
-        if changes.is_noop:
-            return None
-        summary = JobUpdateSummary(JobUpdateKey(job, str(self._new_uuid())), user, metadata=request.metadata)
-        update = JobUpdate(summary, job_diff.instructions(changes, settings))
-        self._check_limits(tx, request.instance_count, update)
-        self._updater.start(tx, update, user, message)
-        return summary
+        return job_diff.diff(current, order.config, count, order.only)
 
-    def _check_limits(self, tx: Transaction, instance_count: int, update: JobUpdate) -> None:
+    def _check_limits(self, tables: Tables, instance_count: int, update: JobUpdate) -> None:
         role = update.summary.key.job.role
         with rules_refuse():
             admission.check_instance_count(instance_count, self._limits)
-            quota.check_update(tx.tables.quotas.get(role), role_usage(tx.tables, role), update)
+            quota.check_update(tables.quotas.get(role), role_usage(tables, role), update)
 
     def control(self, act: _Control) -> Handler:
         """The handler of one of the requests that change an update's status."""

@@ -12,15 +12,20 @@ from quart import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from aurorad.api import keys
+from aurorad.api.enums import MaintenanceMode
 from aurorad.api.results import GetQuotaResult
-from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask
+from aurorad.api.tasks import HostAttributes, JobConfiguration, JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateKey
 from aurorad.pace import gently
 from aurorad.pages.look import Look, protect
 from aurorad.pages.paging import Here, paginate
+from aurorad.scheduler.explaining import JobExplanation
 from aurorad.storage.tables import Tables
 from aurorad.web.pages import agents, configs, jobs, roles, tasks, updates, urls
+from aurorad.web.pages.agents import AgentRow
 from aurorad.web.pages.tasks import Ties
+
+Explain = Callable[[JobKey, frozenset[int]], Awaitable[JobExplanation]]
 
 _NAMES = "letters, digits, '.', '-' and '_'"
 
@@ -43,16 +48,19 @@ def scheduler_pages(
     now_ms: Callable[[], int],
     quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
     next_run_ms: Callable[[JobConfiguration], int | None] = lambda _: None,
+    explain: Explain | None = None,
+    waits_for: Callable[[str], Mapping[str, str]] = lambda host: {},
 ) -> Blueprint:
     """``/``, ``/scheduler...``, ``/updates``, ``/agents`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
-    reader's browser can reach it; `quota` a role's quota and consumption, None where that is not to be shown;
-    `next_run_ms` when a cron job fires next.
+    reader's browser can reach it; `quota` a role's quota and consumption, `explain` why instances of a job wait, all or
+    some of them, None where that is not to be shown; `next_run_ms` when a cron job fires next; `waits_for` why the tasks
+    on a host being drained are still there, by their ids.
     """
     nav = [("/scheduler", "Roles"), ("/updates", "Updates")]
     look = Look("aurorad.web", now_ms, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls)
-    pages = _Pages(tables, Ties(pending_reason, observer_url, next_run_ms), look, quota)
+    pages = _Pages(tables, Ties(pending_reason, observer_url, next_run_ms), look, quota, explain, waits_for)
     blueprint = Blueprint("scheduler_pages", __name__)
     for path, view in pages.routes().items():
         blueprint.add_url_rule(path, view.__name__, view, strict_slashes=False)
@@ -72,12 +80,20 @@ class _Pages:
     """One method a page. Each checks its address, and raises `_Missing` for what is not there."""
 
     def __init__(
-        self, tables: Tables, ties: Ties, look: Look, quota: Callable[[str], Awaitable[GetQuotaResult]] | None
+        self,
+        tables: Tables,
+        ties: Ties,
+        look: Look,
+        quota: Callable[[str], Awaitable[GetQuotaResult]] | None,
+        explain: Explain | None,
+        waits_for: Callable[[str], Mapping[str, str]],
     ) -> None:
         self._tables = tables
         self._ties = ties
         self._look = look
         self._quota = quota
+        self._explain = explain
+        self._waits_for = waits_for
 
     def routes(self) -> Mapping[str, Callable[..., Awaitable[Response]]]:
         job = "/scheduler/<role>/<environment>/<name>"
@@ -129,9 +145,9 @@ class _Pages:
 
     async def job(self, role: str, environment: str, name: str) -> Response:
         key, here = self._key(role, environment, name), _here()
-        return await self._look.page(
-            "job.html", here=here, key=key, job=jobs.job_page(self._tables, key, here, self._ties)
-        )
+        job = jobs.job_page(self._tables, key, here, self._ties)
+        why = await self._explain(key, frozenset()) if self._explain is not None and job.tab == "overview" else None
+        return await self._look.page("job.html", here=here, key=key, job=job, why=why)
 
     async def instance(self, role: str, environment: str, name: str, instance: str) -> Response:
         key = self._key(role, environment, name)
@@ -158,6 +174,7 @@ class _Pages:
         return await self._look.page(
             "instance.html",
             here=here,
+            why=await self._explain(key, frozenset({instance})) if self._explain is not None and active else None,
             key=key,
             instance=instance,
             active=[tasks.task_row(task, self._ties) for task in active],
@@ -192,7 +209,11 @@ class _Pages:
                 f"Looked for: update {update_id} of {keys.canonical(key)}. Old updates are removed after a while.",
                 link=(urls.job(key), "See the job"),
             )
-        return await self._look.page("update.html", here=here, key=key, update=updates.update_page(details, here))
+        page = updates.update_page(details, here)
+        why = (
+            await self._explain(key, frozenset()) if self._explain is not None and updates.is_active(details) else None
+        )
+        return await self._look.page("update.html", here=here, key=key, update=page, why=why)
 
     async def updates(self) -> Response:
         here, every = _here(), list(self._tables.updates.values())
@@ -209,8 +230,14 @@ class _Pages:
 
     async def agents(self) -> Response:
         hosts = agents.by_name(self._tables.hosts)
-        rows = await gently(lambda host: agents.agent_row(host, self._ties.observer_url), hosts)
+        rows = await gently(self._agent_row, hosts)
         return await self._look.page("agents.html", agents=rows)
+
+    def _agent_row(self, host: HostAttributes) -> AgentRow:
+        row = agents.agent_row(host, self._ties.observer_url)
+        if host.mode is not MaintenanceMode.DRAINING:
+            return row
+        return agents.draining_row(row, self._waits_for(host.host), self._tables)
 
     async def elsewhere(self, rest: str) -> Response:
         raise _Missing("No such page", f"Looked for: /scheduler/{rest}")

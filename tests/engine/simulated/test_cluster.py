@@ -141,6 +141,24 @@ def test_a_launch_on_an_offer_that_is_gone_is_lost() -> None:
     )
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_launch_on_an_offer_that_was_replaced_meanwhile_is_done_or_if_strict_lost(strict: bool) -> None:
+    run = Run(behaviour=Behaviour(strict_offers=strict))
+    run.launch("t")
+    run.until(1)
+    first = run.offers["a"].id
+    run.cluster.kill(1, "t")
+    run.until(2)
+    second = run.offers["a"].id
+    run.cluster.launch(2, first, (info("u"),))
+    told = run.until(3)
+    assert statuses(told) == ([("u", "LOST")] if strict else [("u", "STARTING"), ("u", "RUNNING")])
+    assert (Rescind(second) in told) is not strict
+    assert free(run.offers["a"])["cpus"] == (16 if strict else 15)
+    run.cluster.launch(3, first, (info("v"),))
+    assert statuses(run.until(4)) == [("v", "LOST")]
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [

@@ -4,7 +4,16 @@ import msgspec
 import pytest
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, ScheduleStatus
-from aurorad.api.tasks import AssignedTask, JobKey, ScheduledTask, TaskConfig, TaskEvent
+from aurorad.api.tasks import (
+    AssignedTask,
+    CountSlaPolicy,
+    JobKey,
+    PercentageSlaPolicy,
+    ScheduledTask,
+    SlaPolicy,
+    TaskConfig,
+    TaskEvent,
+)
 from aurorad.api.updates import (
     BatchJobUpdateStrategy,
     JobInstanceUpdateEvent,
@@ -17,7 +26,7 @@ from aurorad.api.updates import (
     QueueJobUpdateStrategy,
 )
 from aurorad.rules import job_diff
-from aurorad.rules.updates.evaluation import AUTO_PAUSED, Outcome, evaluate
+from aurorad.rules.updates.evaluation import AUTO_PAUSED, Course, Kill, Outcome, by_instance
 from aurorad.rules.updates.plan import Plan
 
 JOB = JobKey("www", "prod", "web")
@@ -28,6 +37,8 @@ BACK, IS_BACK = JobUpdateAction.INSTANCE_ROLLING_BACK, JobUpdateAction.INSTANCE_
 BACK_FAILED = JobUpdateAction.INSTANCE_ROLLBACK_FAILED
 S = JobUpdateStatus
 RUNNING, PENDING, FAILED = ScheduleStatus.RUNNING, ScheduleStatus.PENDING, ScheduleStatus.FAILED
+QUEUE_OF_9 = JobUpdateStrategy(queue_strategy=QueueJobUpdateStrategy(9))
+BATCH_OF_8 = JobUpdateStrategy(batch_strategy=BatchJobUpdateStrategy(8))
 QUEUE_OF_2 = JobUpdateStrategy(queue_strategy=QueueJobUpdateStrategy(2))
 PAUSING = JobUpdateStrategy(batch_strategy=BatchJobUpdateStrategy(2, autopause_after_batch=True))
 NOW = 10_000
@@ -46,6 +57,7 @@ def step(
     desired: int = 4,
     statuses: tuple[JobUpdateEvent, ...] = (JobUpdateEvent(S.ROLLING_FORWARD, 1, "alice"),),
     strategy: JobUpdateStrategy = QUEUE_OF_2,
+    limit: int = 1000,
     **settings: object,
 ) -> Outcome:
     """Evaluate an update from `initial` OLD instances to `desired` NEW ones; `actions` were recorded at 200 ms."""
@@ -54,7 +66,14 @@ def step(
     instructions: JobUpdateInstructions = job_diff.instructions(changes, chosen)
     events = tuple(JobInstanceUpdateEvent(instance, 200, action) for instance, action in actions)
     details = JobUpdateDetails(JobUpdate(instructions=instructions), statuses, events)
-    return evaluate(Plan.of(instructions), details, tasks, NOW)
+    found = by_instance(tasks)
+    course = Course(Plan.of(instructions), details, lambda i: found.get(i, ()))
+    return course.advance(NOW, limit)
+
+
+def kills(*task_ids: str, to: TaskConfig | None = NEW) -> list[Kill]:
+    """Of the tasks with these ids, to make room for one of `to` each."""
+    return [Kill(int(task_id.split("-")[0]), task_id, to) for task_id in task_ids]
 
 
 def olds(*instances: int) -> list[ScheduledTask]:
@@ -70,18 +89,18 @@ ROLLING_BACK = (JobUpdateEvent(S.ROLLING_FORWARD, 1, "alice"), JobUpdateEvent(S.
 
 def test_the_first_group_is_started_by_killing_what_is_there():
     found = step(olds(0, 1, 2, 3))
-    assert found == Outcome(events=[(0, UPDATING), (1, UPDATING)], kills=["0-1", "1-1"])
+    assert found == Outcome(events=[(0, UPDATING), (1, UPDATING)], kills=kills("0-1", "1-1"))
 
 
 def test_a_killed_instance_is_added_anew():
     assert step(olds(1, 2, 3), (0, UPDATING), (1, UPDATED), (2, UPDATED)) == Outcome(
-        events=[(3, UPDATING)], kills=["3-1"], adds={0: NEW}
+        events=[(3, UPDATING)], kills=kills("3-1"), adds={0: NEW}
     )
 
 
 def test_an_instance_that_proved_itself_makes_room_for_the_next():
     found = step([*news(0), task(1, NEW, PENDING), *olds(2, 3)], (0, UPDATING), (1, UPDATING))
-    assert found == Outcome(events=[(0, UPDATED), (2, UPDATING)], kills=["2-1"])
+    assert found == Outcome(events=[(0, UPDATED), (2, UPDATING)], kills=kills("2-1"))
 
 
 def test_a_young_instance_is_looked_at_again_when_it_has_run_long_enough():
@@ -101,7 +120,7 @@ def test_it_ends_when_nobody_is_left():
 
 def test_new_instances_come_first_and_surplus_ones_go_last():
     assert step(olds(0, 1), initial=2, desired=4).adds == {2: NEW, 3: NEW}
-    assert step([*news(0, 1), *olds(2, 3)], (0, UPDATED), (1, UPDATED), desired=2).kills == ["2-1", "3-1"]
+    assert step([*news(0, 1), *olds(2, 3)], (0, UPDATED), (1, UPDATED), desired=2).kills == kills("2-1", "3-1", to=None)
 
 
 def test_a_removed_instance_is_done_once_it_is_gone():
@@ -131,13 +150,13 @@ def test_a_failure_beyond_the_limits_fails_the_update_when_no_rollback_is_wanted
 
 def test_a_failure_within_the_limit_of_an_instance_is_waited_out():
     found = step([*failed(0), *olds(1, 2, 3)], (0, UPDATING), (1, UPDATING), max_per_instance_failures=1)
-    assert found == Outcome(kills=["1-1"])
+    assert found == Outcome(kills=kills("1-1"))
 
 
 def test_a_failed_instance_within_the_limit_of_the_job_is_left_behind():
     found = step([*failed(0), *news(1), *olds(2, 3)], (0, UPDATING), (1, UPDATING), max_failed_instances=1)
     assert found == Outcome(
-        events=[(0, UPDATE_FAILED), (1, UPDATED), (2, UPDATING), (3, UPDATING)], kills=["2-1", "3-1"]
+        events=[(0, UPDATE_FAILED), (1, UPDATED), (2, UPDATING), (3, UPDATING)], kills=kills("2-1", "3-1")
     )
 
 
@@ -172,7 +191,7 @@ def test_rolling_back_takes_the_last_first_and_skips_those_never_touched():
     found = step(
         [*failed(0), *news(1), *olds(2, 3)], (0, UPDATING), (1, UPDATED), (0, UPDATE_FAILED), statuses=ROLLING_BACK
     )
-    assert found == Outcome(events=[(1, BACK), (0, BACK)], kills=["1-2", "0-2"])
+    assert found == Outcome(events=[(1, BACK), (0, BACK)], kills=kills("1-2", "0-2", to=OLD))
 
 
 def test_rolling_back_ends_when_all_is_as_before():
@@ -182,7 +201,7 @@ def test_rolling_back_ends_when_all_is_as_before():
 
 def test_rolling_back_removes_what_was_added():
     found = step(news(0, 1), (0, UPDATED), (1, UPDATING), initial=0, desired=2, statuses=ROLLING_BACK)
-    assert found == Outcome(events=[(1, BACK), (0, BACK)], kills=["1-2", "0-2"])
+    assert found == Outcome(events=[(1, BACK), (0, BACK)], kills=kills("1-2", "0-2", to=None))
 
 
 def test_a_rollback_that_fails_ends_the_update():
@@ -199,7 +218,7 @@ def test_what_the_old_tasks_did_before_the_rollback_is_no_failure_of_it():
     "status", [ScheduleStatus.THROTTLED, PENDING, ScheduleStatus.ASSIGNED, ScheduleStatus.PARTITIONED]
 )
 def test_an_old_instance_that_does_not_run_is_replaced_not_waited_for(status):
-    assert step([task(0, OLD, status)], initial=1, desired=1).kills == ["0-1"]
+    assert step([task(0, OLD, status)], initial=1, desired=1).kills == kills("0-1")
 
 
 def pause(at_ms: int) -> tuple[JobUpdateEvent, ...]:
@@ -265,3 +284,41 @@ def test_a_rollback_does_not_autopause():
 def test_an_update_that_does_not_roll_is_not_evaluated():
     with pytest.raises(AssertionError, match="ROLL_FORWARD_PAUSED"):
         step(olds(0), statuses=rolling(1) + pause(2))
+
+
+def test_a_step_is_cut_into_parts_that_nobody_notices():
+    whole = step(olds(*range(8)), initial=8, desired=8, strategy=BATCH_OF_8)
+    assert len(whole.events) == 8
+    parts = step(olds(*range(8)), initial=8, desired=8, strategy=BATCH_OF_8, limit=6)
+    assert parts == Outcome(events=[(i, UPDATING) for i in range(3)], kills=kills("0-1", "1-1", "2-1"), has_more=True)
+
+
+PERCENTAGE, COUNT = (
+    SlaPolicy(percentage_sla_policy=PercentageSlaPolicy(90, 60)),
+    SlaPolicy(count_sla_policy=CountSlaPolicy(3, 60)),
+)
+WITH_OLD_PROMISE, WITH_NEW_PROMISE = (
+    msgspec.structs.replace(OLD, sla_policy=PERCENTAGE),
+    msgspec.structs.replace(NEW, sla_policy=COUNT),
+)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "aware", "promises"),
+    [
+        ((JobUpdateEvent(S.ROLLING_FORWARD, 1),), True, [COUNT, COUNT]),
+        ((JobUpdateEvent(S.ROLLING_FORWARD, 1),), False, [None, None]),
+        ((JobUpdateEvent(S.ROLLING_BACK, 1),), True, [PERCENTAGE, None]),
+    ],
+)
+def test_whose_promise_a_kill_keeps(statuses, aware, promises):
+    """Forward the new configuration's, also for what is removed; back that of the instance as it was, if it was."""
+    changes = job_diff.diff({0: WITH_OLD_PROMISE, 2: WITH_OLD_PROMISE}, WITH_NEW_PROMISE, 2)
+    chosen = JobUpdateSettings(update_strategy=QUEUE_OF_9, sla_aware=aware)
+    instructions = job_diff.instructions(changes, chosen)
+    details = JobUpdateDetails(JobUpdate(instructions=instructions), statuses)
+    tasks = {0: [task(0, WITH_NEW_PROMISE, RUNNING)], 1: [task(1, WITH_NEW_PROMISE, RUNNING)]}
+    if statuses[0].status is S.ROLLING_FORWARD:
+        tasks = {0: [task(0, WITH_OLD_PROMISE, RUNNING)], 2: [task(2, WITH_OLD_PROMISE, RUNNING)]}
+    found = Course(Plan.of(instructions), details, lambda i: tasks.get(i, ())).advance(NOW, limit=1000)
+    assert [kill.policy for kill in sorted(found.kills)] == promises

@@ -72,21 +72,21 @@ class TaskState(StrEnum):
     TASK_UNKNOWN = "TASK_UNKNOWN"
 
 
-class Registered(msgspec.Struct, frozen=True):
+class Registered(msgspec.Struct, frozen=True, gc=False):
     """The engine knows us, under this framework id."""
 
     framework_id: str
 
 
-class Disconnected(msgspec.Struct, frozen=True):
+class Disconnected(msgspec.Struct, frozen=True, gc=False):
     """Every offer is void until the next `Registered`."""
 
 
-class Offers(msgspec.Struct, frozen=True):
+class Offers(msgspec.Struct, frozen=True, gc=False):
     offers: tuple[Offer, ...]
 
 
-class Rescind(msgspec.Struct, frozen=True):
+class Rescind(msgspec.Struct, frozen=True, gc=False):
     offer_id: str
 
 
@@ -103,17 +103,25 @@ class StatusUpdate(msgspec.Struct, frozen=True, gc=False):
     uuid: bytes | None = None
 
 
-class AgentLost(msgspec.Struct, frozen=True):
+class AgentLost(msgspec.Struct, frozen=True, gc=False):
     agent_id: str
 
 
-class ExecutorLost(msgspec.Struct, frozen=True):
+class ExecutorLost(msgspec.Struct, frozen=True, gc=False):
     executor_id: str
     agent_id: str
     status: int
 
 
-Event = Registered | Disconnected | Offers | Rescind | StatusUpdate | AgentLost | ExecutorLost
+class InverseOffer(msgspec.Struct, frozen=True):
+    """An agent will be unavailable from then on; the engine has agreed to it. Told again while it holds."""
+
+    id: str
+    hostname: str | None
+    unavailability_start_ms: int
+
+
+Event = Registered | Disconnected | Offers | Rescind | StatusUpdate | AgentLost | ExecutorLost | InverseOffer
 
 
 class Engine(Protocol):

@@ -94,9 +94,11 @@ class Offers:
     async def receive(self, offers: tuple[Offer, ...]) -> None:
         """Note the hosts, then hold the offers. Two of one agent go back at once, to return as one."""
         self._stats.count("scheduler_resource_offers", len(offers))
+        began = trio.current_time()
         for start in range(0, len(offers), AT_ONCE):
             await self._receive_some(offers[start : start + AT_ONCE])
             await trio.lowlevel.checkpoint()
+        self._stats.observe("scheduler_resource_offers", trio.current_time() - began)
 
     async def _receive_some(self, offers: tuple[Offer, ...]) -> None:
         if any(map(self._is_news, offers)):

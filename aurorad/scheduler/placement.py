@@ -19,6 +19,7 @@ from aurorad.engine.base import Engine
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching, resources, throttling
+from aurorad.rules.matching import Request
 from aurorad.scheduler.candidates import Candidates
 from aurorad.scheduler.claims import Claim
 from aurorad.scheduler.groups import Group, PendingGroup
@@ -37,6 +38,9 @@ from aurorad.vars import Vars
 
 LONGEST_WRITE_S = 0.015
 """What is left goes into the next write, after others had their turn: nothing may hold the loop for 50 ms."""
+
+_MOST_REQUESTS = 1024
+"""Of configurations that may be met again."""
 
 _IN_SERVICE = frozenset({None, MaintenanceMode.NONE, MaintenanceMode.SCHEDULED})
 
@@ -92,6 +96,7 @@ class Placement:
         self._reservations = reservations
         self._launcher = Launcher(storage=storage, engine=engine, states=states, offers=offers, stats=stats)
         self._permits = Permits(flags.max_schedule_attempts_per_sec)
+        self._requests: dict[TaskConfig, Request] = {}
         self._refusals = 0
         self._wake = trio.Event()
         self._retries: Timers[TaskConfig] = Timers()
@@ -159,6 +164,7 @@ class Placement:
             await trio.sleep(self._flags.first_schedule_delay)
             await self.place()
             while self._ready:
+                await trio.lowlevel.checkpoint()  # a write that changes nothing is none
                 if not self._permits.has_any():
                     self._stats.count("schedule_attempts_blocks")
                 await self._permits.wait()
@@ -166,7 +172,6 @@ class Placement:
 
     async def place(self) -> None:
         """One write that places what it can within its time, and the launches that follow from it."""
-        await trio.lowlevel.checkpoint()  # a write that changes nothing is none
         if self._storage.refusals != self._refusals:
             await self._start_over()
         try:
@@ -186,16 +191,23 @@ class Placement:
         config = task.assigned_task.task
         group = self._groups.get(config)
         if group is None:
-            request = matching.request_of(
+            request = self._request(config)
+            group = self._groups[config] = Group(request, self._shared.acquire(request))
+            self._make_ready(group)
+        group.queue[task.assigned_task.task_id] = None
+
+    def _request(self, config: TaskConfig) -> Request:
+        request = self._requests.get(config)
+        if request is None:
+            if len(self._requests) >= _MOST_REQUESTS:
+                self._requests.clear()
+            request = self._requests[config] = matching.request_of(
                 config,
                 self._flags.thermos_executor_cpu,
                 self._flags.thermos_executor_ram / (1 << 20),
                 config.tier in self._revocable_tiers,
             )
-            group = Group(request, self._shared.acquire(request))
-            self._groups[config] = group
-            self._make_ready(group)
-        group.queue[task.assigned_task.task_id] = None
+        return request
 
     def _remove(self, task: ScheduledTask) -> None:
         group = self._groups.get(task.assigned_task.task)
@@ -246,7 +258,8 @@ class Placement:
                 del self._waiting[group.candidates]
 
     def _offers_arrived(self) -> None:
-        self._wake.set()
+        if self._waiting:  # others will see for themselves
+            self._wake.set()
 
     def _unavailable_before_ms(self) -> int:
         return self._now_ms() + round(self._flags.unavailability_threshold * 1000)

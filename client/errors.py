@@ -46,3 +46,7 @@ class AuthenticationError(Exception):
 
 class ProtocolError(Exception):
     """The scheduler answered, but not with a Response."""
+
+
+class DeclinedError(Exception):
+    """The scheduler understood, and says in a sentence why it does not answer."""

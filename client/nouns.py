@@ -24,6 +24,7 @@ NOUNS: dict[str, Noun] = {
             "add": Verb("Add instances to a job"),
             "create": Verb("Create a job", "client.verbs.job_create:CREATE"),
             "diff": Verb("Compare a job file with what runs", "client.verbs.job_diff:DIFF"),
+            "explain": Verb("Say why instances of a job wait", "client.verbs.job_explain:EXPLAIN"),
             "inspect": Verb("Show a job as its file defines it", "client.verbs.job_inspect:INSPECT"),
             "kill": Verb("Kill some instances of a job", "client.verbs.job_kill:KILL"),
             "killall": Verb("Kill all instances of a job", "client.verbs.job_kill:KILLALL"),

@@ -48,6 +48,10 @@ def write_json(parser: ArgumentParser) -> None:
     parser.add_argument("--write-json", action="store_true", help="print JSON")
 
 
+def dry_run(parser: ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen now, and do nothing")
+
+
 def open_browser(parser: ArgumentParser) -> None:
     parser.add_argument("--open-browser", action="store_true", help="open the page in a browser")
 

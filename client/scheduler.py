@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
+import msgspec
+
+from aurorad.api import keys
 from aurorad.api.calls import Call, ReadOnlyCall, RestartShards, StartJobUpdate
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, Result
+from aurorad.api.tasks import JobKey
 from client.clusters import Cluster
-from client.errors import AuthenticationError, CommandError, Exit, ProtocolError, TransportError
+from client.errors import AuthenticationError, CommandError, DeclinedError, Exit, ProtocolError, TransportError
+from client.explained import Explained, Plan
 from client.terminal import Terminal
+
+T = TypeVar("T")
+Told = TypeVar("Told", Explained, Plan)
 
 RETRY_WINDOW_S = 600.0
 RETRY_PAUSE_S = 5.0
@@ -37,6 +45,11 @@ class Sender(Protocol):
     def send(self, call: Call) -> Response:
         """Raises `TransportError`, `AuthenticationError` or `ProtocolError`."""
 
+    def plan(self, call: Call) -> bytes:
+        """Raises `DeclinedError`, `TransportError` or `AuthenticationError`; so does `explain`."""
+
+    def explain(self, asked: Sequence[tuple[str, str]]) -> bytes: ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Scheduler:
@@ -53,19 +66,54 @@ class Scheduler:
         `repeatable` says whether the call may be sent again after trouble on the way; unset, its kind decides.
         """
         may_repeat = isinstance(call, _REPEATABLE) if repeatable is None else repeatable
+        return self._insist(call.method(), lambda: self._attempt(call, may_repeat))
+
+    def plan(self, call: Call) -> Plan:
+        """What `call` would do. Raises `CommandError`."""
+        return self._told(f"the plan of {call.method()}", lambda: self.transport.plan(call), Plan)
+
+    def explain(self, job: JobKey, instances: Iterable[int]) -> Explained:
+        """Why these instances of `job`, or all of them, wait. Raises `CommandError`."""
+        asked = [("job", keys.canonical(job)), *(("instance", str(instance)) for instance in sorted(instances))]
+        return self._told("an explanation", lambda: self.transport.explain(asked), Explained)
+
+    def _told(self, what: str, get: Callable[[], bytes], kind: type[Told]) -> Told:
+        """An answer as JSON; asking again does no harm."""
+
+        def attempt() -> bytes | str:
+            try:
+                return get()
+            except AuthenticationError as error:
+                raise self._unauthorized(error) from None
+            except DeclinedError as error:
+                raise CommandError(Exit.COMMAND_FAILURE, str(error)) from None
+            except TransportError as error:
+                return f"Transport error communicating with scheduler: {error}, retrying {_HOW_LONG}"
+
+        data = self._insist(what, attempt)
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.MsgspecError as error:
+            text = f"The answer of {self.cluster.name} cannot be read: {error}"
+            raise CommandError(Exit.UNKNOWN_ERROR, text) from None
+
+    def _insist(self, what: str, attempt: Callable[[], T | str]) -> T:
+        """What `attempt` gives; a text says why it should be made again, later."""
         deadline = self.clock.now() + RETRY_WINDOW_S
         told = ""
         while True:
-            trouble = self._attempt(call, may_repeat)
-            if isinstance(trouble, Response):
-                return trouble
+            outcome = attempt()
+            if not isinstance(outcome, str):
+                return outcome
             if self.clock.now() + RETRY_PAUSE_S > deadline:
-                text = f"Timed out attempting to issue {call.method()} to {self.cluster.name}"
-                raise CommandError(Exit.TIMEOUT, text)
-            if trouble != told:
-                self.terminal.warn(trouble)
-                told = trouble
+                raise CommandError(Exit.TIMEOUT, f"Timed out attempting to issue {what} to {self.cluster.name}")
+            if outcome != told:
+                self.terminal.warn(outcome)
+                told = outcome
             self.clock.sleep(RETRY_PAUSE_S)
+
+    def _unauthorized(self, error: AuthenticationError) -> CommandError:
+        return CommandError(Exit.AUTH_ERROR, f"Not authorized to talk to {self.cluster.name}: {error}")
 
     def ask(
         self,
@@ -97,7 +145,7 @@ class Scheduler:
         try:
             response = self.transport.send(call)
         except AuthenticationError as error:
-            raise CommandError(Exit.AUTH_ERROR, f"Not authorized to talk to {self.cluster.name}: {error}") from None
+            raise self._unauthorized(error) from None
         except ProtocolError as error:
             text = f"Error during thrift call {call.method()} to {self.cluster.name}: {error}"
             raise CommandError(Exit.UNKNOWN_ERROR, text) from None

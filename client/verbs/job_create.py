@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from aurorad.api.calls import CreateJob
-from client import arguments, config, options, pages, tasks
+from client import arguments, config, options, pages, plans, tasks
 from client.arguments import JobPath
 from client.command import Command
 from client.errors import CommandError, Exit
@@ -23,6 +23,7 @@ def _declare(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--wait-until", choices=list(_WAITS), default="PENDING", help="return when all instances got there (PENDING)"
     )
+    options.dry_run(parser)
     options.open_browser(parser)
     options.job_key(parser)
     options.config_file(parser)
@@ -35,6 +36,8 @@ def _run(given: Namespace, session: Session) -> int:
     if job.cron_schedule is not None:
         text = 'Cron jobs may only be scheduled with "aurora cron schedule" command'
         raise CommandError(Exit.COMMAND_FAILURE, text)
+    if given.dry_run:
+        return plans.show(scheduler, CreateJob(job), "Job creation would fail due to error:")
     session.terminal.info(f"Creating job {path.key.name}")
     scheduler.ask(CreateJob(job), "Job creation failed due to error:", Exit.COMMAND_FAILURE)
     page = pages.job(scheduler.cluster, path.key)

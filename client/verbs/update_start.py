@@ -9,7 +9,7 @@ from aurorad.api.enums import ResponseCode
 from aurorad.api.results import GetJobUpdateDiffResult, Response, StartJobUpdateResult
 from aurorad.api.tasks import Metadata
 from aurorad.api.updates import JobUpdateRequest
-from client import config, diffs, options, pages, updates
+from client import config, diffs, options, pages, plans, updates
 from client.arguments import JobInstances
 from client.command import Command
 from client.errors import CommandError, Exit
@@ -22,6 +22,7 @@ _OWN_ID = "org.apache.aurora.client.update_id"
 
 def _declare(parser: ArgumentParser) -> None:
     options.reading(parser)
+    options.dry_run(parser)
     options.open_browser(parser)
     options.message(parser)
     parser.add_argument("--wait", action="store_true", help="return when the update has ended")
@@ -47,6 +48,8 @@ def _run(given: Namespace, session: Session) -> int:
         config.update_settings(loaded, target.instances or ()),
         frozenset({own_id}),
     )
+    if given.dry_run:
+        return plans.show(scheduler, StartJobUpdate(request), "The update would not start due to error:")
     _print_summary(scheduler, request)
     session.terminal.info(f"Starting update for: {path.key.name}")
     response = scheduler.call(StartJobUpdate(request, given.message))

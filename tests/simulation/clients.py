@@ -251,43 +251,6 @@ async def set_quota(clients: Clients) -> None:
     await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
 
 
-async def schedule_cron(clients: Clients) -> None:
-    rng = clients.rng
-    job = rng.choice(clients.crons)
-    description = JobConfiguration(
-        key=job,
-        owner=Identity("somebody"),
-        cron_schedule=rng.choice(("* * * * *", "*/2 * * * *", "0 0 1 1 *")),
-        cron_collision_policy=rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW)),
-        task_config=draw_config(rng, job, service=False),
-        instance_count=rng.randint(1, clients.most_instances),
-    )
-    replaces = rng.random() < 0.3
-    await clients.call(calls.ReplaceCronTemplate(description) if replaces else calls.ScheduleCronJob(description))
-
-
-async def deschedule_cron(clients: Clients) -> None:
-    await clients.call(calls.DescheduleCronJob(clients.rng.choice(clients.crons)))
-
-
-async def start_cron(clients: Clients) -> None:
-    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)), impatient=clients.rng.random() < 0.1)
-
-
-async def administer(clients: Clients) -> None:
-    """What an operator may ask for at any time without doing harm."""
-    await clients.call(
-        clients.rng.choice(
-            (
-                calls.Snapshot(),
-                calls.TriggerImplicitTaskReconciliation(),
-                calls.TriggerExplicitTaskReconciliation(ExplicitReconciliationSettings(clients.rng.choice((None, 1)))),
-                calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))),
-            )
-        )
-    )
-
-
 def _host(clients: Clients) -> str | None:
     known = list(clients.ledger.rows[Table.HOSTS])
     return clients.rng.choice(known) if known else None
@@ -328,6 +291,43 @@ async def end_maintenance(clients: Clients) -> None:
         )
 
 
+async def schedule_cron(clients: Clients) -> None:
+    rng = clients.rng
+    job = rng.choice(clients.crons)
+    description = JobConfiguration(
+        key=job,
+        owner=Identity("somebody"),
+        cron_schedule=rng.choice(("* * * * *", "*/2 * * * *", "0 0 1 1 *")),
+        cron_collision_policy=rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW)),
+        task_config=draw_config(rng, job, service=False),
+        instance_count=rng.randint(1, clients.most_instances),
+    )
+    replaces = rng.random() < 0.3
+    await clients.call(calls.ReplaceCronTemplate(description) if replaces else calls.ScheduleCronJob(description))
+
+
+async def deschedule_cron(clients: Clients) -> None:
+    await clients.call(calls.DescheduleCronJob(clients.rng.choice(clients.crons)))
+
+
+async def start_cron(clients: Clients) -> None:
+    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)), impatient=clients.rng.random() < 0.1)
+
+
+async def administer(clients: Clients) -> None:
+    """What an operator may ask for at any time without doing harm."""
+    await clients.call(
+        clients.rng.choice(
+            (
+                calls.Snapshot(),
+                calls.TriggerImplicitTaskReconciliation(),
+                calls.TriggerExplicitTaskReconciliation(ExplicitReconciliationSettings(clients.rng.choice((None, 1)))),
+                calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))),
+            )
+        )
+    )
+
+
 ACTIONS: tuple[tuple[Action, int], ...] = (
     (create, 6),
     (add, 2),
@@ -341,13 +341,13 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (pulse, 2),
     (look, 2),
     (set_quota, 1),
+    (schedule_maintenance, 1),
+    (drain, 2),
+    (end_maintenance, 2),
     (schedule_cron, 2),
     (deschedule_cron, 1),
     (start_cron, 3),
     (administer, 1),
-    (schedule_maintenance, 1),
-    (drain, 2),
-    (end_maintenance, 2),
 )
 
 

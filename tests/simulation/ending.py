@@ -38,11 +38,11 @@ class Ending:
         yield from self._untold()
         for task in self._ledger.tasks.values():
             yield from self._task(task)
-        for job in self._ledger.runs_to_come:
-            yield "a run that others made room for begins", job.name
         for host in self._ledger.rows[Table.HOSTS].values():
             if host.mode is MaintenanceMode.DRAINING:
                 yield "every drain ends", host.host
+        for job in self._ledger.runs_to_come:
+            yield "a run that others made room for begins", job.name
         for details in self._ledger.updates.values():
             status = details.update_events[-1].status
             if status not in legal.ENDED_UPDATES and status not in _PAUSED and not self._waits(details):

@@ -41,10 +41,10 @@ class Ledger:
         self.rows: Rows = {table: {} for table in Table}
         self.versions: dict[str, list[ScheduledTask]] = {}
         """All that each task ever was."""
-        self.runs_to_come: dict[JobKey, None] = {}
-        """Cron jobs whose tasks were killed for a run that has not begun."""
         self.modes: dict[str, list[MaintenanceMode | None]] = {}
         """All modes that each host ever had, one after the other."""
+        self.runs_to_come: dict[JobKey, None] = {}
+        """Cron jobs whose tasks were killed for a run that has not begun."""
         self._of_job: dict[JobKey, dict[str, None]] = {}
 
     @property
@@ -69,10 +69,10 @@ class Ledger:
                 rows[change.key] = change.after
             if change.table is Table.TASKS:
                 self._task_changed(change)
-            elif change.table is Table.CRON_JOBS and change.after is None:
-                self.runs_to_come.pop(change.key, None)
             elif change.table is Table.HOSTS:
                 self.modes.setdefault(change.key, []).append(change.after.mode)
+            elif change.table is Table.CRON_JOBS and change.after is None:
+                self.runs_to_come.pop(change.key, None)
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:

@@ -29,7 +29,7 @@ from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules.task_states import TOLD_TO_END
 from aurorad.scheduler.offers import Offers
-from aurorad.scheduler.sla import SlaKills
+from aurorad.scheduler.sla import Refusals, SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import HostChanged, TaskChanged
@@ -88,6 +88,7 @@ class Maintenance:
         self._drains: dict[str, _Drain] = {}
         self._emptied: dict[str, None] = {}
         self._asking: set[str] = set()
+        self._refused: Refusals = {}  # in this round
         self._next_look = 0.0
         self._wake = trio.Event()
         stats.declare("missing_maintenance_request")
@@ -176,7 +177,9 @@ class Maintenance:
         """One round over all hosts that are being drained."""
         started = trio.current_time()
         self._next_look = started + self._interval_s
+        self._refused = {}
         for host in list(self._drains):
+            await trio.lowlevel.checkpoint()
             if not on_host(self._storage.tables, host):
                 await write_patiently(self._storage, functools.partial(_finish, host))
             elif host in self._drains:  # nobody called it off while others were looked at
@@ -240,6 +243,7 @@ class Maintenance:
             done, objections = await write_patiently(self._storage, work)
             self._note(host, objections)
             wanted = wanted[done:]
+            await trio.lowlevel.checkpoint()  # which a write that changed nothing may not be
 
     def _take_down_some(
         self, host: str, wanted: Sequence[ScheduledTask], force: bool, tx: Transaction
@@ -263,7 +267,7 @@ class Maintenance:
         request = tables.maintenance.get(host)
         if request is None or _coordinated(task, request):
             return "how it may be drained has just been changed"
-        return self._sla.objection(tables, task, _policy(task, request))
+        return self._sla.objection(tables, task, _policy(task, request), self._refused)
 
     def _drain_task(self, tx: Transaction, host: str, task_id: str) -> None:
         """Unless the drain was called off meanwhile, or the task ends anyhow."""

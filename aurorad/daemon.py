@@ -242,7 +242,7 @@ class _Daemon:
                     await self._serve(pages, "scheduler", app, sock)
                     if control is not None and isinstance(engine, SimulatedEngine):
                         await self._serve(
-                            pages, "control", scheduler_app(Vars(), simulation_endpoints(engine)), control
+                            pages, "control", scheduler_app(Vars(), simulation_endpoints(engine, now_ms)), control
                         )
                     task_status.started()
                     await self._stopping.wait()

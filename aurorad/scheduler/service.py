@@ -23,7 +23,7 @@ from aurorad.engine.base import (
 )
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
-from aurorad.pace import Pace
+from aurorad.pace import Pace, next_batch
 from aurorad.rules.tiers import BUILT_IN, Tiers
 from aurorad.scheduler.agents_view import AgentsView
 from aurorad.scheduler.cron import CronScheduler
@@ -51,6 +51,9 @@ from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, S
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
+
+AT_ONCE = 1000
+"""Events of the engine heard in one turn of the loop."""
 
 
 class Scheduler:
@@ -184,27 +187,31 @@ class Scheduler:
                 await self._hear_storage(changes)
 
     async def _hear_engine(self, events: trio.MemoryReceiveChannel[Event]) -> None:
-        async for event in events:
-            match event:
-                case Registered():
-                    await self._register(event.framework_id)
-                case Disconnected():
-                    self._is_connected = False
-                    self._stats.count("scheduler_framework_disconnects")
-                    self.offers.clear()
-                case OffersMade():
-                    await self.offers.receive(event.offers)
-                case Rescind():
-                    self.offers.rescind(event.offer_id)
-                case StatusUpdate():
-                    self._statuses.receive(event)
-                case AgentLost():
-                    self._stats.count("slaves_lost")
-                case ExecutorLost():
-                    if event.status != 0:
-                        self._stats.count("scheduler_lost_executors")
-                case InverseOffer():
-                    self._unavailability.announced(event)
+        while True:
+            for event in await next_batch(events, AT_ONCE):
+                await self._hear_event(event)
+
+    async def _hear_event(self, event: Event) -> None:
+        match event:
+            case Registered():
+                await self._register(event.framework_id)
+            case Disconnected():
+                self._is_connected = False
+                self._stats.count("scheduler_framework_disconnects")
+                self.offers.clear()
+            case OffersMade():
+                await self.offers.receive(event.offers)
+            case Rescind():
+                self.offers.rescind(event.offer_id)
+            case StatusUpdate():
+                self._statuses.receive(event)
+            case AgentLost():
+                self._stats.count("slaves_lost")
+            case ExecutorLost():
+                if event.status != 0:
+                    self._stats.count("scheduler_lost_executors")
+            case InverseOffer():
+                self._unavailability.announced(event)
 
     async def _register(self, framework_id: str) -> None:
         """The framework id is in the log before anything that relies on it."""

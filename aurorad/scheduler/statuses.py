@@ -9,6 +9,7 @@ import trio
 
 from aurorad.engine.base import Engine, StatusUpdate, TaskState
 from aurorad.flags import Flags
+from aurorad.pace import next_batch
 from aurorad.rules import task_states
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.scheduler.state import StateManager
@@ -49,13 +50,7 @@ class Statuses:
     async def run(self) -> None:
         """An update is acknowledged only after the log has it: the engine sends those again that were cut off."""
         while True:
-            batch = [await self._queue.receive()]
-            while len(batch) < self._batch_size:
-                try:
-                    batch.append(self._queue.receive_nowait())
-                except trio.WouldBlock:
-                    break
-            await self._apply(batch)
+            await self._apply(await next_batch(self._queue, self._batch_size))
 
     async def _apply(self, batch: list[StatusUpdate]) -> None:
         def work(tx: Transaction) -> list[StateChangeResult]:

@@ -49,6 +49,7 @@ class Judge:
         }
         for change in tasks:
             self._task(change, successors)
+        self._cron_runs([change.after for change in tasks if _is_new(change)])
         self._placed([change.after for change in tasks if _is_placed(change)])
         jobs = {task.assigned_task.task.job: None for change in tasks for task in change[2:] if task is not None}
         for job in jobs:
@@ -102,6 +103,16 @@ class Judge:
             old, new = after.assigned_task, successor.assigned_task
             if (old.task, old.instance_id, after.failure_count) != (new.task, new.instance_id, successor.failure_count):
                 self._trace.violated("an instance lives on", f"{new.task_id} is not what {task_id} was")
+
+    def _cron_runs(self, new: Sequence[ScheduledTask]) -> None:
+        """A run of a cron job begins when nothing of the one before is left, whatever the collision policy."""
+        ids = {task.assigned_task.task_id for task in new}
+        for job in {task.assigned_task.task.job: None for task in new}:
+            if job in self._ledger.rows[Table.CRON_JOBS]:
+                others = [t for t in self._ledger.job(job) if t.status in legal.ACTIVE]
+                left = [t.assigned_task.task_id for t in others if t.assigned_task.task_id not in ids]
+                if left:
+                    self._trace.violated("one run of a cron job", f"{job.name} begins beside {left}")
 
     def _one_task_an_instance(self, job: JobKey) -> None:
         active = [t.assigned_task.instance_id for t in self._ledger.job(job) if t.status in legal.ACTIVE]
@@ -295,6 +306,11 @@ def _merged(changes: Iterable[Change]) -> list[Change]:
         first = merged.get(change.key, change)
         merged[change.key] = change._replace(before=first.before)
     return list(merged.values())
+
+
+def _is_new(change: Change) -> bool:
+    """Whether a task came into being that is no successor."""
+    return change.before is None and change.after is not None and change.after.ancestor_id is None
 
 
 def _is_placed(change: Change) -> bool:

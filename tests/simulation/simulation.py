@@ -114,7 +114,7 @@ class Simulation:
         self.flags = _flags(self.rng)
         self.segment_bytes = self.rng.choice((4 << 10, 32 << 10))
         self.storm_s = self.rng.uniform(20, 60) * (3 if self.is_large else 1)
-        self.actions = (40 if self.is_large else self.rng.randint(6, 16)) * size
+        self.actions = (40 if self.is_large else self.rng.randint(10, 22)) * size
         self.is_storm = True
         self.clock_ms = 0
         """How far the wall clock was set forward."""
@@ -200,6 +200,9 @@ class Simulation:
         rng = self.clients.rng
         actions, weights = zip(*workload.ACTIONS, strict=True)
         async with trio.open_nursery() as nursery:
+            await trio.sleep(rng.random())
+            for first in (workload.set_quota, workload.set_quota, workload.create, workload.schedule_cron):
+                nursery.start_soon(first, self.clients)
             for _ in range(self.actions):
                 if self.is_condemned:
                     return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -37,3 +38,15 @@ async def gently(view: Callable[[A], B], items: Iterable[A]) -> list[B]:
         seen.append(view(item))
         await pace.breathe()
     return seen
+
+
+async def next_batch(channel: trio.MemoryReceiveChannel[A], at_most: int) -> list[A]:
+    """All that waits in a channel, up to so many; waits until there is anything. Raises `trio.EndOfChannel`.
+
+    Taken one by one, each would cost a turn of everybody else's.
+    """
+    batch = [await channel.receive()]
+    with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+        while len(batch) < at_most:
+            batch.append(channel.receive_nowait())
+    return batch

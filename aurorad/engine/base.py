@@ -15,7 +15,7 @@ import trio
 from aurorad.api.tasks import Attribute
 
 
-class Resource(msgspec.Struct, frozen=True):
+class Resource(msgspec.Struct, frozen=True, gc=False):
     """One resource of an offer or a task: a scalar (``cpus mem disk gpus``) or ranges of whole numbers (``ports``).
 
     ``mem`` and ``disk`` are in MB. Ranges include both ends.
@@ -28,7 +28,7 @@ class Resource(msgspec.Struct, frozen=True):
     revocable: bool = False
 
 
-class Offer(msgspec.Struct, frozen=True):
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """Resources of one agent that may be used now."""
 
     id: str
@@ -39,7 +39,7 @@ class Offer(msgspec.Struct, frozen=True):
     unavailability_start_ms: int | None = None
 
 
-class TaskInfo(msgspec.Struct, frozen=True):
+class TaskInfo(msgspec.Struct, frozen=True, gc=False):
     """One task to launch. `data` is the AssignedTask in TBinary; `executor_resources` are the executor's own."""
 
     task_id: str
@@ -72,25 +72,25 @@ class TaskState(StrEnum):
     TASK_UNKNOWN = "TASK_UNKNOWN"
 
 
-class Registered(msgspec.Struct, frozen=True):
+class Registered(msgspec.Struct, frozen=True, gc=False):
     """The engine knows us, under this framework id."""
 
     framework_id: str
 
 
-class Disconnected(msgspec.Struct, frozen=True):
+class Disconnected(msgspec.Struct, frozen=True, gc=False):
     """Every offer is void until the next `Registered`."""
 
 
-class Offers(msgspec.Struct, frozen=True):
+class Offers(msgspec.Struct, frozen=True, gc=False):
     offers: tuple[Offer, ...]
 
 
-class Rescind(msgspec.Struct, frozen=True):
+class Rescind(msgspec.Struct, frozen=True, gc=False):
     offer_id: str
 
 
-class StatusUpdate(msgspec.Struct, frozen=True):
+class StatusUpdate(msgspec.Struct, frozen=True, gc=False):
     """What became of a task. Sent again until acknowledged, unless `uuid` is None (then nothing is to acknowledge)."""
 
     task_id: str
@@ -103,17 +103,25 @@ class StatusUpdate(msgspec.Struct, frozen=True):
     uuid: bytes | None = None
 
 
-class AgentLost(msgspec.Struct, frozen=True):
+class AgentLost(msgspec.Struct, frozen=True, gc=False):
     agent_id: str
 
 
-class ExecutorLost(msgspec.Struct, frozen=True):
+class ExecutorLost(msgspec.Struct, frozen=True, gc=False):
     executor_id: str
     agent_id: str
     status: int
 
 
-Event = Registered | Disconnected | Offers | Rescind | StatusUpdate | AgentLost | ExecutorLost
+class InverseOffer(msgspec.Struct, frozen=True):
+    """An agent will be unavailable from then on; the engine has agreed to it. Told again while it holds."""
+
+    id: str
+    hostname: str | None
+    unavailability_start_ms: int
+
+
+Event = Registered | Disconnected | Offers | Rescind | StatusUpdate | AgentLost | ExecutorLost | InverseOffer
 
 
 class Engine(Protocol):

@@ -96,8 +96,8 @@ def request_of(config: TaskConfig, executor_cpus: float, executor_ram_mb: float,
 
 def values_of(attributes: Iterable[Attribute]) -> Values:
     values: dict[str, frozenset[str]] = {}
-    for attribute in attributes:
-        values[attribute.name] = values.get(attribute.name, frozenset()) | attribute.values
+    for name, present in ((attribute.name, attribute.values) for attribute in attributes):
+        values[name] = values[name] | present if name in values else present
     return frozendict(values)
 
 

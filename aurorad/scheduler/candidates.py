@@ -96,7 +96,7 @@ class Candidates:
         return bool(len(self._fitting)) or bool(self._reopened) or self._judged_to != _END
 
     def walk(self, order: tuple[float, ...], is_late: Callable[[], bool]) -> Iterator[HeldOffer]:
-        """The candidates behind a place in the order of use; ends early when it is late.
+        """The candidates behind a place in the order of use, as of the last `catch_up`; ends early when it is late.
 
         Whether one is so still is to be asked at the moment of use: `still_fits`.
         """

@@ -11,11 +11,15 @@ import trio
 from aurorad.api.tasks import ScheduledTask
 from aurorad.engine.base import Engine
 from aurorad.flags import Flags
+from aurorad.pace import next_batch
 from aurorad.rules import throttling
 from aurorad.rules.task_states import TOLD_TO_END
 from aurorad.scheduler.timers import Timers
 from aurorad.storage.events import TaskChanged
 from aurorad.vars import Vars
+
+AT_ONCE = 500
+"""Kills passed on in one turn of the loop."""
 
 
 class Kills:
@@ -58,8 +62,9 @@ class Kills:
             nursery.start_soon(self._remind)
 
     async def _pass_on(self) -> None:
-        async for task_id in self._requests:
-            await self._engine.kill(task_id)
+        while True:
+            for task_id in await next_batch(self._requests, AT_ONCE):
+                await self._engine.kill(task_id)
 
     async def _remind(self) -> None:
         while True:

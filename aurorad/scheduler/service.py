@@ -16,13 +16,14 @@ from aurorad.engine.base import (
     Engine,
     Event,
     ExecutorLost,
+    InverseOffer,
     Registered,
     Rescind,
     StatusUpdate,
 )
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
-from aurorad.pace import Pace
+from aurorad.pace import Pace, next_batch
 from aurorad.rules.tiers import BUILT_IN, Tiers
 from aurorad.scheduler.agents_view import AgentsView
 from aurorad.scheduler.cron import CronScheduler
@@ -36,11 +37,13 @@ from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.preemption import Preemptor
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.reservations import Reservations
+from aurorad.scheduler.resource_stats import ResourceStats
 from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
+from aurorad.scheduler.unavailability import Unavailability
 from aurorad.scheduler.victims import Victims
 from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
@@ -48,6 +51,9 @@ from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, S
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
+
+AT_ONCE = 1000
+"""Events of the engine heard in one turn of the loop."""
 
 
 class Scheduler:
@@ -128,7 +134,11 @@ class Scheduler:
             now_ms=now_ms,
         )
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
+        self._resource_stats = ResourceStats(tables=storage.tables, offers=self.offers, flags=flags, stats=stats)
         self._webhooks = Webhooks(webhook, stats, now_ms)
+        self._unavailability = Unavailability(
+            storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms
+        )
         self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
@@ -168,32 +178,40 @@ class Scheduler:
                 nursery.start_soon(self.reservations.run)
                 nursery.start_soon(self._preemptor.run)
                 nursery.start_soon(self._webhooks.run)
+                nursery.start_soon(self._resource_stats.run)
                 nursery.start_soon(self.maintenance.run)
+                nursery.start_soon(self._unavailability.run)
                 nursery.start_soon(self.cron.run)
                 nursery.start_soon(self._sla_stats.run)
                 task_status.started()
                 await self._hear_storage(changes)
 
     async def _hear_engine(self, events: trio.MemoryReceiveChannel[Event]) -> None:
-        async for event in events:
-            match event:
-                case Registered():
-                    await self._register(event.framework_id)
-                case Disconnected():
-                    self._is_connected = False
-                    self._stats.count("scheduler_framework_disconnects")
-                    self.offers.clear()
-                case OffersMade():
-                    await self.offers.receive(event.offers)
-                case Rescind():
-                    self.offers.rescind(event.offer_id)
-                case StatusUpdate():
-                    self._statuses.receive(event)
-                case AgentLost():
-                    self._stats.count("slaves_lost")
-                case ExecutorLost():
-                    if event.status != 0:
-                        self._stats.count("scheduler_lost_executors")
+        while True:
+            for event in await next_batch(events, AT_ONCE):
+                await self._hear_event(event)
+
+    async def _hear_event(self, event: Event) -> None:
+        match event:
+            case Registered():
+                await self._register(event.framework_id)
+            case Disconnected():
+                self._is_connected = False
+                self._stats.count("scheduler_framework_disconnects")
+                self.offers.clear()
+            case OffersMade():
+                await self.offers.receive(event.offers)
+            case Rescind():
+                self.offers.rescind(event.offer_id)
+            case StatusUpdate():
+                self._statuses.receive(event)
+            case AgentLost():
+                self._stats.count("slaves_lost")
+            case ExecutorLost():
+                if event.status != 0:
+                    self._stats.count("scheduler_lost_executors")
+            case InverseOffer():
+                self._unavailability.announced(event)
 
     async def _register(self, framework_id: str) -> None:
         """The framework id is in the log before anything that relies on it."""

@@ -9,6 +9,7 @@ import trio
 
 from aurorad.engine.base import Engine, StatusUpdate, TaskState
 from aurorad.flags import Flags
+from aurorad.pace import next_batch
 from aurorad.rules import task_states
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.scheduler.state import StateManager
@@ -39,6 +40,7 @@ class Statuses:
         self._batch_size = flags.max_status_update_batch_size
         self._send, self._queue = trio.open_memory_channel[StatusUpdate](math.inf)
         stats.declare("scheduler_status_update")
+        stats.declare_sliding("scheduler_status_update", "nanos")
         stats.gauge("status_updates_queue_size", lambda: self._queue.statistics().current_buffer_used)
 
     def receive(self, update: StatusUpdate) -> None:
@@ -48,13 +50,7 @@ class Statuses:
     async def run(self) -> None:
         """An update is acknowledged only after the log has it: the engine sends those again that were cut off."""
         while True:
-            batch = [await self._queue.receive()]
-            while len(batch) < self._batch_size:
-                try:
-                    batch.append(self._queue.receive_nowait())
-                except trio.WouldBlock:
-                    break
-            await self._apply(batch)
+            await self._apply(await next_batch(self._queue, self._batch_size))
 
     async def _apply(self, batch: list[StatusUpdate]) -> None:
         def work(tx: Transaction) -> list[StateChangeResult]:
@@ -65,7 +61,10 @@ class Statuses:
                 for update in batch
             ]
 
+        began = trio.current_time()
         results = await write_patiently(self._storage, work)
+        taken_ns = round((trio.current_time() - began) * 1e9)
+        self._stats.slide("scheduler_status_update", "nanos", taken_ns, events=len(batch))
         for update, result in zip(batch, results, strict=True):
             if update.reason is not None:
                 self._stats.count(f"status_update_{update.reason}_{result.value}")
@@ -81,6 +80,4 @@ class Statuses:
         if update.source is not None and update.timestamp_s is not None:
             delay_s = self._now_ms() / 1000 - update.timestamp_s
             if delay_s > 0:
-                name = f"task_delivery_delay_{update.source}_requests"
-                self._stats.count(f"{name}_events")
-                self._stats.count(f"{name}_micros_total", round(delay_s * 1e6))
+                self._stats.slide(f"task_delivery_delay_{update.source}_requests", "micros", round(delay_s * 1e6))

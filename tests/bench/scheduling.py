@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -168,10 +168,11 @@ class _Cluster:
             yield self
             nursery.cancel_scope.cancel()
 
-    async def _hear(self, events: trio.MemoryReceiveChannel[StorageEvent]) -> None:
-        async for change in events:
-            assert isinstance(change, TaskChanged)
-            self.placement.changed(change)
+    async def _hear(self, events: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
+        async for changes in events:
+            for change in changes:
+                assert isinstance(change, TaskChanged)
+                self.placement.changed(change)
 
     async def create(self, config: TaskConfig, count: int) -> None:
         first = self._instances

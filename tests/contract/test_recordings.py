@@ -14,7 +14,8 @@ SCENARIOS = load()
 @pytest.fixture(scope="module")
 def findings(request: pytest.FixtureRequest) -> Findings:
     """All scenarios that were asked for, replayed at once: most of their time is waiting."""
-    wanted = [item.callspec.params["scenario"] for item in request.session.items if hasattr(item, "callspec")]
+    tests = [item for item in request.session.items if hasattr(item, "callspec")]
+    wanted = [test.callspec.params.get("scenario") for test in tests]
     return replay_all(scenario for scenario in wanted if isinstance(scenario, Scenario))
 
 

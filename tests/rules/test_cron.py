@@ -229,3 +229,13 @@ def test_the_next_time_is_later_and_fits_unless_the_clock_left_it_out(
 @given(crontabs())
 def test_the_canonical_form_of_any_schedule_reads_back(crontab: Crontab) -> None:
     assert parse(str(crontab)) == crontab
+
+
+@given(crontabs(), st.integers(0, 4_000_000_000_000))
+def test_no_minute_before_the_next_time_fits(crontab: Crontab, now: int) -> None:
+    then = crontab.next_ms(now, UTC)
+    first = now // 60_000 * 60_000 + 60_000
+    for minute in range(first, min(then, first + 36 * 3_600_000), 60_000):
+        here = datetime.fromtimestamp(minute / 1000, UTC)
+        fits = (here.minute, here.hour, here.day, here.month, here.isoweekday() % 7)
+        assert not all(value in values for value, values in zip(fits, crontab, strict=True))

@@ -28,7 +28,10 @@ class SimulatedEngine:
             while True:
                 self._woken = trio.Event()
                 for event in cluster.advance(trio.current_time()):
-                    await events.send(event)
+                    try:
+                        events.send_nowait(event)
+                    except trio.WouldBlock:
+                        await events.send(event)
                 self._sleeps_until = cluster.next_at()
                 if self._sleeps_until <= trio.current_time():
                     await trio.lowlevel.checkpoint()

@@ -19,9 +19,13 @@ from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.limits import role_usage
 from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, refuse_while_updating, rules_refuse
 from aurorad.scheduler.state import InstanceIdCollision, StateManager
+from aurorad.storage.operations import NewTasks
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+
+_LARGE = 2000
+"""Instances from which on making the records of a job takes milliseconds."""
 
 
 def handlers(*, storage: Storage, state: StateManager, limits: AdmissionLimits, tiers: Tiers, stats: Vars) -> Handlers:
@@ -47,7 +51,8 @@ class JobCalls:
 
     async def create_job(self, call: CreateJob, user: str) -> Response:
         job = self.admitted(call)
-        await self._storage.write(lambda tx: self.create(tx, job))
+        new = await self._prepared(job)
+        await self._storage.write(lambda tx: self.create(tx, job, new))
         self._stats.count("thrift_workload_createJob", job.instance_count)
         return ok()
 
@@ -61,7 +66,13 @@ class JobCalls:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
         return job
 
-    def create(self, tx: Transaction, job: JobConfiguration) -> None:
+    async def _prepared(self, job: JobConfiguration) -> NewTasks | None:
+        """The tasks of a large job, made before the write that may insert them; None if the write can do that."""
+        if not _LARGE <= job.instance_count <= self._limits.max_tasks_per_job:
+            return None
+        return await self._state.prepare_pending(job.task_config, range(job.instance_count))
+
+    def create(self, tx: Transaction, job: JobConfiguration, new: NewTasks | None = None) -> None:
         # A description may name one job and its task another; the tasks will be those of the latter.
         named = dict.fromkeys((job.key, job.task_config.job))
         for key in named:
@@ -69,7 +80,7 @@ class JobCalls:
         for key in named:
             if key in tx.tables.cron_jobs or tx.tables.job_tasks(key, ACTIVE_STATES):
                 raise Refused(f"Job {keys.canonical(key)} already exists")
-        self._add(tx, job.task_config, range(job.instance_count), job.instance_count)
+        self._add(tx, job.task_config, range(job.instance_count), job.instance_count, new)
 
     async def add_instances(self, call: AddInstances, user: str) -> Response:
         job = given_key(call.key.job_key if call.key is not None else None)
@@ -92,7 +103,9 @@ class JobCalls:
         config = active[instance_id].assigned_task.task
         self._add(tx, config, range(first, first + count), len(active) + count)
 
-    def _add(self, tx: Transaction, config: TaskConfig, instance_ids: range, job_size: int) -> None:
+    def _add(
+        self, tx: Transaction, config: TaskConfig, instance_ids: range, job_size: int, new: NewTasks | None = None
+    ) -> None:
         role = config.job.role
         with rules_refuse():
             check_instance_count(job_size, self._limits)
@@ -100,7 +113,10 @@ class JobCalls:
                 usage = role_usage(tx.tables, role)
                 quota.check_create(tx.tables.quotas.get(role), usage, config, len(instance_ids))
         try:
-            self._state.insert_pending(tx, config, instance_ids)
+            if new is not None:
+                self._state.insert_prepared(tx, new)
+            else:
+                self._state.insert_pending(tx, config, instance_ids)
         except InstanceIdCollision as collision:
             raise Refused(str(collision)) from None
 

@@ -212,7 +212,7 @@ class _ReadCalls:
 
     def _jobs(self, role: str | None) -> list[JobKey]:
         """The jobs with tasks, of one role or of all."""
-        return [job for job in self._tables.job_keys() if role is None or job.role == role]
+        return list(self._tables.job_keys()) if role is None else self._tables.role_jobs(role)
 
     def _cron_jobs(self, role: str | None) -> dict[JobKey, JobConfiguration]:
         return {job: config for job, config in self._tables.cron_jobs.items() if role is None or job.role == role}

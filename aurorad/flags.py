@@ -242,6 +242,8 @@ class Flags:
     )
     sla_non_prod_metrics: tuple[str, ...] = _flag((), _SLA, "SLA statistics of other services", _sla_metrics)
 
+    async_task_stat_update_interval: Duration = _flag(3600.0, _STATE, "Statistics of consumption every", _positive)
+    async_slot_stat_update_interval: Duration = _flag(60.0, _STATE, "Statistics of room in offers every", _positive)
     webhook_config: Path | None = _flag(None, _STATE, "JSON file: which server to tell of which new states of tasks")
     transient_task_state_timeout: Duration = _flag(300.0, _STATE, "Stuck in a transient state: LOST", _positive)
     initial_task_kill_retry_interval: Duration = _flag(15.0, _STATE, "First wait before a kill is repeated", _positive)

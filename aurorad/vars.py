@@ -5,10 +5,15 @@ No statistic is global: a `Vars` belongs to one daemon, tests make their own.
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Callable, Mapping
 
 _NOT_IN_NAME = re.compile(r"[^\w/.\-]", re.ASCII)
+
+LEAST_WINDOW_S = 1.0
+"""What is read more often shows the same rates again."""
 
 Number = int | float
 Value = Number | str
@@ -17,8 +22,14 @@ Value = Number | str
 class Vars:
     """Counters, which only grow, and gauges, which are read when asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds, for rates."""
+        self._clock = clock
         self._counters: dict[str, Number] = {}
+        self._sliding: dict[str, str] = {}  # and their units
+        self._sampled_at: float | None = None
+        self._sample: dict[str, Number] = {}
+        self._rates: dict[str, Value] = {}
         self._gauges: dict[str, Callable[[], Value]] = {}
         self._families: list[Callable[[], Mapping[str, Value]]] = []
 
@@ -38,10 +49,25 @@ class Vars:
         """Values by name, of which some come and go; `read` must be quick and must not raise."""
         self._families.append(read)
 
+    def declare_sliding(self, name: str, unit: str) -> None:
+        """An amount that comes with events, to show before there is any (vars sheet, section 1, "Sliding").
+
+        ``<name>_events`` and ``<name>_<unit>_total`` are counters; how both grow by the second, and how much there is
+        to an event, is as of the time between two readings that were at least a second apart.
+        """
+        self._sliding[name] = unit
+        self.declare(f"{name}_events", f"{name}_{unit}_total")
+
+    def slide(self, name: str, unit: str, amount: Number, events: int = 1) -> None:
+        """So much more of a sliding amount, declared or not, by so many events."""
+        if name not in self._sliding:
+            self._sliding[name] = unit
+        self.count(f"{name}_events", events)
+        self.count(f"{name}_{unit}_total", amount)
+
     def observe(self, name: str, seconds: float) -> None:
-        """One timed event: ``<name>_events`` and ``<name>_nanos_total``."""
-        self.count(f"{name}_events")
-        self.count(f"{name}_nanos_total", round(seconds * 1e9))
+        """One timed event: a sliding amount of nanoseconds."""
+        self.slide(name, "nanos", round(seconds * 1e9))
 
     def get(self, name: str) -> Value:
         """The present value; 0 for a counter that was never counted."""
@@ -53,8 +79,28 @@ class Vars:
 
     def snapshot(self) -> Mapping[str, Value]:
         """All values by name, sorted. Characters that a name may not have show as ``_`` (vars sheet, section 1)."""
-        values: dict[str, Value] = dict(self._counters)
+        self._take_sample()
+        values: dict[str, Value] = {**self._counters, **self._rates}
         for read_all in self._families:
             values.update(read_all())
         values.update({name: read() for name, read in self._gauges.items()})
         return {_NOT_IN_NAME.sub("_", name): values[name] for name in sorted(values)}
+
+    def _take_sample(self) -> None:
+        now = self._clock()
+        passed_s = now - self._sampled_at if self._sampled_at is not None else math.inf
+        if passed_s < LEAST_WINDOW_S:
+            return
+        for name, unit in self._sliding.items():
+            events, amount = (self._grown(f"{name}_{what}") for what in ("events", f"{unit}_total"))
+            self._rates[f"{name}_events_per_sec"] = round(events / passed_s, 3)
+            self._rates[f"{name}_{unit}_total_per_sec"] = round(amount / passed_s, 3)
+            self._rates[f"{name}_{unit}_per_event"] = round(amount / events, 3) if events else 0
+        self._sampled_at = now
+
+    def _grown(self, name: str) -> Number:
+        """By how much a counter has, since the last sample."""
+        value = self._counters.get(name, 0)
+        grown = value - self._sample.get(name, 0)
+        self._sample[name] = value
+        return grown

@@ -160,6 +160,8 @@ class Execution:
     async def _supervise(self, fit: Fit, tell: Tell) -> Outcome:
         """Runs the task until it is over, by itself or because a checker or somebody else wants it."""
         over = trio.Event()
+        if self._outcome is not None and not fit.runner.active:
+            fit.runner.kill(wait_s=self._kill_wait_s)  # as the executor before us, which told it so
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_task, fit.runner, over)
             nursery.start_soon(self._hold_to_limits, fit)

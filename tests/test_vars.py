@@ -32,7 +32,29 @@ def test_a_timed_event_is_counted_and_its_nanoseconds_summed() -> None:
     stats = Vars()
     stats.observe("append", 0.25)
     stats.observe("append", 0.5)
-    assert stats.snapshot() == {"append_events": 2, "append_nanos_total": 750_000_000}
+    assert (stats.get("append_events"), stats.get("append_nanos_total")) == (2, 750_000_000)
+
+
+def test_rates_are_those_since_the_reading_before() -> None:
+    seconds = [0.0]
+    stats = Vars(lambda: seconds[-1])
+    stats.declare_sliding("penalty", "ms")
+    names = ("events", "ms_total", "events_per_sec", "ms_total_per_sec", "ms_per_event")
+
+    def read() -> list[object]:
+        values = stats.snapshot()
+        assert list(values) == sorted(f"penalty_{name}" for name in names)
+        return [values[f"penalty_{name}"] for name in names]
+
+    assert read() == [0, 0, 0, 0, 0]
+    stats.slide("penalty", "ms", 300)
+    stats.slide("penalty", "ms", 100, events=3)
+    seconds.append(0.5)
+    assert read() == [4, 400, 0, 0, 0]  # the same rates for a second
+    seconds.append(2.0)
+    assert read() == [4, 400, 2, 200, 100]
+    seconds.append(12.0)
+    assert read() == [4, 400, 0, 0, 0]
 
 
 def test_all_values_come_sorted() -> None:

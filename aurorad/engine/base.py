@@ -113,7 +113,15 @@ class ExecutorLost(msgspec.Struct, frozen=True, gc=False):
     status: int
 
 
-Event = Registered | Disconnected | Offers | Rescind | StatusUpdate | AgentLost | ExecutorLost
+class InverseOffer(msgspec.Struct, frozen=True):
+    """An agent will be unavailable from then on; the engine has agreed to it. Told again while it holds."""
+
+    id: str
+    hostname: str | None
+    unavailability_start_ms: int
+
+
+Event = Registered | Disconnected | Offers | Rescind | StatusUpdate | AgentLost | ExecutorLost | InverseOffer
 
 
 class Engine(Protocol):

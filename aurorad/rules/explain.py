@@ -164,9 +164,9 @@ class Survey:
             yield "No host offers anything at present."
             return
         if self._fitting:
-            yield f"{hosts(self._fitting)} of {self._hosts} can take an instance now."
+            yield f"{self._fitting} of {hosts(self._hosts)} can take one more instance now."
             return
-        yield f"None of {hosts(self._hosts)} can take an instance now."
+        yield f"None of {hosts(self._hosts)} can take one more instance now."
         if nearest is not None and self._nearest is not None:
             yield f"{nearest.host} comes nearest: it lacks {self._lacks(nearest)}."
             yield from self._shrinking(self._nearest.available, nearest.host)
@@ -187,9 +187,10 @@ class Survey:
     def _shrinking(self, available: Bag, host: str) -> Iterable[str]:
         """The most that a task may ask for to fit there, if that is anything."""
         request = self._request
-        if request.overhead:
-            yield f"Of what is asked for, {amounts(request.overhead)} are the executor's."
         short = [t for t, asked in request.total.items() if asked - available.get(t, 0) > resources.NEGLIGIBLE]
+        overhead = {type_: request.overhead[type_] for type_ in short if request.overhead.get(type_)}
+        if overhead:
+            yield f"Of what is asked for, {amounts(overhead)} {_are(len(overhead))} for the executor."
         left = {type_: available.get(type_, 0) - request.overhead.get(type_, 0) for type_ in short}
         if all(amount > resources.NEGLIGIBLE for amount in left.values()):
             asked = {type_: request.task.get(type_, 0) for type_ in short}
@@ -201,13 +202,13 @@ class Survey:
         if not mismatches and not limited:
             return
         text = f"{hosts(mismatches + limited, capital=True)} {_do(mismatches + limited)} not meet {wording(constraint)}"
-        there = self._values[name]
-        if mismatches and there:
-            told = [f"{value} on {hosts(count)}" for value, count in sorted(there.items())[:_VALUES_TOLD]]
+        there = sorted(self._values[name].items(), key=lambda pair: (-pair[1], len(pair[0]), pair[0]))
+        if not there:
+            text += f"; no host has an attribute {name}"
+        elif mismatches == self._hosts:
+            told = [f"{value} on {hosts(count)}" for value, count in there[:_VALUES_TOLD]]
             more = [f"{len(there) - _VALUES_TOLD} more values"] if len(there) > _VALUES_TOLD else []
             text += f"; {name} is {and_([*told, *more])}"
-        elif mismatches:
-            text += f"; no host has an attribute {name}"
         yield f"{text}."
         if self._without[name]:
             yield f"Without {wording(constraint)} an instance would fit on {hosts(self._without[name])}."

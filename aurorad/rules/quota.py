@@ -6,6 +6,7 @@ Only CPU, RAM and disk count; ports, GPUs and the executor's overhead do not.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -112,7 +113,7 @@ def consumption(usage: Usage, pool: Pool) -> Amounts:
     for update in usage.updates.values():
         used += _update_peak(update, pool)
     for template in usage.cron_jobs:
-        running = _sum((task.assigned_task.task for task in usage.tasks.get(template.key, ())), pool)
+        running = _sum(usage.tasks.get(template.key, ()), pool)
         used += _job_total(template, pool).highest(running)
     return used
 
@@ -191,14 +192,11 @@ def _exceeded(over: Amounts) -> list[str]:
     ]
 
 
-def _sum(configs: Iterable[TaskConfig], pool: Pool) -> Amounts:
-    seen: dict[int, TaskConfig] = {}  # by identity: instances of a job share their configuration, so look at it once
-    counts: dict[int, int] = {}
-    for config in configs:
-        counts[id(config)] = counts.get(id(config), 0) + 1
-        seen[id(config)] = config
+def _sum(tasks: Iterable[ScheduledTask], pool: Pool) -> Amounts:
+    configs = [task.assigned_task.task for task in tasks]
+    counts = Counter(map(id, configs))  # instances of a job share their configuration, so look at it once
     used = Amounts()
-    for identity, config in seen.items():
+    for identity, config in dict(zip(map(id, configs), configs, strict=True)).items():
         if pool(config):
             used += total(config.resources) * counts[identity]
     return used
@@ -206,8 +204,10 @@ def _sum(configs: Iterable[TaskConfig], pool: Pool) -> Amounts:
 
 def _tasks_outside(update: JobUpdate | None, tasks: Sequence[ScheduledTask], pool: Pool) -> Amounts:
     """Of those tasks that the update does not touch."""
-    touched = _instances(update) if update is not None else set()
-    return _sum((t.assigned_task.task for t in tasks if t.assigned_task.instance_id not in touched), pool)
+    if update is None:
+        return _sum(tasks, pool)
+    touched = _instances(update)
+    return _sum((task for task in tasks if task.assigned_task.instance_id not in touched), pool)
 
 
 def _instances(update: JobUpdate) -> set[int]:

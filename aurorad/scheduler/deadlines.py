@@ -52,6 +52,7 @@ class Deadlines:
         self._timeout_s = flags.transient_task_state_timeout
         self._timers: Timers[Stay] = Timers()
         stats.declare("timed_out_tasks")
+        stats.declare_sliding("task_throttle", "ms")
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
@@ -78,8 +79,7 @@ class Deadlines:
             return self._timeout_s
         if task.status is ScheduleStatus.THROTTLED:
             penalty_ms = self._states.remaining_penalty_ms(self._storage.tables, task)
-            self._stats.count("task_throttle_ms_total", penalty_ms)
-            self._stats.count("task_throttle_events")
+            self._stats.slide("task_throttle", "ms", penalty_ms)
             return penalty_ms / 1000
         if task.status is ScheduleStatus.PARTITIONED:
             policy = task.assigned_task.task.partition_policy

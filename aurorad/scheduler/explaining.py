@@ -6,8 +6,10 @@ Nothing here changes anything. What is told was true in the course of the answer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
+import trio
 
 from aurorad.api import keys
 from aurorad.api.enums import ACTIVE_STATES, SLAVE_ASSIGNED_STATES, MaintenanceMode, ScheduleStatus
@@ -27,6 +29,9 @@ from aurorad.scheduler.slots import SlotSearch, Wanted
 from aurorad.storage.tables import Tables
 
 _VICTIMS_TOLD = 5
+
+REMEMBERED_S = 2.0
+"""How old what hosts say may be: pages are looked at by many, and 10,000 hosts take 0.1 s to ask."""
 
 MOST_GROUPS = 20
 """Of a job's waiting tasks, by configuration and state: a page need not hold more."""
@@ -52,6 +57,12 @@ class JobExplanation(msgspec.Struct, frozen=True, rename="camel"):
     update: tuple[str, ...] = ()
 
 
+class _Answer(NamedTuple):
+    at_s: float
+    hosts: Explanation
+    displaced: tuple[str, ...]
+
+
 class Explainer:
     """`objections` tell why tasks that an update wants to end may not go yet."""
 
@@ -73,6 +84,7 @@ class Explainer:
         self._penalty_ms = penalty_ms
         self._flags = flags
         self._now_ms = now_ms
+        self._recent: dict[TaskConfig, _Answer] = {}
 
     async def job(self, job: JobKey, instances: frozenset[int] = frozenset()) -> JobExplanation:
         """Why instances of a job wait: those named, or all of them."""
@@ -108,11 +120,12 @@ class Explainer:
             ),
         )
 
-    async def survey(self, request: Request, places: Iterable[Place] | None = None) -> Survey:
-        """What every host says that offers something, or runs something and so offers nothing; or each of `places`."""
-        survey = Survey(request, self._census(request), self._unavailable_before_ms())
+    async def survey(self, request: Request, after: Trial | None = None) -> Survey:
+        """What every host says that offers something, or offers nothing for what it runs: now, or after a trial."""
+        census = self._census(request) if after is None else after.census
+        survey = Survey(request, census, self._unavailable_before_ms())
         pace = Pace()
-        for place in self._places(request) if places is None else places:
+        for place in self._places(request) if after is None else after.left():
             survey.see(place.name, place.host, place.available)
             await pace.breathe()
         return survey
@@ -173,10 +186,20 @@ class Explainer:
             wait_s = round(min(self._penalty_ms(self._tables, task) for task in tasks) / 1000)
             words = f"Ended too soon, again and again: the next attempt comes in {wait_s} s."
             return Waiting(waiting.ranges(numbers), first.status.name, since_ms, (words,))
-        request = self.request(first.assigned_task.task)
-        hosts = (await self.survey(request)).explanation()
-        displaced = await self.displaced(request) if not hosts.fitting else ()
+        hosts, displaced = await self._remembered(first.assigned_task.task)
         return Waiting(waiting.ranges(numbers), first.status.name, since_ms, (*hosts.sentences, *displaced), hosts)
+
+    async def _remembered(self, config: TaskConfig) -> tuple[Explanation, tuple[str, ...]]:
+        """What hosts say to such a task, and whom it may displace; not asked anew at each look at a page."""
+        now = trio.current_time()
+        self._recent = {known: answer for known, answer in self._recent.items() if answer.at_s > now - REMEMBERED_S}
+        answer = self._recent.get(config)
+        if answer is None:
+            request = self.request(config)
+            hosts = (await self.survey(request)).explanation()
+            displaced = await self.displaced(request) if not hosts.fitting else ()
+            answer = self._recent[config] = _Answer(now, hosts, displaced)
+        return answer.hosts, answer.displaced
 
     def _runs_anything(self, host: str) -> bool:
         return any(task.status in SLAVE_ASSIGNED_STATES for task in self._tables.host_tasks(host))

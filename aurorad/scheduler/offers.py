@@ -45,7 +45,7 @@ class Offers:
         self._by_number: dict[int, HeldOffer] = {}  # oldest first
         self._by_id: dict[str, HeldOffer] = {}
         self._by_agent: dict[str, HeldOffer] = {}
-        self._by_host: dict[str, dict[int, HeldOffer]] = {}
+        self._by_host: dict[str, tuple[int, ...]] = {}  # their numbers
         self._arrivals: list[HeldOffer] = []  # by number, also some that are gone
         self._kinds: dict[Hashable, Kind] = {}
         self._values: dict[Hashable, Values] = {}
@@ -94,9 +94,11 @@ class Offers:
     async def receive(self, offers: tuple[Offer, ...]) -> None:
         """Note the hosts, then hold the offers. Two of one agent go back at once, to return as one."""
         self._stats.count("scheduler_resource_offers", len(offers))
+        began = trio.current_time()
         for start in range(0, len(offers), AT_ONCE):
             await self._receive_some(offers[start : start + AT_ONCE])
             await trio.lowlevel.checkpoint()
+        self._stats.observe("scheduler_resource_offers", trio.current_time() - began)
 
     async def _receive_some(self, offers: tuple[Offer, ...]) -> None:
         if any(map(self._is_news, offers)):
@@ -132,7 +134,7 @@ class Offers:
 
     def host_changed(self, hostname: str) -> None:
         """A host's maintenance mode changed: its offers count as new ones, in another place of the order."""
-        for number in list(self._by_host.get(hostname, ())):
+        for number in self._by_host.get(hostname, ()):
             self.renew(number)
 
     def renew_agent(self, agent_id: str) -> None:
@@ -181,7 +183,7 @@ class Offers:
         self._by_number[held.number] = held
         self._by_id[offer.id] = held
         self._by_agent[offer.agent_id] = held
-        self._by_host.setdefault(offer.hostname, {})[held.number] = held
+        self._by_host[offer.hostname] = (*self._by_host.get(offer.hostname, ()), held.number)
         self.order.add(held)
         if len(self._arrivals) > 2 * len(self._by_number) + _SPARE:
             self._arrivals = list(self._by_number.values())
@@ -195,10 +197,9 @@ class Offers:
         del self._by_number[held.number]
         del self._by_id[held.offer.id]
         del self._by_agent[held.offer.agent_id]
-        of_host = self._by_host[held.offer.hostname]
-        del of_host[held.number]
-        if not of_host:
-            del self._by_host[held.offer.hostname]
+        others = tuple(number for number in self._by_host.pop(held.offer.hostname) if number != held.number)
+        if others:
+            self._by_host[held.offer.hostname] = others
         self.order.remove(held)
         self._returns.cancel(held.offer.id)
 

@@ -104,7 +104,11 @@ class Placement:
             "veto_evaluated_offers",
             *[f"scheduling_veto_{name}" for name in ("static", "dynamic", "mixed")],
             *[f"scheduling_veto_{type_.value}" for type_ in matching.VetoType],
+            *[f"TaskGroupBatchWorker_{what}_processed" for what in ("items", "batches")],
         )
+        stats.declare_sliding("scheduled_task_penalty", "ms")
+        stats.declare_sliding("TaskGroupBatchWorker_batch_locked", "nanos")
+        stats.gauge("TaskGroupBatchWorker_queue_size", lambda: len(self._ready))
 
     def _forget_all(self) -> None:
         self._groups: dict[TaskConfig, Group] = {}
@@ -249,14 +253,18 @@ class Placement:
 
     def _place(self, tx: Transaction) -> list[Claim]:
         """Place what can be placed, a few tasks of each group in turn, until nothing is left or it takes too long."""
+        began = trio.current_time()
         write = _Write(tx, self._flags.scheduling_max_batch_size)
         self._hear_of_arrivals(write)
         while self._ready and not write.is_late() and write.attempts_left and self._permits.take():
             write.attempts_left -= 1
+            self._stats.count("TaskGroupBatchWorker_items_processed")
             config = next(iter(self._ready))
             del self._ready[config]
             if self._attempt(write, self._groups[config]):
                 self._ready[config] = None
+        self._stats.count("TaskGroupBatchWorker_batches_processed")
+        self._stats.observe("TaskGroupBatchWorker_batch_locked", trio.current_time() - began)
         return list(write.claims.values())
 
     def _hear_of_arrivals(self, write: _Write) -> None:
@@ -276,9 +284,12 @@ class Placement:
             self._drop(group)
             return False
         self._stats.count("schedule_attempts_fired", len(task_ids))
-        is_unfinished = group.candidates.catch_up(write.is_late) and self._search(write, group, len(task_ids))
+        is_caught_up = group.candidates.catch_up(write.is_late)
+        is_unfinished = not is_caught_up or self._search(write, group, len(task_ids))
         group.candidates.tell()
-        return is_unfinished
+        if not group.queue:
+            self._drop(group)
+        return is_unfinished and bool(group.queue)
 
     def _search(self, write: _Write, group: Group, count: int) -> bool:
         """Place so many tasks of a group, if there are offers for them; whether there is anything left to try."""
@@ -304,8 +315,7 @@ class Placement:
         initial_ms = round(self._flags.initial_schedule_penalty * 1000)
         max_ms = round(self._flags.max_schedule_penalty * 1000)
         group.penalty_ms = throttling.next_backoff(group.penalty_ms, initial_ms, max_ms, self._rng)
-        self._stats.count("scheduled_task_penalty_ms_total", group.penalty_ms)
-        self._stats.count("scheduled_task_penalty_events")
+        self._stats.slide("scheduled_task_penalty", "ms", group.penalty_ms)
         self._retries.set(group.config, group.penalty_ms / 1000)
 
     def _next_tasks(self, tx: Transaction, group: Group) -> list[str]:
@@ -337,7 +347,7 @@ class Placement:
                 return False
         else:
             claim = write.claims[held.number] = Claim(held)
-        claimed = claim.take(task_id, request, group.parts, self._rng)
+        claimed = claim.take(task_id, request, group.candidates.parts, self._rng)
         self._states.assign(write.tx, task_id, offer.hostname, offer.agent_id, claimed.ports)
         del group.queue[task_id]
         group.has_placed = True
@@ -351,10 +361,10 @@ class Placement:
         host = tx.tables.hosts.get(held.offer.hostname)
         if host is not None and host.mode not in _IN_SERVICE:
             return None
+        if not self._reservations:
+            return next(iter(group.queue))
         pending = (task_id for task_id in group.queue if _is_pending(tx.tables.task(task_id)))
-        if self._reservations:
-            return self._reservations.pick(held.offer.agent_id, group.config, pending)
-        return next(pending, None)
+        return self._reservations.pick(held.offer.agent_id, group.config, pending)
 
 
 def _is_pending(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:

@@ -16,6 +16,7 @@ from aurorad.engine.base import (
     Engine,
     Event,
     ExecutorLost,
+    InverseOffer,
     Registered,
     Rescind,
     StatusUpdate,
@@ -36,11 +37,13 @@ from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.preemption import Preemptor
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.reservations import Reservations
+from aurorad.scheduler.resource_stats import ResourceStats
 from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.sla_stats import SlaStats
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
+from aurorad.scheduler.unavailability import Unavailability
 from aurorad.scheduler.victims import Victims
 from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
@@ -133,7 +136,11 @@ class Scheduler:
             now_ms=now_ms,
         )
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
+        self._resource_stats = ResourceStats(tables=storage.tables, offers=self.offers, flags=flags, stats=stats)
         self._webhooks = Webhooks(webhook, stats, now_ms)
+        self._unavailability = Unavailability(
+            storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms
+        )
         self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
         self._registered = trio.Event()
@@ -173,7 +180,9 @@ class Scheduler:
                 nursery.start_soon(self.reservations.run)
                 nursery.start_soon(self._preemptor.run)
                 nursery.start_soon(self._webhooks.run)
+                nursery.start_soon(self._resource_stats.run)
                 nursery.start_soon(self.maintenance.run)
+                nursery.start_soon(self._unavailability.run)
                 nursery.start_soon(self.cron.run)
                 nursery.start_soon(self._sla_stats.run)
                 task_status.started()
@@ -203,6 +212,8 @@ class Scheduler:
             case ExecutorLost():
                 if event.status != 0:
                     self._stats.count("scheduler_lost_executors")
+            case InverseOffer():
+                self._unavailability.announced(event)
 
     async def _register(self, framework_id: str) -> None:
         """The framework id is in the log before anything that relies on it."""

@@ -40,6 +40,7 @@ class Statuses:
         self._batch_size = flags.max_status_update_batch_size
         self._send, self._queue = trio.open_memory_channel[StatusUpdate](math.inf)
         stats.declare("scheduler_status_update")
+        stats.declare_sliding("scheduler_status_update", "nanos")
         stats.gauge("status_updates_queue_size", lambda: self._queue.statistics().current_buffer_used)
 
     def receive(self, update: StatusUpdate) -> None:
@@ -60,7 +61,10 @@ class Statuses:
                 for update in batch
             ]
 
+        began = trio.current_time()
         results = await write_patiently(self._storage, work)
+        taken_ns = round((trio.current_time() - began) * 1e9)
+        self._stats.slide("scheduler_status_update", "nanos", taken_ns, events=len(batch))
         for update, result in zip(batch, results, strict=True):
             if update.reason is not None:
                 self._stats.count(f"status_update_{update.reason}_{result.value}")
@@ -76,6 +80,4 @@ class Statuses:
         if update.source is not None and update.timestamp_s is not None:
             delay_s = self._now_ms() / 1000 - update.timestamp_s
             if delay_s > 0:
-                name = f"task_delivery_delay_{update.source}_requests"
-                self._stats.count(f"{name}_events")
-                self._stats.count(f"{name}_micros_total", round(delay_s * 1e6))
+                self._stats.slide(f"task_delivery_delay_{update.source}_requests", "micros", round(delay_s * 1e6))

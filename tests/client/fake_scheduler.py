@@ -58,6 +58,8 @@ class FakeScheduler:
     calls: list[Call] = dataclasses.field(default_factory=list)
     requests: list[tuple[str, dict[str, str]]] = dataclasses.field(default_factory=list)
     answers: dict[type[Call], list[Answer | Answerer]] = dataclasses.field(default_factory=dict)
+    pages: dict[str, Http] = dataclasses.field(default_factory=dict)
+    """Answers by path, whatever is sent there."""
 
     def on(self, call: type[Call], *answers: Answer | Answerer) -> None:
         """Answer the first such call with the first of these and so on; the last is for all that follow."""
@@ -97,13 +99,25 @@ def running() -> Iterator[FakeScheduler]:
             data = self.rfile.read(int(self.headers["Content-Length"]))
             fake.requests.append((self.path, dict(self.headers)))
             header, start = binary.decode_header(data)
-            answer = fake.answer(binary.read_struct(CALLS[header.method], data, start)[0])
+            call = binary.read_struct(CALLS[header.method], data, start)[0]
+            if self.path in fake.pages:
+                fake.calls.append(call)
+                self.respond(fake.pages[self.path])
+                return
+            answer = fake.answer(call)
             if isinstance(answer, Drop):
                 self.close_connection = True
                 return
             if isinstance(answer, Response):
                 reply = MessageHeader(header.method, MessageType.REPLY, header.sequence)
                 answer = Http(200, body=binary.encode_message(reply, Reply(answer)))
+            self.respond(answer)
+
+        def do_GET(self) -> None:
+            fake.requests.append((self.path, dict(self.headers)))
+            self.respond(fake.pages.get(self.path.partition("?")[0], Http(404)))
+
+        def respond(self, answer: Http) -> None:
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import http.client
 import json
 import re
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from aurorad.flags import Flags
 from tests.contract.scenario import Setup
 
 REPOSITORY = Path(__file__).parents[2]
@@ -72,7 +70,7 @@ def running(setup: Setup, folder: Path) -> Iterator[Daemon]:
     command = [
         *(sys.executable, "-m", "aurorad.main", "-engine=simulated", f"-work_dir={folder / 'work'}"),
         *("-http_port=0", "-simulated_control_port=0", f"-simulated_agents={agents}", "-log_to_stderr=WARN"),
-        *_known(setup.flags),
+        *setup.flags,
     ]
     with log.open("w") as errors:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=errors, text=True)
@@ -94,12 +92,6 @@ def running(setup: Setup, folder: Path) -> Iterator[Daemon]:
         process.wait(30)
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _known(flags: tuple[str, ...]) -> list[str]:
-    """Until every part is there."""
-    names = {field.name for field in dataclasses.fields(Flags)}
-    return [flag for flag in flags if flag.lstrip("-").partition("=")[0] in names]
 
 
 def _wait_for_offers(daemon: Daemon, setup: Setup) -> None:

@@ -22,7 +22,7 @@ from executor.main import LOG
 from executor.preparation import Fit
 from executor.runner import Runner
 from executor.sandbox import UnknownUser
-from tests.executor.harness import Executor, assigned, process, root_only, task, wait_until
+from tests.executor.harness import Executor, alive, assigned, process, root_only, task, wait_until
 
 STARTING = (TaskState.TASK_STARTING, None)
 RUNNING = (TaskState.TASK_RUNNING, "No health-check defined, task is assumed healthy.")
@@ -72,6 +72,25 @@ def test_shutdown_is_told_apart_from_kill_and_the_first_counts(tmp_path: Path) -
     wait_until(lambda: len(executor.state.statuses) > 1, "the end has begun")
     executor.kill()
     assert executor.finish() == (TaskState.TASK_KILLED, "Told to shut down executor.")
+
+
+def test_a_kill_stays_one_if_the_last_process_ends_while_no_executor_looks(tmp_path: Path) -> None:
+    last = "echo up > last; while ! test -e go; do sleep 0.01; done"
+    work = task(process("p", "echo up > up; exec sleep 1000"), process("last", last, final=True))
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # so that asking the task to end takes both executors a while
+        job = assigned(work, ports={"health": deaf.getsockname()[1]}, lifecycle={"http": {}})
+        executor = Executor(job, tmp_path)
+        executor.wait_for_file("up")
+        executor.kill()
+        executor.wait_for_file("last")
+        executor.crash()
+        coordinator = executor.runs("last")[0].coordinator_pid
+        assert coordinator is not None
+        (executor.sandbox / "go").touch()
+        wait_until(lambda: not alive(coordinator), "the last process has ended")
+        second = Executor(job, tmp_path)
+        assert second.finish() == KILLED
+    assert second.state.state is checkpoint.TaskState.KILLED
 
 
 def test_a_kill_before_the_start_starts_nothing(tmp_path: Path) -> None:

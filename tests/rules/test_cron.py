@@ -111,6 +111,7 @@ def test_an_empty_text_is_refused_in_the_originals_words() -> None:
         ("0 0 */2 * 0-6", "0 0 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31 * *"),
         ("007 * * * *", "7 * * * *"),
         ("5-5 * * * *", "5 * * * *"),
+        ("5\t4 *  \n*\r\n*", "5 4 * * *"),
         ("1-56/5,3 * * * *", "1,3,6,11,16,21,26,31,36,41,46,51,56 * * * *"),
         ("* * * * Sun-sat", "* * * * *"),
         ("*/90 * * * *", "0 * * * *"),
@@ -229,3 +230,13 @@ def test_the_next_time_is_later_and_fits_unless_the_clock_left_it_out(
 @given(crontabs())
 def test_the_canonical_form_of_any_schedule_reads_back(crontab: Crontab) -> None:
     assert parse(str(crontab)) == crontab
+
+
+@given(crontabs(), st.integers(0, 4_000_000_000_000))
+def test_no_minute_before_the_next_time_fits(crontab: Crontab, now: int) -> None:
+    then = crontab.next_ms(now, UTC)
+    first = now // 60_000 * 60_000 + 60_000
+    for minute in range(first, min(then, first + 36 * 3_600_000), 60_000):
+        here = datetime.fromtimestamp(minute / 1000, UTC)
+        fits = (here.minute, here.hour, here.day, here.month, here.isoweekday() % 7)
+        assert not all(value in values for value, values in zip(fits, crontab, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Awaitable, Callable
 
@@ -33,7 +32,6 @@ from aurorad.api.updates import (
     QueueJobUpdateStrategy,
     VariableBatchJobUpdateStrategy,
 )
-from aurorad.storage.storage import LogFull, StorageNotReady
 from aurorad.storage.tables import Table
 from tests.simulation import legal
 from tests.simulation.jobs import ENVIRONMENT, draw_config
@@ -89,13 +87,6 @@ class Clients:
             self._trace.violated("log before answer", f"{call.method()} {_subject(call)}")
         return response
 
-    async def set_quota(self, role: str, quota: ResourceAggregate) -> None:
-        response = await self.call(calls.SetQuota(role, quota))
-        node = self._node()
-        if response is not None and NOT_YET in str(response.details) and node is not None:
-            with contextlib.suppress(LogFull, StorageNotReady):
-                await node.storage.write(lambda tx: tx.save_quota(role, quota))
-
     def active_ids(self, job: JobKey) -> list[str]:
         return [task.assigned_task.task_id for task in self.ledger.job(job) if task.status in legal.ACTIVE]
 
@@ -121,9 +112,10 @@ async def create(clients: Clients) -> None:
     service = clients.rng.random() < 0.7
     job = clients.rng.choice(clients.services if service else clients.batches)
     count = clients.rng.randint(1, clients.most_instances)
-    config = draw_config(clients.rng, job, service=service, doomed=clients.rng.random() < 0.05)
+    config = draw_config(clients.rng, job, service=service, count=count, doomed=clients.rng.random() < 0.05)
     description = JobConfiguration(key=job, owner=Identity("somebody"), task_config=config, instance_count=count)
-    await clients.writes(calls.CreateJob(description), lambda: len(clients.ledger.job(job)) >= count)
+    born = clients.ledger.born.get(job, 0)
+    await clients.writes(calls.CreateJob(description), lambda: clients.ledger.born.get(job, 0) >= born + count)
 
 
 async def add(clients: Clients) -> None:
@@ -182,17 +174,19 @@ def _strategy(rng: random.Random) -> JobUpdateStrategy:
 async def update(clients: Clients) -> None:
     rng = clients.rng
     job = rng.choice(clients.services)
+    count = rng.randint(1, clients.most_instances)
+    config = draw_config(rng, job, service=True, count=count, doomed=rng.random() < 0.35)
     settings = JobUpdateSettings(
         max_per_instance_failures=rng.randrange(2),
         max_failed_instances=rng.randrange(2),
         min_wait_in_instance_running_ms=rng.choice((0, 1000, 3000)),
         rollback_on_failure=rng.random() < 0.7,
+        sla_aware=config.sla_policy is not None and rng.random() < 0.5,
         block_if_no_pulses_after_ms=rng.choice((0, 0, 0, 15_000)),
         update_strategy=_strategy(rng),
     )
-    config = draw_config(rng, job, service=True, doomed=rng.random() < 0.35)
     known = set(clients.ledger.updates)
-    request = JobUpdateRequest(config, rng.randint(1, clients.most_instances), settings)
+    request = JobUpdateRequest(config, count, settings)
     await clients.writes(
         calls.StartJobUpdate(request, "a new version"),
         lambda: bool(set(clients.ledger.updates) - known),
@@ -246,9 +240,12 @@ async def look(clients: Clients) -> None:
 
 
 async def set_quota(clients: Clients) -> None:
-    cpus, ram_mb, disk_mb = clients.rng.choice(((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536)))
+    cpus, ram_mb, disk_mb = clients.rng.choice(
+        ((2.0, 1024, 500), (5.0, 4096, 2000), (50.0, 65536, 65536), (50.0, 65536, 65536))
+    )
     quota = ResourceAggregate(frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=disk_mb)}))
-    await clients.set_quota(f"role-{clients.rng.randrange(2)}", quota)
+    role = f"role-{clients.rng.randrange(2)}"
+    await clients.writes(calls.SetQuota(role, quota), lambda: quota in clients.ledger.quotas.get(role, ()))
 
 
 def _host(clients: Clients) -> str | None:
@@ -292,40 +289,44 @@ async def end_maintenance(clients: Clients) -> None:
 
 
 async def schedule_cron(clients: Clients) -> None:
+    """A new one, or another template for one that is there."""
     rng = clients.rng
     job = rng.choice(clients.crons)
-    description = JobConfiguration(
-        key=job,
-        owner=Identity("somebody"),
-        cron_schedule=rng.choice(("* * * * *", "*/2 * * * *", "0 0 1 1 *")),
-        cron_collision_policy=rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW)),
-        task_config=draw_config(rng, job, service=False),
-        instance_count=rng.randint(1, clients.most_instances),
-    )
-    replaces = rng.random() < 0.3
-    await clients.call(calls.ReplaceCronTemplate(description) if replaces else calls.ScheduleCronJob(description))
-
-
-async def deschedule_cron(clients: Clients) -> None:
-    await clients.call(calls.DescheduleCronJob(clients.rng.choice(clients.crons)))
+    policy = rng.choice((None, CronCollisionPolicy.KILL_EXISTING, CronCollisionPolicy.CANCEL_NEW))
+    count = rng.randint(1, clients.most_instances)
+    config = draw_config(rng, job, service=False, count=count)
+    schedule = rng.choice(("* * * * *", "* * * * *", "0 0 1 1 *"))
+    template = JobConfiguration(job, Identity("somebody"), schedule, policy, config, count)
+    call = calls.ReplaceCronTemplate if rng.random() < 0.3 else calls.ScheduleCronJob
+    changes = clients.ledger.cron_changes
+    await clients.writes(call(template), lambda: clients.ledger.cron_changes > changes)
 
 
 async def start_cron(clients: Clients) -> None:
-    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)), impatient=clients.rng.random() < 0.1)
+    await clients.call(calls.StartCronJob(clients.rng.choice(clients.crons)))
 
 
-async def administer(clients: Clients) -> None:
-    """What an operator may ask for at any time without doing harm."""
-    await clients.call(
-        clients.rng.choice(
-            (
-                calls.Snapshot(),
-                calls.TriggerImplicitTaskReconciliation(),
-                calls.TriggerExplicitTaskReconciliation(ExplicitReconciliationSettings(clients.rng.choice((None, 1)))),
-                calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))),
-            )
-        )
-    )
+async def deschedule_cron(clients: Clients) -> None:
+    job = clients.rng.choice(clients.crons)
+    changes = clients.ledger.cron_changes
+    was_there = job in clients.ledger.rows[Table.CRON_JOBS]
+    await clients.writes(calls.DescheduleCronJob(job), lambda: not was_there or clients.ledger.cron_changes > changes)
+
+
+async def snapshot(clients: Clients) -> None:
+    await clients.call(calls.Snapshot())
+
+
+async def reconcile(clients: Clients) -> None:
+    settings = ExplicitReconciliationSettings(clients.rng.choice((1, 1000)))
+    call: calls.Call = calls.TriggerImplicitTaskReconciliation()
+    if clients.rng.random() < 0.5:
+        call = calls.TriggerExplicitTaskReconciliation(settings)
+    await clients.call(call)
+
+
+async def prune(clients: Clients) -> None:
+    await clients.call(calls.PruneTasks(TaskQuery(limit=clients.rng.randrange(3))))
 
 
 ACTIONS: tuple[tuple[Action, int], ...] = (
@@ -345,9 +346,11 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (drain, 2),
     (end_maintenance, 2),
     (schedule_cron, 2),
-    (deschedule_cron, 1),
     (start_cron, 3),
-    (administer, 1),
+    (deschedule_cron, 1),
+    (snapshot, 1),
+    (reconcile, 1),
+    (prune, 1),
 )
 
 
@@ -357,6 +360,10 @@ def _subject(call: calls.Call) -> str:
             return f"{description.key.name} x{description.instance_count}"
         case calls.StartJobUpdate(request=request) if request is not None:
             return f"{request.task_config.job.name} x{request.instance_count}"
+        case calls.ScheduleCronJob(description=template) | calls.ReplaceCronTemplate(config=template) if template:
+            return f"{template.key.name} x{template.instance_count}"
+        case calls.StartCronJob(job=job) | calls.DescheduleCronJob(job=job) if job is not None:
+            return job.name
         case calls.KillTasks(job=job) | calls.RestartShards(job=job) if job is not None:
             return job.name
         case calls.PauseJobUpdate(key=key) | calls.ResumeJobUpdate(key=key) | calls.AbortJobUpdate(key=key):

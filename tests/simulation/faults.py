@@ -58,7 +58,7 @@ async def rescinds(simulation: Simulation) -> None:
 async def crashes(simulation: Simulation) -> None:
     """At a moment, at an await of any task, at a call of the disk; with and without what the disk had not synced."""
     rng = seeded(simulation.seed, "crashes")
-    async for _ in _moments(simulation, rng.uniform(12, 40)):
+    async for _ in _moments(simulation, rng.uniform(5, 25)):
         node = simulation.node
         if node is None or node.is_dead:
             continue

@@ -34,8 +34,8 @@ def is_doomed(config: TaskConfig) -> bool:
     return DOOMED in config.metadata
 
 
-def draw_config(rng: random.Random, job: JobKey, *, service: bool, doomed: bool = False) -> TaskConfig:
-    """A configuration of a job; another draw of the same job is, most likely, another one."""
+def draw_config(rng: random.Random, job: JobKey, *, service: bool, count: int, doomed: bool = False) -> TaskConfig:
+    """A configuration of a job of `count` instances; another draw of the same job is, most likely, another one."""
     resources = {
         Resource(num_cpus=rng.choice((0.25, 0.5, 1.0))),
         Resource(ram_mb=rng.choice((64, 128, 256))),
@@ -53,7 +53,9 @@ def draw_config(rng: random.Random, job: JobKey, *, service: bool, doomed: bool 
         wanted = ValueConstraint(rng.random() < 0.5, frozenset({"rack-0"}))
         constraints.add(Constraint("rack", TaskConstraint(value=wanted)))
     policy = PartitionPolicy(True, rng.choice((0, 5, 30))) if rng.random() < 0.3 else None
-    sla = SlaPolicy(count_sla_policy=CountSlaPolicy(1, rng.choice((0, 3)))) if rng.random() < 0.2 else None
+    sla = (
+        SlaPolicy(count_sla_policy=CountSlaPolicy(1, rng.choice((0, 3)))) if rng.random() < 0.3 and count > 1 else None
+    )
     return TaskConfig(
         job=job,
         owner=Identity("somebody"),

@@ -14,6 +14,7 @@ from aurorad.storage.tables import Change, Table
 from tests.simulation import legal
 from tests.simulation.amounts import requested
 from tests.simulation.ledger import Ledger
+from tests.simulation.promises import judge_drains
 from tests.simulation.trace import Trace
 
 _ENDS = {
@@ -26,6 +27,9 @@ _FAILURES = {
     JobUpdateAction.INSTANCE_UPDATING: JobUpdateAction.INSTANCE_UPDATE_FAILED,
     JobUpdateAction.INSTANCE_ROLLING_BACK: JobUpdateAction.INSTANCE_ROLLBACK_FAILED,
 }
+
+
+PREEMPTIBLE = ("preemptible", "revocable")
 
 
 class Judge:
@@ -49,6 +53,8 @@ class Judge:
         }
         for change in tasks:
             self._task(change, successors)
+        judge_drains(tasks, self._ledger, self._trace)
+        self._cron_runs([change.after for change in tasks if _is_new(change)])
         self._placed([change.after for change in tasks if _is_placed(change)])
         jobs = {task.assigned_task.task.job: None for change in tasks for task in change[2:] if task is not None}
         for job in jobs:
@@ -85,12 +91,27 @@ class Judge:
             before = legal.as_it_began(after)
             if before.status not in (legal.S.PENDING, legal.S.THROTTLED):
                 self._trace.violated("legal transitions", f"{change.key} began in {before.status.name}")
+        if after.status is legal.S.PREEMPTING and before.status is not legal.S.PREEMPTING:
+            self._preempted(after)
         wrong = legal.wrong_step(before, after)
         if wrong is not None:
             self._trace.violated("legal transitions", f"{change.key}: {wrong}")
         elif after.status in legal.ENDED and before.status not in legal.ENDED:
             self._successor(before, after, successors.get(change.key))
             self._ended(after)
+
+    def _preempted(self, victim: ScheduledTask) -> None:
+        """Only what may be preempted gives way, and only to what may preempt it (scheduling sheet, 6.3)."""
+        text = victim.task_events[-1].message or ""
+        winners = self._ledger.versions.get(text.removeprefix("Preempting in favor of "))
+        if not winners:
+            self._trace.violated("who preempts whom", f"{victim.assigned_task.task_id}: {text}")
+            return
+        loser, winner = victim.assigned_task.task, winners[-1].assigned_task.task
+        by_tier = loser.tier in PREEMPTIBLE and winner.tier not in PREEMPTIBLE
+        same = (loser.tier in PREEMPTIBLE) == (winner.tier in PREEMPTIBLE) and loser.job.role == winner.job.role
+        if not by_tier and not (same and winner.priority > loser.priority):
+            self._trace.violated("who preempts whom", f"{victim.assigned_task.task_id}: {text}")
 
     def _successor(self, before: ScheduledTask, after: ScheduledTask, successor: ScheduledTask | None) -> None:
         task_id = after.assigned_task.task_id
@@ -102,6 +123,16 @@ class Judge:
             old, new = after.assigned_task, successor.assigned_task
             if (old.task, old.instance_id, after.failure_count) != (new.task, new.instance_id, successor.failure_count):
                 self._trace.violated("an instance lives on", f"{new.task_id} is not what {task_id} was")
+
+    def _cron_runs(self, new: Sequence[ScheduledTask]) -> None:
+        """A run of a cron job begins when nothing of the one before is left, whatever the collision policy."""
+        ids = {task.assigned_task.task_id for task in new}
+        for job in {task.assigned_task.task.job: None for task in new}:
+            if job in self._ledger.rows[Table.CRON_JOBS]:
+                others = [t for t in self._ledger.job(job) if t.status in legal.ACTIVE]
+                left = [t.assigned_task.task_id for t in others if t.assigned_task.task_id not in ids]
+                if left:
+                    self._trace.violated("one run of a cron job", f"{job.name} begins beside {left}")
 
     def _one_task_an_instance(self, job: JobKey) -> None:
         active = [t.assigned_task.instance_id for t in self._ledger.job(job) if t.status in legal.ACTIVE]
@@ -295,6 +326,11 @@ def _merged(changes: Iterable[Change]) -> list[Change]:
         first = merged.get(change.key, change)
         merged[change.key] = change._replace(before=first.before)
     return list(merged.values())
+
+
+def _is_new(change: Change) -> bool:
+    """Whether a task came into being that is no successor."""
+    return change.before is None and change.after is not None and change.after.ancestor_id is None
 
 
 def _is_placed(change: Change) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aurorad.api.enums import MaintenanceMode
-from aurorad.api.tasks import JobKey, ScheduledTask
+from aurorad.api.tasks import JobKey, ResourceAggregate, ScheduledTask
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.storage.replay import Replay
 from aurorad.storage.shared import Shared
@@ -45,6 +45,11 @@ class Ledger:
         """All modes that each host ever had, one after the other."""
         self.runs_to_come: dict[JobKey, None] = {}
         """Cron jobs whose tasks were killed for a run that has not begun."""
+        self.born: dict[JobKey, int] = {}
+        """How many tasks each job ever had."""
+        self.quotas: dict[str, list[ResourceAggregate]] = {}
+        """All quotas that each role ever had."""
+        self.cron_changes = 0
         self._of_job: dict[JobKey, dict[str, None]] = {}
 
     @property
@@ -71,18 +76,23 @@ class Ledger:
                 self._task_changed(change)
             elif change.table is Table.HOSTS:
                 self.modes.setdefault(change.key, []).append(change.after.mode)
-            elif change.table is Table.CRON_JOBS and change.after is None:
-                self.runs_to_come.pop(change.key, None)
+            elif change.table is Table.QUOTAS:
+                self.quotas.setdefault(change.key, []).append(change.after)
+            elif change.table is Table.CRON_JOBS:
+                self.cron_changes += 1
+                if change.after is None:
+                    self.runs_to_come.pop(change.key, None)
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:
-            job, last = change.after.assigned_task.task.job, change.after.task_events[-1]
+            self.versions.setdefault(change.key, []).append(change.after)
+            job = change.after.assigned_task.task.job
+            self._of_job.setdefault(job, {})[change.key] = None
             if change.before is None:
                 self.runs_to_come.pop(job, None)
-            elif last.message == "Killed by cronScheduler":
+            elif change.after.task_events[-1].message == "Killed by cronScheduler":
                 self.runs_to_come[job] = None
-            self.versions.setdefault(change.key, []).append(change.after)
-            self._of_job.setdefault(change.after.assigned_task.task.job, {})[change.key] = None
+            self.born[job] = self.born.get(job, 0) + (change.before is None)
         elif change.before is not None:
             self._of_job[change.before.assigned_task.task.job].pop(change.key, None)
 

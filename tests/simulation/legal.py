@@ -1,7 +1,8 @@
 """The life of a task and of an update, transcribed once more from the sheets: the simulation does not ask the product.
 
 A row is a state and what may follow it. Behind a colon: r, it has a successor; rs, if it is a service; rf, if its
-failures allow it; rk, unless it was being killed; f, a failure is counted; l, LOST follows at once.
+failures allow it; rk, unless it was being killed; f, a failure is counted; l, LOST follows at once. That a killed task
+makes room for a cron run is noted once more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PARTITIONED ASSIGNED STARTING RUNNING FINISHED FAILED:f,rf LOST:rk KILLING:l PRE
 PREEMPTING  FINISHED:r FAILED:r KILLED:r LOST:r KILLING PARTITIONED:l
 RESTARTING  FINISHED:r FAILED:r KILLED:r LOST:r KILLING PARTITIONED:l
 DRAINING    FINISHED:r FAILED:r KILLED:r LOST:r KILLING PARTITIONED:l
-KILLING     FINISHED FAILED KILLED LOST PARTITIONED:l
+KILLING     FINISHED FAILED KILLED LOST PARTITIONED:l KILLING
 """
 
 _UPDATES = """
@@ -64,8 +65,6 @@ def wrong_step(before: ScheduledTask, after: ScheduledTask) -> str | None:
     path = _path(before, after)
     failures = before.failure_count
     for number, (one, other) in enumerate(itertools.pairwise(path)):
-        if one is other is S.KILLING:
-            continue  # somebody else wants it to end, too, and only that is new
         marks = _STEPS.get((one, other))
         if marks is None:
             return f"{one.name} to {other.name}"

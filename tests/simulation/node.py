@@ -129,7 +129,8 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = self._snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        self.storage.snapshot = snapshots.write
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(
             self.storage,
@@ -178,24 +179,24 @@ class Node:
 
     def _new_api(self, updater: Updater) -> Api:
         flags, stats, storage, limits = self._flags, self.stats, self.storage, admission_limits(self._flags)
-        of_tiers = tiers.BUILT_IN
+        of_tiers, scheduler = tiers.BUILT_IN, self.scheduler
         handlers = {
             **reads.handlers(
                 storage=storage,
                 limits=limits,
                 tiers=of_tiers,
-                reason=self.scheduler.pending_reason,
-                next_run_ms=self.scheduler.cron.next_run_ms,
+                reason=scheduler.pending_reason,
+                next_run_ms=scheduler.cron.next_run_ms,
             ),
-            **cron.handlers(storage=storage, cron=self.scheduler.cron, limits=limits, tiers=of_tiers, stats=stats),
+            **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
+            **cron.handlers(storage=storage, cron=scheduler.cron, limits=limits, tiers=of_tiers, stats=stats),
             **admin.handlers(
                 storage=storage,
-                state=self.scheduler.states,
-                reconciliation=self.scheduler.reconciliation,
-                snapshot=self._snapshots.write,
+                state=scheduler.states,
+                reconciliation=scheduler.reconciliation,
+                snapshot=storage.snapshot,
                 stats=stats,
             ),
-            **jobs.handlers(storage=storage, state=self.scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
             **updates.handlers(
                 storage=storage,
                 updater=updater,
@@ -205,6 +206,6 @@ class Node:
                 stats=stats,
                 new_uuid=self._new_uuid,
             ),
-            **maintenance.handlers(maintenance=self.scheduler.maintenance, stats=stats),
+            **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
         }
         return Api(handlers, storage, flags, stats)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from aurorad.api.enums import JobUpdateStatus, ScheduleStatus
 from aurorad.api.ranges import spans
@@ -50,7 +50,7 @@ def _rolling(details: JobUpdateDetails, tasks_of: TasksOf, objections: Mapping[s
         objection = objections.get(task.assigned_task.task_id) if task is not None else None
         words = _of_instance(task.status if task is not None else None, found, objection, now_ms)
         if failed:
-            words += f" (it ended {failed} times, {plan.settings.max_per_instance_failures} are allowed)"
+            words += f" ({_times(failed)} so far, {plan.settings.max_per_instance_failures} allowed)"
         said.setdefault(words, []).append(instance)
     for words, instances in said.items():
         yield f"{named(instances)} {words}."
@@ -79,6 +79,10 @@ def _of_instance(status: ScheduleStatus | None, found: Verdict, objection: str |
     return "has come to an end"
 
 
+def _times(count: int) -> str:
+    return "one failure" if count == 1 else f"{count} failures"
+
+
 def named(instances: Iterable[int]) -> str:
     """``Instance 3``, ``Instances 0-2, 5``."""
     text = ranges(instances)
@@ -88,7 +92,3 @@ def named(instances: Iterable[int]) -> str:
 def ranges(instances: Iterable[int]) -> str:
     """``0-2, 5``."""
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans(instances))
-
-
-Describe = Callable[[JobUpdateDetails], tuple[str, ...]]
-"""Says of an update what it waits for."""

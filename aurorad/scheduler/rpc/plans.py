@@ -152,7 +152,7 @@ class Plans:
         if not waiting:
             every = "It fits" if wanted == 1 else f"All {wanted} fit"
             return Fit(wanted, wanted, len(used)), (f"{every} now, on {hosts(len(used))}.",)
-        explanation = (await self._explainer.survey(request, trial.left())).explanation()
+        explanation = (await self._explainer.survey(request, trial)).explanation()
         some = f"{fitting} of {wanted} fit now, on {hosts(len(used))}; " if fitting else ""
         would = f"{some}{waiting if some else _instances(waiting)} would have to wait."
         displaced = await self._explainer.displaced(request)

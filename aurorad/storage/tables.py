@@ -221,7 +221,10 @@ class Tables:
     def _in_jobs(self, jobs: Iterable[JobKey], instance_ids: frozenset[int]) -> list[ScheduledTask]:
         if instance_ids:
             return [task for job in jobs for task in self._tasks.of_instances(job, instance_ids)]
-        return [task for job in jobs for task in self._tasks.of_job(job)]
+        found: list[ScheduledTask] = []
+        for job in jobs:
+            found += self._tasks.of_job(job)
+        return found
 
     def apply(self, op: Op, changes: Changes | None = None) -> Changes:
         """Apply one operation; `changes`, or else new ones, get what it changed.

@@ -44,10 +44,8 @@ def test_what_differs_is_replayed_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_daemon_that_does_not_start_is_every_scenarios_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def none(setup: Setup, folder: Path) -> Iterator[object]:
+    def none(setup: Setup, folder: Path) -> None:
         raise DidNotStart("no such flag")
-        yield
 
     monkeypatch.setattr(running, "running", none)
     assert running.replay_all([scenario("one"), scenario("other")], judge) == {

@@ -293,6 +293,8 @@ class Placement:
         candidates = group.candidates
         while True:
             for held in candidates.walk(group.order, write.is_late):
+                if held.mode is not MaintenanceMode.NONE and group.has_placed and held.order[:1] > group.order[:1]:
+                    break  # hosts that are out of service soon come when the others have no room
                 group.order = held.order
                 if held.number <= group.latest_number and self._use(write, group, held):
                     group.penalty_ms = 0

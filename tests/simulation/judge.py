@@ -29,6 +29,9 @@ _FAILURES = {
 }
 
 
+PREEMPTIBLE = ("preemptible", "revocable")
+
+
 class Judge:
     """Told of every transaction that is in the log, in its order."""
 
@@ -88,12 +91,27 @@ class Judge:
             before = legal.as_it_began(after)
             if before.status not in (legal.S.PENDING, legal.S.THROTTLED):
                 self._trace.violated("legal transitions", f"{change.key} began in {before.status.name}")
+        if after.status is legal.S.PREEMPTING and before.status is not legal.S.PREEMPTING:
+            self._preempted(after)
         wrong = legal.wrong_step(before, after)
         if wrong is not None:
             self._trace.violated("legal transitions", f"{change.key}: {wrong}")
         elif after.status in legal.ENDED and before.status not in legal.ENDED:
             self._successor(before, after, successors.get(change.key))
             self._ended(after)
+
+    def _preempted(self, victim: ScheduledTask) -> None:
+        """Only what may be preempted gives way, and only to what may preempt it (scheduling sheet, 6.3)."""
+        text = victim.task_events[-1].message or ""
+        winners = self._ledger.versions.get(text.removeprefix("Preempting in favor of "))
+        if not winners:
+            self._trace.violated("who preempts whom", f"{victim.assigned_task.task_id}: {text}")
+            return
+        loser, winner = victim.assigned_task.task, winners[-1].assigned_task.task
+        by_tier = loser.tier in PREEMPTIBLE and winner.tier not in PREEMPTIBLE
+        same = (loser.tier in PREEMPTIBLE) == (winner.tier in PREEMPTIBLE) and loser.job.role == winner.job.role
+        if not by_tier and not (same and winner.priority > loser.priority):
+            self._trace.violated("who preempts whom", f"{victim.assigned_task.task_id}: {text}")
 
     def _successor(self, before: ScheduledTask, after: ScheduledTask, successor: ScheduledTask | None) -> None:
         task_id = after.assigned_task.task_id

@@ -242,7 +242,7 @@ class _Daemon:
                     await self._serve(pages, "scheduler", app, sock)
                     if control is not None and isinstance(engine, SimulatedEngine):
                         await self._serve(
-                            pages, "control", scheduler_app(Vars(), simulation_endpoints(engine)), control
+                            pages, "control", scheduler_app(Vars(), simulation_endpoints(engine, now_ms)), control
                         )
                     task_status.started()
                     await self._stopping.wait()
@@ -353,8 +353,8 @@ class _Daemon:
             assert answer.result.get_quota_result is not None
             return answer.result.get_quota_result
 
-        def observer_url(host: str) -> str:
-            return f"http://{_in_url(host)}:{observer_port}"
+        def observer_url(host: str) -> str | None:
+            return f"http://{_in_url(host)}:{observer_port}" if self._flags.engine != "simulated" else None
 
         pages = scheduler_pages(
             storage.tables,

@@ -284,9 +284,12 @@ class Placement:
             self._drop(group)
             return False
         self._stats.count("schedule_attempts_fired", len(task_ids))
-        is_unfinished = group.candidates.catch_up(write.is_late) and self._search(write, group, len(task_ids))
+        is_caught_up = group.candidates.catch_up(write.is_late)
+        is_unfinished = not is_caught_up or self._search(write, group, len(task_ids))
         group.candidates.tell()
-        return is_unfinished
+        if not group.queue:
+            self._drop(group)
+        return is_unfinished and bool(group.queue)
 
     def _search(self, write: _Write, group: Group, count: int) -> bool:
         """Place so many tasks of a group, if there are offers for them; whether there is anything left to try."""
@@ -344,7 +347,7 @@ class Placement:
                 return False
         else:
             claim = write.claims[held.number] = Claim(held)
-        claimed = claim.take(task_id, request, group.parts, self._rng)
+        claimed = claim.take(task_id, request, group.candidates.parts, self._rng)
         self._states.assign(write.tx, task_id, offer.hostname, offer.agent_id, claimed.ports)
         del group.queue[task_id]
         group.has_placed = True
@@ -358,10 +361,10 @@ class Placement:
         host = tx.tables.hosts.get(held.offer.hostname)
         if host is not None and host.mode not in _IN_SERVICE:
             return None
+        if not self._reservations:
+            return next(iter(group.queue))
         pending = (task_id for task_id in group.queue if _is_pending(tx.tables.task(task_id)))
-        if self._reservations:
-            return self._reservations.pick(held.offer.agent_id, group.config, pending)
-        return next(pending, None)
+        return self._reservations.pick(held.offer.agent_id, group.config, pending)
 
 
 def _is_pending(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:

@@ -54,6 +54,8 @@ from aurorad.vars import Vars
 
 AT_ONCE = 1000
 """Events of the engine heard in one turn of the loop."""
+BITE = 16
+"""Events of the storage heard before a look at the clock."""
 
 
 class Scheduler:
@@ -225,8 +227,9 @@ class Scheduler:
     async def _hear_storage(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
         pace = Pace()
         async for events in changes:
-            for event in events:
-                self._hear(event)
+            for start in range(0, len(events), BITE):
+                for event in events[start : start + BITE]:
+                    self._hear(event)
                 await pace.breathe()
 
     def _hear(self, event: StorageEvent) -> None:

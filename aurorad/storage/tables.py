@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from aurorad.api.enums import ScheduleStatus
+from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import (
     HostAttributes,
     HostMaintenanceRequest,
@@ -147,8 +147,9 @@ class Tables:
         return [self.updates[key] for key in self._updates_by_job.get(job, ())]
 
     def job_tasks(self, job: JobKey, statuses: frozenset[ScheduleStatus] | None = None) -> list[ScheduledTask]:
-        """The tasks of one job, all or those in `statuses`."""
-        found = self._tasks.of_job(job)
+        """The tasks of one job, all or those in `statuses`; of terminal ones alone quick, however many run."""
+        ended = statuses is not None and statuses <= TERMINAL_STATES
+        found = self._tasks.ended_of_job(job) if ended else self._tasks.of_job(job)
         return found if statuses is None else [task for task in found if task.status in statuses]
 
     def instance_tasks(

@@ -6,6 +6,7 @@ nothing. Rates are by processor time, which other work on the machine hardly cha
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 import time
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import msgspec
 import trio
 
 from aurorad.api.enums import AURORA_EXECUTOR_NAME, ScheduleStatus
@@ -47,6 +49,7 @@ CPUS, RAM_MB, DISK_MB, PORTS = 8.0, 16 << 10, 256 << 10, ((1, 1023),)
 JOB = JobKey("jmh", "dev", "benchmark")
 LARGE = 200_000
 TASKS_PER_OP = 10
+FLAGS = Flags(hold_offers_forever=True, first_schedule_delay=1e-6)
 ROUNDS = 2000
 
 
@@ -130,7 +133,7 @@ class _Cluster:
     """Placement with all it needs, on so many hosts, two a rack."""
 
     def __init__(self, hosts: int, cpus: float = CPUS, offers_rest: bool = False, flags: Flags | None = None) -> None:
-        flags = flags or Flags(hold_offers_forever=True)
+        flags = flags or FLAGS
         rng, stats = random.Random(1), Vars()
         self._uuids = random.Random(2)
         self.storage = Storage(_NoLog(), Tables())
@@ -268,7 +271,7 @@ async def _rounds(what: str, config: TaskConfig, goal: str) -> Figure:
             for _ in range(ROUNDS):
                 cluster.placement.ask_again(config)
                 await cluster.placement.place()
-            assert cluster.stats.get("schedule_attempts_fired") == int(fired) + ROUNDS
+            assert int(cluster.stats.get("schedule_attempts_fired")) >= int(fired) + ROUNDS
 
         seconds = await _timed(again)
     return what, f"{ROUNDS / seconds:,.0f}/s", goal
@@ -276,7 +279,7 @@ async def _rounds(what: str, config: TaskConfig, goal: str) -> Figure:
 
 async def _bulk() -> Figure:
     """As a part of one million tasks on 5,000 hosts: 25 jobs of 4,000 tasks, 20 of them for each host."""
-    flags = Flags(hold_offers_forever=True, thermos_executor_cpu=0.0)
+    flags = dataclasses.replace(FLAGS, thermos_executor_cpu=0.0)
     async with _Cluster(5000, offers_rest=True, flags=flags).running() as cluster:
         for number in range(25):
             config = _config(cpus=0.1, ram_mb=16, disk_mb=16)
@@ -286,6 +289,4 @@ async def _bulk() -> Figure:
 
 
 def _named(config: TaskConfig, name: str) -> TaskConfig:
-    import msgspec
-
     return msgspec.structs.replace(config, job=JobKey(JOB.role, JOB.environment, name))

@@ -174,16 +174,17 @@ def _strategy(rng: random.Random) -> JobUpdateStrategy:
 async def update(clients: Clients) -> None:
     rng = clients.rng
     job = rng.choice(clients.services)
+    count = rng.randint(1, clients.most_instances)
+    config = draw_config(rng, job, service=True, count=count, doomed=rng.random() < 0.35)
     settings = JobUpdateSettings(
         max_per_instance_failures=rng.randrange(2),
         max_failed_instances=rng.randrange(2),
         min_wait_in_instance_running_ms=rng.choice((0, 1000, 3000)),
         rollback_on_failure=rng.random() < 0.7,
+        sla_aware=config.sla_policy is not None and rng.random() < 0.5,
         block_if_no_pulses_after_ms=rng.choice((0, 0, 0, 15_000)),
         update_strategy=_strategy(rng),
     )
-    count = rng.randint(1, clients.most_instances)
-    config = draw_config(rng, job, service=True, count=count, doomed=rng.random() < 0.35)
     known = set(clients.ledger.updates)
     request = JobUpdateRequest(config, count, settings)
     await clients.writes(

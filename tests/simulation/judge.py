@@ -14,6 +14,7 @@ from aurorad.storage.tables import Change, Table
 from tests.simulation import legal
 from tests.simulation.amounts import requested
 from tests.simulation.ledger import Ledger
+from tests.simulation.promises import judge_drains
 from tests.simulation.trace import Trace
 
 _ENDS = {
@@ -26,6 +27,9 @@ _FAILURES = {
     JobUpdateAction.INSTANCE_UPDATING: JobUpdateAction.INSTANCE_UPDATE_FAILED,
     JobUpdateAction.INSTANCE_ROLLING_BACK: JobUpdateAction.INSTANCE_ROLLBACK_FAILED,
 }
+
+
+PREEMPTIBLE = ("preemptible", "revocable")
 
 
 class Judge:
@@ -49,6 +53,7 @@ class Judge:
         }
         for change in tasks:
             self._task(change, successors)
+        judge_drains(tasks, self._ledger, self._trace)
         self._cron_runs([change.after for change in tasks if _is_new(change)])
         self._placed([change.after for change in tasks if _is_placed(change)])
         jobs = {task.assigned_task.task.job: None for change in tasks for task in change[2:] if task is not None}
@@ -86,12 +91,27 @@ class Judge:
             before = legal.as_it_began(after)
             if before.status not in (legal.S.PENDING, legal.S.THROTTLED):
                 self._trace.violated("legal transitions", f"{change.key} began in {before.status.name}")
+        if after.status is legal.S.PREEMPTING and before.status is not legal.S.PREEMPTING:
+            self._preempted(after)
         wrong = legal.wrong_step(before, after)
         if wrong is not None:
             self._trace.violated("legal transitions", f"{change.key}: {wrong}")
         elif after.status in legal.ENDED and before.status not in legal.ENDED:
             self._successor(before, after, successors.get(change.key))
             self._ended(after)
+
+    def _preempted(self, victim: ScheduledTask) -> None:
+        """Only what may be preempted gives way, and only to what may preempt it (scheduling sheet, 6.3)."""
+        text = victim.task_events[-1].message or ""
+        winners = self._ledger.versions.get(text.removeprefix("Preempting in favor of "))
+        if not winners:
+            self._trace.violated("who preempts whom", f"{victim.assigned_task.task_id}: {text}")
+            return
+        loser, winner = victim.assigned_task.task, winners[-1].assigned_task.task
+        by_tier = loser.tier in PREEMPTIBLE and winner.tier not in PREEMPTIBLE
+        same = (loser.tier in PREEMPTIBLE) == (winner.tier in PREEMPTIBLE) and loser.job.role == winner.job.role
+        if not by_tier and not (same and winner.priority > loser.priority):
+            self._trace.violated("who preempts whom", f"{victim.assigned_task.task_id}: {text}")
 
     def _successor(self, before: ScheduledTask, after: ScheduledTask, successor: ScheduledTask | None) -> None:
         task_id = after.assigned_task.task_id

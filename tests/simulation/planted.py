@@ -12,7 +12,7 @@ import trio
 from aurorad.api.enums import TERMINAL_STATES, JobUpdateAction, ScheduleStatus
 from aurorad.engine.base import StatusUpdate, TaskState
 from aurorad.log.segments import Segments
-from aurorad.rules import quota, task_states
+from aurorad.rules import quota, sla_policy, task_states
 from aurorad.rules.updates import evaluation
 from aurorad.rules.updates.strategies import Strategy
 from aurorad.scheduler import placement
@@ -222,6 +222,11 @@ def failed_instances_taken_for_updated(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(evaluation, "_FORWARD", evaluation._FORWARD._replace(failed=JobUpdateAction.INSTANCE_UPDATED))
 
 
+def drains_keep_one_too_few(patch: pytest.MonkeyPatch) -> None:
+    required = sla_policy.required
+    patch.setattr(sla_policy, "required", lambda policy, active: required(policy, active) - 1)
+
+
 PLANTS = (
     Plant(launch_before_log, "log before launch", 2),
     Plant(acknowledge_before_log, "log before acknowledge", 1),
@@ -241,5 +246,6 @@ PLANTS = (
     Plant(kills_not_repeated, "kills are repeated", 7),
     Plant(tasks_that_should_not_be_are_left_alone, "nothing runs that should not", 95),
     Plant(lost_services_not_rescheduled, "an instance lives on", 56),
+    Plant(drains_keep_one_too_few, "promises", 0),
     Plant(updates_deaf_to_their_tasks, "every update ends", 7),
 )

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import msgspec
 
-import msgspec
-
 from aurorad.api.tasks import TaskConfig
 from aurorad.rules import resources
 from aurorad.rules.matching import Request

@@ -73,6 +73,7 @@ class Candidates:
         self._judged_to = START
         """Of the offers up to number `_seen`, those up to here in the order were judged."""
         self._seen = offers.latest_number
+        self._has_news = False
         self._is_particular = bool(request.values or request.limits)
         self._by_kind: dict[Kind, _Judged] = {}
         self._by_verdict: dict[Verdict, _Judged] = {}
@@ -84,16 +85,17 @@ class Candidates:
             arrivals = self._offers.arrived_after(self._seen, _UNTIL_LATE)
             for held in arrivals:
                 if held.order < self._judged_to and self._offers.holds(held.number):
-                    self._fits(held)
+                    self._has_news |= self._fits(held)
             self._seen = arrivals[-1].number if arrivals else self._offers.latest_number
             if is_late():
                 break
         return self._seen == self._offers.latest_number
 
-    @property
-    def has_any(self) -> bool:
-        """Whether a walk may find anything."""
-        return bool(len(self._fitting)) or bool(self._reopened) or self._judged_to != _END
+    def take_news(self) -> bool:
+        """Whether any arrival has become a candidate since this was last asked: who waits has walked past the others,
+        which may be kept for somebody else."""
+        has_news, self._has_news = self._has_news, False
+        return has_news
 
     def walk(self, order: tuple[float, ...], is_late: Callable[[], bool]) -> Iterator[HeldOffer]:
         """The candidates behind a place in the order of use, as of the last `catch_up`; ends early when it is late.

@@ -274,7 +274,7 @@ class Placement:
                 self._wake.set()
                 return
             candidates.tell()
-            if candidates.has_any:
+            if candidates.take_news():
                 self._make_all_ready(candidates)
 
     def _attempt(self, write: _Write, group: Group) -> bool:

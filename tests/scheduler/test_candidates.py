@@ -192,11 +192,23 @@ async def test_a_search_ends_when_it_is_late_and_goes_on_where_it_was() -> None:
     assert not list(setting.candidates.walk(START, lambda: True))
     setting.candidates.tell()
     assert 0 < int(setting.stats.get("veto_evaluated_offers")) < 300
-    assert setting.candidates.has_any
     assert not setting.found()
     setting.candidates.tell()
     assert setting.stats.get("veto_evaluated_offers") == 300
-    assert not setting.candidates.has_any
+
+
+async def test_only_arrivals_that_fit_are_news_and_only_once() -> None:
+    setting = Setting(config(cpus=2))
+    await in_storage(setting, offer(1, host=1))
+    assert len(setting.found()) == 1
+    assert not setting.candidates.take_news()  # who searched has seen it
+    await in_storage(setting, offer(2, host=2, cpus=1))
+    assert setting.candidates.catch_up(never)
+    assert not setting.candidates.take_news()
+    await in_storage(setting, offer(3, host=3))
+    assert setting.candidates.catch_up(never)
+    assert setting.candidates.take_news()
+    assert not setting.candidates.take_news()
 
 
 async def test_offers_that_limits_keep_out_are_not_asked_until_there_is_room() -> None:

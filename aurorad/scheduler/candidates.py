@@ -58,12 +58,15 @@ class Candidates:
 
     def __init__(
         self,
+        key: Hashable,
         request: Request,
         offers: Offers,
         census: LiveCensus | None,
         stats: Vars,
         unavailable_before_ms: Callable[[], int],
     ) -> None:
+        self.key = key
+        """`key_of` the request."""
         self.request = request
         self.census = census
         """Where the tasks of the job are; None where no limit asks for it."""

@@ -37,6 +37,8 @@ START_MS = 1_700_000_000_000
 LARGE_EVERY = 50
 """One seed in so many is several times as large."""
 CHECK_S = 5.0
+MOST_STEPS = 2000
+"""Of all tasks together between two checks; there are some hundred, and many more only where somebody goes in circles."""
 LONGEST_START_S = 5.0
 LONGEST_S = 400.0
 """Longer than any deadline, penalty and interval of the flags below, one after the other: in the quiet after the storm
@@ -125,6 +127,7 @@ class Simulation:
         self.connection: Connection | None = None
         self.clients = Clients(determinism.seeded(seed, "clients"), trace, self.ledger, self._reachable, size)
         self._network_rng = network
+        self._steps = determinism.Steps()
         self._in_flight: Sequence[bytes] = ()  # when the last scheduler died
         hosts = determinism.seeded(seed, "hosts")
         for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
@@ -135,6 +138,7 @@ class Simulation:
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
+            trio.lowlevel.add_instrument(self._steps)
             nursery.start_soon(self.timeline.run)
             nursery.start_soon(self._schedule)
             self._audit()
@@ -191,7 +195,10 @@ class Simulation:
         return self.node if self.node is not None and self.node.is_serving else None
 
     def _audit(self) -> None:
-        """Now and then, when nothing is on its way to the log: the tables are what the log holds."""
+        """Now and then: nothing spins; when nothing is on its way to the log, the tables are what the log holds."""
+        steps, self._steps.count = self._steps.count, 0
+        if steps > MOST_STEPS * (5 if self.is_large else 1):
+            self.trace.violated("nothing spins", f"{steps} steps in {CHECK_S} s")
         node = self._reachable()
         if node is not None and node.storage._commits.last() is None:
             self.ledger.compare(node.storage.tables, "between writes")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import trio
+
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES
 from aurorad.api.tasks import ScheduledTask, TaskQuery
 from aurorad.cgroups import find_hierarchy
@@ -114,4 +116,4 @@ def _adopt(cluster: Cluster, task: ScheduledTask, flags: Flags) -> None:
     ports = tuple((port, port) for port in assigned.assigned_ports.values())
     amounts = Amounts.of([*wanted, Resource("ports", ranges=ports)])
     source = f"{job.role}.{job.environment}.{job.name}.{assigned.instance_id}"
-    cluster.adopt(0.0, assigned.task_id, assigned.slave_id or "", amounts, source)
+    cluster.adopt(trio.current_time(), assigned.task_id, assigned.slave_id or "", amounts, source)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 from frozendict import frozendict
+from trio.testing import MockClock
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import AssignedTask, ScheduledTask
-from aurorad.daemon import CannotStart, run
+from aurorad.daemon import run
 from aurorad.engine.base import TaskState
 from aurorad.engines import WrongEngine, local_engine, simulated_cluster, simulated_engine
 from aurorad.flags import Flags, parse
+from aurorad.startup import CannotStart
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
@@ -46,6 +49,15 @@ async def test_tasks_of_before_go_on_where_their_agents_still_are() -> None:
     assert dict(tasks["task-0"].amounts.scalars)["cpus", "*", False] == 750  # the executor's are a part of it
     assert tasks["task-1"].amounts.ports == (31001,)
     engine.cluster.check_invariants()
+
+
+async def test_tasks_of_before_end_by_fates_of_their_own(autojump_clock: MockClock) -> None:
+    tables = Tables()
+    Transaction(tables).save_tasks(on("agent-1", 0))
+    await trio.sleep(10_000)
+    flags = parse(["-engine=simulated", "-simulated_finish=1", "-simulated_run_time=100secs"])
+    cluster = (await simulated_engine(flags, tables)).cluster
+    assert 10_050 <= cluster.next_at() <= 10_150
 
 
 def test_a_cluster_is_as_its_flags_say(tmp_path: Path) -> None:

@@ -36,13 +36,18 @@ S = TypeVar("S", bound=ThriftStruct)
 
 # JSON values, whose shape only the declaration knows.
 Convert = Callable[[Any], Any]
+Written = dict[int, msgspec.Raw]
+"""The large structs of one encoding so far, by identity: the values being written outlive the writing."""
+Writer = Callable[[Any, Written], Any]
 
 _PROTOCOL_VERSION = 1
+# A struct of so many fields that meets us again, as the configuration of a job's next instance does, is copied.
+_LARGE_FIELD_COUNT = 10
 _NAMES = {"bool": "tf", "i32": "i32", "i64": "i64", "double": "dbl", "string": "str", "binary": "str"}
 
 
 def encode(value: ThriftStruct) -> bytes:
-    return msgspec.json.encode(_to_json(StructOf(type(value)))(value))
+    return msgspec.json.encode(_to_json(StructOf(type(value)))(value, {}))
 
 
 def decode(cls: type[S], data: bytes) -> S:
@@ -51,7 +56,7 @@ def decode(cls: type[S], data: bytes) -> S:
 
 
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
-    struct = _to_json(StructOf(type(body)))(body)
+    struct = _to_json(StructOf(type(body)))(body, {})
     return msgspec.json.encode([_PROTOCOL_VERSION, header.method, int(header.type), header.sequence, struct])
 
 
@@ -126,26 +131,30 @@ def _name(t: Type) -> str:
             return "map"
 
 
-def _same(value: Any) -> Any:
+def _encode_int(value: int, _: Written) -> int:
+    return int(value)
+
+
+def _same(value: Any, _: Written) -> Any:
     return value
 
 
-def _encode_base64(value: bytes) -> str:
+def _encode_base64(value: bytes, _: Written) -> str:
     return base64.b64encode(value).decode()
 
 
 _SPECIAL = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
 
 
-def _encode_double(value: float) -> float | str:
+def _encode_double(value: float, _: Written) -> float | str:
     return "NaN" if value != value else _SPECIAL.get(value, float(value))
 
 
 @functools.cache
-def _to_json(t: Type) -> Convert:
+def _to_json(t: Type) -> Writer:
     match t:
         case Base("bool") | EnumOf() | Base("i32") | Base("i64"):
-            return int
+            return _encode_int
         case Base("binary"):
             return _encode_base64
         case Base("double"):
@@ -156,34 +165,40 @@ def _to_json(t: Type) -> Convert:
             return _struct_to_json(cls)
         case ListOf(element) | SetOf(element):
             name, convert = _name(element), _to_json(element)
-            return lambda values: [name, len(values), *map(convert, values)]
+            return lambda values, written: [name, len(values), *[convert(value, written) for value in values]]
         case MapOf(key, value):
             return _map_to_json(key, value)
 
 
-def _map_to_json(key: Type, value: Type) -> Convert:
+def _map_to_json(key: Type, value: Type) -> Writer:
     key_name, value_name, convert_key, convert_value = _name(key), _name(value), _to_json(key), _to_json(value)
 
-    def convert(values: Any) -> Any:
-        pairs = {str(convert_key(k)): convert_value(v) for k, v in values.items()}
+    def convert(values: Any, written: Written) -> Any:
+        pairs = {str(convert_key(k, written)): convert_value(v, written) for k, v in values.items()}
         return [key_name, value_name, len(pairs), pairs]
 
     return convert
 
 
 @functools.cache
-def _struct_to_json(cls: type[ThriftStruct]) -> Convert:
+def _struct_to_json(cls: type[ThriftStruct]) -> Writer:
     rows = [(f.attribute, str(f.id), _name(f.type), _to_json(f.type)) for f in fields_of(cls)]
 
-    def convert(value: Any) -> Any:
+    def convert(value: Any, written: Written) -> Any:
         out = {}
         for attribute, field_id, name, convert_field in rows:
             field = getattr(value, attribute)
             if field is not None:
-                out[field_id] = {name: convert_field(field)}
+                out[field_id] = {name: convert_field(field, written)}
         return out
 
-    return convert
+    def convert_or_copy(value: Any, written: Written) -> Any:
+        known = written.get(id(value))
+        if known is None:
+            written[id(value)] = known = msgspec.Raw(msgspec.json.encode(convert(value, written)))
+        return known
+
+    return convert if len(rows) < _LARGE_FIELD_COUNT else convert_or_copy
 
 
 def _integer(bits: int) -> Convert:

@@ -102,7 +102,7 @@ def parse(text: str) -> Crontab:
     """Five fields with white space between. Raises `BadSchedule`."""
     if not text:
         raise BadSchedule("Job has an empty cron schedule.")
-    parts = re.split(r"[ \t]+", text)
+    parts = re.split(r"\s+", text, flags=re.ASCII)
     if len(parts) != len(_FIELDS):
         raise BadSchedule(f"Invalid cron schedule: {text}")
     if not all(part.strip(",") for part in parts):

@@ -207,7 +207,7 @@ def offer_order(
     mode: MaintenanceMode,
     unavailability_start_ms: int | None,
     random_place: float,
-    by: Iterable[str] = ("RANDOM",),
+    by: tuple[str, ...] = ("RANDOM",),
     amounts: Amounts = resources.NOTHING,
     revocable_cpus: float = 0.0,
 ) -> OfferOrder:
@@ -217,6 +217,9 @@ def offer_order(
     The smallest are used first, by what is not revocable, so that the large ones stay whole; offers without revocable
     CPUs come last by these.
     """
+    start = math.inf if unavailability_start_ms is None else unavailability_start_ms
+    if by == ("RANDOM",):
+        return int(mode), -start, random_place
     keys = {
         "CPU": amounts[0],
         "MEMORY": amounts[1],
@@ -224,8 +227,7 @@ def offer_order(
         "REVOCABLE_CPU": revocable_cpus or math.inf,
         "RANDOM": random_place,
     }
-    start = math.inf if unavailability_start_ms is None else unavailability_start_ms
-    return (int(mode), -start, *[keys[key] for key in by])
+    return int(mode), -start, *[keys[key] for key in by]
 
 
 def census_of(hosts: Iterable[Iterable[Attribute]]) -> dict[tuple[str, str], int]:

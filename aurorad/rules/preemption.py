@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from aurorad.api.tasks import TaskConfig
 from aurorad.rules import resources
 from aurorad.rules.matching import Request
@@ -21,7 +23,7 @@ class Kind(NamedTuple):
     freed: Bag
 
 
-class Victim(NamedTuple):
+class Victim(msgspec.Struct, frozen=True, gc=False):
     """An active task that may have to go; one that is ending goes anyway."""
 
     task_id: str

@@ -61,15 +61,16 @@ def health_without(task: ScheduledTask, job: Iterable[ScheduledTask], running_be
             active += 1
             last = other.task_events[-1]
             if last.status is not running:
-                healthy += _is_healthy(other, running_before_ms)
+                healthy += is_healthy(other, running_before_ms)
             elif last.timestamp < running_before_ms:
                 healthy += 1
         elif other.status in ACTIVE_STATES:
             active += 1
-    return Health(active, healthy - _is_healthy(task, running_before_ms))
+    return Health(active, healthy - is_healthy(task, running_before_ms))
 
 
-def _is_healthy(task: ScheduledTask, running_before_ms: int) -> bool:
+def is_healthy(task: ScheduledTask, running_before_ms: int) -> bool:
+    """Whether it has been RUNNING since before then, for the last time it came to."""
     if task.status is not ScheduleStatus.RUNNING:
         return False
     events = reversed(task.task_events)

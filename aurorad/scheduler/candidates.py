@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from aurorad.rules import matching
 from aurorad.rules.matching import Host, Request, Verdict
 from aurorad.scheduler.census import LiveCensus, Place
+from aurorad.scheduler.claims import Parts
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.ordered import START, HeldOffer, Kind, Ordered
 from aurorad.vars import Vars
@@ -39,9 +40,11 @@ class _Judged:
 
 
 def key_of(request: Request) -> Hashable:
-    """Requests with the same key can share candidates: an offer that fits one fits all."""
+    """Requests with the same key can share candidates: an offer that fits one fits all, and gives them the same."""
     return (
         request.amounts,
+        request.allocated,
+        tuple(request.task.items()),
         request.revocable,
         request.is_dedicated,
         request.values,
@@ -55,15 +58,20 @@ class Candidates:
 
     def __init__(
         self,
+        key: Hashable,
         request: Request,
         offers: Offers,
         census: LiveCensus | None,
         stats: Vars,
         unavailable_before_ms: Callable[[], int],
     ) -> None:
+        self.key = key
+        """`key_of` the request."""
         self.request = request
         self.census = census
         """Where the tasks of the job are; None where no limit asks for it."""
+        self.parts: dict[object, Parts] = {}
+        """What a task gets of offers, by their layout."""
         self._offers = offers
         self._stats = stats
         self._unavailable_before_ms = unavailable_before_ms

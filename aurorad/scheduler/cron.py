@@ -252,7 +252,8 @@ def _was_cut_off(tasks: Sequence[ScheduledTask], now_ms: int) -> bool:
     killed_ms = max((at for task in tasks if (at := _killed_ms(task)) is not None), default=None)
     if killed_ms is None or any(task.status in ACTIVE_STATES for task in tasks):
         return False
-    if any(task.task_events[0].timestamp >= killed_ms for task in tasks if task.task_events):
+    others = [task for task in tasks if _killed_ms(task) is None]
+    if any(task.task_events[0].timestamp >= killed_ms for task in others if task.task_events):
         return False
     return now_ms - max(map(last_change_ms, tasks)) <= TAKEN_UP_WITHIN_MS
 

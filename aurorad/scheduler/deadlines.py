@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
@@ -20,6 +20,8 @@ from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
 TRANSIENT_STATES = TOLD_TO_END | {ScheduleStatus.ASSIGNED}
+
+_TIMED_STATES = TRANSIENT_STATES | {ScheduleStatus.THROTTLED, ScheduleStatus.PARTITIONED}
 
 AT_ONCE = 300
 """Tasks moved on in one write, lest it hold the loop."""
@@ -54,8 +56,8 @@ class Deadlines:
 
     def changed(self, change: TaskChanged) -> None:
         """Heard of every change, and of every task there is at the start."""
-        before = _stay(change.before) if change.before is not None else None
-        after = _stay(change.after) if change.after is not None else None
+        before = _stay(change.before) if _is_timed(change.before) else None
+        after = _stay(change.after) if _is_timed(change.after) else None
         if before == after:
             return
         if before is not None:
@@ -105,6 +107,10 @@ class Deadlines:
                 self._states.change_state(tx, stay.task_id, ScheduleStatus.LOST, "Task partitioned for too long.")
             case _:
                 self._states.change_state(tx, stay.task_id, ScheduleStatus.LOST, "Task timed out")
+
+
+def _is_timed(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:
+    return task is not None and task.status in _TIMED_STATES
 
 
 def _stay(task: ScheduledTask) -> Stay:

@@ -8,7 +8,6 @@ from aurorad.api import keys
 from aurorad.api.tasks import TaskConfig
 from aurorad.rules.matching import Request
 from aurorad.scheduler.candidates import Candidates
-from aurorad.scheduler.claims import Parts
 from aurorad.scheduler.ordered import START
 
 
@@ -33,8 +32,6 @@ class Group:
         self.candidates = candidates
         self.queue: dict[str, None] = {}
         self.penalty_ms = 0
-        self.parts: dict[object, Parts] = {}
-        """What a task gets of offers, by their layout."""
         self.order = START
         """How far this round has come in the order of use."""
         self.latest_number = 0

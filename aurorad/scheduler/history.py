@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import trio
 
@@ -12,10 +12,14 @@ from aurorad.api.enums import TERMINAL_STATES
 from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.flags import Flags
 from aurorad.rules.task_states import last_change_ms
+from aurorad.rules.updates.evaluation import in_progress
+from aurorad.rules.updates.instances import ended_by_itself
+from aurorad.scheduler.limits import active_update
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import TaskChanged
 from aurorad.storage.storage import Storage
+from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
@@ -47,6 +51,10 @@ class _Ended:
 
     def pop_oldest(self) -> None:
         self._ids.discard(heapq.heappop(self._by_age)[1])
+
+
+NEEDED_S = 60.0
+"""Until it is seen whether an update still counts what it counted."""
 
 
 class History:
@@ -89,15 +97,30 @@ class History:
             await write_patiently(self._storage, functools.partial(_remove, some))
             self._stats.count("tasks_pruned", len(some))
 
+    def _is_counted(self, task_id: str, instances: Container[int]) -> bool:
+        """Whether it may be a failure of one of these instances, which an update counts."""
+        task = self._storage.tables.task(task_id)
+        return task is not None and task.assigned_task.instance_id in instances and ended_by_itself(task)
+
     def _take_forgettable(self, job: JobKey) -> list[str]:
         """The tasks that need not be kept any longer; when to look again is set."""
         ended = self._jobs.get(job)
-        forgotten = []
+        forgotten: list[str] = []
+        needed: list[tuple[int, str]] = []
+        counted = _counted_instances(self._storage.tables, job)
         while ended is not None and (oldest := ended.oldest()) is not None and self._due_ms(oldest[0], ended) <= 0:
             ended.pop_oldest()
-            forgotten.append(oldest[1])
+            if self._is_counted(oldest[1], counted):
+                needed.append(oldest)
+            else:
+                forgotten.append(oldest[1])
         if ended is not None:
-            self._look_later(job, ended)
+            for at_ms, task_id in needed:
+                ended.add(task_id, at_ms)
+            if needed:
+                self._timers.set(job, NEEDED_S)
+            else:
+                self._look_later(job, ended)
         return forgotten
 
     def _look_later(self, job: JobKey, ended: _Ended) -> None:
@@ -119,3 +142,9 @@ def _remove(task_ids: list[str], tx: Transaction) -> None:
 
 def _ended(task: ScheduledTask | None) -> ScheduledTask | None:
     return task if task is not None and task.status in TERMINAL_STATES else None
+
+
+def _counted_instances(tables: Tables, job: JobKey) -> Container[int]:
+    """Those whose failures the update of a job, if it has one, counts at present: it must find them after a pause."""
+    update = active_update(tables, job)
+    return in_progress(update) if update is not None else ()

@@ -9,6 +9,7 @@ holds for tasks without one of their own, and when patience ends. So whoever run
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,10 +27,10 @@ from aurorad.api.tasks import (
     SlaPolicy,
 )
 from aurorad.flags import Flags
-from aurorad.pace import Pace
+from aurorad.pace import Pace, gently
 from aurorad.rules.task_states import TOLD_TO_END
 from aurorad.scheduler.offers import Offers
-from aurorad.scheduler.sla import SlaKills
+from aurorad.scheduler.sla import Refusals, SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import HostChanged, TaskChanged
@@ -88,6 +89,7 @@ class Maintenance:
         self._drains: dict[str, _Drain] = {}
         self._emptied: dict[str, None] = {}
         self._asking: set[str] = set()
+        self._refused: Refusals = {}  # in this round
         self._next_look = 0.0
         self._wake = trio.Event()
         stats.declare("missing_maintenance_request")
@@ -102,11 +104,9 @@ class Maintenance:
 
     async def drain(self, hosts: Iterable[str]) -> frozenset[HostStatus]:
         """Take down whatever runs there, whatever was promised. If cancelled, `run` does the rest."""
-        names = frozenset(hosts)
-        statuses = await self._change(names, functools.partial(self._request, NO_PROMISE, 0, True))
-        for status in statuses:
-            if status.mode is MaintenanceMode.DRAINING:
-                await self._take_down(status.host, self._wanted(status.host), force=True)
+        statuses = await self._change(hosts, functools.partial(self._request, NO_PROMISE, 0, True))
+        draining = sorted(status.host for status in statuses if status.mode is MaintenanceMode.DRAINING)
+        await self._take_down(list(itertools.chain(*await gently(self._wanted, draining))))
         return statuses
 
     async def drain_patiently(
@@ -176,7 +176,9 @@ class Maintenance:
         """One round over all hosts that are being drained."""
         started = trio.current_time()
         self._next_look = started + self._interval_s
+        self._refused = {}
         for host in list(self._drains):
+            await trio.lowlevel.checkpoint()
             if not on_host(self._storage.tables, host):
                 await write_patiently(self._storage, functools.partial(_finish, host))
             elif host in self._drains:  # nobody called it off while others were looked at
@@ -189,18 +191,17 @@ class Maintenance:
         drain = self._drains[host] = _Drain(objections=self._still_asked(host, wanted))
         if request is None:
             self._stats.count("missing_maintenance_request")
-            self._note(host, {task.assigned_task.task_id: "nobody's request to drain it is known" for task in wanted})
+            self._note({task.assigned_task.task_id: "nobody's request to drain it is known" for task in wanted})
             return
-        remaining_ms = request.created_timestamp_ms + request.timeout_secs * 1000 - self._now_ms()
+        remaining_ms = self._remaining_ms(request)
         drain.countdowns_ms = {_name(task): remaining_ms for task in wanted}
-        force = remaining_ms <= 0
-        if not force:
+        if remaining_ms > 0:
             self._look_by(trio.current_time() + remaining_ms / 1000)
-            asked = [task for task in wanted if _coordinated(task, request)]
-            for task in asked:
-                self._start_asking(host, task, request, remaining_ms, nursery)
-            wanted = [task for task in wanted if task not in asked]
-        await self._take_down(host, wanted, force=force)
+            for task in wanted:
+                if _coordinated(task, request):
+                    self._start_asking(drain, task, request, nursery)
+            wanted = [task for task in wanted if not _coordinated(task, request)]
+        await self._take_down(wanted)
 
     def _still_asked(self, host: str, wanted: Iterable[ScheduledTask]) -> dict[str, str]:
         """What is known of tasks whose coordinators are being asked, or were at the last look."""
@@ -209,68 +210,70 @@ class Maintenance:
         return {task_id: known[task_id] for task_id in ids if task_id in known}
 
     def _start_asking(
-        self,
-        host: str,
-        task: ScheduledTask,
-        request: HostMaintenanceRequest,
-        remaining_ms: int,
-        nursery: trio.Nursery,
+        self, drain: _Drain, task: ScheduledTask, request: HostMaintenanceRequest, nursery: trio.Nursery
     ) -> None:
         task_id = task.assigned_task.task_id
         if task_id not in self._asking:
             self._asking.add(task_id)
-            self._drains[host].objections.setdefault(task_id, "its SLA coordinator is being asked")
-            nursery.start_soon(self._ask, host, task_id, _policy(task, request), remaining_ms)
+            drain.objections.setdefault(task_id, "its SLA coordinator is being asked")
+            nursery.start_soon(self._ask, task_id, _policy(task, request), self._remaining_ms(request))
 
-    async def _ask(self, host: str, task_id: str, policy: SlaPolicy | None, remaining_ms: int) -> None:
+    async def _ask(self, task_id: str, policy: SlaPolicy | None, remaining_ms: int) -> None:
         objection = await self._sla.attempt(
             task_id,
             policy,
-            lambda tx: self._drain_task(tx, host, task_id),
+            lambda tx: self._drain_task(tx, task_id),
             parameters={"forceMaintenanceCountdownMs": str(remaining_ms)},
         )
         self._asking.discard(task_id)
         if objection is not None:
-            self._note(host, {task_id: objection})
+            self._note({task_id: objection})
 
-    async def _take_down(self, host: str, wanted: Sequence[ScheduledTask], *, force: bool) -> None:
+    async def _take_down(self, wanted: Sequence[ScheduledTask]) -> None:
         """Drain as many of these as may go, some at a time."""
         while wanted:
-            work = functools.partial(self._take_down_some, host, wanted[:AT_ONCE], force)
+            work = functools.partial(self._take_down_some, wanted[:AT_ONCE])
             done, objections = await write_patiently(self._storage, work)
-            self._note(host, objections)
+            self._note(objections)
             wanted = wanted[done:]
+            await trio.lowlevel.checkpoint()  # which a write that changed nothing may not be
 
-    def _take_down_some(
-        self, host: str, wanted: Sequence[ScheduledTask], force: bool, tx: Transaction
-    ) -> tuple[int, dict[str, str]]:
+    def _take_down_some(self, wanted: Sequence[ScheduledTask], tx: Transaction) -> tuple[int, dict[str, str]]:
         """How many of them were judged within a bite, and why some of these may not go."""
         until = trio.current_time() + _BITE_S
         objections: dict[str, str] = {}
         for done, known in enumerate(wanted, 1):
             task = tx.tables.task(known.assigned_task.task_id)
             if task is not None and task.status in SLAVE_ASSIGNED_STATES:
-                objection = None if force else self._objection(tx.tables, host, task)
+                objection = self._objection(tx.tables, task)
                 if objection is None:
-                    self._drain_task(tx, host, task.assigned_task.task_id)
+                    self._drain_task(tx, task.assigned_task.task_id)
                 else:
                     objections[task.assigned_task.task_id] = objection
             if trio.current_time() >= until:
                 return done, objections
         return len(wanted), objections
 
-    def _objection(self, tables: Tables, host: str, task: ScheduledTask) -> str | None:
-        request = tables.maintenance.get(host)
+    def _objection(self, tables: Tables, task: ScheduledTask) -> str | None:
+        request = tables.maintenance.get(task.assigned_task.slave_host or "")
+        if request is not None and self._remaining_ms(request) <= 0:
+            return None
         if request is None or _coordinated(task, request):
-            return "how it may be drained has just been changed"
-        return self._sla.objection(tables, task, _policy(task, request))
+            return "how its host is to be drained has just been changed"
+        return self._sla.objection(tables, task, _policy(task, request), self._refused)
 
-    def _drain_task(self, tx: Transaction, host: str, task_id: str) -> None:
+    def _drain_task(self, tx: Transaction, task_id: str) -> None:
         """Unless the drain was called off meanwhile, or the task ends anyhow."""
-        attributes, task = tx.tables.hosts.get(host), tx.tables.task(task_id)
-        is_wanted = attributes is not None and attributes.mode is MaintenanceMode.DRAINING
-        if is_wanted and task is not None and task.status not in TOLD_TO_END:
-            self._states.change_state(tx, task_id, ScheduleStatus.DRAINING, DRAINING_TEXT)
+        task = tx.tables.task(task_id)
+        if task is not None and task.status not in TOLD_TO_END:
+            host = tx.tables.hosts.get(task.assigned_task.slave_host or "")
+            if host is not None and host.mode is MaintenanceMode.DRAINING:
+                self._states.change_state(tx, task_id, ScheduleStatus.DRAINING, DRAINING_TEXT)
+
+    def _remaining_ms(self, request: HostMaintenanceRequest) -> int:
+        """How long patience lasts; a request without any never has some, whatever becomes of the clock."""
+        timeout_ms = request.timeout_secs * 1000
+        return min(timeout_ms, request.created_timestamp_ms + timeout_ms - self._now_ms())
 
     def _wanted(self, host: str) -> list[ScheduledTask]:
         """The tasks on a host that nobody has told to end yet, in random order."""
@@ -305,13 +308,13 @@ class Maintenance:
             self._next_look = at
             self._wake.set()
 
-    def _note(self, host: str, objections: Mapping[str, str]) -> None:
+    def _note(self, objections: Mapping[str, str]) -> None:
         """Remember and, where they are new, tell why tasks are still there."""
-        drain = self._drains.get(host)
-        if drain is None:
-            return
         for task_id, objection in objections.items():
-            if drain.objections.get(task_id) != objection:
+            task = self._storage.tables.task(task_id)
+            host = task.assigned_task.slave_host if task is not None else None
+            drain = self._drains.get(host or "")
+            if drain is not None and drain.objections.get(task_id) != objection:
                 drain.objections[task_id] = objection
                 _log.info("host %s is not drained yet: %s cannot go: %s", host, task_id, objection)
 

@@ -13,6 +13,7 @@ from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import HostAttributes
 from aurorad.engine.base import Engine, Offer
 from aurorad.flags import Flags
+from aurorad.pace import Pace
 from aurorad.rules import matching, resources
 from aurorad.rules.admission import DEDICATED
 from aurorad.rules.matching import Values
@@ -51,6 +52,8 @@ class Offers:
         self._values: dict[Hashable, Values] = {}
         self._returns: Timers[str] = Timers()
         self._added = trio.Event()
+        self._void: list[dict[int, HeldOffer]] = []
+        self._has_void = trio.Event()
         self.arrived: Callable[[], None] = lambda: None
         """Called after offers were added."""
         stats.declare("scheduler_resource_offers", "offers_rescinded", "offer_accept_races", "offer_cancel_failures")
@@ -126,11 +129,14 @@ class Offers:
 
     def clear(self) -> None:
         """All offers are void."""
-        for held_by in (self._by_number, self._by_id, self._by_agent, self._by_host):
+        self._void.append(self._by_number)  # to free many thousands at once takes too long
+        self._by_number = {}
+        for held_by in (self._by_id, self._by_agent, self._by_host):
             held_by.clear()
         self.order.clear()
         self._arrivals.clear()
         self._returns.clear()
+        self._has_void.set()
 
     def host_changed(self, hostname: str) -> None:
         """A host's maintenance mode changed: its offers count as new ones, in another place of the order."""
@@ -152,13 +158,32 @@ class Offers:
             self._tell()
 
     async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._return)
+            nursery.start_soon(self._free)
+
+    async def _return(self) -> None:
         """Return offers that were held long enough for nothing."""
+        pace = Pace()
         while True:
             for offer_id in await self._returns.due():
                 held = self._by_id.get(offer_id)
                 if held is not None:
                     self._remove(held)
                     await self._engine.decline(offer_id, self._flags.offer_filter_duration)
+                await pace.breathe()
+
+    async def _free(self) -> None:
+        """Free the memory of void offers, a few at a time."""
+        while True:
+            await self._has_void.wait()
+            self._has_void = trio.Event()
+            pace = Pace()
+            while self._void:
+                while self._void[-1]:
+                    self._void[-1].popitem()
+                    await pace.breathe()
+                self._void.pop()
 
     def _tell(self) -> None:
         self._added.set()

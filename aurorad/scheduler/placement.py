@@ -19,6 +19,7 @@ from aurorad.engine.base import Engine
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching, resources, throttling
+from aurorad.rules.matching import Request
 from aurorad.scheduler.candidates import Candidates
 from aurorad.scheduler.claims import Claim
 from aurorad.scheduler.groups import Group, PendingGroup
@@ -29,6 +30,7 @@ from aurorad.scheduler.permits import Permits
 from aurorad.scheduler.shared import SharedCandidates
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.timers import Timers
+from aurorad.scheduler.waiting import Waiting
 from aurorad.scheduler.writing import RETRY_S
 from aurorad.storage.events import TaskChanged
 from aurorad.storage.storage import LogFull, Storage
@@ -37,6 +39,12 @@ from aurorad.vars import Vars
 
 LONGEST_WRITE_S = 0.015
 """What is left goes into the next write, after others had their turn: nothing may hold the loop for 50 ms."""
+
+_WOKEN = 16
+"""Groups that an offer wakes of all that wait for the same."""
+
+_MOST_REQUESTS = 1024
+"""Of configurations that may be met again."""
 
 _IN_SERVICE = frozenset({None, MaintenanceMode.NONE, MaintenanceMode.SCHEDULED})
 
@@ -92,6 +100,7 @@ class Placement:
         self._reservations = reservations
         self._launcher = Launcher(storage=storage, engine=engine, states=states, offers=offers, stats=stats)
         self._permits = Permits(flags.max_schedule_attempts_per_sec)
+        self._requests: dict[TaskConfig, Request] = {}
         self._refusals = 0
         self._wake = trio.Event()
         self._retries: Timers[TaskConfig] = Timers()
@@ -113,7 +122,9 @@ class Placement:
     def _forget_all(self) -> None:
         self._groups: dict[TaskConfig, Group] = {}
         self._ready: dict[TaskConfig, None] = {}
-        self._waiting: dict[Candidates, dict[TaskConfig, None]] = {}
+        self._waiting = Waiting()
+        self._unheard: dict[Candidates, None] = {}
+        self._heard_number = 0
         self._shared = SharedCandidates(
             lambda: self._storage.tables, self._offers, self._stats, self._unavailable_before_ms
         )
@@ -159,6 +170,7 @@ class Placement:
             await trio.sleep(self._flags.first_schedule_delay)
             await self.place()
             while self._ready:
+                await trio.lowlevel.checkpoint()  # a write that changes nothing is none
                 if not self._permits.has_any():
                     self._stats.count("schedule_attempts_blocks")
                 await self._permits.wait()
@@ -166,7 +178,6 @@ class Placement:
 
     async def place(self) -> None:
         """One write that places what it can within its time, and the launches that follow from it."""
-        await trio.lowlevel.checkpoint()  # a write that changes nothing is none
         if self._storage.refusals != self._refusals:
             await self._start_over()
         try:
@@ -186,16 +197,23 @@ class Placement:
         config = task.assigned_task.task
         group = self._groups.get(config)
         if group is None:
-            request = matching.request_of(
+            request = self._request(config)
+            group = self._groups[config] = Group(request, self._shared.acquire(request))
+            self._make_ready(group)
+        group.queue[task.assigned_task.task_id] = None
+
+    def _request(self, config: TaskConfig) -> Request:
+        request = self._requests.get(config)
+        if request is None:
+            if len(self._requests) >= _MOST_REQUESTS:
+                self._requests.clear()
+            request = self._requests[config] = matching.request_of(
                 config,
                 self._flags.thermos_executor_cpu,
                 self._flags.thermos_executor_ram / (1 << 20),
                 config.tier in self._revocable_tiers,
             )
-            group = Group(request, self._shared.acquire(request))
-            self._groups[config] = group
-            self._make_ready(group)
-        group.queue[task.assigned_task.task_id] = None
+        return request
 
     def _remove(self, task: ScheduledTask) -> None:
         group = self._groups.get(task.assigned_task.task)
@@ -207,7 +225,7 @@ class Placement:
     def _drop(self, group: Group) -> None:
         del self._groups[group.config]
         self._ready.pop(group.config, None)
-        self._no_longer_waits(group)
+        self._waiting.remove(group)
         self._shared.release(group.candidates)
         self._retries.cancel(group.config)
 
@@ -217,7 +235,7 @@ class Placement:
             assert candidates.census is not None, "a limit needs a census"
             places = candidates.census.left(task.assigned_task.task_id)
             if candidates.fewer_at(places):
-                self._make_all_ready(candidates)
+                self._make_some_ready(candidates)
 
     async def _start_over(self) -> None:
         """Writes were undone: what is known of the tasks may not be true."""
@@ -230,23 +248,21 @@ class Placement:
 
     def _make_ready(self, group: Group) -> None:
         group.next_round(self._offers.latest_number)
-        self._no_longer_waits(group)
+        self._waiting.remove(group)
         self._ready[group.config] = None
         self._wake.set()
 
-    def _make_all_ready(self, candidates: Candidates) -> None:
-        for config in list(self._waiting.get(candidates, ())):
-            self._make_ready(self._groups[config])
+    def _make_some_ready(self, candidates: Candidates, count: int = _WOKEN) -> None:
+        """Wake some of those who wait for the same; whoever has success wakes the next.
 
-    def _no_longer_waits(self, group: Group) -> None:
-        waiting = self._waiting.get(group.candidates)
-        if waiting is not None:
-            waiting.pop(group.config, None)
-            if not waiting:
-                del self._waiting[group.candidates]
+        What is kept for one of them is of no use to the first: then all of them are woken.
+        """
+        for group in self._waiting.first(candidates, None if self._reservations else count):
+            self._make_ready(group)
 
     def _offers_arrived(self) -> None:
-        self._wake.set()
+        if self._waiting:  # others will see for themselves
+            self._wake.set()
 
     def _unavailable_before_ms(self) -> int:
         return self._now_ms() + round(self._flags.unavailability_threshold * 1000)
@@ -269,13 +285,18 @@ class Placement:
 
     def _hear_of_arrivals(self, write: _Write) -> None:
         """Wake those who wait for offers like those that arrived."""
-        for candidates in list(self._waiting):
-            if not candidates.catch_up(write.is_late):
+        if self._heard_number != self._offers.latest_number:
+            self._heard_number = self._offers.latest_number
+            self._unheard.update(dict.fromkeys(self._waiting.candidates()))  # behind those whose turn had not come
+        while self._unheard:
+            candidates = next(iter(self._unheard))
+            if write.is_late() or not candidates.catch_up(write.is_late):
                 self._wake.set()
                 return
+            del self._unheard[candidates]
             candidates.tell()
             if candidates.take_news():
-                self._make_all_ready(candidates)
+                self._make_some_ready(candidates)
 
     def _attempt(self, write: _Write, group: Group) -> bool:
         """Try the first few tasks of a group; whether there is anything left to try."""
@@ -284,15 +305,23 @@ class Placement:
             self._drop(group)
             return False
         self._stats.count("schedule_attempts_fired", len(task_ids))
-        is_unfinished = group.candidates.catch_up(write.is_late) and self._search(write, group, len(task_ids))
+        waiting = len(group.queue)
+        is_caught_up = group.candidates.catch_up(write.is_late)
+        is_unfinished = not is_caught_up or self._search(write, group, len(task_ids))
         group.candidates.tell()
-        return is_unfinished
+        if len(group.queue) < waiting:
+            self._make_some_ready(group.candidates, 1)
+        if not group.queue:
+            self._drop(group)
+        return is_unfinished and bool(group.queue)
 
     def _search(self, write: _Write, group: Group, count: int) -> bool:
         """Place so many tasks of a group, if there are offers for them; whether there is anything left to try."""
         candidates = group.candidates
         while True:
             for held in candidates.walk(group.order, write.is_late):
+                if held.mode is not MaintenanceMode.NONE and group.has_placed and held.order[:1] > group.order[:1]:
+                    break  # hosts that are out of service soon come when the others have no room
                 group.order = held.order
                 if held.number <= group.latest_number and self._use(write, group, held):
                     group.penalty_ms = 0
@@ -308,7 +337,7 @@ class Placement:
 
     def _wait(self, group: Group) -> None:
         """Every offer was asked in vain: the next that fits wakes the group, or the end of a penalty."""
-        self._waiting.setdefault(group.candidates, {})[group.config] = None
+        self._waiting.add(group)
         initial_ms = round(self._flags.initial_schedule_penalty * 1000)
         max_ms = round(self._flags.max_schedule_penalty * 1000)
         group.penalty_ms = throttling.next_backoff(group.penalty_ms, initial_ms, max_ms, self._rng)
@@ -344,7 +373,7 @@ class Placement:
                 return False
         else:
             claim = write.claims[held.number] = Claim(held)
-        claimed = claim.take(task_id, request, group.parts, self._rng)
+        claimed = claim.take(task_id, request, group.candidates.parts, self._rng)
         self._states.assign(write.tx, task_id, offer.hostname, offer.agent_id, claimed.ports)
         del group.queue[task_id]
         group.has_placed = True
@@ -358,10 +387,10 @@ class Placement:
         host = tx.tables.hosts.get(held.offer.hostname)
         if host is not None and host.mode not in _IN_SERVICE:
             return None
+        if not self._reservations:
+            return next(iter(group.queue))
         pending = (task_id for task_id in group.queue if _is_pending(tx.tables.task(task_id)))
-        if self._reservations:
-            return self._reservations.pick(held.offer.agent_id, group.config, pending)
-        return next(pending, None)
+        return self._reservations.pick(held.offer.agent_id, group.config, pending)
 
 
 def _is_pending(task: ScheduledTask | None) -> TypeGuard[ScheduledTask]:

@@ -54,6 +54,8 @@ from aurorad.vars import Vars
 
 AT_ONCE = 1000
 """Events of the engine heard in one turn of the loop."""
+BITE = 16
+"""Events of the storage heard before a look at the clock."""
 
 
 class Scheduler:
@@ -166,9 +168,8 @@ class Scheduler:
             nursery.start_soon(self._hear_engine, events)
             await self._registered.wait()
             with self._storage.subscribe() as changes:
-                tasks = list(self._storage.tables.rows(Table.TASKS).values())
-                nursery.start_soon(self.reconciliation.run, tasks)
-                await self._recall(tasks)
+                nursery.start_soon(self.reconciliation.run, self._tasks())
+                await self._recall(self._tasks())
                 nursery.start_soon(self._placement.run)
                 nursery.start_soon(self.offers.run)
                 nursery.start_soon(self._statuses.run)
@@ -225,8 +226,9 @@ class Scheduler:
     async def _hear_storage(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
         pace = Pace()
         async for events in changes:
-            for event in events:
-                self._hear(event)
+            for start in range(0, len(events), BITE):
+                for event in events[start : start + BITE]:
+                    self._hear(event)
                 await pace.breathe()
 
     def _hear(self, event: StorageEvent) -> None:
@@ -241,7 +243,10 @@ class Scheduler:
             case CronJobChanged():
                 self.cron.cron_changed(event)
 
-    async def _recall(self, tasks: list[ScheduledTask]) -> None:
+    def _tasks(self) -> tuple[ScheduledTask, ...]:
+        return tuple(self._storage.tables.rows(Table.TASKS).values())
+
+    async def _recall(self, tasks: tuple[ScheduledTask, ...]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
         pace = Pace()
         for task in tasks:

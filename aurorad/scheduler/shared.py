@@ -44,7 +44,7 @@ class SharedCandidates:
         return candidates
 
     def release(self, candidates: Candidates) -> None:
-        key = key_of(candidates.request)
+        key = candidates.key
         self._users[key] -= 1
         if self._users[key]:
             return
@@ -57,7 +57,7 @@ class SharedCandidates:
         census = None
         if request.limits:
             census = LiveCensus(self._tables(), request.config.job, {limit.name: None for limit in request.limits})
-        candidates = Candidates(request, self._offers, census, self._stats, self._unavailable_before_ms)
+        candidates = Candidates(key, request, self._offers, census, self._stats, self._unavailable_before_ms)
         if census is not None:
             self._limited.setdefault(request.config.job, {})[key] = candidates
         return candidates

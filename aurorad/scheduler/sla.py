@@ -12,7 +12,14 @@ import trio
 from frozendict import frozendict
 
 from aurorad.api.enums import ACTIVE_STATES
-from aurorad.api.tasks import CoordinatorSlaPolicy, ScheduledTask, SlaPolicy
+from aurorad.api.tasks import (
+    CoordinatorSlaPolicy,
+    CountSlaPolicy,
+    JobKey,
+    PercentageSlaPolicy,
+    ScheduledTask,
+    SlaPolicy,
+)
 from aurorad.flags import Flags
 from aurorad.rules import sla_policy
 from aurorad.rules.sla_policy import Promise
@@ -26,6 +33,9 @@ from aurorad.vars import Vars
 ENDED = "it has ended"
 
 Work = Callable[[Transaction], None]
+
+Refusals = dict[tuple[JobKey, CountSlaPolicy | PercentageSlaPolicy, bool], str]
+"""What was said of a healthy task of a job, or of one that is not."""
 
 
 class SlaKills:
@@ -49,9 +59,10 @@ class SlaKills:
     ) -> str | None:
         """Do `work`, which takes the task down, if `policy` allows it now or with `force`; else why not, in a sentence.
 
-        None means that the work is done, and in the log. It is called at most once for each time that the log has room,
-        and not at all for a task that is not active any more. A coordinator may take `-sla_coordinator_timeout` to be
-        asked, and as long again to answer; it is told the `parameters`. If cancelled, the work may have been done.
+        None means that the work is done, and in the log. It is not called for a task that is not active any more, and
+        it must look at the tables afresh, for it is called again if the log had no room. A coordinator may take
+        `-sla_coordinator_timeout` to be asked, and as long again to answer; it is told the `parameters`. If cancelled,
+        the work may have been done.
         """
         started = trio.current_time()
         try:
@@ -63,18 +74,27 @@ class SlaKills:
         finally:
             self._stats.observe("checkSlaThenAct", trio.current_time() - started)
 
-    def objection(self, tables: Tables, task: ScheduledTask, policy: SlaPolicy | None) -> str | None:
+    def objection(
+        self, tables: Tables, task: ScheduledTask, policy: SlaPolicy | None, refused: Refusals | None = None
+    ) -> str | None:
         """Why `task` may not go, as the tables are; to be asked within the write that takes it down.
 
-        Raises `ValueError` for a policy with a coordinator.
+        A large job need not be counted for each of its tasks: what was `refused` to one is refused to those like it, as
+        long as the caller keeps these refusals. Raises `ValueError` for a policy with a coordinator.
         """
         counted = (policy.count_sla_policy or policy.percentage_sla_policy) if policy is not None else None
         if counted is None:
             if policy is not None and policy.coordinator_sla_policy is not None:
                 raise ValueError("a coordinator cannot be asked within a write")
             return None
-        job = tables.job_tasks(task.assigned_task.task.job)
-        return sla_policy.objection(counted, task, job, self._now_ms(), self._promise)
+        job, now_ms = task.assigned_task.task.job, self._now_ms()
+        alike = (job, counted, sla_policy.is_healthy(task, now_ms - counted.duration_secs * 1000))
+        if refused is not None and alike in refused:
+            return refused[alike]
+        objection = sla_policy.objection(counted, task, tables.job_tasks(job), now_ms, self._promise)
+        if refused is not None and objection is not None:
+            refused[alike] = objection
+        return objection
 
     def _act(self, tx: Transaction, task_id: str, policy: SlaPolicy | None, work: Work, force: bool) -> str | None:
         task = tx.tables.task(task_id)

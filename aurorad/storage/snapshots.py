@@ -108,6 +108,9 @@ class Snapshots:
 
 
 def _parts(rows: dict[Table, dict[Any, Any]]) -> Iterator[entries.SnapshotPart]:
+    tasks = iter(rows.pop(Table.TASKS).values())
+    while tasks_of_part := list(itertools.islice(tasks, PART_ROWS[Table.TASKS])):
+        yield entries.tasks_part(tasks_of_part)
     for table, values in rows.items():
         some = (Row(table, key, value) for key, value in values.items())
         while part := list(itertools.islice(some, PART_ROWS[table])):

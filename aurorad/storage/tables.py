@@ -5,14 +5,13 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 
-from aurorad.api.enums import ScheduleStatus
+from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import (
     HostAttributes,
     HostMaintenanceRequest,
@@ -22,7 +21,7 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskQuery,
 )
-from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey
 from aurorad.storage.operations import (
     AssignTasks,
     InsertTasks,
@@ -37,6 +36,7 @@ from aurorad.storage.operations import (
 )
 from aurorad.storage.queries import matches, queried_jobs, rest_of_jobs, without_instances
 from aurorad.storage.task_rows import TaskRows
+from aurorad.storage.update_rows import with_derived_state, with_event, with_instance_events
 from aurorad.vars import Vars
 
 _EVERYTHING = TaskQuery()
@@ -147,8 +147,9 @@ class Tables:
         return [self.updates[key] for key in self._updates_by_job.get(job, ())]
 
     def job_tasks(self, job: JobKey, statuses: frozenset[ScheduleStatus] | None = None) -> list[ScheduledTask]:
-        """The tasks of one job, all or those in `statuses`."""
-        found = self._tasks.of_job(job)
+        """The tasks of one job, all or those in `statuses`; of terminal ones alone quick, however many run."""
+        ended = statuses is not None and statuses <= TERMINAL_STATES
+        found = self._tasks.ended_of_job(job) if ended else self._tasks.of_job(job)
         return found if statuses is None else [task for task in found if task.status in statuses]
 
     def instance_tasks(
@@ -220,7 +221,10 @@ class Tables:
     def _in_jobs(self, jobs: Iterable[JobKey], instance_ids: frozenset[int]) -> list[ScheduledTask]:
         if instance_ids:
             return [task for job in jobs for task in self._tasks.of_instances(job, instance_ids)]
-        return [task for job in jobs for task in self._tasks.of_job(job)]
+        found: list[ScheduledTask] = []
+        for job in jobs:
+            found += self._tasks.of_job(job)
+        return found
 
     def apply(self, op: Op, changes: Changes | None = None) -> Changes:
         """Apply one operation; `changes`, or else new ones, get what it changed.
@@ -280,7 +284,7 @@ class Tables:
         self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent], changes: Changes
     ) -> None:
         """Like the operations that save these events one by one. Raises `LookupError` for an unknown update."""
-        after = _with_instance_events(self, key, events)
+        after = with_instance_events(self.updates, key, events)
         changes.rows.append(Change(Table.UPDATES, key, self.updates[key], after))
         self._put(Table.UPDATES, key, after)
 
@@ -363,44 +367,11 @@ def _update_rows_after(tables: Tables, op: OtherOp) -> list[tuple[Table, Any, An
         update = op.save_job_update.job_update
         return [(Table.UPDATES, update.summary.key, with_derived_state(JobUpdateDetails(update)))]
     if op.save_job_update_event is not None:
-        key, details = op.save_job_update_event.key, tables.updates.get(op.save_job_update_event.key)
-        if details is None:
-            raise LookupError(f"Update not found: {key}")
-        events = _sorted_in(details.update_events, (op.save_job_update_event.event,))
-        return [(Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, update_events=events)))]
+        key, event = op.save_job_update_event.key, op.save_job_update_event.event
+        return [(Table.UPDATES, key, with_event(tables.updates, key, event))]
     if op.save_job_instance_update_event is not None:
-        key, event = op.save_job_instance_update_event.key, op.save_job_instance_update_event.event
-        return [(Table.UPDATES, key, _with_instance_events(tables, key, (event,)))]
+        key, instance_event = op.save_job_instance_update_event.key, op.save_job_instance_update_event.event
+        return [(Table.UPDATES, key, with_instance_events(tables.updates, key, (instance_event,)))]
     if op.remove_job_update is not None:
         return [(Table.UPDATES, key, None) for key in op.remove_job_update.keys]
     return []  # locks and pruneJobUpdateHistory are legacy and mean nothing (storage sheet, A3)
-
-
-def _with_instance_events(
-    tables: Tables, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent]
-) -> JobUpdateDetails:
-    details = tables.updates.get(key)
-    if details is None:
-        raise LookupError(f"Update not found: {key}")
-    all_events = _sorted_in(details.instance_events, events)
-    return with_derived_state(msgspec.structs.replace(details, instance_events=all_events))
-
-
-def _sorted_in(events: tuple[Any, ...], later: Sequence[Any]) -> tuple[Any, ...]:
-    """Stable by time. An update has up to two events an instance, so the usual case, newer ones, must be cheap."""
-    every = (*events, *later)
-    start = max(0, len(events) - 1)
-    if all(one.timestamp_ms <= next_.timestamp_ms for one, next_ in itertools.pairwise(every[start:])):
-        return every
-    return tuple(sorted(every, key=lambda event: event.timestamp_ms))
-
-
-def with_derived_state(details: JobUpdateDetails) -> JobUpdateDetails:
-    """The update with its state as its events say (updates sheet, section 2)."""
-    events = details.update_events
-    if not events:
-        return details
-    last = max([events[-1].timestamp_ms, *[event.timestamp_ms for event in details.instance_events[-1:]]])
-    state = JobUpdateState(events[-1].status, events[0].timestamp_ms, last)
-    summary = msgspec.structs.replace(details.update.summary, state=state)
-    return msgspec.structs.replace(details, update=msgspec.structs.replace(details.update, summary=summary))

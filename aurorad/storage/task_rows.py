@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from aurorad.api.enums import ScheduleStatus
+from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask
 
 K = TypeVar("K")
@@ -18,17 +18,19 @@ M = TypeVar("M")
 class _Job:
     """The tasks of one job, and which of them have the same instance: hardly ever more than a few."""
 
-    __slots__ = ("by_instance", "tasks")
+    __slots__ = ("by_instance", "ended", "tasks")
 
     def __init__(self) -> None:
         self.tasks: dict[str, ScheduledTask] = {}
         self.by_instance: dict[int, str | tuple[str, ...]] = {}
+        self.ended: dict[str, None] = {}
+        """The ids of those in terminal states, the latest last: history looks at them after every end."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Job) and (self.tasks, self._instances()) == (other.tasks, other._instances())
+        return isinstance(other, _Job) and self._content() == other._content()
 
-    def _instances(self) -> dict[int, set[str]]:
-        return {instance: set(self.ids(instance)) for instance in self.by_instance}
+    def _content(self) -> object:
+        return self.tasks, {instance: set(self.ids(instance)) for instance in self.by_instance}, self.ended
 
     def ids(self, instance_id: int) -> tuple[str, ...]:
         found = self.by_instance.get(instance_id, ())
@@ -37,6 +39,8 @@ class _Job:
     def add(self, task: ScheduledTask) -> None:
         task_id, instance_id = task.assigned_task.task_id, task.assigned_task.instance_id
         self.tasks[task_id] = task
+        if task.status in TERMINAL_STATES:
+            self.ended[task_id] = None
         other = self.by_instance.setdefault(instance_id, task_id)
         if other is not task_id:
             self.by_instance[instance_id] = (*self.ids(instance_id), task_id)
@@ -44,6 +48,7 @@ class _Job:
     def remove(self, task: ScheduledTask) -> None:
         task_id, instance_id = task.assigned_task.task_id, task.assigned_task.instance_id
         del self.tasks[task_id]
+        self.ended.pop(task_id, None)
         there = self.by_instance.pop(instance_id)
         if not isinstance(there, str):
             left = tuple(other for other in there if other != task_id)
@@ -78,6 +83,11 @@ class TaskRows:
         found = self._jobs.get(job)
         return list(found.tasks.values()) if found is not None else []
 
+    def ended_of_job(self, job: JobKey) -> list[ScheduledTask]:
+        """Those of the job in terminal states, the latest to get there last."""
+        found = self._jobs.get(job)
+        return [found.tasks[task_id] for task_id in found.ended] if found is not None else []
+
     def of_instances(self, job: JobKey, instance_ids: Iterable[int]) -> list[ScheduledTask]:
         found = self._jobs.get(job)
         if found is None:
@@ -110,10 +120,15 @@ class TaskRows:
         """Like `put`, where both are the same instance of the same job."""
         task_id = after.assigned_task.task_id
         self.by_id[task_id] = after
-        self._jobs[after.assigned_task.task.job].tasks[task_id] = after
+        job = self._jobs[after.assigned_task.task.job]
+        job.tasks[task_id] = after
         if before.status is not after.status:
             del self._by_status[before.status][task_id]
             self._by_status[after.status][task_id] = None
+            if after.status in TERMINAL_STATES:
+                job.ended[task_id] = None
+            elif before.status in TERMINAL_STATES:
+                job.ended.pop(task_id, None)
         if before.assigned_task is not after.assigned_task:
             self._move(task_id, before.assigned_task.slave_host, after.assigned_task.slave_host)
 
@@ -122,7 +137,7 @@ class TaskRows:
         self.by_id.update(tasks)
         self._by_status[status].update(dict.fromkeys(tasks))
         of_job = self._job(job)
-        if of_job.by_instance:
+        if of_job.by_instance or status in TERMINAL_STATES:
             for task in tasks.values():
                 of_job.add(task)
         else:

@@ -8,6 +8,7 @@ import trio
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import Forbidden
 
+from aurorad.api import units
 from aurorad.engine.base import TaskState
 from aurorad.engine.simulated.cluster import UnknownAgent
 from aurorad.engine.simulated.engine import SimulatedEngine
@@ -20,7 +21,7 @@ class _BadRequest(Exception):
     """What is wrong with a request, in a sentence."""
 
 
-def simulation_endpoints(engine: SimulatedEngine) -> Blueprint:
+def simulation_endpoints(engine: SimulatedEngine, now_ms: Callable[[], int]) -> Blueprint:
     """``/status`` has a task be in a state, ``/agent_remove`` has an agent be lost; docs/simulated.md has more."""
     blueprint = Blueprint("simulation", __name__)
 
@@ -63,7 +64,13 @@ def simulation_endpoints(engine: SimulatedEngine) -> Blueprint:
 
         return changed
 
+    def unavailable(given: dict[str, str]) -> None:
+        _check_names(given, frozenset({"id", "in"}))
+        start_ms = now_ms() + round(_duration_s(_needed(given, "in")) * 1000)
+        engine.cluster.announce_unavailability(trio.current_time(), _needed(given, "id"), start_ms)
+
     add("/status", status)
+    add("/agent_unavailable", unavailable)
     add("/agent_remove", agent(engine.cluster.remove_agent))
     add("/agent_cut_off", agent(engine.cluster.cut_off))
     add("/agent_reach", agent(engine.cluster.reach))
@@ -96,6 +103,13 @@ def _state(text: str) -> TaskState:
         return TaskState(text)
     except ValueError:
         raise _BadRequest(f"state={text}: one of {', '.join(TaskState)} was expected") from None
+
+
+def _duration_s(text: str) -> float:
+    try:
+        return units.parse_duration(text)
+    except ValueError as error:
+        raise _BadRequest(f"in={text}: {error} was expected") from None
 
 
 def _boolean(text: str) -> bool:

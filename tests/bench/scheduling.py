@@ -6,6 +6,7 @@ nothing. Rates are by processor time, which other work on the machine hardly cha
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 import time
@@ -13,21 +14,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import msgspec
 import trio
 
-from aurorad.api.enums import AURORA_EXECUTOR_NAME, ScheduleStatus
+from aurorad.api.enums import AURORA_EXECUTOR_NAME
 from aurorad.api.tasks import (
-    AssignedTask,
     Attribute,
     Constraint,
     ExecutorConfig,
     Identity,
     JobKey,
     LimitConstraint,
-    ScheduledTask,
     TaskConfig,
     TaskConstraint,
-    TaskEvent,
     ValueConstraint,
 )
 from aurorad.api.tasks import Resource as Requested
@@ -47,13 +46,17 @@ CPUS, RAM_MB, DISK_MB, PORTS = 8.0, 16 << 10, 256 << 10, ((1, 1023),)
 JOB = JobKey("jmh", "dev", "benchmark")
 LARGE = 200_000
 TASKS_PER_OP = 10
+FLAGS = Flags(hold_offers_forever=True, first_schedule_delay=1e-6)
 ROUNDS = 2000
 
 
 def figures() -> Iterable[Figure]:
-    yield from trio.run(_fill_cluster)
-    yield trio.run(_schedule, "10,000 tasks on 10,000 offers", 10_000, (), "20,000/s")
-    yield trio.run(_schedule, "1,000 tasks on 10,000 offers, limit host:1", 1000, (_limit("host", 1),), "15,000/s")
+    yield from trio.run(_fill_cluster, LARGE, (10, 50, 90), False)
+    yield from trio.run(_fill_cluster, LARGE // 4, (10, 80), True)
+    yield trio.run(_schedule, "tasks launched, 10,000 on 10,000 offers", 10_000, (), "20,000/s")
+    yield trio.run(
+        _schedule, "tasks launched, 1,000 on 10,000 offers, limit host:1", 1000, (_limit("host", 1),), "15,000/s"
+    )
     yield trio.run(_rounds, "rounds, insufficient resources on 1,000 hosts", _config(cpus=32.0), "20,000/s")
     denied = Constraint("host", TaskConstraint(value=ValueConstraint(values=frozenset({"denied"}))))
     yield trio.run(_rounds, "rounds, value mismatch on 1,000 hosts", _config(denied), "20,000/s")
@@ -130,7 +133,7 @@ class _Cluster:
     """Placement with all it needs, on so many hosts, two a rack."""
 
     def __init__(self, hosts: int, cpus: float = CPUS, offers_rest: bool = False, flags: Flags | None = None) -> None:
-        flags = flags or Flags(hold_offers_forever=True)
+        flags = flags or FLAGS
         rng, stats = random.Random(1), Vars()
         self._uuids = random.Random(2)
         self.storage = Storage(_NoLog(), Tables())
@@ -177,8 +180,7 @@ class _Cluster:
     async def create(self, config: TaskConfig, count: int) -> None:
         first = self._instances
         self._instances += count
-        tasks = [_task(config, instance) for instance in range(first, first + count)]
-        await self.storage.write(lambda tx: tx.save_tasks(*tasks))
+        await self.storage.write(lambda tx: self.states.insert_pending(tx, config, range(first, first + count)))
 
     async def fill(self, config: TaskConfig, count: int) -> None:
         """Create so many tasks and wait until the engine has them."""
@@ -218,33 +220,28 @@ def _limit(name: str, most: int) -> Constraint:
     return Constraint(name, TaskConstraint(limit=LimitConstraint(most)))
 
 
-def _task(config: TaskConfig, instance: int) -> ScheduledTask:
-    events = (TaskEvent(0, ScheduleStatus.INIT), TaskEvent(1, ScheduleStatus.PENDING))
-    assigned = AssignedTask(f"jmh-dev-benchmark-{instance}", None, None, config, instance_id=instance)
-    return ScheduledTask(assigned, ScheduleStatus.PENDING, task_events=events)
-
-
 async def _timed(work: Callable[[], Awaitable[None]]) -> float:
     start = time.process_time()
     await work()
     return time.process_time() - start
 
 
-async def _fill_cluster() -> list[Figure]:
-    """Ten tasks at a time until hardly a host is left; what tasks leave of a host is offered again."""
-    async with _Cluster(LARGE, offers_rest=True).running() as cluster:
+async def _fill_cluster(hosts: int, parts: Sequence[int], offers_rest: bool) -> list[Figure]:
+    """Ten tasks at a time until hardly a host is left, whose rests nobody can use."""
+    async with _Cluster(hosts, offers_rest=offers_rest).running() as cluster:
         config = _config()
 
         async def some() -> None:
             for _ in range(500):
                 await cluster.fill(config, TASKS_PER_OP)
 
+        what = f"tasks made, saved, launched, {hosts:,} hosts"
+        what += ", rests offered" if offers_rest else ""
         found: list[Figure] = []
-        await cluster.fill(config, LARGE // 50)
-        for full in (10, 50, 90):
-            await cluster.fill(config, LARGE * full // 100 - cluster.engine.launched)
+        for part in parts:
+            await cluster.fill(config, hosts * part // 100 - cluster.engine.launched)
             rate = 500 * TASKS_PER_OP / await _timed(some)
-            found.append((f"tasks made, saved, launched, 200,000 hosts {full} % full", f"{rate:,.0f}/s", "12,000/s"))
+            found.append((f"{what}, {part} %", f"{rate:,.0f}/s", "12,000/s"))
         return found
 
 
@@ -268,7 +265,7 @@ async def _rounds(what: str, config: TaskConfig, goal: str) -> Figure:
             for _ in range(ROUNDS):
                 cluster.placement.ask_again(config)
                 await cluster.placement.place()
-            assert cluster.stats.get("schedule_attempts_fired") == int(fired) + ROUNDS
+            assert int(cluster.stats.get("schedule_attempts_fired")) >= int(fired) + ROUNDS
 
         seconds = await _timed(again)
     return what, f"{ROUNDS / seconds:,.0f}/s", goal
@@ -276,7 +273,7 @@ async def _rounds(what: str, config: TaskConfig, goal: str) -> Figure:
 
 async def _bulk() -> Figure:
     """As a part of one million tasks on 5,000 hosts: 25 jobs of 4,000 tasks, 20 of them for each host."""
-    flags = Flags(hold_offers_forever=True, thermos_executor_cpu=0.0)
+    flags = dataclasses.replace(FLAGS, thermos_executor_cpu=0.0)
     async with _Cluster(5000, offers_rest=True, flags=flags).running() as cluster:
         for number in range(25):
             config = _config(cpus=0.1, ram_mb=16, disk_mb=16)
@@ -286,6 +283,4 @@ async def _bulk() -> Figure:
 
 
 def _named(config: TaskConfig, name: str) -> TaskConfig:
-    import msgspec
-
     return msgspec.structs.replace(config, job=JobKey(JOB.role, JOB.environment, name))

@@ -31,6 +31,10 @@ class Difference(NamedTuple):
 MISSING = object()
 
 
+class Unbound(Exception):
+    """A placeholder that no answer has bound yet."""
+
+
 def _shown(value: object) -> str:
     text = "nothing" if value is MISSING else repr(value)
     return text if len(text) <= 600 else f"{text[:600]} ... ({len(text)} characters)"
@@ -53,14 +57,19 @@ class Ids:
         self.bound: dict[str, str] = {}
 
     def fill_in(self, value: Any) -> Any:
-        """A request with the ids of this run in place of the placeholders. Raises `KeyError` for one yet unbound."""
+        """A request with the ids of this run in place of the placeholders. Raises `Unbound`."""
         if isinstance(value, str):
-            return re.sub(r"<((?:task|update|backup):\d+)>", lambda match: self.bound[match[1]], value)
+            return re.sub(r"<((?:task|update|backup):\d+)>", lambda match: self._id(match[1]), value)
         if isinstance(value, dict):
             return {self.fill_in(name): self.fill_in(member) for name, member in value.items()}
         if isinstance(value, list):
             return [self.fill_in(member) for member in value]
         return value
+
+    def _id(self, placeholder: str) -> str:
+        if placeholder not in self.bound:
+            raise Unbound(f"{placeholder} is not known: an earlier step should have told it")
+        return self.bound[placeholder]
 
     def differences(self, expected: Any, actual: Any, path: str = "") -> list[Difference]:
         """Where they differ. Placeholders seen for the first time are bound on the way."""

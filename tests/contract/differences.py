@@ -22,8 +22,10 @@ class Listed(NamedTuple):
     all: tuple[Difference, ...]
 
     def of(self, scenario: Scenario) -> dict[int, str]:
-        """Reasons by step."""
-        return {difference.step: difference.reason for difference in self.all if difference.scenario == scenario.name}
+        """Reasons by step, of those that are done in this protocol."""
+        done = {step["n"] for step in scenario.steps if scenario.does(step)}
+        ours = [difference for difference in self.all if difference.scenario == scenario.name]
+        return {difference.step: difference.reason for difference in ours if difference.step in done}
 
     def judge(self, scenario: Scenario, findings: list[Finding]) -> list[str]:
         """What is wrong: differences that are not listed, and listed ones that are none."""

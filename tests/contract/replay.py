@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.contract import wire
-from tests.contract.compare import Difference, Ids
+from tests.contract.compare import Difference, Ids, Unbound
 from tests.contract.daemon import Answer, Daemon
 from tests.contract.scenario import Json, Scenario
-from tests.contract.wire import Unordered
+from tests.contract.wire import Garbled, Unordered
 
 _POLL_S = 0.1
 _SETTLE_POLL_S = 0.2
@@ -56,14 +56,12 @@ class _Replay:
     def run(self) -> list[Finding]:
         findings: list[Finding] = []
         for step in self._scenario.steps:
-            if step.get("only", self._scenario.protocol) != self._scenario.protocol:
+            if not self._scenario.does(step):
                 continue
             try:
                 differences = self._do(step)
-            except KeyError as unknown:
-                return [*findings, Finding(step, (f"{unknown} is not known: an earlier step should have told it",))]
-            except _NoFurther as error:
-                return [*findings, Finding(step, (str(error),))]
+            except (_NoFurther, Unbound, Garbled, OSError) as error:
+                return [*findings, Finding(step, (str(error) or type(error).__name__,))]
             if differences:
                 findings.append(Finding(step, tuple(differences)))
         return findings

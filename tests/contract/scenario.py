@@ -35,6 +35,10 @@ class Scenario(NamedTuple):
     protocol: str
     steps: list[Json]
 
+    def does(self, step: Json) -> bool:
+        """Whether the step is one of this protocol."""
+        return bool(step.get("only", self.protocol) == self.protocol)
+
 
 def folder() -> Path:
     """``CONTRACT_RECORDINGS``, or our own ones."""
@@ -43,7 +47,7 @@ def folder() -> Path:
 
 
 def load() -> list[Scenario]:
-    """All scenarios of the folder, by name."""
+    """All scenarios of the folder, by name. ``CONTRACT_PROTOCOL`` has all of them use that one."""
     return [scenario for path in sorted(folder().glob("*.json")) for scenario in _read(path)]
 
 
@@ -57,7 +61,7 @@ def _read(path: Path) -> Iterator[Scenario]:
             data["title"],
             Setup(tuple(setup["agents"]), tuple(setup["flags"]), setup.get("storage") == "durable"),
             data["fresh"],
-            data["protocol"],
+            os.environ.get("CONTRACT_PROTOCOL") or data["protocol"],
             data["steps"],
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.compare import Difference, Ids
+from tests.contract.compare import Difference, Ids, Unbound
 from tests.contract.wire import Unordered
 
 
@@ -60,5 +60,5 @@ def test_an_id_once_bound_is_the_same_in_later_answers_texts_and_requests() -> N
     assert ids.differences("Preempting in favor of <task:1>", "Preempting in favor of www-prod-web-0-x") == []
     assert ids.differences("<task:1>", "other") == [Difference("", "<task:1>", "other")]
     assert ids.fill_in({"taskIds": ["<task:1>"]}) == {"taskIds": ["www-prod-web-0-x"]}
-    with pytest.raises(KeyError):
+    with pytest.raises(Unbound):
         ids.fill_in("<task:2>")

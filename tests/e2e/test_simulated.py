@@ -36,6 +36,7 @@ def test_tasks_are_pretended_shown_and_go_on_after_a_restart(it: Cluster) -> Non
     assert it.task_processes() == []
     assert "host-" in it.aurora("job", "status", KEY).stdout
     assert "host-20" in it.get("/agents")
+    assert ":1338" not in it.get("/agents") + it.get("/scheduler/www-data/devel/many/0")  # nobody observes
     assert it.stop() == 0
     it.start()
     killed = it.aurora("job", "killall", "--batch-size=200", KEY)

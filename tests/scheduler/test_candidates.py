@@ -48,7 +48,9 @@ class Setting:
         self.request = request_of(wanted)
         self.census = LiveCensus(self.storage.tables, JOB, ["host", "rack"]) if self.request.limits else None
         self.now_ms = 0
-        self.candidates = Candidates(self.request, self.offers, self.census, self.stats, lambda: self.now_ms)
+        self.candidates = Candidates(
+            key_of(self.request), self.request, self.offers, self.census, self.stats, lambda: self.now_ms
+        )
 
     def verdict(self, held: HeldOffer) -> matching.Verdict:
         """By the rules."""

@@ -118,6 +118,15 @@ async def test_tasks_move_to_hosts_that_are_not_drained_and_last_to_announced_on
         assert hosts_of(world) == ["h2", "h3"]
 
 
+async def test_announced_hosts_are_used_when_the_others_are_full_and_evenly(autojump_clock: MockClock) -> None:
+    async with world_of(Agent("h1", cpus=4), Agent("h2"), Agent("h3")).running() as world:
+        await until_known(world, "h1", "h2", "h3")
+        await world.scheduler.maintenance.schedule(["h2", "h3"])
+        await world.create(config(cpus=0.75), 10)  # and 0.25 for each executor
+        await world.until_count(S.RUNNING, 10)
+        assert hosts_of(world) == ["h1"] * 4 + ["h2"] * 3 + ["h3"] * 3
+
+
 async def test_a_patient_drain_goes_on_as_replacements_come_to_run(autojump_clock: MockClock) -> None:
     """Never are more instances unhealthy than promised, and the drain ends by itself."""
     async with world_of(Agent("h1"), Agent("h2")).running() as world:

@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import AssignedTask, CoordinatorSlaPolicy, CountSlaPolicy, ScheduledTask, SlaPolicy, TaskEvent
 from aurorad.flags import Flags
-from aurorad.scheduler.sla import ENDED, SlaKills
+from aurorad.scheduler.sla import ENDED, Refusals, SlaKills
 from aurorad.scheduler.state import StateManager
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
@@ -104,6 +104,23 @@ async def test_of_two_at_once_that_would_break_a_promise_together_one_passes(aut
             for number in range(4):
                 nursery.start_soon(attempt, number)
         assert objections.count(None) == len(job.killed()) == 1
+
+
+async def test_what_was_refused_to_one_is_refused_to_those_like_it(autojump_clock: MockClock) -> None:
+    async with running() as job:
+        tables = job.storage.tables
+        first, second = tables.task("t0"), tables.task("t1")
+        assert first is not None
+        assert second is not None
+        young = msgspec.structs.replace(second, task_events=(TaskEvent(now_ms() + 60_000, S.RUNNING),))
+        await job.storage.write(lambda tx: tx.save_tasks(young))
+        refused: Refusals = {}
+        objection = job.sla.objection(tables, first, THREE, refused)
+        assert objection == "3 of 4 instances must have run for 0 s without it; 2 have"
+        assert job.sla.objection(tables, young, THREE, refused) is None  # it is not one of the healthy
+        await job.storage.write(lambda tx: tx.save_tasks(second))
+        assert job.sla.objection(tables, first, THREE, refused) == objection
+        assert job.sla.objection(tables, first, THREE, {}) is None
 
 
 async def test_what_is_gone_is_not_taken_down(autojump_clock: MockClock) -> None:

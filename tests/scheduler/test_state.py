@@ -6,13 +6,17 @@ from uuid import UUID
 import msgspec
 import pytest
 from frozendict import frozendict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
 from aurorad.flags import Flags
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.scheduler.state import InstanceIdCollision, StateManager
+from aurorad.storage import entries
 from aurorad.storage.events import KillRequested
+from aurorad.storage.shared import Shared
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
@@ -230,3 +234,34 @@ def test_the_second_quick_end_in_a_row_is_throttled() -> None:
         assert desk.states.remaining_penalty_ms(desk.tx.tables, throttled) == penalty_ms
         desk.now_ms += 10_000
         assert desk.states.remaining_penalty_ms(desk.tx.tables, throttled) == penalty_ms - 10_000
+
+
+async def test_tasks_made_beforehand_are_those_that_the_write_would_have_made() -> None:
+    at_once, before = Desk(), Desk()
+    made = at_once.states.insert_pending(at_once.tx, CONFIG, range(5000))
+    new = await before.states.prepare_pending(CONFIG, range(5000))
+    assert before.states.insert_prepared(before.tx, new) == made
+    assert before.tx.tables.copy() == at_once.tx.tables.copy()
+    assert before.tx.ops == at_once.tx.ops
+    with pytest.raises(InstanceIdCollision):
+        before.states.insert_prepared(before.tx, await before.states.prepare_pending(CONFIG, [4999, 5000]))
+
+
+_SOME_STATES = st.sampled_from([*TO_RUNNING, S.FAILED, S.KILLING, S.KILLED, S.PARTITIONED, S.LOST, S.RESTARTING])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), _SOME_STATES), max_size=40))
+def test_what_is_logged_of_changes_gives_the_same_tables_again(moves: list[tuple[int, ScheduleStatus]]) -> None:
+    desk = Desk()
+    ids = desk.states.insert_pending(desk.tx, SERVICE, range(4))
+    for number, status in moves:
+        desk.now_ms += 1
+        if desk.tx.tables.task(ids[number]) is not None:
+            desk.change(ids[number], status)
+    entry = entries.transaction(desk.tx.ops)
+    again = Tables()
+    for op in entries.ops_of(entry, Shared()):
+        again.apply(op)
+    assert again.copy() == desk.tx.tables.copy()
+    desk.tx.revert()
+    assert not any(desk.tx.tables.copy().values())

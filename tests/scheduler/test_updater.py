@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
+import trio.testing
 
 from aurorad.api.enums import JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
+from aurorad.api.tasks import JobKey
 from aurorad.api.updates import (
     BatchJobUpdateStrategy,
     JobUpdateKey,
@@ -15,6 +18,7 @@ from aurorad.api.updates import (
 )
 from aurorad.flags import Flags
 from aurorad.rules.updates.evaluation import AUTO_PAUSED
+from aurorad.rules.updates.transitions import ACTIVE
 from aurorad.scheduler.rpc.answers import Refused
 from tests.scheduler.updates_world import JOB, NEW, NEWER, OLD, Life, World, fails, settings
 
@@ -417,3 +421,65 @@ async def test_what_happens_is_counted(autojump_clock):
         assert world.stats.get("update_transition_ROLLING_FORWARD") == 1
         assert world.stats.get("update_transition_ROLLED_FORWARD") == 1
         assert world.stats.get("update_instance_transition_INSTANCE_UPDATED") == 2
+
+
+async def test_failures_count_however_often_the_update_is_taken_up_anew(autojump_clock):
+    """After every single write of an update its updater is replaced, or it is paused and resumed."""
+    for interrupt in ("restart", "pause"):
+        async with World(Stumbles(i0=2, i1=3)).running() as world:
+            await world.create(OLD, 0, 1, 2)
+            key = await world.update(NEW, 3, settings(2, max_per_instance_failures=2, max_failed_instances=0))
+            while world.status(key) in ACTIVE:
+                if interrupt == "restart":
+                    await world.restart_updater()
+                elif world.status(key) in (S.ROLLING_FORWARD, S.ROLLING_BACK):
+                    await world.ask(world.updater.pause, key)
+                    await world.ask(world.updater.resume, key)
+                if world.status(key) in ACTIVE:
+                    with trio.move_on_after(40):
+                        await world.something()
+            assert world.status(key) is S.ROLLED_BACK
+            assert world.configs() == dict.fromkeys(range(3), OLD)
+            assert (1, "INSTANCE_UPDATE_FAILED") in world.actions(key)
+            assert (0, "INSTANCE_UPDATE_FAILED") not in world.actions(key)
+            assert world.most_at_once <= 2
+
+
+async def test_a_full_log_delays_an_update_and_changes_nothing_else(autojump_clock):
+    async with World().running() as world:
+        await world.create(OLD, *range(6))
+        key = await world.update(NEW, 6, settings(2))
+        for _ in range(20):
+            world.log.full = True
+            await trio.sleep(0.35)
+            world.log.full = False
+            await trio.sleep(0.15)
+        await world.until(key, S.ROLLED_FORWARD)
+        assert world.configs() == dict.fromkeys(range(6), NEW)
+        assert world.most_at_once <= 2
+        actions = world.actions(key)
+        assert len(set(actions)) == len(actions)
+
+
+async def test_updates_that_are_due_share_their_writes(autojump_clock):
+    jobs = [JobKey("www", "prod", f"web{i}") for i in range(50)]
+    async with World().running() as world:
+        for job in jobs:
+            config = msgspec.structs.replace(OLD, job=job)
+            await world.storage.write(lambda tx, config=config: world.states.insert_pending(tx, config, [0]))
+        await trio.sleep(10)
+        world.stop_updater()
+        keys = [await world.update(msgspec.structs.replace(NEW, job=job), 1, settings()) for job in jobs]
+        entries = len(world.log.entries)
+        await world.restart_updater()
+        await trio.testing.wait_all_tasks_blocked()
+        assert all(len(world.actions(key)) == 1 for key in keys)
+        assert len(world.log.entries) == entries + 1
+
+
+async def test_a_killed_task_offers_its_place_to_its_replacement(autojump_clock):
+    async with World().running() as world:
+        await world.create(OLD, 0, 1)
+        key = await world.update(NEW, 1, settings(2))
+        await world.until(key, S.ROLLED_FORWARD)
+        assert world.places == [(0, NEW)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from aurorad.api.enums import JobUpdateStatus
+from aurorad.api.enums import JobUpdateStatus, ScheduleStatus
 from aurorad.api.tasks import ScheduledTask, TaskConfig
 from aurorad.api.updates import (
     BatchJobUpdateStrategy,
@@ -20,9 +20,10 @@ from aurorad.api.updates import (
     VariableBatchJobUpdateStrategy,
 )
 from aurorad.rules.updates.transitions import ACTIVE
-from tests.scheduler.updates_world import NEW, NEWER, OLD, Life, World, settings
+from tests.scheduler.updates_world import JOB, NEW, NEWER, OLD, Life, World, settings
 
 S = JobUpdateStatus
+T = ScheduleStatus
 
 
 class Case(NamedTuple):
@@ -68,7 +69,7 @@ cases = st.builds(
     max_per_instance=st.integers(0, 2),
     rollback=st.booleans(),
     interruptions=st.lists(
-        st.tuples(st.floats(0.01, 3.0), st.sampled_from(["restart", "pause", "silence"])), max_size=4
+        st.tuples(st.floats(0.01, 3.0), st.sampled_from(["restart", "pause", "silence", "drain", "back"])), max_size=4
     ),
 )
 
@@ -116,10 +117,22 @@ async def _interrupt(world: World, key: JobUpdateKey, what: str) -> None:
         world.stop_updater()
         await trio.sleep(2)
         await world.restart_updater()
+    elif what == "drain":
+        await _drain(world)
+    elif what == "back":
+        if world.status(key) in ACTIVE:
+            await world.ask(world.updater.rollback, key)
     elif world.status(key) in ACTIVE:
         await world.ask(world.updater.pause, key)
         await trio.sleep(2)
         await world.ask(world.updater.resume, key)
+
+
+async def _drain(world: World) -> None:
+    """Somebody else takes all running tasks of the first host down: that is nobody's failure."""
+    for task in world.tables.job_tasks(JOB, frozenset({T.RUNNING}))[:2]:
+        await world.move(task.assigned_task.task_id, T.DRAINING, expected=T.RUNNING)
+        await world.move(task.assigned_task.task_id, T.KILLED, expected=T.DRAINING)
 
 
 async def _to_its_end(world: World, key: JobUpdateKey) -> None:
@@ -132,10 +145,21 @@ async def _to_its_end(world: World, key: JobUpdateKey) -> None:
         await world.ask(world.updater.resume, key)
 
 
+def _was_spared(world: World, key: JobUpdateKey, case: Case) -> bool:
+    """A task that is drained before it fails has not failed."""
+    return world.status(key) is S.ROLLED_FORWARD and any(what == "drain" for _, what in case.interruptions)
+
+
 def _check(world: World, key: JobUpdateKey, case: Case) -> None:
     wanted = dict.fromkeys(range(case.count), NEW)
     failing = {i for i, times in case.failing.items() if i < case.count and times > case.max_per_instance}
-    if len(failing) <= case.max_failed:
+    asked_back = any(
+        event.status is S.ROLLING_BACK and event.user == "bob" for event in world.details(key).update_events
+    )
+    if asked_back:
+        assert world.status(key) is S.ROLLED_BACK
+        assert world.configs() == case.initial
+    elif len(failing) <= case.max_failed or _was_spared(world, key, case):
         assert world.status(key) is S.ROLLED_FORWARD
         assert world.configs() == wanted
     elif case.rollback:

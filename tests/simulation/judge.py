@@ -14,6 +14,7 @@ from aurorad.storage.tables import Change, Table
 from tests.simulation import legal
 from tests.simulation.amounts import requested
 from tests.simulation.ledger import Ledger
+from tests.simulation.promises import judge_drains
 from tests.simulation.trace import Trace
 
 _ENDS = {
@@ -52,6 +53,7 @@ class Judge:
         }
         for change in tasks:
             self._task(change, successors)
+        judge_drains(tasks, self._ledger, self._trace)
         self._cron_runs([change.after for change in tasks if _is_new(change)])
         self._placed([change.after for change in tasks if _is_placed(change)])
         jobs = {task.assigned_task.task.job: None for change in tasks for task in change[2:] if task is not None}

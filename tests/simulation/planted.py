@@ -12,7 +12,7 @@ from aurorad.api.enums import ACTIVE_STATES, TERMINAL_STATES, MaintenanceMode, S
 from aurorad.api.tasks import JobKey
 from aurorad.engine.base import StatusUpdate, TaskState
 from aurorad.log.segments import Segments
-from aurorad.rules import matching, preemption, quota, task_states
+from aurorad.rules import matching, preemption, quota, sla_policy, task_states
 from aurorad.rules.updates import evaluation
 from aurorad.rules.updates.strategies import Strategy
 from aurorad.scheduler import placement
@@ -237,6 +237,11 @@ def drains_that_leave_it_at_the_first_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Maintenance, "_look", look)
 
 
+def drains_keep_one_too_few(patch: pytest.MonkeyPatch) -> None:
+    required = sla_policy.required
+    patch.setattr(sla_policy, "required", lambda policy, active: required(policy, active) - 1)
+
+
 def anybody_is_preempted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(preemption, "may_preempt", lambda *_: True)
 
@@ -281,6 +286,7 @@ PLANTS = (
     ),
     Plant(drained_hosts_still_used, "nothing new where hosts drain", Stress((), (clients.drain, clients.create))),
     Plant(drains_that_leave_it_at_the_first_look, "every drain ends", Stress((), (clients.drain, clients.create))),
+    Plant(drains_keep_one_too_few, "promises", Stress((), (clients.drain, clients.create))),
     Plant(anybody_is_preempted, "who preempts whom", Stress((), (clients.set_quota, clients.create))),
     Plant(updates_deaf_to_their_tasks, "every update ends", Stress((), (clients.update,))),
 )

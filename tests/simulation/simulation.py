@@ -29,6 +29,7 @@ from tests.simulation.judge import Judge
 from tests.simulation.ledger import Ledger, changes_of
 from tests.simulation.network import Connection, Odds
 from tests.simulation.node import Node
+from tests.simulation.promises import MIN_INSTANCES
 from tests.simulation.timeline import Timeline
 from tests.simulation.trace import Trace, Violation
 
@@ -302,7 +303,7 @@ def _flags(rng: random.Random) -> Flags:
         history_min_retention_threshold=rng.choice((20.0, 3600.0)),
         history_max_per_job_threshold=rng.choice((3, 100)),
         host_maintenance_polling_interval=5.0,
-        min_required_instances_for_sla_check=2,
+        min_required_instances_for_sla_check=MIN_INSTANCES,
         sla_aware_kill_non_prod=True,
         preemption_delay=1.0,
         preemption_slot_search_initial_delay=2.0,

@@ -14,7 +14,8 @@ from aurorad.api.updates import JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.storage.database import Database, DatabaseUnusable, discard
 from aurorad.storage.operations import Op
 from aurorad.storage.shared import Shared
-from aurorad.storage.tables import Changes, Table, Tables, with_derived_state
+from aurorad.storage.tables import Changes, Table, Tables
+from aurorad.storage.update_rows import with_derived_state
 from tests.storage import samples
 from tests.storage.samples import CONFIG, JOB, config, task
 

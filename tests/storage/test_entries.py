@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -8,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurorad.api import storage as s
-from aurorad.api.tasks import JobConfiguration
+from aurorad.api.enums import ScheduleStatus
+from aurorad.api.tasks import JobConfiguration, ResourceAggregate, TaskConfig, TaskEvent
 from aurorad.api.updates import JobUpdateKey
 from aurorad.storage import entries
 from aurorad.storage.entries import FrameChunk, FrameHeader, Joiner, UnreadableLog
-from aurorad.storage.operations import Op, SaveTasks
+from aurorad.storage.operations import Op, RemoveTasks, SaveTasks, insertion
 from aurorad.storage.shared import Shared, encode
-from aurorad.storage.tables import Row, Tables
+from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.storage import samples
 from tests.storage.samples import CONFIG, JOB, config, task
@@ -120,3 +122,41 @@ def test_what_a_later_version_added_is_passed_over_and_what_it_lacks_is_the_defa
     assert joined(encode(["end", 3, "added later"])) == [entries.SnapshotEnd(3)]
     assert joined(encode(["transaction", []])) == [entries.Transaction(())]
     assert encode(entries.Transaction(())) == msgspec.msgpack.encode(["transaction", [], [], [], []])
+
+
+def test_entries_of_older_versions_are_read() -> None:
+    """They hold tasks as maps by field names, beside the numbers of their configurations."""
+    known = task("a", ScheduleStatus.RUNNING, "h1")
+    slim = msgspec.structs.replace(known, assigned_task=msgspec.structs.replace(known.assigned_task, task=TaskConfig()))
+    remove = s.Op(remove_tasks=s.RemoveTasks(frozenset({"b", "c"})))
+    transaction = encode(["transaction", [[None, [[0, slim]]], [remove, []]], [CONFIG]])
+    (entry,) = joined(transaction)
+    assert isinstance(entry, entries.Transaction)
+    assert list(entries.ops_of(entry, Shared())) == [SaveTasks([known]), RemoveTasks(["b", "c"])]
+    (part,) = joined(encode(["part", [[0, slim]], [CONFIG], [], [["www", ResourceAggregate()]]]))
+    assert isinstance(part, entries.SnapshotPart)
+    assert list(entries.rows_of(part, Shared())) == [
+        Row(Table.TASKS, "a", known),
+        Row(Table.QUOTAS, "www", ResourceAggregate()),
+    ]
+
+
+def test_what_many_tasks_share_is_one_object_once_read() -> None:
+    tables, again, shared = Tables(), Tables(), Shared()
+    tables.apply(insertion(CONFIG, range(5), UUID(int=1), TaskEvent(1, ScheduleStatus.PENDING, None, "me")))
+    some = list(tables.rows(Table.TASKS).values())
+    for few in (some[:2], some[2:]):
+        (part,) = joined(*entries.records(entries.tasks_part(few), MAX))
+        assert isinstance(part, entries.SnapshotPart)
+        again.load(entries.rows_of(part, shared))
+    assert again.copy() == tables.copy()
+    found = again.rows(Table.TASKS).values()
+    assert len({id(task.task_events[0]) for task in found}) == 1
+    assert len({id(task.assigned_task.task) for task in found}) == 1
+
+
+def test_the_entry_of_an_insertion_is_small_however_many_tasks_it_makes() -> None:
+    event = TaskEvent(1, ScheduleStatus.PENDING, None, "me")
+    few, many = (insertion(CONFIG, range(count), UUID(int=1), event) for count in (1, 50_000))
+    sizes = [len(entries.records(entries.transaction([op]), MAX)[0]) for op in (few, many)]
+    assert sizes[1] < sizes[0] + 10

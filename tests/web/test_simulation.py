@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from quart_trio import QuartTrio
 
-from aurorad.engine.base import AgentLost, Rescind, Resource, StatusUpdate, TaskState
+from aurorad.engine.base import AgentLost, InverseOffer, Rescind, Resource, StatusUpdate, TaskState
 from aurorad.engine.simulated.agents import agent
 from aurorad.engine.simulated.cluster import Cluster
 from aurorad.engine.simulated.engine import SimulatedEngine
@@ -20,7 +20,7 @@ class World:
         self.cluster.connect(0)
         self.cluster.advance(0)
         app = QuartTrio(__name__, static_folder=None)
-        app.register_blueprint(simulation_endpoints(SimulatedEngine(self.cluster)))
+        app.register_blueprint(simulation_endpoints(SimulatedEngine(self.cluster), lambda: 1000))
         self._client = app.test_client()
 
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
@@ -64,6 +64,13 @@ async def test_an_agent_is_cut_off_and_comes_back() -> None:
     assert world.cluster.agents["a"].is_reachable
 
 
+async def test_an_agent_will_be_unavailable() -> None:
+    world = World()
+    assert (await world.get("/agent_unavailable?id=a&in=2mins"))[0] == 200
+    assert world.cluster.agents["a"].unavailability_start_ms == 121_000
+    assert InverseOffer("inverse-a", "h", 121_000) in world.cluster.advance(1)
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
@@ -75,6 +82,9 @@ async def test_an_agent_is_cut_off_and_comes_back() -> None:
         ("/status?id=t&state=TASK_LOST&agent=x", "there is no agent x"),
         ("/status?id=t&state=TASK_LOST&host=x", "unknown parameter host: account, agent, id, message, reason, state"),
         ("/status?id=t&id=u&state=TASK_LOST", "id was given twice: once was expected"),
+        ("/agent_unavailable?id=a", "in is missing"),
+        ("/agent_unavailable?id=x&in=1mins", "there is no agent x"),
+        ("/agent_unavailable?id=a&in=soon", "in=soon: a duration such as 10secs or 1mins, in one of ns, us, ms, secs"),
         ("/agent_remove", "id is missing"),
         ("/agent_remove?id=x", "there is no agent x"),
         ("/agent_remove?id=a&now=1", "unknown parameter now: id can be given"),

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from aurorad.engine.base import AgentLost, Event, TaskInfo, TaskState
+from aurorad.engine.base import AgentLost, Event, InverseOffer, TaskInfo, TaskState
 from aurorad.engine.simulated.agents import Agent
 from aurorad.engine.simulated.behaviour import Behaviour, Fate, Fortune
 from aurorad.engine.simulated.hosts import Amounts, Host, Kind
@@ -94,6 +94,7 @@ class Cluster:
         self._outbox.connect()
         for host in self._hosts.values():
             self._offering.want(host)
+            self._say_unavailable(host)
 
     def disconnect(self, now: float) -> None:
         """Nobody listens any longer: all offers are void, and what was not fetched is lost."""
@@ -216,9 +217,10 @@ class Cluster:
                 self._outbox.master_says(task.id, task.state, message, "REASON_SLAVE_REREGISTERED", agent_id)
 
     def announce_unavailability(self, now: float, agent_id: str, start_ms: int | None) -> None:
-        """From then on the host will not be there, so offers shall say. Raises `UnknownAgent`."""
+        """From then on the host will not be there, or None: it will. Offers say so, too. Raises `UnknownAgent`."""
         host = self._host(agent_id)
         host.unavailability_start_ms = start_ms
+        self._say_unavailable(host)
         if host.is_reachable:
             self._offering.take_back(host)
             self._offering.want(host)
@@ -364,6 +366,11 @@ class Cluster:
             else:
                 state, message = task.state, "Reconciliation: Latest task state"
             self._outbox.master_says(task_id, state, message, "REASON_RECONCILIATION", agent_id)
+
+    def _say_unavailable(self, host: Host) -> None:
+        if host.unavailability_start_ms is not None:
+            id_ = f"inverse-{host.agent.id}"
+            self._outbox.say(InverseOffer(id_, host.agent.hostname, host.unavailability_start_ms))
 
     def _wake(self, when: float, owner: Task | Host) -> int:
         self._timers += 1

@@ -290,6 +290,12 @@ def words_of(status: JobUpdateStatus) -> Words:
     return FORWARD if status is JobUpdateStatus.ROLLING_FORWARD else BACK
 
 
+def in_progress(details: JobUpdateDetails) -> Mapping[int, int]:
+    """The instances that an update has begun, and since when, on the way on which it is or was paused."""
+    back = any(event.status is JobUpdateStatus.ROLLING_BACK for event in details.update_events)
+    return Progress.of(BACK if back else FORWARD, details.instance_events).working
+
+
 def is_auto_pause(event: JobUpdateEvent) -> bool:
     """Whether the update paused itself; a person's pause carries the person's name."""
     return event.status is JobUpdateStatus.ROLL_FORWARD_PAUSED and event.user is None and event.message == AUTO_PAUSED

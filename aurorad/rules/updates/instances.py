@@ -60,9 +60,14 @@ def failures(target: TaskConfig | None, tasks: Iterable[ScheduledTask], since_ms
         task.status in TERMINAL_STATES
         and (first_event_ms(task) >= since_ms or last_change_ms(task) > since_ms)
         and task.assigned_task.task == target
-        and all(event.status not in TOLD_TO_END for event in task.task_events)
+        and ended_by_itself(task)
         for task in tasks
     )
+
+
+def ended_by_itself(task: ScheduledTask) -> bool:
+    """Whether nobody told an ended task to end."""
+    return all(event.status not in TOLD_TO_END for event in task.task_events)
 
 
 def may_matter(after: ScheduledTask | None) -> bool:

@@ -17,14 +17,12 @@ from aurorad.api.calls import (
 )
 from aurorad.api.enums import ACTIVE_STATES, TERMINAL_STATES, ResponseCode, ScheduleStatus
 from aurorad.api.results import Response
-from aurorad.api.tasks import TaskQuery
-from aurorad.pace import Pace
 from aurorad.rules import quota
 from aurorad.scheduler.limits import role_usage
 from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.rpc.answers import Handlers, Refused, given_text, ok, rules_refuse
+from aurorad.scheduler.rpc.finding import find, given_query
 from aurorad.scheduler.state import StateManager
-from aurorad.storage.queries import matches
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
@@ -100,12 +98,11 @@ class _AdminCalls:
         return ok()
 
     async def prune_tasks(self, call: PruneTasks, user: str) -> Response:
-        if call.query is None:
-            raise Refused("", ResponseCode.ERROR)
-        if call.query.statuses & ACTIVE_STATES:
+        query = given_query(call.query)
+        if query.statuses & ACTIVE_STATES:
             raise Refused("Tasks in non-terminal state cannot be pruned.", ResponseCode.ERROR)
-        statuses = call.query.statuses or TERMINAL_STATES
-        ended = await self._find(msgspec.structs.replace(call.query, statuses=statuses))
+        meant = msgspec.structs.replace(query, statuses=query.statuses or TERMINAL_STATES, offset=0)
+        ended = await find(self._storage.tables, meant, lambda task: task.assigned_task.task_id)
         for start in range(0, len(ended), PRUNED_AT_ONCE):
             some = ended[start : start + PRUNED_AT_ONCE]
             pruned = await self._storage.write(functools.partial(_prune, some))
@@ -127,22 +124,6 @@ class _AdminCalls:
     async def reconcile_implicitly(self, call: TriggerImplicitTaskReconciliation, user: str) -> Response:
         self._reconciliation.trigger_implicit()
         return ok()
-
-    async def _find(self, query: TaskQuery) -> list[str]:
-        """Ids of the tasks that the query means, at most its limit."""
-        try:
-            candidates = self._storage.tables.candidates(query)
-        except ValueError as error:
-            raise Refused(str(error), ResponseCode.ERROR) from None
-        found: list[str] = []
-        pace = Pace()
-        for task in candidates:
-            if matches(task, query):
-                found.append(task.assigned_task.task_id)
-                if len(found) == query.limit:
-                    break
-            await pace.breathe()
-        return found
 
 
 def _prune(task_ids: list[str], tx: Transaction) -> int:

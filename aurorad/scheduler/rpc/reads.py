@@ -7,7 +7,6 @@ the log by the time it goes out is the dispatcher's care.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 import msgspec
 
@@ -43,7 +42,7 @@ from aurorad.api.results import (
     ScheduleStatusResult,
     TierConfig,
 )
-from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask, TaskConfig, TaskQuery
+from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask, TaskConfig
 from aurorad.api.text import thrift_text
 from aurorad.pace import Pace
 from aurorad.rules import job_diff, quota
@@ -52,10 +51,8 @@ from aurorad.rules.job_summaries import job_configuration, job_stats
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.limits import role_usage
 from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, given_text, ok
-from aurorad.storage.queries import matches
+from aurorad.scheduler.rpc.finding import find, given_query
 from aurorad.storage.storage import Storage
-
-T = TypeVar("T")
 
 
 def handlers(
@@ -98,22 +95,24 @@ class _ReadCalls:
         self._next_run_ms = next_run_ms
 
     async def get_tasks_status(self, call: GetTasksStatus, user: str) -> Response:
-        tasks = await self._find(_given_query(call.query), lambda task: task)
+        tasks = await find(self._tables, given_query(call.query), lambda task: task)
         return ok(Result(schedule_status_result=ScheduleStatusResult(tuple(tasks))))
 
     async def get_tasks_without_configs(self, call: GetTasksWithoutConfigs, user: str) -> Response:
         slim = _Slimmer()
-        tasks = await self._find(_given_query(call.query), slim.task)
+        tasks = await find(self._tables, given_query(call.query), slim.task)
         return ok(Result(schedule_status_result=ScheduleStatusResult(tuple(tasks))))
 
     async def get_pending_reason(self, call: GetPendingReason, user: str) -> Response:
-        query = _given_query(call.query)
+        query = given_query(call.query)
         if query.slave_hosts:
             raise Refused(f"SlaveHosts are not supported in {thrift_text(query)}")
         if query.statuses:
             raise Refused(f"Statuses is not supported in {thrift_text(query)}")
         pending = msgspec.structs.replace(query, statuses=frozenset({ScheduleStatus.PENDING}))
-        reasons = await self._find(pending, lambda task: PendingReason(task.assigned_task.task_id, self._reason(task)))
+        reasons = await find(
+            self._tables, pending, lambda task: PendingReason(task.assigned_task.task_id, self._reason(task))
+        )
         return ok(Result(get_pending_reason_result=GetPendingReasonResult(frozenset(reasons))))
 
     async def get_jobs(self, call: GetJobs, user: str) -> Response:
@@ -189,27 +188,6 @@ class _ReadCalls:
         tiers = frozenset(TierConfig(name, tier.settings) for name, tier in self._tiers.by_name.items())
         return ok(Result(get_tier_config_result=GetTierConfigResult(self._tiers.default, tiers)))
 
-    async def _find(self, query: TaskQuery, answer: Callable[[ScheduledTask], T]) -> list[T]:
-        """`answer` of each match from the query's offset on, at most its limit."""
-        try:
-            candidates = self._tables.candidates(query)
-        except ValueError as error:
-            raise Refused(str(error), ResponseCode.ERROR) from None
-        pace = Pace()
-        found: list[T] = []
-        skip = max(query.offset, 0)
-        for task in candidates:
-            await pace.breathe()
-            if not matches(task, query):
-                continue
-            if skip:
-                skip -= 1
-                continue
-            found.append(answer(task))
-            if len(found) == query.limit:
-                break
-        return found
-
     def _jobs(self, role: str | None) -> list[JobKey]:
         """The jobs with tasks, of one role or of all."""
         return list(self._tables.job_keys()) if role is None else self._tables.role_jobs(role)
@@ -238,12 +216,6 @@ def _without_data(config: TaskConfig) -> TaskConfig:
         return config
     executor = msgspec.structs.replace(config.executor_config, data=None)
     return msgspec.structs.replace(config, executor_config=executor)
-
-
-def _given_query(query: TaskQuery | None) -> TaskQuery:
-    if query is None:
-        raise Refused("", ResponseCode.ERROR)
-    return query
 
 
 async def _hash_all(values: Iterable[object], pace: Pace) -> None:

@@ -26,7 +26,8 @@ class LeftRow(msgspec.Struct, frozen=True):
 
 class AgentRow(msgspec.Struct, frozen=True):
     host: str
-    url: str
+    url: str | None
+    """Of its observer."""
     agent_id: str
     mode: str
     attributes: str
@@ -36,7 +37,7 @@ class AgentRow(msgspec.Struct, frozen=True):
     """When whatever is left will be taken down."""
 
 
-def agent_row(host: HostAttributes, observer_url: Callable[[str], str]) -> AgentRow:
+def agent_row(host: HostAttributes, observer_url: Callable[[str], str | None]) -> AgentRow:
     attributes = sorted(host.attributes, key=lambda attribute: attribute.name)
     return AgentRow(
         host.host,

@@ -43,7 +43,7 @@ class _Missing(Exception):
 def scheduler_pages(
     tables: Tables,
     pending_reason: Callable[[ScheduledTask], str],
-    observer_url: Callable[[str], str],
+    observer_url: Callable[[str], str | None],
     cluster_name: str,
     now_ms: Callable[[], int],
     quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
@@ -54,9 +54,9 @@ def scheduler_pages(
     """``/``, ``/scheduler...``, ``/updates``, ``/agents`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
-    reader's browser can reach it; `quota` a role's quota and consumption, `explain` why instances of a job wait, all or
-    some of them, None where that is not to be shown; `next_run_ms` when a cron job fires next; `waits_for` why the
-    tasks on a host being drained are still there, by their ids.
+    reader's browser can reach it, if there is one; `quota` a role's quota and consumption, `explain` why instances of a
+    job wait, all or some of them, None where that is not to be shown; `next_run_ms` when a cron job fires next;
+    `waits_for` why the tasks on a host being drained are still there, by their ids.
     """
     nav = [("/scheduler", "Roles"), ("/updates", "Updates")]
     look = Look("aurorad.web", now_ms, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls)

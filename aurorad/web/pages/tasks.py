@@ -30,7 +30,7 @@ class Ties(msgspec.Struct, frozen=True):
     """What pages ask of others: why a task is pending, the base address of a host's observer, a cron job's next run."""
 
     pending_reason: Callable[[ScheduledTask], str]
-    observer_url: Callable[[str], str]
+    observer_url: Callable[[str], str | None]
     next_run_ms: Callable[[JobConfiguration], int | None] = lambda _: None
 
 
@@ -176,12 +176,14 @@ def event_rows(task: ScheduledTask) -> tuple[EventRow, ...]:
 
 
 def observer_links(task: ScheduledTask, ties: Ties) -> ObserverLinks | None:
-    """None for a task without a host, or of another executor than ours, of which the observer knows nothing."""
+    """None for a task without a host or observer, or of another executor than ours, of which observers know nothing."""
     assigned = task.assigned_task
     executor = assigned.task.executor_config
     if not assigned.slave_host or executor is None or executor.name != AURORA_EXECUTOR_NAME:
         return None
     base, task_id = ties.observer_url(assigned.slave_host), assigned.task_id
+    if base is None:
+        return None
     return ObserverLinks(
         urls.observer_task(base, task_id),
         urls.observer_sandbox(base, task_id),

@@ -6,7 +6,18 @@ import random
 
 import pytest
 
-from aurorad.engine.base import AgentLost, Event, Offer, Offers, Rescind, Resource, StatusUpdate, TaskInfo, TaskState
+from aurorad.engine.base import (
+    AgentLost,
+    Event,
+    InverseOffer,
+    Offer,
+    Offers,
+    Rescind,
+    Resource,
+    StatusUpdate,
+    TaskInfo,
+    TaskState,
+)
 from aurorad.engine.simulated.agents import agent
 from aurorad.engine.simulated.behaviour import Behaviour
 from aurorad.engine.simulated.cluster import Cluster, UnknownAgent
@@ -300,12 +311,18 @@ def test_a_cut_off_agent_comes_back_with_its_tasks_and_what_it_had_to_tell() -> 
     assert free(run.offers["a"])["cpus"] == 15
 
 
-def test_an_announced_unavailability_is_in_a_new_offer() -> None:
+def test_an_announced_unavailability_is_told_and_in_a_new_offer() -> None:
     run = Run()
     first = run.offers["a"]
     run.cluster.announce_unavailability(0, "a", 1234)
-    assert run.tell()[0] == Rescind(first.id)
+    assert run.tell()[:2] == [InverseOffer("inverse-a", "host-a", 1234), Rescind(first.id)]
     assert run.offers["a"].unavailability_start_ms == 1234
+    run.cluster.disconnect(0)
+    run.cluster.connect(0)
+    assert InverseOffer("inverse-a", "host-a", 1234) in run.tell()
+    run.cluster.announce_unavailability(0, "a", None)
+    run.tell()
+    assert run.offers["a"].unavailability_start_ms is None
 
 
 def test_a_reported_state_is_the_tasks_own_unless_it_is_only_said() -> None:

@@ -1,0 +1,47 @@
+"""The tasks that a call's query means (thrift-api sheet, "TaskQuery semantics"), found in small bites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from aurorad.api.enums import ResponseCode
+from aurorad.api.tasks import ScheduledTask, TaskQuery
+from aurorad.pace import Pace
+from aurorad.scheduler.rpc.answers import Refused
+from aurorad.storage.queries import matches
+from aurorad.storage.tables import Tables
+
+T = TypeVar("T")
+
+
+def given_query(query: TaskQuery | None) -> TaskQuery:
+    """The query of a call. Raises `Refused` if it is unset."""
+    if query is None:
+        raise Refused("", ResponseCode.ERROR)
+    return query
+
+
+async def find(tables: Tables, query: TaskQuery, answer: Callable[[ScheduledTask], T]) -> list[T]:
+    """`answer` of each match from the query's offset on, at most its limit; each as it was at one moment.
+
+    Raises `Refused` for a job key that is none.
+    """
+    try:
+        candidates = tables.candidates(query)
+    except ValueError as error:
+        raise Refused(str(error), ResponseCode.ERROR) from None
+    pace = Pace()
+    found: list[T] = []
+    skip = max(query.offset, 0)
+    for task in candidates:
+        await pace.breathe()
+        if not matches(task, query):
+            continue
+        if skip:
+            skip -= 1
+            continue
+        found.append(answer(task))
+        if len(found) == query.limit:
+            break
+    return found

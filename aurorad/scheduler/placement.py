@@ -66,7 +66,12 @@ class _Write:
         self.tx = tx
         self.claims: dict[int, Claim] = {}
         self.attempts_left = most_attempts if most_attempts is not None else -1
+        self._hears_until = trio.current_time() + LONGEST_WRITE_S / 3
         self._until = trio.current_time() + LONGEST_WRITE_S
+
+    def has_heard_enough(self) -> bool:
+        """So that there is time left to place what can be placed."""
+        return trio.current_time() >= self._hears_until
 
     def is_late(self) -> bool:
         return trio.current_time() >= self._until
@@ -290,7 +295,7 @@ class Placement:
             self._unheard.update(dict.fromkeys(self._waiting.candidates()))  # behind those whose turn had not come
         while self._unheard:
             candidates = next(iter(self._unheard))
-            if write.is_late() or not candidates.catch_up(write.is_late):
+            if write.has_heard_enough() or not candidates.catch_up(write.has_heard_enough):
                 self._wake.set()
                 return
             del self._unheard[candidates]

@@ -11,12 +11,10 @@ import functools
 import logging
 import os
 import random
-import shlex
 import signal
 import socket
 import time
 import uuid
-from pathlib import Path
 from typing import NoReturn
 
 import trio
@@ -32,7 +30,7 @@ from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
 from aurorad.engine.simulated.agents import BadAgents
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import WrongEngine, local_engine, simulated_engine
-from aurorad.flags import Flags, HelpRequested
+from aurorad.flags import Flags
 from aurorad.garbage import leave_long_lived_alone
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
@@ -48,6 +46,7 @@ from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
+from aurorad.startup import CannotStart, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.recovery import open_storage
 from aurorad.storage.storage import Storage
@@ -65,8 +64,6 @@ from aurorad.web.pages.blueprint import scheduler_pages
 from aurorad.web.pages.jobs import exists as job_exists
 from aurorad.web.simulation import simulation_endpoints
 from aurorad.web.thrift import thrift_endpoint
-from executor import flags as executor_flags
-from executor.announcement import AnnouncerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +72,6 @@ ANYBODY = "UNSECURE"
 
 
 _LOOPBACK = "127.0.0.1"
-
-
-class CannotStart(Exception):
-    """Something outside the daemon is not as it must be; one sentence says what."""
 
 
 _OUTSIDE_OUR_POWER = (
@@ -98,9 +91,9 @@ _OUTSIDE_OUR_POWER = (
 def run(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT. Raises `CannotStart`; any other exception is a defect."""
     stats = Vars()
-    arguments = _executor_arguments(flags)
+    arguments = executor_arguments(flags)
     if "scheduler" in flags.role:  # an observer alone keeps nothing
-        _check_work_dir(flags.work_dir)
+        check_work_dir(flags.work_dir)
     try:
         daemon = _Daemon(flags, stats, configured_tiers(flags), arguments)
         trio.run(daemon.run)
@@ -111,34 +104,6 @@ def run(flags: Flags) -> None:
         if outside is None or defects is not None:
             raise
         raise CannotStart("; ".join(map(str, _leaves(outside)))) from group
-
-
-def _executor_arguments(flags: Flags) -> tuple[str, ...]:
-    """What every executor is told; better found wrong here than by each task's end."""
-    try:
-        arguments = tuple(shlex.split(flags.thermos_executor_flags))
-        AnnouncerSettings.read(executor_flags.parse(arguments))
-    except HelpRequested:
-        raise CannotStart("-thermos_executor_flags asks for help: aurorad -role=executor -help gives it") from None
-    except ValueError as error:
-        raise CannotStart(f"-thermos_executor_flags cannot be used: {error}") from None
-    return arguments
-
-
-def _check_work_dir(folder: Path) -> None:
-    """Make it if it is not there. Its mode will be set: that must not happen to a folder that serves others too."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        there = {entry.name for entry in folder.iterdir()}
-    except (FileExistsError, NotADirectoryError):
-        raise CannotStart(f"-work_dir={folder} cannot be used: a file is in its place") from None
-    except OSError as error:
-        raise CannotStart(f"-work_dir={folder} cannot be used: {error.strerror}") from error
-    for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
-        if not os.access(place, os.R_OK | os.W_OK):
-            raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
-    if there - {"lost+found"} and not there & {"agent", "log"}:
-        raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")
 
 
 def now_ms() -> int:

@@ -52,7 +52,8 @@ def _of_executor(arguments: Sequence[str]) -> list[str] | None:
 
 
 def _run_daemon(values: Flags) -> int:
-    from aurorad.daemon import CannotStart, run  # not above: an executor never needs it
+    from aurorad.daemon import run  # not above: an executor never needs them
+    from aurorad.startup import CannotStart
 
     logging.basicConfig(
         level=flags.log_level(values.log_to_stderr),

@@ -46,7 +46,10 @@ class Vars:
         self._gauges[name] = read
 
     def family(self, read: Callable[[], Mapping[str, Value]]) -> None:
-        """Values by name, of which some come and go; `read` must be quick and must not raise."""
+        """Values by name, of which some come and go; `read` must be quick and must not raise.
+
+        There may be very many: names must have only characters that names may have, and had best be sorted.
+        """
         self._families.append(read)
 
     def declare_sliding(self, name: str, unit: str) -> None:
@@ -80,11 +83,12 @@ class Vars:
     def snapshot(self) -> Mapping[str, Value]:
         """All values by name, sorted. Characters that a name may not have show as ``_`` (vars sheet, section 1)."""
         self._take_sample()
-        values: dict[str, Value] = {**self._counters, **self._rates}
+        named: dict[str, Value] = {**self._counters, **self._rates}
+        named.update({name: read() for name, read in self._gauges.items()})
+        values = {_NOT_IN_NAME.sub("_", name): named[name] for name in sorted(named)}
         for read_all in self._families:
             values.update(read_all())
-        values.update({name: read() for name, read in self._gauges.items()})
-        return {_NOT_IN_NAME.sub("_", name): values[name] for name in sorted(values)}
+        return {name: values[name] for name in sorted(values)}
 
     def _take_sample(self) -> None:
         now = self._clock()

@@ -50,10 +50,10 @@ NOUNS: dict[str, Noun] = {
     "cron": Noun(
         "Work with jobs that run at set times",
         {
-            "schedule": Verb("Schedule a job, or change its schedule"),
-            "deschedule": Verb("Remove a job's schedule"),
-            "start": Verb("Run a scheduled job now"),
-            "show": Verb("Show a job's schedule"),
+            "schedule": Verb("Schedule a job, or change its schedule", "client.verbs.cron:SCHEDULE"),
+            "deschedule": Verb("Remove a job's schedule", "client.verbs.cron:DESCHEDULE"),
+            "start": Verb("Run a scheduled job now", "client.verbs.cron:START"),
+            "show": Verb("Show a job's schedule", "client.verbs.cron:SHOW"),
         },
     ),
     "task": Noun(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aurorad.daemon import CannotStart, run
+from aurorad.daemon import run
 from aurorad.flags import Flags
+from aurorad.startup import CannotStart
 
 
 def why_not(work_dir: Path) -> str:

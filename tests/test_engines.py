@@ -11,10 +11,11 @@ from trio.testing import MockClock
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import AssignedTask, ScheduledTask
-from aurorad.daemon import CannotStart, run
+from aurorad.daemon import run
 from aurorad.engine.base import TaskState
 from aurorad.engines import WrongEngine, local_engine, simulated_cluster, simulated_engine
 from aurorad.flags import Flags, parse
+from aurorad.startup import CannotStart
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars

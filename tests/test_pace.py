@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
-from aurorad.pace import Pace, gently
+from aurorad.pace import Pace, gently, next_batch
 
 
 async def test_others_run_only_once_a_bite_is_over(autojump_clock: trio.testing.MockClock) -> None:
@@ -52,3 +53,23 @@ async def test_others_get_their_turn_while_items_are_looked_at(autojump_clock: t
         await gently(lambda _: autojump_clock.jump(0.02), range(5))
         nursery.cancel_scope.cancel()
     assert turns >= 4
+
+
+async def test_a_batch_is_what_waits_up_to_so_many() -> None:
+    send, receive = trio.open_memory_channel[int](10)
+    for number in range(5):
+        send.send_nowait(number)
+    assert await next_batch(receive, 3) == [0, 1, 2]
+    assert await next_batch(receive, 3) == [3, 4]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send.send, 5)
+        assert await next_batch(receive, 3) == [5]
+
+
+async def test_the_last_batch_of_a_closed_channel_is_what_was_left() -> None:
+    send, receive = trio.open_memory_channel[int](10)
+    send.send_nowait(1)
+    send.close()
+    assert await next_batch(receive, 3) == [1]
+    with pytest.raises(trio.EndOfChannel):
+        await next_batch(receive, 3)

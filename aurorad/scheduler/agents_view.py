@@ -35,11 +35,9 @@ class HostIndex:
                 self._put(hostname, row)
                 await pace.breathe()
 
-    def get(self, hostname: str) -> Host | None:
-        return self._hosts.get(hostname)
-
-    def is_stale(self, hostname: str, rows: Mapping[str, HostAttributes]) -> bool:
-        return self._rows.get(hostname) is not rows.get(hostname)
+    def get(self, row: HostAttributes) -> Host:
+        """The host of a row, which may be news."""
+        return self._hosts[row.host] if self._rows.get(row.host) is row else _host(row)
 
     def agents_with(self, name: str, values: Iterable[str]) -> set[str]:
         """The agents of the hosts that have any of these values of an attribute."""
@@ -54,11 +52,15 @@ class HostIndex:
         old = self._hosts.get(hostname)
         for pair in _pairs(old.values) if old is not None else ():
             self._by_value[pair].pop(hostname, None)
-        host = Host(matching.values_of(row.attributes), row.mode or MaintenanceMode.NONE)
+        host = _host(row)
         self._rows[hostname] = row
         self._hosts[hostname] = host
         for pair in _pairs(host.values):
             self._by_value.setdefault(pair, {})[hostname] = None
+
+
+def _host(row: HostAttributes) -> Host:
+    return Host(matching.values_of(row.attributes), row.mode or MaintenanceMode.NONE)
 
 
 def _pairs(values: Values) -> Iterator[tuple[str, str]]:
@@ -120,10 +122,12 @@ class AgentsView:
         return (load.composition if load is not None else (), tuple(held.bag.items()) if held is not None else ())
 
     def host(self, load: AgentLoad) -> Host | None:
-        """As of the last time we took notice; None for a host that nothing is known of."""
-        host = self.hosts.get(load.hostname)
-        held = self._offers.agent(load.agent_id)
-        if host is None or held is None or held.offer.unavailability_start_ms is None:
+        """None for a host that nothing is known of."""
+        row = self._tables.hosts.get(load.hostname)
+        if row is None:
+            return None
+        host, held = self.hosts.get(row), self._offers.agent(load.agent_id)
+        if held is None or held.offer.unavailability_start_ms is None:
             return host
         return host._replace(unavailability_start_ms=held.offer.unavailability_start_ms)
 
@@ -132,7 +136,7 @@ class AgentsView:
         return not matching.judge(request, request.total, host, census, self._unavailable_before_ms)
 
     def is_up_to_date(self, load: AgentLoad) -> bool:
-        """Whether all that came to this agent or left it has been told of, and of its host."""
+        """Whether all that came to this agent or left it has been told of."""
         on_host = self._tables.host_tasks(load.hostname)
         here = {task.assigned_task.task_id for task in on_host if _is_here(task, load.agent_id)}
         return here == load.victims.keys()

@@ -55,7 +55,7 @@ class WaitingGroup(Protocol):
     def queue(self) -> Collection[str]: ...
 
 
-class _Slot(NamedTuple):
+class Slot(NamedTuple):
     """One agent for one task of a group, as it was found."""
 
     wanted: Wanted
@@ -115,17 +115,11 @@ class Preemptor:
         await trio.sleep(self._flags.preemption_slot_search_initial_delay)
         while True:
             began = trio.current_time()
-            await self.preempt()
+            await self.use(await self.search())
             self._stats.observe("pending_task_processor_run", trio.current_time() - began)
             await trio.sleep_until(began + self._flags.preemption_slot_search_interval)
 
-    async def preempt(self) -> None:
-        """One run: find slots for all who waited long enough, and use them."""
-        slots = await self.search()
-        for start in range(0, len(slots), AT_ONCE):
-            await self._use_some(slots[start : start + AT_ONCE])
-
-    async def search(self) -> list[_Slot]:
+    async def search(self) -> list[Slot]:
         """The slots there are, at most one on an agent, for all who waited long enough."""
         self._stats.count("preemptor_task_processor_runs")
         if not self._view.victims:
@@ -136,7 +130,12 @@ class Preemptor:
         self._stats.count("preemptor_missing_attributes", search.missing_attributes)
         for wanted, agents in found:
             self._count_search(wanted, len(agents))
-        return [_Slot(wanted, agent_id) for wanted, agents in found for agent_id in agents]
+        return [Slot(wanted, agent_id) for wanted, agents in found for agent_id in agents]
+
+    async def use(self, slots: list[Slot]) -> None:
+        """Have the victims of those that are still slots end, and keep their agents for who waits."""
+        for start in range(0, len(slots), AT_ONCE):
+            await self._use_some(slots[start : start + AT_ONCE])
 
     async def _waiting(self) -> list[Wanted]:
         """The groups whose tasks waited long enough, without as many tasks as agents are reserved for them."""
@@ -167,7 +166,7 @@ class Preemptor:
                 break
             yield task_id
 
-    async def _use_some(self, slots: list[_Slot]) -> None:
+    async def _use_some(self, slots: list[Slot]) -> None:
         try:
             used = await self._storage.write(partial(self._use, slots))
         except LogFull:  # nothing has happened, and the next run finds them again
@@ -178,7 +177,7 @@ class Preemptor:
             if victims is not None:
                 self._reserve(slot, victims)
 
-    def _use(self, slots: list[_Slot], tx: Transaction) -> dict[str, tuple[Victim, ...]]:
+    def _use(self, slots: list[Slot], tx: Transaction) -> dict[str, tuple[Victim, ...]]:
         """Have the victims of each slot that is still one end; who they are, by agent."""
         beneficiaries = self._beneficiaries(tx.tables, {slot.config for slot in slots})
         censuses: dict[JobKey, dict[tuple[str, str], int]] = {}
@@ -207,7 +206,7 @@ class Preemptor:
             left[config] = itertools.islice(self._long_pending(tables, queues.get(config, ())), promised, None)
         return left
 
-    def _validated(self, slot: _Slot, census: dict[tuple[str, str], int]) -> tuple[Victim, ...]:
+    def _validated(self, slot: Slot, census: dict[tuple[str, str], int]) -> tuple[Victim, ...]:
         """The victims as they are now; empty if there is nothing to be won here any more. Counts the task in."""
         request, load = slot.wanted.request, self._view.victims.on(slot.agent_id)
         if load is None or self._reservations.agents.get(slot.agent_id) is not None:
@@ -221,7 +220,7 @@ class Preemptor:
             matching.count_in(census, host.values)
         return victims
 
-    def _reserve(self, slot: _Slot, victims: tuple[Victim, ...]) -> None:
+    def _reserve(self, slot: Slot, victims: tuple[Victim, ...]) -> None:
         """Keep the agent for the group while its victims are ending."""
         self._awaited[slot.agent_id] = {victim.task_id for victim in victims}
         self._reservations.agents.put(slot.agent_id, slot.config, self._flags.preemption_slot_hold_time)
@@ -258,7 +257,7 @@ class Preemptor:
             self._stats.count(f"preemptor_slot_search_failed_for_{whom}", failed)
         self._stats.count("preemptor_unmatched_tasks", failed)
 
-    def _count_use(self, slot: _Slot, victims: tuple[Victim, ...] | None) -> None:
+    def _count_use(self, slot: Slot, victims: tuple[Victim, ...] | None) -> None:
         result = "failed" if victims is None else "successful"
         job = keys.canonical(slot.config.job)
         self._stats.count(f"preemptor_slot_validation_{result}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -43,9 +43,11 @@ class Reconciliation:
         self._ask_for, self._asked_for = trio.open_memory_channel[Callable[[], Awaitable[None]]](math.inf)
         stats.declare("reconciliation_explicit_runs", "reconciliation_implicit_runs")
 
-    async def run(self, at_start: list[ScheduledTask]) -> None:
+    async def run(self, at_start: Sequence[ScheduledTask]) -> None:
         """Ask about those of `at_start`, the tasks of the scheduler before; then regularly about ours, and for all."""
-        await self._ask(await _ids_of(at_start, newest_ms=math.inf))
+        asking = self._ask(await _ids_of(at_start, newest_ms=math.inf))
+        del at_start  # a million records as they were then must not stay in memory
+        await asking
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._regularly, self.explicit, self._first_s, self._explicit_s)
             nursery.start_soon(self._regularly, self.implicit, self._first_s + self._spread_s, self._implicit_s)
@@ -62,8 +64,9 @@ class Reconciliation:
     async def explicit(self, batch_size: int | None = None) -> None:
         """Ask about every task that should be on an agent."""
         self._stats.count("reconciliation_explicit_runs")
-        tasks = list(self._storage.tables.rows(Table.TASKS).values())
-        await self._ask(await _ids_of(tasks, self._now_ms() - LAUNCH_ALLOWANCE_MS), batch_size)
+        newest_ms = self._now_ms() - LAUNCH_ALLOWANCE_MS
+        # Asking takes its time: the records are not kept for it, and the garbage collector passes over a tuple of ids.
+        await self._ask(await _ids_of(tuple(self._storage.tables.rows(Table.TASKS).values()), newest_ms), batch_size)
 
     async def implicit(self) -> None:
         """Ask for all tasks that the engine has; those that should not be are killed when it tells of them."""
@@ -82,18 +85,18 @@ class Reconciliation:
         async for ask in self._asked_for:
             await ask()
 
-    async def _ask(self, task_ids: list[str], batch_size: int | None = None) -> None:
+    async def _ask(self, task_ids: tuple[str, ...], batch_size: int | None = None) -> None:
         size = batch_size or self._flags.reconciliation_explicit_batch_size
         for start in range(0, len(task_ids), size):
             if start:
                 await trio.sleep(self._flags.reconciliation_explicit_batch_interval)
-            await self._engine.reconcile(tuple(task_ids[start : start + size]))
+            await self._engine.reconcile(task_ids[start : start + size])
 
 
-async def _ids_of(tasks: list[ScheduledTask], newest_ms: float) -> list[str]:
+async def _ids_of(tasks: Sequence[ScheduledTask], newest_ms: float) -> tuple[str, ...]:
     """The tasks that should be on an agent, unless they were assigned later than that."""
     pace = Pace()
-    ids = []
+    ids: list[str] = []
     for start in range(0, len(tasks), AT_ONCE):
         ids += [
             task.assigned_task.task_id
@@ -102,4 +105,4 @@ async def _ids_of(tasks: list[ScheduledTask], newest_ms: float) -> list[str]:
             and not (task.status is ScheduleStatus.ASSIGNED and last_change_ms(task) > newest_ms)
         ]
         await pace.breathe()
-    return ids
+    return tuple(ids)

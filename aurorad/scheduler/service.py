@@ -168,9 +168,8 @@ class Scheduler:
             nursery.start_soon(self._hear_engine, events)
             await self._registered.wait()
             with self._storage.subscribe() as changes:
-                tasks = list(self._storage.tables.rows(Table.TASKS).values())
-                nursery.start_soon(self.reconciliation.run, tasks)
-                await self._recall(tasks)
+                nursery.start_soon(self.reconciliation.run, self._tasks())
+                await self._recall(self._tasks())
                 nursery.start_soon(self._placement.run)
                 nursery.start_soon(self.offers.run)
                 nursery.start_soon(self._statuses.run)
@@ -244,7 +243,10 @@ class Scheduler:
             case CronJobChanged():
                 self.cron.cron_changed(event)
 
-    async def _recall(self, tasks: list[ScheduledTask]) -> None:
+    def _tasks(self) -> tuple[ScheduledTask, ...]:
+        return tuple(self._storage.tables.rows(Table.TASKS).values())
+
+    async def _recall(self, tasks: tuple[ScheduledTask, ...]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
         pace = Pace()
         for task in tasks:

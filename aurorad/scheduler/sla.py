@@ -59,9 +59,10 @@ class SlaKills:
     ) -> str | None:
         """Do `work`, which takes the task down, if `policy` allows it now or with `force`; else why not, in a sentence.
 
-        None means that the work is done, and in the log. It is called at most once for each time that the log has room,
-        and not at all for a task that is not active any more. A coordinator may take `-sla_coordinator_timeout` to be
-        asked, and as long again to answer; it is told the `parameters`. If cancelled, the work may have been done.
+        None means that the work is done, and in the log. It is not called for a task that is not active any more, and
+        it must look at the tables afresh, for it is called again if the log had no room. A coordinator may take
+        `-sla_coordinator_timeout` to be asked, and as long again to answer; it is told the `parameters`. If cancelled,
+        the work may have been done.
         """
         started = trio.current_time()
         try:

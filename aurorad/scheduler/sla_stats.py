@@ -64,7 +64,8 @@ class SlaStats:
                 await pace.breathe()
             for production, numbers in kinds.items():
                 await numbers.add(job, services[production], pace)
-        return {name: value for numbers in kinds.values() for name, value in numbers.all().items()}
+        done = {name: value for numbers in kinds.values() for name, value in numbers.all().items()}
+        return {name: done[name] for name in sorted(done)}
 
 
 class _Numbers:

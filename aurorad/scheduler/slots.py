@@ -20,7 +20,7 @@ from aurorad.scheduler.agents_view import AgentsView, Look
 
 
 class Wanted(NamedTuple):
-    """A group that waits: and how many of its tasks a slot is searched for."""
+    """A group that waits, and for how many of its tasks slots are searched."""
 
     request: Request
     tier: Tier
@@ -130,7 +130,9 @@ class SlotSearch:
 
     def _host(self, agent_id: str) -> Host | None:
         load = self._view.victims.on(agent_id)
-        host = self._view.host(load) if load is not None else None
+        if load is None:
+            return None
+        host = self._view.host(load)
         self.missing_attributes += host is None
         return host
 

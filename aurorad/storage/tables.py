@@ -5,8 +5,8 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -22,7 +22,8 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskQuery,
 )
-from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey, JobUpdateState
+from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey
+from aurorad.storage.frozen import FrozenTasks
 from aurorad.storage.operations import (
     AssignTasks,
     InsertTasks,
@@ -37,6 +38,7 @@ from aurorad.storage.operations import (
 )
 from aurorad.storage.queries import matches, queried_jobs, rest_of_jobs, without_instances
 from aurorad.storage.task_rows import TaskRows
+from aurorad.storage.update_rows import with_derived_state, with_event, with_instance_events
 from aurorad.vars import Vars
 
 _EVERYTHING = TaskQuery()
@@ -102,6 +104,7 @@ class Tables:
         self._tasks = TaskRows()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table if table is not Table.TASKS}
         self._updates_by_job: dict[JobKey, dict[JobUpdateKey, None]] = {}
+        self._frozen: list[FrozenTasks] = []
 
     @property
     def cron_jobs(self) -> Mapping[JobKey, JobConfiguration]:
@@ -221,7 +224,10 @@ class Tables:
     def _in_jobs(self, jobs: Iterable[JobKey], instance_ids: frozenset[int]) -> list[ScheduledTask]:
         if instance_ids:
             return [task for job in jobs for task in self._tasks.of_instances(job, instance_ids)]
-        return [task for job in jobs for task in self._tasks.of_job(job)]
+        found: list[ScheduledTask] = []
+        for job in jobs:
+            found += self._tasks.of_job(job)
+        return found
 
     def apply(self, op: Op, changes: Changes | None = None) -> Changes:
         """Apply one operation; `changes`, or else new ones, get what it changed.
@@ -251,12 +257,14 @@ class Tables:
     def put_task(self, after: ScheduledTask, changes: Changes) -> None:
         """Create or overwrite one task."""
         before = self._tasks.by_id.get(after.assigned_task.task_id)
+        self._note(after.assigned_task.task_id, before)
         self._tasks.put(before, after)
         changes.before.append(before)
         changes.after.append(after)
 
     def replace_task(self, before: ScheduledTask, after: ScheduledTask, changes: Changes) -> None:
         """Have `after` take the place of `before`, which is stored, and the same instance of the same job."""
+        self._note(before.assigned_task.task_id, before)
         self._tasks.replace(before, after)
         changes.before.append(before)
         changes.after.append(after)
@@ -265,6 +273,8 @@ class Tables:
         """Unknown ones are passed over."""
         by_id = self._tasks.by_id
         gone = [by_id[task_id] for task_id in dict.fromkeys(task_ids) if task_id in by_id]
+        for before in gone:
+            self._note(before.assigned_task.task_id, before)
         self._tasks.remove(gone)
         changes.before += gone
         changes.after += [None] * len(gone)
@@ -273,6 +283,8 @@ class Tables:
         """Add `tasks`, which `op` says. Raises `ValueError` if one of them is there already."""
         if not self._tasks.by_id.keys().isdisjoint(tasks):
             raise ValueError("Proposed new tasks would create task ID collision.")
+        for frozen in self._frozen:
+            frozen.note_new(tasks)
         self._tasks.insert(op.config.job, tasks, op.event.status)
         changes.before += [None] * len(tasks)
         changes.after += tasks.values()
@@ -281,7 +293,7 @@ class Tables:
         self, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent], changes: Changes
     ) -> None:
         """Like the operations that save these events one by one. Raises `LookupError` for an unknown update."""
-        after = _with_instance_events(self, key, events)
+        after = with_instance_events(self.updates, key, events)
         changes.rows.append(Change(Table.UPDATES, key, self.updates[key], after))
         self._put(Table.UPDATES, key, after)
 
@@ -289,7 +301,7 @@ class Tables:
         """Undo `changes`."""
         put = self._tasks.put
         for before, after in zip(reversed(changes.before), reversed(changes.after), strict=True):
-            put(after, before)
+            put(after, before)  # whoever reads frozen tasks knows already what they were
         for change in reversed(changes.rows):
             self._put(change.table, change.key, change.before)
 
@@ -303,8 +315,22 @@ class Tables:
                 self._put(row.table, row.key, row.value)
 
     def copy(self) -> dict[Table, dict[Any, Any]]:
-        """All rows as they are now; quick, since rows are immutable and shared."""
+        """All rows as they are now. Rows are shared, yet a million of them take their time."""
         return {table: dict(self.rows(table)) for table in Table}
+
+    @contextmanager
+    def frozen(self) -> Iterator[tuple[FrozenTasks, dict[Table, dict[Any, Any]]]]:
+        """All rows as they are now, for as long as the block lasts: the tasks, and a copy of the other tables."""
+        frozen = FrozenTasks(self._tasks)
+        self._frozen.append(frozen)
+        try:
+            yield frozen, {table: dict(rows) for table, rows in self._rows.items()}
+        finally:
+            self._frozen.remove(frozen)
+
+    def _note(self, task_id: str, before: ScheduledTask | None) -> None:
+        for frozen in self._frozen:
+            frozen.note(task_id, before)
 
     def _known(self, task_id: str) -> ScheduledTask:
         task = self._tasks.by_id.get(task_id)
@@ -364,44 +390,11 @@ def _update_rows_after(tables: Tables, op: OtherOp) -> list[tuple[Table, Any, An
         update = op.save_job_update.job_update
         return [(Table.UPDATES, update.summary.key, with_derived_state(JobUpdateDetails(update)))]
     if op.save_job_update_event is not None:
-        key, details = op.save_job_update_event.key, tables.updates.get(op.save_job_update_event.key)
-        if details is None:
-            raise LookupError(f"Update not found: {key}")
-        events = _sorted_in(details.update_events, (op.save_job_update_event.event,))
-        return [(Table.UPDATES, key, with_derived_state(msgspec.structs.replace(details, update_events=events)))]
+        key, event = op.save_job_update_event.key, op.save_job_update_event.event
+        return [(Table.UPDATES, key, with_event(tables.updates, key, event))]
     if op.save_job_instance_update_event is not None:
-        key, event = op.save_job_instance_update_event.key, op.save_job_instance_update_event.event
-        return [(Table.UPDATES, key, _with_instance_events(tables, key, (event,)))]
+        key, instance_event = op.save_job_instance_update_event.key, op.save_job_instance_update_event.event
+        return [(Table.UPDATES, key, with_instance_events(tables.updates, key, (instance_event,)))]
     if op.remove_job_update is not None:
         return [(Table.UPDATES, key, None) for key in op.remove_job_update.keys]
     return []  # locks and pruneJobUpdateHistory are legacy and mean nothing (storage sheet, A3)
-
-
-def _with_instance_events(
-    tables: Tables, key: JobUpdateKey, events: Sequence[JobInstanceUpdateEvent]
-) -> JobUpdateDetails:
-    details = tables.updates.get(key)
-    if details is None:
-        raise LookupError(f"Update not found: {key}")
-    all_events = _sorted_in(details.instance_events, events)
-    return with_derived_state(msgspec.structs.replace(details, instance_events=all_events))
-
-
-def _sorted_in(events: tuple[Any, ...], later: Sequence[Any]) -> tuple[Any, ...]:
-    """Stable by time. An update has up to two events an instance, so the usual case, newer ones, must be cheap."""
-    every = (*events, *later)
-    start = max(0, len(events) - 1)
-    if all(one.timestamp_ms <= next_.timestamp_ms for one, next_ in itertools.pairwise(every[start:])):
-        return every
-    return tuple(sorted(every, key=lambda event: event.timestamp_ms))
-
-
-def with_derived_state(details: JobUpdateDetails) -> JobUpdateDetails:
-    """The update with its state as its events say (updates sheet, section 2)."""
-    events = details.update_events
-    if not events:
-        return details
-    last = max([events[-1].timestamp_ms, *[event.timestamp_ms for event in details.instance_events[-1:]]])
-    state = JobUpdateState(events[-1].status, events[0].timestamp_ms, last)
-    summary = msgspec.structs.replace(details.update.summary, state=state)
-    return msgspec.structs.replace(details, update=msgspec.structs.replace(details.update, summary=summary))

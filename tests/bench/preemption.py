@@ -60,7 +60,7 @@ def figures() -> Iterator[Figure]:
         yield f"slot search, {pending:,} pending, value mismatch, runs", f"{runs:,.0f}/s", "20/s"
     yield "longest hold of the event loop by it", f"{hold * 1000:.0f} ms", "50 ms"
     runs, hold = cluster.measure([_group("limited", 1000, limit=0)])
-    yield "slot search, limit mismatch on every host, runs", f"{runs:,.0f}/s", "20/s"
+    yield "slot search, limit mismatch on every host, runs", f"{runs:,.0f}/s", ""
     yield "longest hold of the event loop by it", f"{hold * 1000:.0f} ms", "50 ms"
     runs, hold = cluster.measure([_group(f"large-{n}", 1, cpus=32) for n in range(1000)])
     yield "slot search, 1,000 jobs too large for any host, runs", f"{runs:,.0f}/s", ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from tests.contract.differences import Listed, listed
-from tests.contract.replay import Finding
 from tests.contract.running import replay_all
 from tests.contract.scenario import Scenario, load
 
@@ -16,20 +15,14 @@ def main(wanted: list[str]) -> int:
     if not chosen:
         print(f"no scenario is called {' or '.join(wanted)}", file=sys.stderr)
         return 1
-    differ: list[str] = []
     known = listed()
-
-    def hear(scenario: Scenario, findings: list[Finding]) -> None:
-        wrong = known.judge(scenario, findings)
-        if wrong:
-            differ.append(scenario.name)
-        print(f"{scenario.name}: {'as recorded' if not wrong else scenario.title}{_aside(known, scenario)}")
-        for line in wrong:
-            print(line)
-        sys.stdout.flush()
-
-    replay_all(chosen, hear)
-    print(f"{len(chosen) - len(differ)} of {len(chosen)} as recorded", *(["; not:", *sorted(differ)] if differ else []))
+    wrong = replay_all(chosen, known.judge)
+    for scenario in chosen:
+        is_wrong = bool(wrong[scenario.name])
+        print(f"{scenario.name}: {scenario.title if is_wrong else 'as recorded'}{_aside(known, scenario)}")
+        print("".join(f"{line}\n" for line in wrong[scenario.name]), end="")
+    differ = [name for name, lines in wrong.items() if lines]
+    print(f"{len(chosen) - len(differ)} of {len(chosen)} as recorded" + ("; not: " + " ".join(differ)) * bool(differ))
     return min(len(differ), 100)
 
 

@@ -310,7 +310,7 @@ AGENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(jobs=JOBS, agents=AGENTS, seed=st.integers(0, 2**32))
 def test_no_agent_is_ever_oversubscribed_and_nothing_that_fits_waits(
     jobs: list[tuple[float, int, tuple[str, ...], bool]], agents: list[tuple[float, int]], seed: int

@@ -9,8 +9,9 @@ import trio
 from trio.testing import MockClock
 
 from aurorad.api.enums import MaintenanceMode, ScheduleStatus
-from aurorad.api.tasks import JobKey, TaskConfig
+from aurorad.api.tasks import AssignedTask, JobKey, ScheduledTask, TaskConfig
 from aurorad.flags import Flags
+from aurorad.storage.tables import Row, Table
 from tests.scheduler.pretend_engine import Agent, PretendEngine
 from tests.scheduler.world import World, config, limit, story, value
 
@@ -207,6 +208,36 @@ async def test_nobody_is_preempted_on_a_host_in_maintenance(autojump_clock: Mock
         await it.create(vip(6))
         await trio.sleep(60)
         assert it.task(low).status is S.RUNNING
+
+
+async def test_a_slot_is_looked_at_again_before_it_is_used(autojump_clock: MockClock) -> None:
+    never = dataclasses.replace(QUICK, preemption_slot_search_initial_delay=1e6)
+
+    async def drain(it: World, _: str) -> None:
+        host = msgspec.structs.replace(it.tables.hosts["host-1"], mode=MaintenanceMode.DRAINING)
+        await it.storage.write(lambda tx: tx.save_host_attributes(host))
+
+    async def withdraw(it: World, high: str) -> None:
+        await it.kill(high)
+
+    async def add(it: World, _: str) -> None:
+        small = ScheduledTask(AssignedTask("small", "agent-of-host-1", "host-1", task("small", 0.1)), S.ASSIGNED)
+        it.storage.tables.load([Row(Table.TASKS, "small", small)])  # and nobody has been told of it
+
+    for meanwhile in (drain, withdraw, add):
+        async with world(flags=never).running() as it:
+            (low,) = await it.create(task("low", 7.5))
+            await it.until_status(low, S.RUNNING)
+            (high,) = await it.create(vip(6))
+            await trio.sleep(2)
+            preemptor = it.scheduler._preemptor
+            slots = await preemptor.search()
+            assert len(slots) == 1
+            await meanwhile(it, high)
+            await preemptor.use(slots)
+            assert it.task(low).status is S.RUNNING
+            assert it.stats.get("preemptor_slot_validation_failed") == 1
+            assert not it.scheduler.reservations
 
 
 async def test_a_full_log_preempts_nobody_and_the_next_run_does(autojump_clock: MockClock) -> None:

@@ -172,13 +172,21 @@ def _strategy(rng: random.Random) -> JobUpdateStrategy:
 
 
 async def update(clients: Clients) -> None:
+    await _update(clients, is_doomed=clients.rng.random() < 0.35)
+
+
+async def roll_out_what_fails(clients: Clients) -> None:
+    await _update(clients, is_doomed=True)
+
+
+async def _update(clients: Clients, is_doomed: bool) -> None:
     rng = clients.rng
     job = rng.choice(clients.services)
     count = rng.randint(1, clients.most_instances)
-    config = draw_config(rng, job, service=True, count=count, doomed=rng.random() < 0.35)
+    config = draw_config(rng, job, service=True, count=count, doomed=is_doomed)
     settings = JobUpdateSettings(
         max_per_instance_failures=rng.randrange(2),
-        max_failed_instances=rng.randrange(2),
+        max_failed_instances=rng.randrange(3),
         min_wait_in_instance_running_ms=rng.choice((0, 1000, 3000)),
         rollback_on_failure=rng.random() < 0.7,
         sla_aware=config.sla_policy is not None and rng.random() < 0.5,

@@ -65,6 +65,16 @@ class AfterSteps(trio.abc.Instrument):
             self._then()
 
 
+class Steps(trio.abc.Instrument):
+    """Counts the steps of all tasks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
 def seeded(seed: int, part: str) -> random.Random:
     """The randomness of one part of a simulation, so that one part's draws do not shift another's."""
     return random.Random(f"{seed}:{part}")

@@ -32,6 +32,11 @@ async def bad_network(simulation: Simulation) -> None:
     odds.straggle_s = rng.choice((1.0, 10.0))
 
 
+async def lost_messages(simulation: Simulation) -> None:
+    """Nearly half of them."""
+    simulation.odds.loss = 0.4
+
+
 async def broken_connections(simulation: Simulation) -> None:
     rng = seeded(simulation.seed, "connections")
     async for _ in _moments(simulation, rng.uniform(8, 25)):

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 import trio
 
-from aurorad.api.enums import TERMINAL_STATES, JobUpdateAction, ScheduleStatus
+from aurorad.api.enums import ACTIVE_STATES, TERMINAL_STATES, MaintenanceMode, ScheduleStatus
+from aurorad.api.tasks import JobKey
 from aurorad.engine.base import StatusUpdate, TaskState
 from aurorad.log.segments import Segments
-from aurorad.rules import quota, sla_policy, task_states
+from aurorad.rules import matching, preemption, quota, sla_policy, task_states
 from aurorad.rules.updates import evaluation
 from aurorad.rules.updates.strategies import Strategy
 from aurorad.scheduler import placement
+from aurorad.scheduler.census import LiveCensus
+from aurorad.scheduler.claims import Claim
+from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.kills import Kills
+from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.rpc import jobs
 from aurorad.scheduler.statuses import Statuses
-from aurorad.scheduler.updater import Updater
 from aurorad.storage import entries
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.storage.transaction import Transaction
+from tests.simulation import clients, faults
+from tests.simulation.simulation import Stress
 
 
 class Plant(NamedTuple):
-    """`first` is a seed at or soon after which `rule` is broken."""
+    """`rule` is broken by it, soon if there is a lot of what `stress` says."""
 
     plant: Callable[[pytest.MonkeyPatch], None]
     rule: str
-    first: int
+    stress: Stress = Stress()
 
 
 class _Hasty:
@@ -48,7 +53,7 @@ class _Hasty:
     async def write(self, work: Callable[[Transaction], Any]) -> Any:
         results: list[Any] = []
         with trio.move_on_after(0):
-            return await self._storage.write(lambda tx: results.append(work(tx)))
+            await self._storage.write(lambda tx: results.append(work(tx)))
         return results[0]
 
 
@@ -140,49 +145,37 @@ def one_too_many_in_a_group(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Strategy, "group_size", lambda self, **given: min(given["idle"], group_size(self, **given) + 1))
 
 
-def failures_of_updates_forgotten_on_restart(patch: pytest.MonkeyPatch) -> None:
-    """As the original does: a new scheduler counts from none."""
-    since_ms = [0]
-    init, of = Updater.__init__, evaluation._Progress.of
-
-    def started(self: Updater, *given: Any, **named: Any) -> None:
-        init(self, *given, **named)
-        since_ms[0] = self._now_ms()
+def failures_of_updates_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """As the original does: a new scheduler, or one that goes on after a pause, counts from none."""
+    of = evaluation.Progress.of
 
     def forgetful(words: Any, events: Any) -> Any:
         progress = of(words, events)
-        new = {
-            event.instance_id for event in events if event.timestamp_ms >= since_ms[0] and event.action is words.failed
-        }
-        for instance in [instance for instance in progress.failed if instance not in new]:
-            del progress.failed[instance]
-            progress.done.add(instance)
+        progress.done.update(progress.failed)
+        progress.failed.clear()
         return progress
 
-    patch.setattr(Updater, "__init__", started)
-    patch.setattr(evaluation._Progress, "of", staticmethod(forgetful))
+    patch.setattr(evaluation.Progress, "of", staticmethod(forgetful))
 
 
 def quota_without_updates(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(quota, "_update_peak", lambda update, pool: quota.Amounts())
 
 
-def census_not_kept_within_a_round(patch: pytest.MonkeyPatch) -> None:
-    claim = placement._Write.claim
+def census_not_kept_up_to_date(patch: pytest.MonkeyPatch) -> None:
+    """Of where the tasks of a job are, only what was so at the beginning is known."""
+    init, came = LiveCensus.__init__, LiveCensus.came
 
-    def forgetful(self: Any, *given: Any) -> None:
-        censuses = copy.deepcopy(self._censuses)
-        claim(self, *given)
-        self._censuses = censuses
+    def counted_once(self: LiveCensus, *given: Any) -> None:
+        init(self, *given)
+        self.came = lambda *_: None  # type: ignore[method-assign]
 
-    patch.setattr(placement._Write, "claim", forgetful)
+    patch.setattr(LiveCensus, "__init__", counted_once)
+    patch.setattr(LiveCensus, "came", came)
 
 
 def offers_spent_twice_in_a_round(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(placement._Write, "left_of", lambda self, held: held.offer.resources)
-    patch.setattr(
-        placement._Write, "available", lambda self, held, revocable: held.revocable_bag if revocable else held.bag
-    )
+    patch.setattr(Claim, "amounts", lambda self, revocable: self.held.kind.amounts)
 
 
 def offers_used_again(patch: pytest.MonkeyPatch) -> None:
@@ -210,7 +203,8 @@ def tasks_that_should_not_be_are_left_alone(patch: pytest.MonkeyPatch) -> None:
 def lost_services_not_rescheduled(patch: pytest.MonkeyPatch) -> None:
     where = (ScheduleStatus.RUNNING, ScheduleStatus.LOST)
     cell = task_states._TRANSITIONS[where]
-    without = cell._replace(actions=tuple(a for a in cell.actions if a is not task_states.Action.RESCHEDULE))
+    kept = tuple(action for action in cell.decision.actions if action is not task_states.Action.RESCHEDULE)
+    without = cell._replace(decision=cell.decision._replace(actions=kept))
     patch.setattr(task_states, "_TRANSITIONS", task_states._TRANSITIONS.set(where, without))
 
 
@@ -218,8 +212,29 @@ def updates_deaf_to_their_tasks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("aurorad.scheduler.updater.may_matter", lambda task: False)
 
 
-def failed_instances_taken_for_updated(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(evaluation, "_FORWARD", evaluation._FORWARD._replace(failed=JobUpdateAction.INSTANCE_UPDATED))
+def cron_runs_beside_each_other(patch: pytest.MonkeyPatch) -> None:
+    def begin(self: CronScheduler, tx: Transaction, job: JobKey) -> None:
+        template = tx.tables.cron_jobs.get(job)
+        if template is not None:
+            first = max([-1, *[task.assigned_task.instance_id for task in tx.tables.job_tasks(job, ACTIVE_STATES)]]) + 1
+            self._states.insert_pending(tx, template.task_config, range(first, first + template.instance_count))
+
+    patch.setattr(CronScheduler, "_begin_if_free", begin)
+    patch.setattr(CronScheduler, "_make_room", lambda *_: True)
+
+
+def drained_hosts_still_used(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(placement, "_IN_SERVICE", frozenset(MaintenanceMode))
+    patch.setattr(matching, "_IN_MAINTENANCE", {})
+
+
+def drains_that_leave_it_at_the_first_look(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Maintenance, "_look_by", lambda self, when: None)
+
+    async def look(self: Maintenance, nursery: trio.Nursery) -> None:
+        await trio.lowlevel.checkpoint()
+
+    patch.setattr(Maintenance, "_look", look)
 
 
 def drains_keep_one_too_few(patch: pytest.MonkeyPatch) -> None:
@@ -227,25 +242,51 @@ def drains_keep_one_too_few(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sla_policy, "required", lambda policy, active: required(policy, active) - 1)
 
 
+def anybody_is_preempted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preemption, "may_preempt", lambda *_: True)
+
+
 PLANTS = (
-    Plant(launch_before_log, "log before launch", 2),
-    Plant(acknowledge_before_log, "log before acknowledge", 1),
-    Plant(answer_before_log, "log before answer", 9),
-    Plant(reads_show_what_may_be_undone, "log before answer", 65),
-    Plant(log_without_sync, "what was told survives a crash", 23),
-    Plant(snapshots_without_updates, "what was told survives a crash", 98),
-    Plant(refused_writes_stay_in_memory, "one truth", 32),
-    Plant(failures_never_acknowledged, "every update is acknowledged", 1),
-    Plant(one_too_many_in_a_group, "no more than a group at a time", 0),
-    Plant(failures_of_updates_forgotten_on_restart, "failures are counted", 21),
-    Plant(quota_without_updates, "quota", 9),
-    Plant(census_not_kept_within_a_round, "limits", 10),
-    Plant(offers_spent_twice_in_a_round, "no host oversubscribed", 2),
-    Plant(offers_used_again, "an offer once", 3),
-    Plant(offers_outlive_their_connection, "an offer once", 6),
-    Plant(kills_not_repeated, "kills are repeated", 7),
-    Plant(tasks_that_should_not_be_are_left_alone, "nothing runs that should not", 95),
-    Plant(lost_services_not_rescheduled, "an instance lives on", 56),
-    Plant(drains_keep_one_too_few, "promises", 0),
-    Plant(updates_deaf_to_their_tasks, "every update ends", 7),
+    Plant(launch_before_log, "log before launch", Stress((), (clients.create,))),
+    Plant(acknowledge_before_log, "log before acknowledge", Stress((), (clients.create,))),
+    Plant(answer_before_log, "log before answer", Stress((), (clients.create, clients.kill))),
+    Plant(
+        reads_show_what_may_be_undone,
+        "log before answer",
+        Stress((faults.slow_disk,), (clients.look, clients.look, clients.create, clients.restart)),
+    ),
+    Plant(log_without_sync, "what was told survives a crash", Stress((faults.crashes,), (clients.create,))),
+    Plant(
+        snapshots_without_updates,
+        "what was told survives a crash",
+        Stress((faults.crashes,), (clients.update, clients.snapshot)),
+    ),
+    Plant(refused_writes_stay_in_memory, "one truth", Stress((faults.full_disk,), (clients.create, clients.kill))),
+    Plant(failures_never_acknowledged, "every update is acknowledged", Stress((), (clients.create,))),
+    Plant(one_too_many_in_a_group, "no more than a group at a time", Stress((), (clients.update,))),
+    Plant(
+        failures_of_updates_forgotten,
+        "failures are counted",
+        Stress((faults.crashes,), (clients.roll_out_what_fails, clients.pause, clients.resume, clients.resume)),
+    ),
+    Plant(quota_without_updates, "quota", Stress((), (clients.update, clients.set_quota, clients.create))),
+    Plant(census_not_kept_up_to_date, "limits", Stress((), (clients.create,))),
+    Plant(offers_spent_twice_in_a_round, "no host oversubscribed", Stress((), (clients.create,))),
+    Plant(offers_used_again, "an offer once", Stress((), (clients.create,))),
+    Plant(offers_outlive_their_connection, "an offer once", Stress((faults.broken_connections,), (clients.create,))),
+    Plant(kills_not_repeated, "kills are repeated", Stress((faults.lost_messages,), (clients.create, clients.kill))),
+    Plant(
+        tasks_that_should_not_be_are_left_alone,
+        "nothing runs that should not",
+        Stress((faults.cut_hosts, faults.bad_network), (clients.create, clients.kill)),
+    ),
+    Plant(lost_services_not_rescheduled, "an instance lives on", Stress((faults.cut_hosts,), (clients.create,))),
+    Plant(
+        cron_runs_beside_each_other, "one run of a cron job", Stress((), (clients.schedule_cron, clients.start_cron))
+    ),
+    Plant(drained_hosts_still_used, "nothing new where hosts drain", Stress((), (clients.drain, clients.create))),
+    Plant(drains_that_leave_it_at_the_first_look, "every drain ends", Stress((), (clients.drain, clients.create))),
+    Plant(drains_keep_one_too_few, "promises", Stress((), (clients.drain, clients.create))),
+    Plant(anybody_is_preempted, "who preempts whom", Stress((), (clients.set_quota, clients.create))),
+    Plant(updates_deaf_to_their_tasks, "every update ends", Stress((), (clients.update,))),
 )

@@ -36,7 +36,10 @@ from tests.simulation.trace import Trace, Violation
 START_MS = 1_700_000_000_000
 LARGE_EVERY = 50
 """One seed in so many is several times as large."""
+STRESS_WEIGHT = 20
 CHECK_S = 5.0
+MOST_STEPS = 2000
+"""Of all tasks together between two checks; some hundred are usual, many more where somebody goes in circles."""
 LONGEST_START_S = 5.0
 LONGEST_S = 400.0
 """Longer than any deadline, penalty and interval of the flags below, one after the other: in the quiet after the storm
@@ -50,13 +53,20 @@ class Result(NamedTuple):
     trace: list[str]
 
 
-def run_seed(seed: int) -> Result:
+class Stress(NamedTuple):
+    """What a simulation is to be full of, rather than what its seed draws."""
+
+    faults: tuple[faults.Fault, ...] | None = None
+    actions: tuple[workload.Action, ...] = ()
+
+
+def run_seed(seed: int, stress: Stress = Stress()) -> Result:  # noqa: B008 - a value
     """Simulate. The same seed gives the same trace, byte for byte."""
     trace = Trace()
     pace = DiskPace(determinism.seeded(seed, "disk time"))
 
     async def simulate() -> None:
-        await Simulation(seed, trace, pace).run()
+        await Simulation(seed, trace, pace, stress).run()
 
     was_enabled = gc.isenabled()
     gc.disable()
@@ -88,7 +98,8 @@ class DiskPace:
 
 
 class Simulation:
-    def __init__(self, seed: int, trace: Trace, pace: DiskPace) -> None:
+    def __init__(self, seed: int, trace: Trace, pace: DiskPace, stress: Stress) -> None:
+        self._stress = stress
         self.seed = seed
         self.trace = trace
         self.rng = determinism.seeded(seed, "simulation")
@@ -125,6 +136,7 @@ class Simulation:
         self.connection: Connection | None = None
         self.clients = Clients(determinism.seeded(seed, "clients"), trace, self.ledger, self._reachable, size)
         self._network_rng = network
+        self._steps = determinism.Steps()
         self._in_flight: Sequence[bytes] = ()  # when the last scheduler died
         hosts = determinism.seeded(seed, "hosts")
         for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
@@ -135,12 +147,14 @@ class Simulation:
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
+            trio.lowlevel.add_instrument(self._steps)
             nursery.start_soon(self.timeline.run)
             nursery.start_soon(self._schedule)
             self._audit()
             async with trio.open_nursery() as storm:
                 storm.start_soon(self._act)
-                for fault in faults.draw(self):
+                drawn = faults.draw(self)
+                for fault in drawn if self._stress.faults is None else self._stress.faults:
                     storm.start_soon(fault, self)
             await self._quiet()
             nursery.cancel_scope.cancel()
@@ -191,7 +205,10 @@ class Simulation:
         return self.node if self.node is not None and self.node.is_serving else None
 
     def _audit(self) -> None:
-        """Now and then, when nothing is on its way to the log: the tables are what the log holds."""
+        """Now and then: nothing spins; when nothing is on its way to the log, the tables are what the log holds."""
+        steps, self._steps.count = self._steps.count, 0
+        if steps > MOST_STEPS * (5 if self.is_large else 1):
+            self.trace.violated("nothing spins", f"{steps} steps in {CHECK_S} s")
         node = self._reachable()
         if node is not None and node.storage._commits.last() is None:
             self.ledger.compare(node.storage.tables, "between writes")
@@ -199,7 +216,8 @@ class Simulation:
 
     async def _act(self) -> None:
         rng = self.clients.rng
-        actions, weights = zip(*workload.ACTIONS, strict=True)
+        stress = [(action, STRESS_WEIGHT) for action in self._stress.actions]
+        actions, weights = zip(*workload.ACTIONS, *stress, strict=True)
         async with trio.open_nursery() as nursery:
             await trio.sleep(rng.random())
             for first in (workload.set_quota, workload.set_quota, workload.create, workload.schedule_cron):

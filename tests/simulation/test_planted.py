@@ -7,16 +7,18 @@ import pytest
 from tests.simulation.planted import PLANTS, Plant
 from tests.simulation.simulation import run_seed
 
-SEEDS = 5
+SEEDS = 40
+"""At most; nearly all show within a few."""
 
 
 @pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: planted.plant.__name__)
 def test_a_planted_bug_is_noticed(planted: Plant) -> None:
-    for seed in range(planted.first, planted.first + SEEDS):
+    others: list[str] = []
+    for seed in range(SEEDS):
         with pytest.MonkeyPatch.context() as patch:
             planted.plant(patch)
-            broken = [violation.rule for violation in run_seed(seed).violations]
+            broken = [violation.rule for violation in run_seed(seed, planted.stress).violations]
         if planted.rule in broken:
             return
-        assert not broken, f"seed {seed} broke {broken}, {planted.rule!r} was expected"
-    pytest.fail(f"{SEEDS} seeds from {planted.first} on break nothing")
+        others += broken
+    pytest.fail(f"{SEEDS} seeds do not break the rule; they break {sorted(set(others))}")

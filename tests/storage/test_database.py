@@ -14,7 +14,8 @@ from aurorad.api.updates import JobUpdateDetails, JobUpdateEvent, JobUpdateKey
 from aurorad.storage.database import Database, DatabaseUnusable, discard
 from aurorad.storage.operations import Op
 from aurorad.storage.shared import Shared
-from aurorad.storage.tables import Changes, Table, Tables, with_derived_state
+from aurorad.storage.tables import Changes, Table, Tables
+from aurorad.storage.update_rows import with_derived_state
 from tests.storage import samples
 from tests.storage.samples import CONFIG, JOB, config, task
 
@@ -37,7 +38,7 @@ def test_a_new_database_stands_for_no_position(tmp_path: Path) -> None:
     assert (tmp_path / "state.db").stat().st_mode & 0o777 == 0o600
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(samples.ops, max_size=8), max_size=4))
 def test_what_was_applied_is_loaded(tmp_path: Path, batches: list[list[Op]]) -> None:
     path = tmp_path / "state.db"

@@ -8,6 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from aurorad.api.enums import ScheduleStatus
+from aurorad.storage import commits
 from aurorad.storage.commits import PROBE_S
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
 from aurorad.storage.storage import LogFull, Storage, StorageNotReady
@@ -348,3 +349,29 @@ async def test_a_large_write_takes_several_entries_and_is_told_at_the_last() -> 
         await storage.write(save("last"))
     assert max(len(entry) for _, entry in log.entries) <= 500
     assert followed == [(0, 1), (log.end - 2, 100), (log.end - 1, 1)]
+
+
+async def test_those_who_wait_for_one_append_are_told_in_order_whoever_runs_in_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commits, "_BITE_S", -1.0)
+    log, told = MemoryLog(), list[str]()
+
+    async def write(storage: Storage, name: str) -> None:
+        await storage.write(save(name))
+        told.append(name)
+        if name == "b":
+            await write(storage, "later")
+
+    async with serving(log) as storage:
+        events = storage.subscribe()
+        log.gate = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, storage, "first")
+            await wait_all_tasks_blocked()
+            for name in ("a", "b", "c"):
+                nursery.start_soon(write, storage, name)
+                await wait_all_tasks_blocked()
+            log.gate.set()
+        assert told == ["first", "a", "b", "c", "later"]
+        assert heard(events) == [TaskChanged(None, task(name)) for name in told]

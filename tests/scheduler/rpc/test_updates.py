@@ -224,14 +224,14 @@ async def test_a_request_with_parts_missing_is_an_error(autojump_clock, kind, as
         assert text
 
 
-async def test_sla_aware_updates_are_not_there_yet(autojump_clock):
+async def test_sla_aware_updates_of_tasks_with_a_policy_are_started(autojump_clock):
     policy = SlaPolicy(count_sla_policy=CountSlaPolicy(1, 1))
     async with calling() as caller:
         quota = ResourceAggregate(frozenset({Resource(num_cpus=99.0), Resource(ram_mb=9999), Resource(disk_mb=9999)}))
         await caller.world.storage.write(lambda tx: tx.save_quota(JOB.role, quota))
         asked = request(config(1.0, tier="preferred", sla_policy=policy), 20, sla_aware=True)
-        text = "Updates with slaAware are not supported yet."
-        assert await caller.refusal(calls.StartJobUpdate(asked)) == (INVALID, text)
+        key = (await caller.start(asked)).key
+        assert caller.world.details(key).update.instructions.settings.sla_aware
 
 
 async def test_a_long_message_is_an_error(autojump_clock):

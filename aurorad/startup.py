@@ -1,0 +1,46 @@
+"""What must be right outside the daemon before it starts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from aurorad.flags import Flags, HelpRequested
+from executor import flags as executor_flags
+from executor.announcement import AnnouncerSettings
+
+
+class CannotStart(Exception):
+    """Something outside the daemon is not as it must be; one sentence says what."""
+
+
+def executor_arguments(flags: Flags) -> tuple[str, ...]:
+    """What every executor is told; better found wrong here than by each task's end. Raises `CannotStart`."""
+    try:
+        arguments = tuple(shlex.split(flags.thermos_executor_flags))
+        AnnouncerSettings.read(executor_flags.parse(arguments))
+    except HelpRequested:
+        raise CannotStart("-thermos_executor_flags asks for help: aurorad -role=executor -help gives it") from None
+    except ValueError as error:
+        raise CannotStart(f"-thermos_executor_flags cannot be used: {error}") from None
+    return arguments
+
+
+def check_work_dir(folder: Path) -> None:
+    """Make it if it is not there. Its mode will be set: that must not happen to a folder that serves others too.
+
+    Raises `CannotStart`.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = {entry.name for entry in folder.iterdir()}
+    except (FileExistsError, NotADirectoryError):
+        raise CannotStart(f"-work_dir={folder} cannot be used: a file is in its place") from None
+    except OSError as error:
+        raise CannotStart(f"-work_dir={folder} cannot be used: {error.strerror}") from error
+    for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
+        if not os.access(place, os.R_OK | os.W_OK):
+            raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
+    if there - {"lost+found"} and not there & {"agent", "log"}:
+        raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")

@@ -231,8 +231,9 @@ class Placement:
         del self._groups[group.config]
         self._ready.pop(group.config, None)
         self._waiting.remove(group)
-        self._shared.release(group.candidates)
         self._retries.cancel(group.config)
+        self._make_some_ready(group.candidates, 1)  # what it was woken for may be of use to the next
+        self._shared.release(group.candidates)
 
     def _left(self, task: ScheduledTask) -> None:
         """A task is on its agent no more: limits of its job may have room."""

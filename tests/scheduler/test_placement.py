@@ -379,6 +379,18 @@ async def test_everybody_who_waits_for_the_same_is_served_as_offers_come(autojum
             await world.until_count(S.RUNNING, 100)
 
 
+async def test_an_offer_that_woke_somebody_who_is_killed_serves_the_next(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("small", cpus=1)), Flags(first_schedule_delay=1.0)).running() as world:
+        ids = [(await world.create(config(cpus=2, name=f"job-{number}")))[0] for number in range(30)]
+        await trio.sleep(1000)
+        world.engine.add(Agent("large", cpus=9))
+        await trio.sleep(0.5)  # the first have been woken, and not tried yet
+        for task_id in ids[:20]:
+            await world.kill(task_id)
+        with trio.fail_after(3):
+            await world.until_count(S.RUNNING, 4)
+
+
 async def test_attempts_are_as_many_a_second_as_allowed(autojump_clock: MockClock) -> None:
     flags = Flags(max_schedule_attempts_per_sec=2.0, max_tasks_per_schedule_attempt=1)
     async with World(PretendEngine(Agent("host-1")), flags).running() as world:

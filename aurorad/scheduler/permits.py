@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import trio
 
-
 _SHORTEST_S = 0.001
 """A shorter wait may not move the clock at all, as long as numbers are rounded."""
 

@@ -130,7 +130,7 @@ class Node:
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
         snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
-        self.storage.snapshot = snapshots.write
+        self.storage.snapshot = snapshots.ordered
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(
             self.storage,

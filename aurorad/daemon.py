@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import gc
 import logging
 import os
 import random
@@ -32,6 +31,7 @@ from aurorad.engine.simulated.agents import BadAgents
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import WrongEngine, local_engine, simulated_engine
 from aurorad.flags import Flags
+from aurorad.garbage import leave_long_lived_alone
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse
 from aurorad.observer.app import observer_app
 from aurorad.observer.service import observer_for
@@ -191,7 +191,6 @@ class _Daemon:
             max_entry_bytes=flags.dlog_max_entry_size,
             snapshot_interval_s=flags.dlog_snapshot_interval,
         ) as storage:
-            _leave_to_live()
             engine = await self._engine(storage.tables)
             scheduler = self._scheduler(storage, engine)
             updater = self._updater(storage, scheduler)
@@ -200,6 +199,7 @@ class _Daemon:
             plans = self._plans(storage, scheduler, updater, explainer)
             app = self._scheduler_app(storage, scheduler, api, observer_port, explainer, plans)
             async with trio.open_nursery() as services:
+                services.start_soon(leave_long_lived_alone)
                 await services.start(scheduler.run)
                 await services.start(updater.run)
                 self._state = "ACTIVE"
@@ -372,12 +372,6 @@ def _abort() -> NoReturn:
     """Asked for over HTTP: an end without any order. Tasks go on, and what was answered OK is in the log."""
     logging.getLogger("aurorad").warning("told to abort")
     os._exit(0)
-
-
-def _leave_to_live() -> None:
-    """Keep the garbage collector from looking again and again at what was loaded at the start."""
-    gc.collect()
-    gc.freeze()
 
 
 async def _stop_tasks(storage: Storage, scheduler: Scheduler, engine: LocalEngine) -> None:

@@ -15,13 +15,14 @@ from client.session import Outside, Session
 from client.terminal import Terminal
 
 _NOT_YET = (
-    *("get_cluster_config", "host_activate", "host_deactivate", "host_drain", "host_status", "increase_quota"),
+    *("get_cluster_config", "host_drain", "increase_quota"),
     *("prune_tasks", "query", "reconcile_tasks", "scheduler_backup_now", "scheduler_commit_recovery"),
     *("scheduler_delete_recovery_tasks", "scheduler_list_backups", "scheduler_print_recovery_tasks"),
     *("scheduler_snapshot", "scheduler_stage_recovery", "scheduler_unload_recovery", "set_quota"),
-    *("sla_host_drain", "sla_list_safe_domain", "sla_probe_hosts"),
+    *("sla_list_safe_domain", "sla_probe_hosts"),
 )
-_COMMANDS = ("get_scheduler", "help", "version")
+_ABOUT_HOSTS = ("host_activate", "host_deactivate", "host_status", "sla_host_drain")
+_COMMANDS = ("get_scheduler", "help", "version", *_ABOUT_HOSTS)
 _GLOBAL_FLAGS = ("-v", "-q", "--verbose", "--bypass-leader-redirect")
 
 
@@ -51,6 +52,10 @@ def _dispatch(words: list[str], session: Session) -> int:
             session.terminal.out(f"Found leading scheduler at: {found.scheduler_url.rstrip('/')}")
         case ["get_scheduler", *_]:
             raise CommandError(Exit.FATAL, "Incorrect parameters for get_scheduler\n\nget_scheduler CLUSTER")
+        case [command, *rest] if command in _ABOUT_HOSTS:
+            from client import hosts  # the HTTP library takes its time to load, and not every command talks
+
+            return hosts.run(command, rest, session)
         case []:
             session.terminal.out(_usage())
             return Exit.FATAL

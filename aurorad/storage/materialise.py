@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-from aurorad.storage.database import Database, Dirty, discard
+from aurorad.storage.database import Database, discard
 from aurorad.storage.tables import Changes, Table
 from aurorad.vars import Vars
 
@@ -88,11 +88,15 @@ class Materialiser:
             self._dirty = _nothing()
             await trio.to_thread.run_sync(self._discard)
 
-    def _apply(self, dirty: Dirty, position: int) -> None:
+    def _apply(self, dirty: dict[Table, dict[Any, Any]], position: int) -> None:
+        """Empties `dirty`, unless it fails: to let go of a million rows takes time, too."""
         if self._database is None:
             discard(self._path)
             self._database = Database(self._path)
         self._database.apply(dirty, position)
+        for rows in dirty.values():
+            while rows:
+                rows.popitem()
         if time.monotonic() >= self._sweep_at:
             self._database.sweep()
             self._sweep_at = time.monotonic() + SWEEP_INTERVAL_S

@@ -13,9 +13,11 @@ from typing import Any
 
 import trio
 
+from aurorad.api.tasks import ScheduledTask
 from aurorad.log.errors import LogFull
 from aurorad.log.face import Log
 from aurorad.storage import entries
+from aurorad.storage.frozen import FrozenTasks
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Row, Table
 from aurorad.vars import Vars
@@ -94,23 +96,31 @@ class Snapshots:
         begin = self._storage.append(
             entries.SnapshotBegin(self._now_ms()), lambda position: begun.append((position, self._storage.transactions))
         )
-        rows = self._storage.tables.copy()
-        await begin.wait()
-        parts, last = 0, begin
-        for part in _parts(rows):
-            written, last = last, self._storage.append(part)  # one is made while the one before is written
-            await written.wait()
-            parts += 1
-        await last.wait()
+        with self._storage.tables.frozen() as (tasks, rows):
+            await begin.wait()
+            parts, last = 0, begin
+            for part in itertools.chain(_task_parts(tasks), _parts(rows)):
+                written, last = last, self._storage.append(part)  # one is made while the one before is written
+                await written.wait()
+                parts += 1
+            await last.wait()
         await self._storage.append(entries.SnapshotEnd(parts)).wait()
         ((position, self._transactions),) = begun
         return position
 
 
+def _task_parts(tasks: FrozenTasks) -> Iterator[entries.SnapshotPart]:
+    some: list[ScheduledTask] = []
+    for of_job in tasks.jobs():
+        some += of_job
+        while len(some) >= PART_ROWS[Table.TASKS]:
+            yield entries.tasks_part(some[: PART_ROWS[Table.TASKS]])
+            del some[: PART_ROWS[Table.TASKS]]
+    if some:
+        yield entries.tasks_part(some)
+
+
 def _parts(rows: dict[Table, dict[Any, Any]]) -> Iterator[entries.SnapshotPart]:
-    tasks = iter(rows.pop(Table.TASKS).values())
-    while tasks_of_part := list(itertools.islice(tasks, PART_ROWS[Table.TASKS])):
-        yield entries.tasks_part(tasks_of_part)
     for table, values in rows.items():
         some = (Row(table, key, value) for key, value in values.items())
         while part := list(itertools.islice(some, PART_ROWS[table])):

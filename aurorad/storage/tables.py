@@ -5,7 +5,8 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from aurorad.api.tasks import (
     TaskQuery,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey
+from aurorad.storage.frozen import FrozenTasks
 from aurorad.storage.operations import (
     AssignTasks,
     InsertTasks,
@@ -102,6 +104,7 @@ class Tables:
         self._tasks = TaskRows()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table if table is not Table.TASKS}
         self._updates_by_job: dict[JobKey, dict[JobUpdateKey, None]] = {}
+        self._frozen: list[FrozenTasks] = []
 
     @property
     def cron_jobs(self) -> Mapping[JobKey, JobConfiguration]:
@@ -254,12 +257,14 @@ class Tables:
     def put_task(self, after: ScheduledTask, changes: Changes) -> None:
         """Create or overwrite one task."""
         before = self._tasks.by_id.get(after.assigned_task.task_id)
+        self._note(after.assigned_task.task_id, before)
         self._tasks.put(before, after)
         changes.before.append(before)
         changes.after.append(after)
 
     def replace_task(self, before: ScheduledTask, after: ScheduledTask, changes: Changes) -> None:
         """Have `after` take the place of `before`, which is stored, and the same instance of the same job."""
+        self._note(before.assigned_task.task_id, before)
         self._tasks.replace(before, after)
         changes.before.append(before)
         changes.after.append(after)
@@ -268,6 +273,8 @@ class Tables:
         """Unknown ones are passed over."""
         by_id = self._tasks.by_id
         gone = [by_id[task_id] for task_id in dict.fromkeys(task_ids) if task_id in by_id]
+        for before in gone:
+            self._note(before.assigned_task.task_id, before)
         self._tasks.remove(gone)
         changes.before += gone
         changes.after += [None] * len(gone)
@@ -276,6 +283,8 @@ class Tables:
         """Add `tasks`, which `op` says. Raises `ValueError` if one of them is there already."""
         if not self._tasks.by_id.keys().isdisjoint(tasks):
             raise ValueError("Proposed new tasks would create task ID collision.")
+        for frozen in self._frozen:
+            frozen.note_new(tasks)
         self._tasks.insert(op.config.job, tasks, op.event.status)
         changes.before += [None] * len(tasks)
         changes.after += tasks.values()
@@ -292,7 +301,7 @@ class Tables:
         """Undo `changes`."""
         put = self._tasks.put
         for before, after in zip(reversed(changes.before), reversed(changes.after), strict=True):
-            put(after, before)
+            put(after, before)  # whoever reads frozen tasks knows already what they were
         for change in reversed(changes.rows):
             self._put(change.table, change.key, change.before)
 
@@ -306,8 +315,22 @@ class Tables:
                 self._put(row.table, row.key, row.value)
 
     def copy(self) -> dict[Table, dict[Any, Any]]:
-        """All rows as they are now; quick, since rows are immutable and shared."""
+        """All rows as they are now. Rows are shared, yet a million of them take their time."""
         return {table: dict(self.rows(table)) for table in Table}
+
+    @contextmanager
+    def frozen(self) -> Iterator[tuple[FrozenTasks, dict[Table, dict[Any, Any]]]]:
+        """All rows as they are now, for as long as the block lasts: the tasks, and a copy of the other tables."""
+        frozen = FrozenTasks(self._tasks)
+        self._frozen.append(frozen)
+        try:
+            yield frozen, {table: dict(rows) for table, rows in self._rows.items()}
+        finally:
+            self._frozen.remove(frozen)
+
+    def _note(self, task_id: str, before: ScheduledTask | None) -> None:
+        for frozen in self._frozen:
+            frozen.note(task_id, before)
 
     def _known(self, task_id: str) -> ScheduledTask:
         task = self._tasks.by_id.get(task_id)

@@ -47,7 +47,6 @@ class Transaction:
         self.changes = Changes()
         self._kills: list[str] = []
         self._events: dict[tuple[int, ScheduleStatus, str | None, str], TaskEvent] = {}
-        self._told: list[StorageEvent] | None = None
 
     def event(self, timestamp_ms: int, status: ScheduleStatus, message: str | None, scheduler: str) -> TaskEvent:
         """A task's event; what is the same for many tasks is one object."""
@@ -152,10 +151,8 @@ class Transaction:
 
     def events(self) -> list[StorageEvent]:
         """What subscribers hear once this is in the log, in the order it was done."""
-        if self._told is None:
-            changed: list[StorageEvent] = [*map(TaskChanged, self.changes.before, self.changes.after)]
-            self._told = changed + _told(self.changes.rows) + [KillRequested(task_id) for task_id in self._kills]
-        return self._told
+        changed: list[StorageEvent] = [*map(TaskChanged, self.changes.before, self.changes.after)]
+        return changed + _told(self.changes.rows) + [KillRequested(task_id) for task_id in self._kills]
 
     @property
     def is_empty(self) -> bool:

@@ -41,7 +41,7 @@ WIDE = settings(
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=300, suppress_health_check=list(HealthCheck))
 
 ENCODERS: dict[str, Callable[[ThriftStruct], bytes]] = {
     "binary": binary.encode,

@@ -80,7 +80,7 @@ def interferences(draw: st.DrawFn) -> Interference:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(task=tasks(), outside=interferences(), data=st.data())
 def test_every_task_obeys_the_rules_and_ends(task: Task, outside: Interference, data: st.DataObject) -> None:
     runs: Counter[str] = Counter()
@@ -121,7 +121,7 @@ def command(name: str, codes: list[int | None]) -> str:
     return f"echo x >> runs.{name}; case $(($(wc -l < runs.{name}) - 1)) in {cases} esac"
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(task=tasks(min_durations=(0, 0, 0, 1)), data=st.data())
 def test_so_does_every_task_with_real_processes(task: Task, data: st.DataObject) -> None:
     processes = []

@@ -44,7 +44,7 @@ def test_only_decimal_digits_are_a_number() -> None:
     assert ports.resolve({"a": "007", "b": "8080x", "c": "²", "d": "-1"}) == {"a": 7, "b": "8080x", "c": "²", "d": "-1"}
 
 
-UNHURRIED = settings(deadline=None, max_examples=60)
+UNHURRIED = settings(max_examples=60)
 _names = st.sampled_from("abcdef")
 _portmaps = st.dictionaries(_names, st.one_of(_names, st.integers(0, 65535).map(str)))
 

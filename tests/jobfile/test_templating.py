@@ -111,7 +111,7 @@ def test_where_a_name_is_looked_for() -> None:
     assert resolved(alone)["processes"][0]["name"] == "t"
 
 
-UNHURRIED = settings(deadline=None, max_examples=40)
+UNHURRIED = settings(max_examples=40)
 _names = st.from_regex(r"[a-z_][a-z0-9_]{0,5}", fullmatch=True)
 _plain_text = st.text(st.characters(exclude_characters="{}", codec="utf-8"), max_size=20)
 

@@ -232,7 +232,7 @@ action = st.one_of(
 )
 
 
-@settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=800, suppress_health_check=[HealthCheck.too_slow])
 @given(
     actions=st.lists(action, max_size=25),
     crashes=st.lists(st.integers(0, 60), min_size=1, max_size=4),

@@ -282,7 +282,7 @@ FRAMES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(frames=st.lists(FRAMES, max_size=12))
 def test_whatever_the_stream_says_views_can_show_it(
     tmp_path_factory: pytest.TempPathFactory, frames: list[bytes]

@@ -183,7 +183,7 @@ def test_a_log_that_becomes_a_link_out_is_not_followed_there(log: Path) -> None:
     following.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["write", "write", "rotate", "read", "return"]), max_size=25))
 def test_whatever_happens_no_line_is_lost_or_told_twice(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]

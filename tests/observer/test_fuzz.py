@@ -28,7 +28,7 @@ def addresses(draw: st.DrawFn) -> str:
     return spelled.replace("%", "%25") if draw(st.integers(0, 9)) == 0 else spelled
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(trees(), st.lists(addresses(), min_size=3, max_size=8))
 def test_whatever_is_asked_for_only_what_is_inside_is_answered(
     tmp_path_factory: pytest.TempPathFactory, tree: list[tuple[str, str, str]], asked: list[str]

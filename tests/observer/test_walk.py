@@ -251,7 +251,7 @@ def by_the_kernel(sandbox: Path, path: str) -> tuple[bool, bytes | None]:
         os.close(fd)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(trees(), st.lists(PATHS, min_size=3, max_size=8))
 def test_of_any_tree_only_regular_files_inside_are_read(
     tmp_path_factory: pytest.TempPathFactory, tree: list[tuple[str, str, str]], paths: list[str]

@@ -117,7 +117,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(constraints=CONSTRAINTS, steps=STEPS, seed=st.integers(0, 1000))
 def test_a_search_finds_what_the_rules_say_fits_and_nothing_else(
     constraints: tuple[Constraint, ...], steps: list[tuple[object, ...]], seed: int

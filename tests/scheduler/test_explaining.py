@@ -52,10 +52,11 @@ class Asked:
             now_ms=now_ms,
         )
         limits = admission_limits(flags)
+        self.updates = UpdateCalls(here.storage, self.updater, limits, BUILT_IN, flags, stats, uuid4)
         self.plans = Plans(
             storage=here.storage,
             jobs=JobCalls(here.storage, scheduler.states, limits, BUILT_IN, stats),
-            updates=UpdateCalls(here.storage, self.updater, limits, BUILT_IN, flags, stats, uuid4),
+            updates=self.updates,
             explainer=self.explainer,
         )
 
@@ -222,7 +223,8 @@ async def test_an_update_beside_another_is_refused_and_explained(autojump_clock)
         await here.until_count(T.RUNNING, 1)
         asked = Asked(here)
         order = change(owned(config(cpus=1)), 1)
-        update = asked.plans._updates.proposed(here.tables, asked.plans._updates.admitted(order), "alice")
+        admitted = asked.updates.admitted(order)
+        update = asked.updates.proposed(here.tables, admitted, asked.updates.changes(here.tables, admitted), "alice")
         assert update is not None
         await here.storage.write(lambda tx: asked.updater.start(tx, update, "alice", None))
         plan = await asked.plans.plan(order, "alice")

@@ -94,7 +94,7 @@ def _healthy(task: ScheduledTask, for_s: int) -> bool:
 
 
 @given(cases)
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(max_examples=25)
 def test_no_drain_breaks_a_promise_and_every_drain_that_can_end_does(case: Case) -> None:
     trio.run(_play, case, clock=trio.testing.MockClock(autojump_threshold=0))
 

@@ -82,6 +82,25 @@ async def test_the_place_is_kept_from_others_for_a_while(autojump_clock: MockClo
         assert it.stats.get("update_affinity_cache_expiration_removals") == 1
 
 
+async def test_a_place_is_given_back_when_nobody_will_come(autojump_clock: MockClock) -> None:
+    engine = racks(1)
+    engine.kill_delay_s = 5
+    async with World(engine, KEEPING).running() as it:
+        (old,) = await it.create(config(cpus=4))
+        await it.until_status(old, S.RUNNING)
+        task = it.task(old)
+        await it.kill(old)
+        it.scheduler.reservations.keep_place(task, config(cpus=4))
+        (other,) = await it.create(config(cpus=7, name="other"))
+        await it.until_status(old, S.KILLED)
+        new = await added(it, msgspec.structs.replace(config(cpus=3), constraints=frozenset({value("host", "x")})), 0)
+        await trio.sleep(5)
+        assert it.task(other).status is S.PENDING
+        await it.kill(new)
+        with trio.fail_after(1):
+            await it.until_status(other, S.RUNNING)
+
+
 async def test_who_cannot_come_back_goes_elsewhere_when_time_is_up(autojump_clock: MockClock) -> None:
     async with World(racks(2), KEEPING).running() as it:
         (old,) = await it.create(config(cpus=4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aurorad.api.tasks import JobKey
@@ -94,7 +94,6 @@ class TestAClockThatIsSetBack:
         assert len(table) == 0
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["set", "remove", "take"]), st.integers(0, 59)), max_size=60

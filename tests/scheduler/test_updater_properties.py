@@ -75,7 +75,7 @@ cases = st.builds(
 
 
 @given(cases)
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(max_examples=150)
 def test_every_update_ends_as_it_should(case: Case) -> None:
     trio.run(_play, case, clock=trio.testing.MockClock(autojump_threshold=0))
 

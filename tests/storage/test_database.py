@@ -38,7 +38,7 @@ def test_a_new_database_stands_for_no_position(tmp_path: Path) -> None:
     assert (tmp_path / "state.db").stat().st_mode & 0o777 == 0o600
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(samples.ops, max_size=8), max_size=4))
 def test_what_was_applied_is_loaded(tmp_path: Path, batches: list[list[Op]]) -> None:
     path = tmp_path / "state.db"

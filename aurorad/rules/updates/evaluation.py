@@ -299,10 +299,3 @@ def in_progress(details: JobUpdateDetails) -> Mapping[int, int]:
 def is_auto_pause(event: JobUpdateEvent) -> bool:
     """Whether the update paused itself; a person's pause carries the person's name."""
     return event.status is JobUpdateStatus.ROLL_FORWARD_PAUSED and event.user is None and event.message == AUTO_PAUSED
-
-
-def by_instance(tasks: Iterable[ScheduledTask]) -> Mapping[int, list[ScheduledTask]]:
-    found: dict[int, list[ScheduledTask]] = {}
-    for task in tasks:
-        found.setdefault(task.assigned_task.instance_id, []).append(task)
-    return found

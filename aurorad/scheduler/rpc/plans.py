@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
+import trio
 
 from aurorad.api import keys
 from aurorad.api.calls import Call, CreateJob, StartJobUpdate
@@ -102,8 +103,9 @@ class Plans:
     async def _update(self, call: StartJobUpdate, user: str) -> Plan:
         order, tables = self._updates.admitted(call), self._storage.tables
         path = keys.canonical(order.config.job)
-        update = self._updates.proposed(tables, order, user)
         changes = self._updates.changes(tables, order)
+        update = self._updates.proposed(tables, order, changes, user)
+        await trio.lowlevel.checkpoint()  # each of these parts takes its time for a large job
         both = changes.replaced.keys() & changes.replacements.keys()
         told = {
             "add": changes.replacements.keys() - both,
@@ -111,12 +113,14 @@ class Plans:
             "update": both,
             "unchanged": changes.unchanged.keys(),
         }
+        await trio.lowlevel.checkpoint()
         named = {what: ranges(instances) for what, instances in told.items() if instances}
         if update is None:
             return Plan(call.method(), path, ResponseCode.OK.name, (requests.UNCHANGED,), named)
         refuse_while_updating(tables, order.config.job)
         plan = UpdatePlan.of(update.instructions)
         places = self._places(order.config.job)
+        await trio.lowlevel.checkpoint()
         moves = [_Move(i, i in plan.desired, places.get(i) if i in plan.initial else None) for i in plan.order]
         fit, sentences = await self._fit(order.config, moves)
         summary = "; ".join(f"{what} {instances}" for what, instances in named.items())

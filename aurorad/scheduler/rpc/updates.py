@@ -129,27 +129,27 @@ class UpdateCalls:
 
     def _start(self, tx: Transaction, order: Order, user: str) -> JobUpdateSummary | None:
         """The update begun; None when there is nothing to change."""
-        update = self.proposed(tx.tables, order, user)
+        update = self.proposed(tx.tables, order, self.changes(tx.tables, order), user)
         if update is None:
             return None
         self._updater.start(tx, update, user, order.message)
         return update.summary
 
-    def proposed(self, tables: Tables, order: Order, user: str) -> JobUpdate | None:
-        """The update that would start; None when there is nothing to change. Raises `Refused`."""
-        job = order.config.job
-        if job in tables.cron_jobs:
-            raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
-        changes = self.changes(tables, order)
+    def proposed(self, tables: Tables, order: Order, changes: JobDiff, user: str) -> JobUpdate | None:
+        """The update that would bring `changes`; None when there are none. Raises `Refused`."""
         if changes.is_noop:
             return None
-        summary = JobUpdateSummary(JobUpdateKey(job, str(self._new_uuid())), user, metadata=order.request.metadata)
+        summary = JobUpdateSummary(
+            JobUpdateKey(order.config.job, str(self._new_uuid())), user, metadata=order.request.metadata
+        )
         update = JobUpdate(summary, job_diff.instructions(changes, order.settings))
         self._check_limits(tables, order.request.instance_count, update)
         return update
 
     def changes(self, tables: Tables, order: Order) -> JobDiff:
-        """Raises `Refused` for an order about instances that nobody knows."""
+        """Raises `Refused` for a cron job, and for instances that nobody knows."""
+        if order.config.job in tables.cron_jobs:
+            raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
         current, count = _current(tables, order.config), order.request.instance_count
         strangers = job_diff.irrelevant(current, count, order.only)
         if strangers:

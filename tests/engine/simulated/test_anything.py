@@ -115,7 +115,7 @@ class Story:
         self.listen(acknowledged=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_the_books_are_right_and_in_the_end_a_scheduler_knows_what_is(seed: int) -> None:
     story = Story(seed)

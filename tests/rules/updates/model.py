@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aurorad.api.enums import JobUpdateStatus
 from aurorad.api.tasks import ScheduledTask
@@ -14,7 +14,6 @@ from aurorad.rules.updates.evaluation import (
     Kill,
     Outcome,
     Progress,
-    by_instance,
     is_auto_pause,
 )
 from aurorad.rules.updates.instances import Step, Verdict, active_one, failures, verdict
@@ -125,3 +124,10 @@ class _Evaluation:
     def _end(self, status: JobUpdateStatus, message: str | None = None) -> None:
         """Leave the present status: what is in flight goes on by itself, nothing new is begun."""
         self._outcome = Outcome(self._outcome.events, status, message)
+
+
+def by_instance(tasks: Iterable[ScheduledTask]) -> Mapping[int, list[ScheduledTask]]:
+    found: dict[int, list[ScheduledTask]] = {}
+    for task in tasks:
+        found.setdefault(task.assigned_task.instance_id, []).append(task)
+    return found

@@ -154,7 +154,7 @@ happenings = st.one_of(
     begins_back=st.booleans(),
     story=st.lists(happenings, min_size=10, max_size=40),
 )
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_what_is_kept_decides_like_what_is_made_anew(
     initial: dict[int, TaskConfig],
     count: int,

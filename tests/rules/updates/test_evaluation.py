@@ -26,8 +26,9 @@ from aurorad.api.updates import (
     QueueJobUpdateStrategy,
 )
 from aurorad.rules import job_diff
-from aurorad.rules.updates.evaluation import AUTO_PAUSED, Course, Kill, Outcome, by_instance
+from aurorad.rules.updates.evaluation import AUTO_PAUSED, Course, Kill, Outcome
 from aurorad.rules.updates.plan import Plan
+from tests.rules.updates.model import by_instance
 
 JOB = JobKey("www", "prod", "web")
 OLD, NEW = (TaskConfig(JOB, is_service=True, priority=priority) for priority in (1, 2))

@@ -1,0 +1,161 @@
+"""The commands of `aurora_admin` that take hosts out of service and back (admin-commands sheet, section 6)."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aurorad.api.calls import Call, EndMaintenance, MaintenanceStatus, SlaDrainHosts, StartMaintenance
+from aurorad.api.enums import MaintenanceMode
+from aurorad.api.results import HostStatus, Result
+from aurorad.api.tasks import Hosts, PercentageSlaPolicy, SlaPolicy
+from client.errors import CommandError, Exit
+from client.scheduler import Scheduler
+from client.session import Session
+
+_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+class HostCommand(NamedTuple):
+    words: str
+    declare: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace, frozenset[str], Scheduler], None]
+
+
+def run(name: str, arguments: Sequence[str], session: Session) -> int:
+    """Carry out one of `COMMANDS`. Raises `CommandError`."""
+    command = COMMANDS[name]
+    parser = ArgumentParser(f"aurora_admin {name}", description=command.words, allow_abbrev=False)
+    parser.add_argument("cluster")
+    parser.add_argument("--hosts", metavar="HOST,...", help="the hosts, by the names of their agents")
+    parser.add_argument("--filename", metavar="FILE", type=Path, help="a file that names a host in each line")
+    command.declare(parser)
+    given = parser.parse_args(arguments)
+    names = _names(given.hosts, given.filename)
+    command.run(given, names, session.scheduler(given.cluster))
+    return Exit.OK
+
+
+def _names(hosts: str | None, file: Path | None) -> frozenset[str]:
+    if (hosts is None) == (file is None):
+        raise CommandError(Exit.FATAL, "Please specify either --filename or --hosts")
+    if file is not None:
+        try:
+            lines, place = file.read_text().splitlines(), f" in {file}"
+        except (OSError, UnicodeError) as error:
+            raise CommandError(Exit.FATAL, f"--filename={file} cannot be read: {error}") from None
+    else:
+        lines, place = (hosts or "").split(","), ""
+    names = frozenset(filter(None, (line.strip() for line in lines)))
+    if not names:
+        raise CommandError(Exit.FATAL, f"No valid hosts found{place}.")
+    return names
+
+
+def _deactivate(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
+    scheduler.terminal.info(f"Starting maintenance for: {_set(names)}")
+    result = _ask(scheduler, StartMaintenance(Hosts(names))).start_maintenance_result
+    _warn_of_unknown(names, result.statuses if result is not None else (), scheduler)
+
+
+def _activate(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
+    scheduler.terminal.info(f"Ending maintenance for: {_set(names)}")
+    _ask(scheduler, EndMaintenance(Hosts(names)))
+    for status in _in_order(_statuses(scheduler, names)):
+        if status.mode is not MaintenanceMode.NONE:
+            scheduler.terminal.warn(f"{status.host} is DRAINING or in DRAINED")
+
+
+def _status(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
+    _tell(_statuses(scheduler, names), scheduler)
+
+
+def _sla_drain(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
+    policy = PercentageSlaPolicy(given.default_percentage, given.default_duration)
+    call = SlaDrainHosts(Hosts(names), SlaPolicy(percentage_sla_policy=policy), given.force_drain_timeout)
+    scheduler.terminal.info(f"Draining, as promises to the tasks allow: {_set(names)}")
+    result = _ask(scheduler, call).drain_hosts_result
+    statuses = result.statuses if result is not None else frozenset()
+    _warn_of_unknown(names, statuses, scheduler)
+    _tell(statuses, scheduler)
+
+
+def _ask(scheduler: Scheduler, call: Call) -> Result:
+    """Each of these calls may be made twice."""
+    return scheduler.ask(call, code=Exit.FATAL, repeatable=True)
+
+
+def _statuses(scheduler: Scheduler, names: frozenset[str]) -> frozenset[HostStatus]:
+    result = _ask(scheduler, MaintenanceStatus(Hosts(names))).maintenance_status_result
+    return result.statuses if result is not None else frozenset()
+
+
+def _in_order(statuses: Iterable[HostStatus]) -> list[HostStatus]:
+    return sorted(statuses, key=lambda status: status.host)
+
+
+def _tell(statuses: Iterable[HostStatus], scheduler: Scheduler) -> None:
+    for status in _in_order(statuses):
+        scheduler.terminal.info(f"{status.host} is in state: {status.mode.name}")
+
+
+def _warn_of_unknown(names: frozenset[str], statuses: Iterable[HostStatus], scheduler: Scheduler) -> None:
+    unknown = names - {status.host for status in statuses}
+    if unknown:
+        scheduler.terminal.warn(f"Skipping maintenance for unknown hosts: {_set(unknown)}")
+
+
+def _set(names: Iterable[str]) -> str:
+    return "{" + ", ".join(map(repr, sorted(names))) + "}"
+
+
+def _no_options(parser: ArgumentParser) -> None:
+    pass
+
+
+def _declare_sla_drain(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--default_percentage",
+        type=_percentage,
+        default=95.0,
+        help="of the instances must stay up, where jobs say nothing (default: 95)",
+    )
+    parser.add_argument(
+        "--default_duration", type=_seconds, default=1800, help="so long they must have been up (default: 30m)"
+    )
+    parser.add_argument(
+        "--force_drain_timeout", type=_seconds, default=604800, help="after this, take down what is left (default: 7d)"
+    )
+
+
+def _percentage(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise ArgumentTypeError(f"{text!r} is no percentage from 0 to 100")
+    return value
+
+
+def _seconds(text: str) -> int:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no duration such as 1d2h30m15s")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+COMMANDS = {
+    "host_deactivate": HostCommand("Announce maintenance of hosts: they are used last.", _no_options, _deactivate),
+    "host_activate": HostCommand("End the maintenance of hosts.", _no_options, _activate),
+    "host_status": HostCommand("Show the maintenance mode of hosts.", _no_options, _status),
+    "sla_host_drain": HostCommand(
+        "Take down what runs on hosts, as promises to the tasks allow, and what is left in the end.",
+        _declare_sla_drain,
+        _sla_drain,
+    ),
+}

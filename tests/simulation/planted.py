@@ -231,16 +231,6 @@ def drained_hosts_never_told_so(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("aurorad.scheduler.maintenance._finish", lambda host, tx: None)
 
 
-def placement_in_circles(patch: pytest.MonkeyPatch) -> None:
-    wait = Placement._wait
-
-    def restless(self: Placement, group: Any) -> None:
-        wait(self, group)
-        self._make_ready(group)
-
-    patch.setattr(Placement, "_wait", restless)
-
-
 def drains_keep_one_too_few(patch: pytest.MonkeyPatch) -> None:
     required = sla_policy.required
     patch.setattr(sla_policy, "required", lambda policy, active: required(policy, active) - 1)
@@ -290,7 +280,6 @@ PLANTS = (
     ),
     Plant(drained_hosts_still_used, "nothing new where hosts drain", Stress((), (clients.drain, clients.create))),
     Plant(drained_hosts_never_told_so, "every drain ends", Stress((), (clients.drain, clients.create))),
-    Plant(placement_in_circles, "nothing spins", Stress((), (clients.create,))),
     Plant(drains_keep_one_too_few, "promises", Stress((), (clients.drain, clients.create))),
     Plant(anybody_is_preempted, "who preempts whom", Stress((), (clients.set_quota, clients.create))),
     Plant(updates_deaf_to_their_tasks, "every update ends", Stress((), (clients.update,))),

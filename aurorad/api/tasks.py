@@ -92,7 +92,7 @@ class ExecutorConfig(ThriftStruct, frozen=True, cache_hash=True):
 class Volume(ThriftStruct, frozen=True, cache_hash=True):
     container_path: Annotated[str | None, Id(1)] = None
     host_path: Annotated[str | None, Id(2)] = None
-    mode: Annotated[Mode | None, Id(3)] = None
+    mode: Annotated[Mode, Id(3)] = Mode.RW
 
 
 class DockerImage(ThriftStruct, frozen=True, cache_hash=True):

@@ -150,7 +150,7 @@ def test_fields_that_are_unset_are_as_declared_and_collections_and_numbers_never
         Identity(),
         Metadata("k"),
         ExecutorConfig(),
-        Volume("/a", "/b"),
+        Volume(host_path="/b"),
         DockerImage("python"),
         AppcImage("python"),
         DockerContainer(),

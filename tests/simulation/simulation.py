@@ -39,8 +39,9 @@ LARGE_EVERY = 50
 STRESS_WEIGHT = 20
 CHECK_S = 5.0
 ENDLESS_STEPS = 100_000
-MOST_STEPS = 2000
-"""Of all tasks together between two checks; some hundred are usual, many more where somebody goes in circles."""
+MOST_STEPS = 4000
+"""Of all tasks together between two checks. Some hundred are usual, two thousand in a busy moment; more where somebody
+goes in circles."""
 LONGEST_START_S = 5.0
 LONGEST_S = 400.0
 """Longer than any deadline, penalty and interval of the flags below, one after the other: in the quiet after the storm

@@ -182,7 +182,7 @@ def _volumes_of_image(assigned: AssignedTask) -> list[str] | None:
     mesos = assigned.task.container.mesos
     if mesos is None or mesos.image is None:
         return None
-    return [volume.container_path for volume in mesos.volumes]
+    return [volume.container_path or "" for volume in mesos.volumes]
 
 
 async def _open_image(directory: RunDirectory, flags: ExecutorFlags) -> Image:

@@ -25,7 +25,7 @@ from aurorad.api.struct import (
     Type,
     fields_of,
 )
-from aurorad.api.wire import MAX_DEPTH, MessageHeader, MessageType, Tag, UnionError, WireError
+from aurorad.api.wire import MAX_DEPTH, MessageHeader, MessageType, Tag, UnionError, UnrecognizedType, WireError
 
 S = TypeVar("S", bound=ThriftStruct)
 
@@ -386,4 +386,5 @@ def _skip(data: bytes, position: int, tag: int, depth: int) -> int:
         for _ in range(count):
             position = _skip(data, _skip(data, position, key, depth - 1), value, depth - 1)
         return position
-    raise WireError(f"wire type {tag}, which thrift does not have")
+    signed = tag - 256 if tag > 127 else tag
+    raise UnrecognizedType(f"wire type {signed}, which thrift does not have", signed)

@@ -9,7 +9,7 @@ from aurorad.api.struct import I32, I64, Id, ThriftStruct, ThriftUnion
 
 
 class Identity(ThriftStruct, frozen=True, cache_hash=True):
-    user: Annotated[str, Id(2)] = ""
+    user: Annotated[str | None, Id(2)] = None
 
 
 class Attribute(ThriftStruct, frozen=True, cache_hash=True):
@@ -50,8 +50,8 @@ class Package(ThriftStruct, frozen=True, cache_hash=True):
 
 
 class Metadata(ThriftStruct, frozen=True, cache_hash=True):
-    key: Annotated[str, Id(1)] = ""
-    value: Annotated[str, Id(2)] = ""
+    key: Annotated[str | None, Id(1)] = None
+    value: Annotated[str | None, Id(2)] = None
 
 
 class JobKey(ThriftStruct, frozen=True, cache_hash=True):
@@ -78,31 +78,31 @@ class InstanceKey(ThriftStruct, frozen=True, cache_hash=True):
 
 
 class MesosFetcherURI(ThriftStruct, frozen=True, cache_hash=True):
-    value: Annotated[str, Id(1)] = ""
+    value: Annotated[str | None, Id(1)] = None
     extract: Annotated[bool, Id(2, optional=True)] = False
     cache: Annotated[bool, Id(3, optional=True)] = False
     output_file: Annotated[str | None, Id(4, optional=True)] = None
 
 
 class ExecutorConfig(ThriftStruct, frozen=True, cache_hash=True):
-    name: Annotated[str, Id(1)] = ""
+    name: Annotated[str | None, Id(1)] = None
     data: Annotated[str | None, Id(2)] = None
 
 
 class Volume(ThriftStruct, frozen=True, cache_hash=True):
-    container_path: Annotated[str, Id(1)] = ""
-    host_path: Annotated[str, Id(2)] = ""
+    container_path: Annotated[str | None, Id(1)] = None
+    host_path: Annotated[str | None, Id(2)] = None
     mode: Annotated[Mode, Id(3)] = Mode.RW
 
 
 class DockerImage(ThriftStruct, frozen=True, cache_hash=True):
-    name: Annotated[str, Id(1)] = ""
-    tag: Annotated[str, Id(2)] = ""
+    name: Annotated[str | None, Id(1)] = None
+    tag: Annotated[str | None, Id(2)] = None
 
 
 class AppcImage(ThriftStruct, frozen=True, cache_hash=True):
-    name: Annotated[str, Id(1)] = ""
-    image_id: Annotated[str, Id(2)] = ""
+    name: Annotated[str | None, Id(1)] = None
+    image_id: Annotated[str | None, Id(2)] = None
 
 
 class Image(ThriftUnion, frozen=True, cache_hash=True):
@@ -116,12 +116,12 @@ class MesosContainer(ThriftStruct, frozen=True, cache_hash=True):
 
 
 class DockerParameter(ThriftStruct, frozen=True, cache_hash=True):
-    name: Annotated[str, Id(1)] = ""
-    value: Annotated[str, Id(2)] = ""
+    name: Annotated[str | None, Id(1)] = None
+    value: Annotated[str | None, Id(2)] = None
 
 
 class DockerContainer(ThriftStruct, frozen=True, cache_hash=True):
-    image: Annotated[str, Id(1)] = ""
+    image: Annotated[str | None, Id(1)] = None
     parameters: Annotated[tuple[DockerParameter, ...], Id(2, optional=True)] = ()
 
 
@@ -142,7 +142,7 @@ class CountSlaPolicy(ThriftStruct, frozen=True, cache_hash=True):
 
 class CoordinatorSlaPolicy(ThriftStruct, frozen=True, cache_hash=True):
     coordinator_url: Annotated[str, Id(1)] = ""
-    status_key: Annotated[str, Id(2)] = ""
+    status_key: Annotated[str | None, Id(2)] = None
 
 
 class Container(ThriftUnion, frozen=True, cache_hash=True):

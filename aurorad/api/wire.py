@@ -10,8 +10,19 @@ class WireError(ValueError):
     """Bytes that are not what the contract says. The text names what was expected and where."""
 
 
-class UnionError(WireError):
-    """A union with no member, or more than one, set."""
+class UnrecognizedType(WireError):
+    """A value of a wire type, `tag`, that thrift does not have (thrift-api sheet, section 1, transport failures)."""
+
+    def __init__(self, message: str, tag: int) -> None:
+        super().__init__(message)
+        self.tag = tag
+
+
+class UnionError(UnrecognizedType):
+    """A union with no member, or more than one, set: Apache's library takes the end of it for a type, 0."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0)
 
 
 class MessageType(IntEnum):

@@ -72,8 +72,8 @@ def populate(job: JobConfiguration, limits: AdmissionLimits, tiers: Tiers) -> Jo
     if not limits.allowed_job_environments.fullmatch(job.key.environment):
         pattern = limits.allowed_job_environments.pattern
         raise AdmissionError(f"Job environment {job.key.environment} doesn't match: {pattern}")
-    if job.owner is not None and not keys.is_identifier(job.owner.user):
-        raise AdmissionError(f"Job user contains illegal characters: {job.owner.user or 'null'}")
+    if job.owner is not None and not keys.is_identifier(job.owner.user or ""):
+        raise AdmissionError(f"Job user contains illegal characters: {render(job.owner.user)}")
     task = populate_task(job.task_config, job.instance_count, limits, tiers)
     if job.cron_schedule and task.is_service:
         raise AdmissionError(f"A service task may not be run on a cron schedule: {thrift_text(job)}")
@@ -137,7 +137,7 @@ def _check_executor(config: TaskConfig, limits: AdmissionLimits) -> None:
         if config.container.docker is None:
             raise AdmissionError("Configuration may not be null.")
         return
-    if not executor.name:
+    if executor.name is None:
         raise AdmissionError("Executor name may not be left unset.")
     if executor.name not in limits.executors:
         raise AdmissionError(f"Configuration for executor '{executor.name}' doesn't exist.")
@@ -176,7 +176,7 @@ def _admitted_container(config: TaskConfig, limits: AdmissionLimits) -> Containe
 
 
 def _admitted_docker(docker: DockerContainer, config: TaskConfig, limits: AdmissionLimits) -> DockerContainer:
-    if not docker.image:
+    if docker.image is None:
         raise AdmissionError("A container must specify an image.")
     if docker.parameters and not limits.allow_docker_parameters:
         raise AdmissionError("This scheduler is configured to disallow Docker parameters.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 import msgspec
 from frozendict import frozendict
@@ -23,6 +23,7 @@ from aurorad.rules.admission import AdmissionError, is_dedicated
 
 _KINDS = frozendict(num_cpus="CPUS", ram_mb="RAM_MB", disk_mb="DISK_MB")
 _CENT = Decimal("0.01")
+_ALL_DIGITS = Context(prec=400)  # of any float
 _PRECISION = 3  # decimals of a CPU count that mean anything, so that 3 x 0.1 fits into 0.3
 
 
@@ -182,7 +183,7 @@ def _check(quota: ResourceAggregate | None, wanted: Amounts) -> None:
 def _exceeded(over: Amounts) -> list[str]:
     """One clause for each resource of which there is too much."""
     return [
-        f"{name} quota exceeded by {amount.quantize(_CENT, ROUND_HALF_UP)} {unit}"
+        f"{name} quota exceeded by {amount.quantize(_CENT, ROUND_HALF_UP, _ALL_DIGITS):f} {unit}"
         for name, amount, unit in (
             ("CPU", Decimal(str(round(over.cpus, _PRECISION))), "core(s)"),
             ("disk", Decimal(over.disk_mb), "MB"),

@@ -32,12 +32,12 @@ class Template(NamedTuple):
 def template_of(config: TaskConfig) -> Template:
     job, executor = config.job, config.executor_config
     tier = [(f"{_LABEL}tier", config.tier)] if config.tier is not None else []
-    metadata = sorted((f"{_LABEL}metadata.{entry.key}", entry.value) for entry in config.metadata)
+    metadata = sorted((f"{_LABEL}metadata.{entry.key}", entry.value or "") for entry in config.metadata)
     return Template(
         name=keys.canonical(job),
         source=f"{job.role}.{job.environment}.{job.name}.",
         labels=(*tier, *metadata),
-        executor_prefix=_TASK_PREFIXES.get(executor.name, "") if executor is not None else None,
+        executor_prefix=_TASK_PREFIXES.get(executor.name or "", "") if executor is not None else None,
         config=binary.encode(config) if executor is not None else b"",
     )
 

@@ -17,7 +17,7 @@ def queried_jobs(query: TaskQuery) -> frozenset[JobKey] | None:
             raise ValueError(
                 f"Invalid job key format: IJobKey{{role={job.role}, environment={job.environment}, name={job.name}}}"
             )
-    if query.role is not None and query.environment is not None and query.job_name is not None and query.role.strip():
+    if query.role is not None and query.environment is not None and query.job_name is not None:
         job = JobKey(query.role, query.environment, query.job_name)
         if not keys.is_valid(job):
             raise ValueError("")

@@ -14,7 +14,7 @@ from aurorad.api import binary, tjson
 from aurorad.api.calls import CALLS, ApplicationException, Call, Reply
 from aurorad.api.results import Response as Answer
 from aurorad.api.struct import ThriftStruct
-from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType, UnionError, WireError
+from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType, UnrecognizedType, WireError
 
 _JSON_TYPES = {"", "application/x-thrift", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
@@ -96,8 +96,8 @@ def _decode(encoding: Encoding, body: bytes) -> tuple[MessageHeader, Call | Appl
         return header, _unknown(header)
     try:
         return header, binary.read_struct(cls, body, position)[0]
-    except UnionError:
-        return header, ApplicationException("Unrecognized type 0", _PROTOCOL_ERROR)
+    except UnrecognizedType as error:
+        return header, ApplicationException(f"Unrecognized type {error.tag}", _PROTOCOL_ERROR)
 
 
 def _unknown(header: MessageHeader) -> ApplicationException:

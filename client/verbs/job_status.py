@@ -92,8 +92,8 @@ def _task_lines(task: ScheduledTask, reason: str) -> Iterator[str]:
         yield f"\t   {when} {event.status.name}: {event.message or ''}".rstrip()
     if config.metadata:
         yield "\t  metadata:"
-        for pair in sorted(config.metadata, key=lambda pair: (pair.key, pair.value)):
-            yield f"\t\t  (key: '{pair.key}', value: '{pair.value}')"
+        for pair in sorted(config.metadata, key=lambda pair: (pair.key or "", pair.value or "")):
+            yield f"\t\t  (key: '{pair.key or ''}', value: '{pair.value or ''}')"
 
 
 def _print_json(

@@ -45,7 +45,7 @@ def _state(details: JobUpdateDetails) -> JobUpdateState:
 
 
 def _metadata(details: JobUpdateDetails) -> list[tuple[str, str]]:
-    return sorted((pair.key, pair.value) for pair in details.update.summary.metadata)
+    return sorted((pair.key or "", pair.value or "") for pair in details.update.summary.metadata)
 
 
 def _lines(path: JobPath, details: JobUpdateDetails) -> Iterator[str]:

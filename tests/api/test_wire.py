@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -19,15 +20,24 @@ from aurorad.api.results import QueryRecoveryResult, Response
 from aurorad.api.storage import LogEntry
 from aurorad.api.struct import ThriftStruct
 from aurorad.api.tasks import (
+    AppcImage,
     AssignedTask,
+    CoordinatorSlaPolicy,
+    DockerContainer,
+    DockerImage,
+    DockerParameter,
+    ExecutorConfig,
     HostAttributes,
+    Identity,
     JobConfiguration,
     JobKey,
+    Metadata,
     PercentageSlaPolicy,
     Resource,
     ScheduledTask,
     TaskConfig,
     TaskQuery,
+    Volume,
 )
 from aurorad.api.updates import JobUpdateQuery
 from aurorad.api.wire import MAX_DEPTH, MessageHeader, MessageType, UnionError, WireError
@@ -132,6 +142,30 @@ def test_fields_that_are_unset_are_as_declared_and_collections_and_numbers_never
         config = decode(TaskConfig, empty)
         assert config == TaskConfig()
         assert (config.constraints, config.priority, config.tier) == (frozenset(), 0, None)
+
+
+@pytest.mark.parametrize(
+    "unset",
+    [
+        Identity(),
+        Metadata("k"),
+        ExecutorConfig(),
+        Volume(host_path="/b"),
+        DockerImage("python"),
+        AppcImage("python"),
+        DockerContainer(),
+        DockerParameter("net"),
+        CoordinatorSlaPolicy("http://c/"),
+    ],
+    ids=lambda unset: type(unset).__name__,
+)
+@pytest.mark.parametrize("protocol", ENCODERS)
+def test_texts_that_are_unset_stay_so_and_are_not_the_empty_ones(unset: ThriftStruct, protocol: str) -> None:
+    back = DECODERS[protocol](type(unset), ENCODERS[protocol](unset))
+    assert back == unset
+    names = [field for field in msgspec.structs.fields(type(unset)) if getattr(unset, field.name) is None]
+    assert names
+    assert all(getattr(back, field.name) is None for field in names)
 
 
 def test_unknown_fields_are_skipped_whatever_they_hold() -> None:

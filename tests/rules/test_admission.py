@@ -65,7 +65,7 @@ def key(name: str) -> JobKey:
     return JobKey("web", "prod", name)
 
 
-def docker(image: str = "img", parameters: tuple[DockerParameter, ...] = ()) -> Container:
+def docker(image: str | None = "img", parameters: tuple[DockerParameter, ...] = ()) -> Container:
     return Container(docker=DockerContainer(image, parameters))
 
 
@@ -112,6 +112,7 @@ REFUSED: list[tuple[str, JobConfiguration, AdmissionLimits, str]] = [
     ),
     ("J4", but(JOB, key=JobKey("web", "test", "x")), LOOSE, r"Job environment test doesn't match: ^(prod|lab\d)$"),
     ("J5", but(JOB, owner=Identity("a b")), DEFAULTS, "Job user contains illegal characters: a b"),
+    ("J5", but(JOB, owner=Identity("")), DEFAULTS, "Job user contains illegal characters: "),
     ("J5", but(JOB, owner=Identity()), DEFAULTS, "Job user contains illegal characters: null"),
     ("T1", job(tier="go ld"), DEFAULTS, "Tier contains illegal characters: go ld"),
     ("T1", job(tier=""), DEFAULTS, "Tier contains illegal characters: "),
@@ -120,6 +121,7 @@ REFUSED: list[tuple[str, JobConfiguration, AdmissionLimits, str]] = [
     ("T4", job(job=key("b d")), DEFAULTS, "Job key IJobKey{role=web, environment=prod, name=b d} is invalid."),
     ("T5", job(executor_config=None), DEFAULTS, "Configuration may not be null."),
     ("T6", job(executor_config=ExecutorConfig(data="x")), DEFAULTS, "Executor name may not be left unset."),
+    ("T7", job(executor_config=ExecutorConfig("")), DEFAULTS, "Configuration for executor '' doesn't exist."),
     ("T7", job(executor_config=ExecutorConfig("Other")), DEFAULTS, "Configuration for executor 'Other' doesn't exist."),
     (
         "T8",
@@ -153,7 +155,7 @@ REFUSED: list[tuple[str, JobConfiguration, AdmissionLimits, str]] = [
         DEFAULTS,
         "Only other may use hosts dedicated for that role.",
     ),
-    ("T11", job(container=docker("")), LOOSE, "A container must specify an image."),
+    ("T11", job(container=docker(None)), LOOSE, "A container must specify an image."),
     (
         "T13",
         job(container=docker(parameters=PARAMETERS)),
@@ -291,6 +293,7 @@ ADMITTED: list[tuple[str, JobConfiguration, AdmissionLimits]] = [
         DEFAULTS,
     ),
     ("ports", job(resources=RESOURCES | {Resource(named_port="a"), Resource(named_port="b")}), DEFAULTS),
+    ("an image of no name", job(container=docker("", PARAMETERS)), LOOSE),
     ("docker without an executor", job(container=docker(), executor_config=None), LOOSE),
     ("a GPU", job(resources=RESOURCES | {Resource(num_gpus=1)}), LOOSE),
     ("volumes", job(container=Container(mesos=MesosContainer(volumes=(Volume("/a", "/b"),)))), LOOSE),

@@ -102,7 +102,7 @@ def test_the_first_rule_that_is_broken_wins() -> None:
             is_service=True,
             executor_config=ExecutorConfig(),
             constraints=dedicated(),
-            container=docker("", PARAMETERS),
+            container=docker(None, PARAMETERS),
             resources=frozenset({Resource(num_gpus=1), Resource(num_gpus=2), Resource(ram_mb=1), Resource(ram_mb=2)}),
             mesos_fetcher_uris=frozenset({MesosFetcherURI("http://x/")}),
             sla_policy=count(20, 7201),

@@ -194,7 +194,17 @@ async def test_a_binary_union_without_a_member_is_a_thrift_exception(client: Cli
     data = await raw(answer)
     message, position = binary.decode_header(data)
     assert message.type is MessageType.EXCEPTION
-    assert binary.read_struct(ApplicationException, data, position)[0].type == 7
+    assert binary.read_struct(ApplicationException, data, position)[0] == ApplicationException("Unrecognized type 0", 7)
+
+
+@pytest.mark.parametrize(("tag", "number"), [(1, 1), (5, 5), (0x63, 99), (0xFF, -1)])
+async def test_a_binary_field_of_no_known_type_is_a_thrift_exception(client: Client, tag: int, number: int) -> None:
+    body = b"\x80\x01\x00\x01\x00\x00\x00\x07getJobs\x00\x00\x00\x00" + bytes([tag]) + b"\x00\x09\x00"
+    data = await raw(await client.post("/api", data=body, headers=BINARY))
+    message, position = binary.decode_header(data)
+    assert message.type is MessageType.EXCEPTION
+    told = binary.read_struct(ApplicationException, data, position)[0]
+    assert told == ApplicationException(f"Unrecognized type {number}", 7)
 
 
 async def test_absent_arguments_are_unset(client: Client, heard: list[tuple[Call, str]]) -> None:

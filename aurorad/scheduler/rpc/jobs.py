@@ -126,7 +126,7 @@ class JobCalls:
 
     async def kill_tasks(self, call: KillTasks, user: str) -> Response:
         job = given_key(call.job)
-        message = f"Killed by {user}" + (f".\n{call.message}" if call.message else "")
+        message = f"Killed by {user}" + (f".\n{call.message}" if call.message is not None else "")
 
         def kill(tx: Transaction) -> int:
             refuse_while_updating(tx.tables, job)

@@ -118,20 +118,22 @@ class _ReadCalls:
     async def get_jobs(self, call: GetJobs, user: str) -> Response:
         configs: dict[JobKey, JobConfiguration] = {}
         pace = Pace()
-        for job in self._jobs(call.owner_role):
+        role = _role_or_all(call.owner_role)
+        for job in self._jobs(role):
             await pace.breathe()
             tasks = self._tables.job_tasks(job, ACTIVE_STATES)
             if tasks:
                 configs[job] = job_configuration(job, tasks)
-        configs.update(self._cron_jobs(call.owner_role))
+        configs.update(self._cron_jobs(role))
         await _hash_all(configs.values(), pace)
         return ok(Result(get_jobs_result=GetJobsResult(frozenset(configs.values()))))
 
     async def get_job_summary(self, call: GetJobSummary, user: str) -> Response:
         summaries: list[JobSummary] = []
-        cron_jobs = self._cron_jobs(call.role)
+        role = _role_or_all(call.role)
+        cron_jobs = self._cron_jobs(role)
         pace = Pace()
-        for job in dict.fromkeys([*self._jobs(call.role), *cron_jobs]):
+        for job in dict.fromkeys([*self._jobs(role), *cron_jobs]):
             await pace.breathe()
             tasks = self._tables.job_tasks(job)
             template = cron_jobs.get(job)
@@ -194,6 +196,11 @@ class _ReadCalls:
 
     def _cron_jobs(self, role: str | None) -> dict[JobKey, JobConfiguration]:
         return {job: config for job, config in self._tables.cron_jobs.items() if role is None or job.role == role}
+
+
+def _role_or_all(role: str | None) -> str | None:
+    """A blank role means all, as in a task query."""
+    return role if role is not None and role.strip() else None
 
 
 class _Slimmer:

@@ -83,7 +83,7 @@ def _rows(config: TaskConfig) -> list[tuple[str, str]]:
 def _more_rows(config: TaskConfig) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if config.metadata:
-        rows.append(("Metadata", ", ".join(sorted(f"{m.key}: {m.value}" for m in config.metadata))))
+        rows.append(("Metadata", ", ".join(sorted(f"{m.key or ''}: {m.value or ''}" for m in config.metadata))))
     if config.partition_policy is not None:
         policy = config.partition_policy
         rows.append(
@@ -128,7 +128,7 @@ def _sla_text(policy: SlaPolicy) -> str:
         return f"Percentage {formats.number(share.percentage)} over {share.duration_secs} secs"
     if policy.coordinator_sla_policy is not None:
         coordinator = policy.coordinator_sla_policy
-        return f"Coordinator {coordinator.coordinator_url}, status key {coordinator.status_key}"
+        return f"Coordinator {coordinator.coordinator_url}, status key {coordinator.status_key or 'drain'}"
     return ""
 
 

@@ -168,9 +168,9 @@ async def test_kill_tasks_deletes_what_waits_and_kills_what_runs(scheduler: Sche
     await scheduler.call(KillTasks(JOB, frozenset({1}), "no longer needed"), user="alice")
     assert statuses(scheduler) == ["RUNNING", "KILLING"]
     assert scheduler.tasks(JOB)[1].task_events[-1].message == "Killed by alice.\nno longer needed"
-    await scheduler.call(KillTasks(JOB), user="bob")
+    await scheduler.call(KillTasks(JOB, message=""), user="bob")
     assert [task.task_events[-1].message for task in scheduler.tasks(JOB)] == [
-        "Killed by bob",
+        "Killed by bob.\n",
         "Killed by alice.\nno longer needed",
     ]
     assert scheduler.stats.get("thrift_workload_killTasks") == 4

@@ -178,7 +178,13 @@ async def test_jobs_are_those_with_active_tasks_and_the_cron_templates(scheduler
     await scheduler.call(KillTasks(JOB, frozenset({1})))
     await scheduler.storage.write(lambda tx: tx.save_cron_job(CRON))
     hello = a_job(2)
-    for role, expected in ((None, {hello, CRON}), ("www", {hello}), ("ads", {CRON}), ("nosuch", set())):
+    for role, expected in (
+        (None, {hello, CRON}),
+        (" ", {hello, CRON}),
+        ("www", {hello}),
+        ("ads", {CRON}),
+        ("nosuch", set()),
+    ):
         result = (await scheduler.result(GetJobs(role))).get_jobs_result
         assert result is not None
         assert result.configs == expected

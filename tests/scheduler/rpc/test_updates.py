@@ -446,6 +446,7 @@ async def test_details_are_found_by_the_old_argument(autojump_clock):
         found = response.result.get_job_update_details_result
         assert found is not None
         assert isinstance(found.details, JobUpdateDetails)
+        assert found.details_list is None
         assert found.details.update.summary.key == key
         assert [d.message for d in response.details] == [
             "The key argument is deprecated, use the query argument instead"

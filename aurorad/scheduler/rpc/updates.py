@@ -188,12 +188,11 @@ class UpdateCalls:
 
     async def diff(self, call: calls.GetJobUpdateDiff, _user: str) -> Response:
         request = _request(call.request)
-        settings = _settings(request)
         config = self._admitted(request)
-        only = _scope(settings)
         tables = self._storage.tables
         if config.job in tables.cron_jobs:
             raise Refused("Cron jobs are not supported.")
+        only = _scope(_settings(request))
         changes: JobDiff = job_diff.diff(_current(tables, config), config, request.instance_count, only)
         return ok(Result(get_job_update_diff_result=job_diff.diff_result(changes)))
 

@@ -382,8 +382,9 @@ async def test_a_diff_does_not_mind_what_only_an_update_would(autojump_clock):
 
 async def test_a_diff_refuses_what_is_not_admitted(autojump_clock):
     async with calling(instances=3) as caller:
-        refusal = await caller.refusal(calls.GetJobUpdateDiff(request(config(0.0))))
-        assert refusal == (INVALID, "num_cpus must be greater than 0.0")
+        for asked in (request(config(0.0)), JobUpdateRequest(config(0.0), 3)):  # whatever its settings
+            refusal = await caller.refusal(calls.GetJobUpdateDiff(asked))
+            assert refusal == (INVALID, "num_cpus must be greater than 0.0")
 
 
 async def three_updates(caller: Caller) -> list[JobUpdateKey]:

@@ -97,12 +97,12 @@ class InsufficientResources(Exception):
 
 
 def bag_of(requested: Iterable[Requested]) -> Bag:
-    """The sum of a task's resources; each named port counts one."""
+    """The sum of a task's resources, in the order of the types; each named port counts one."""
     bag: dict[ResourceType, float] = {}
     for resource in requested:
         type_, amount = _amount(resource)
         bag[type_] = bag.get(type_, 0) + amount
-    return bag
+    return {type_: bag[type_] for type_ in ResourceType if type_ in bag}  # what is requested comes in any order
 
 
 def _amount(resource: Requested) -> tuple[ResourceType, float]:

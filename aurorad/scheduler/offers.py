@@ -234,7 +234,7 @@ class Offers:
         if kind is None:
             if len(self._kinds) > 2 * len(self._by_number) + _SPARE:
                 self._kinds.clear()
-            kind = self._kinds[key] = _kind(offer)
+            kind = self._kinds[key] = kind_of(offer)
         return kind
 
     def _values_of(self, offer: Offer) -> Values:
@@ -268,7 +268,8 @@ class Offers:
         return HostAttributes(offer.hostname, offer.attributes, self._mode_of(offer.hostname), offer.agent_id)
 
 
-def _kind(offer: Offer) -> Kind:
+def kind_of(offer: Offer) -> Kind:
+    """What the resources of an offer make it."""
     bag, revocable_bag = (resources.bag_of_offer(offer.resources, revocable) for revocable in (False, True))
     names = {resource.name for resource in offer.resources}
     is_plain = len(names) == len(offer.resources) and not any(resource.revocable for resource in offer.resources)

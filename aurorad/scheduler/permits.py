@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import trio
 
+_SHORTEST_S = 0.001
+"""A shorter wait may not move the clock at all, as long as numbers are rounded."""
+
 
 class Permits:
     """So many a second, of which those of one second may be saved up; None: without limit."""
@@ -29,7 +32,7 @@ class Permits:
         """Until there is one."""
         while not self.has_any():
             assert self._per_second is not None, "without a limit there is always one"
-            await trio.sleep((1 - self._saved) / self._per_second)
+            await trio.sleep(max(_SHORTEST_S, (1 - self._saved) / self._per_second))
 
     def _save(self) -> None:
         if self._per_second is not None:

@@ -17,7 +17,7 @@ from aurorad.api.enums import SLAVE_ASSIGNED_STATES, MaintenanceMode, ScheduleSt
 from aurorad.api.tasks import ScheduledTask, TaskConfig, TaskQuery
 from aurorad.engine.base import Engine
 from aurorad.flags import Flags
-from aurorad.pace import Pace
+from aurorad.pace import Pace, give_way
 from aurorad.rules import matching, resources, throttling
 from aurorad.rules.matching import Request
 from aurorad.scheduler.candidates import Candidates
@@ -37,7 +37,7 @@ from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
-LONGEST_WRITE_S = 0.015
+LONGEST_WRITE_S = 0.01
 """What is left goes into the next write, after others had their turn: nothing may hold the loop for 50 ms."""
 
 _WOKEN = 16
@@ -175,7 +175,7 @@ class Placement:
             await trio.sleep(self._flags.first_schedule_delay)
             await self.place()
             while self._ready:
-                await trio.lowlevel.checkpoint()  # a write that changes nothing is none
+                await give_way()
                 if not self._permits.has_any():
                     self._stats.count("schedule_attempts_blocks")
                 await self._permits.wait()
@@ -231,8 +231,9 @@ class Placement:
         del self._groups[group.config]
         self._ready.pop(group.config, None)
         self._waiting.remove(group)
-        self._shared.release(group.candidates)
         self._retries.cancel(group.config)
+        self._make_some_ready(group.candidates, 1)  # what it was woken for may be of use to the next
+        self._shared.release(group.candidates)
 
     def _left(self, task: ScheduledTask) -> None:
         """A task is on its agent no more: limits of its job may have room."""

@@ -48,6 +48,7 @@ class Reconciliation:
         asking = self._ask(await _ids_of(at_start, newest_ms=math.inf))
         del at_start  # a million records as they were then must not stay in memory
         await asking
+        self._stats.count("reconciliation_explicit_runs")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._regularly, self.explicit, self._first_s, self._explicit_s)
             nursery.start_soon(self._regularly, self.implicit, self._first_s + self._spread_s, self._implicit_s)

@@ -9,7 +9,7 @@ import trio
 
 from aurorad.engine.base import Engine, StatusUpdate, TaskState
 from aurorad.flags import Flags
-from aurorad.pace import next_batch
+from aurorad.pace import give_way, next_batch
 from aurorad.rules import task_states
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.scheduler.state import StateManager
@@ -17,6 +17,9 @@ from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+
+LONGEST_WRITE_S = 0.01
+"""What is left of a batch goes into the next write: nothing may hold the loop for 50 ms, however many wait."""
 
 
 class Statuses:
@@ -50,26 +53,35 @@ class Statuses:
     async def run(self) -> None:
         """An update is acknowledged only after the log has it: the engine sends those again that were cut off."""
         while True:
-            await self._apply(await next_batch(self._queue, self._batch_size))
+            batch = await next_batch(self._queue, self._batch_size)
+            while batch:
+                applied = await self._apply(batch)
+                batch = batch[applied:]
+                await give_way()
 
-    async def _apply(self, batch: list[StatusUpdate]) -> None:
+    async def _apply(self, batch: list[StatusUpdate]) -> int:
+        """One write of as many as it takes in its time; how many those were."""
+
         def work(tx: Transaction) -> list[StateChangeResult]:
-            return [
-                self._states.change_state(
-                    tx, update.task_id, task_states.STATUS_OF[update.state], task_states.message_of(update)
-                )
-                for update in batch
-            ]
+            results: list[StateChangeResult] = []
+            until = trio.current_time() + LONGEST_WRITE_S
+            for update in batch:
+                status, message = task_states.STATUS_OF[update.state], task_states.message_of(update)
+                results.append(self._states.change_state(tx, update.task_id, status, message))
+                if trio.current_time() >= until:
+                    break
+            return results
 
         began = trio.current_time()
         results = await write_patiently(self._storage, work)
         taken_ns = round((trio.current_time() - began) * 1e9)
-        self._stats.slide("scheduler_status_update", "nanos", taken_ns, events=len(batch))
-        for update, result in zip(batch, results, strict=True):
+        self._stats.slide("scheduler_status_update", "nanos", taken_ns, events=len(results))
+        for update, result in zip(batch, results, strict=False):
             if update.reason is not None:
                 self._stats.count(f"status_update_{update.reason}_{result.value}")
             if update.uuid is not None:
                 await self._engine.acknowledge(update)
+        return len(results)
 
     def _count(self, update: StatusUpdate) -> None:
         self._stats.count("scheduler_status_update")

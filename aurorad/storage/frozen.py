@@ -37,12 +37,14 @@ class FrozenTasks:
         """All tasks, those of one job at a time; then those that were removed before their job was read."""
         for job in self._jobs:
             self._read.add(job)
-            yield [was for task in self._tasks.of_job(job) if (was := self._was(task)) is not None]
+            changed = self._before
+            every = (
+                task if (task_id := task.assigned_task.task_id) not in changed else self._take(task_id)
+                for task in self._tasks.of_job(job)
+            )
+            yield [task for task in every if task is not None]
         yield [was for was in self._before.values() if was is not None]
 
-    def _was(self, task: ScheduledTask) -> ScheduledTask | None:
-        task_id = task.assigned_task.task_id
-        if task_id not in self._before:
-            return task
+    def _take(self, task_id: str) -> ScheduledTask | None:
         was, self._before[task_id] = self._before[task_id], None
         return was

@@ -50,7 +50,7 @@ async def open_storage(
         try:
             storage = Storage(log, recovered.tables, max_entry_bytes, materialiser.follow)
             snapshots = Snapshots(storage, log, stats, now_ms, snapshot_interval_s, recovered.transactions)
-            storage.snapshot = snapshots.write
+            storage.snapshot = snapshots.ordered
             gauges.export(recovered.tables, stats)
             async with trio.open_nursery() as nursery:
                 await nursery.start(storage.run)

@@ -32,6 +32,14 @@ GROWTH_BYTES = 64 << 20
 _CHECK_S = 5.0
 
 
+class _Order:
+    """A snapshot that somebody waits for."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.refusal: str | None = None
+
+
 class Snapshots:
     """Takes a snapshot every `interval_s`, and when the log has grown a lot. `run` must run for that."""
 
@@ -50,6 +58,8 @@ class Snapshots:
         self._now_ms = now_ms
         self._interval_s = interval_s
         self._lock = trio.Lock()
+        self._orders: list[_Order] = []
+        self._ordered = trio.Event()
         self._log_size = 0  # after the last snapshot
         self._transactions = -replayed_transactions  # when the last snapshot began
         stats.declare("scheduler_log_snapshots")
@@ -57,10 +67,24 @@ class Snapshots:
             "scheduler_log_un_snapshotted_transactions", lambda: self._storage.transactions - self._transactions
         )
 
+    async def ordered(self) -> None:
+        """Have `run` take a snapshot as soon as it can; returns when that is done. Raises `LogFull`.
+
+        Other errors of the log end `run`, as at any other time, whoever wanted the snapshot.
+        """
+        order = _Order()
+        self._orders.append(order)
+        self._ordered.set()
+        await order.done.wait()
+        if order.refusal is not None:
+            raise LogFull(order.refusal)
+
     async def run(self) -> None:
         due = trio.current_time() + self._interval_s
         while True:
-            await trio.sleep(min(_CHECK_S, max(0.0, due - trio.current_time())))
+            with trio.move_on_after(min(_CHECK_S, max(0.0, due - trio.current_time()))):
+                await self._ordered.wait()
+            await self._fill_orders()
             grown = self._log.size - self._log_size > max(GROWTH_BYTES, self._log_size)
             if not grown and trio.current_time() < due:
                 continue
@@ -80,6 +104,19 @@ class Snapshots:
             self._log_size = self._log.size
             self._stats.count("scheduler_log_snapshots")
             self._stats.observe("scheduler_log_snapshot", trio.current_time() - started)
+
+    async def _fill_orders(self) -> None:
+        orders, self._orders, self._ordered = self._orders, [], trio.Event()
+        if not orders:
+            return
+        refusal: str | None = None
+        try:
+            await self.write()
+        except LogFull as full:
+            refusal = str(full)
+        for order in orders:
+            order.refusal = refusal
+            order.done.set()
 
     async def _try(self) -> None:
         try:

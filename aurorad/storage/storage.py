@@ -46,7 +46,7 @@ class Storage:
         self._max_entry_bytes = max_entry_bytes
         self._follower = follower
         self.snapshot: Callable[[], Awaitable[None]] = _no_snapshot
-        """Takes a snapshot now, raising what `Snapshots.write` does; nothing for a log that is never cut."""
+        """Takes a snapshot now, raising what `Snapshots.ordered` does; nothing for a log that is never cut."""
         self._subscribers: list[trio.MemorySendChannel[Sequence[StorageEvent]]] = []
 
     @property

@@ -32,6 +32,7 @@ from aurorad.api.tasks import (
 from aurorad.api.tasks import Resource as Requested
 from aurorad.engine.base import Event, Offer, Resource, StatusUpdate, TaskInfo
 from aurorad.flags import Flags
+from aurorad.garbage import leave_long_lived_alone
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.state import StateManager
@@ -165,6 +166,7 @@ class _Cluster:
             offers = tuple(_offer(number, self._cpus) for number in range(self._hosts))
             self.engine.offers = {offer.id: offer for offer in offers}
             await self.offers.receive(offers)
+            nursery.start_soon(leave_long_lived_alone)  # as in the daemon
             nursery.start_soon(self._hear, self.storage.subscribe())
             nursery.start_soon(self.placement.run)
             nursery.start_soon(self.engine.offer_rest, self.offers.receive)

@@ -363,3 +363,64 @@ def fits_anywhere(world: World, wanted: TaskConfig) -> bool:
         for agent in world.engine.agents
         if agent not in taken
     )
+
+
+async def test_everybody_who_waits_for_the_same_is_served_as_offers_come(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("small", cpus=1))).running() as world:
+        for number in range(100):
+            await world.create(config(cpus=2, name=f"job-{number}"))
+        await trio.sleep(1000)
+        assert world.tables.count(S.PENDING) == 100
+        world.engine.add(Agent("large", cpus=90, mem=1 << 20))
+        with trio.fail_after(2):  # the next retries are up to a minute away
+            await world.until_count(S.RUNNING, 40)
+        world.engine.add(Agent("larger", cpus=900, mem=1 << 20))
+        with trio.fail_after(2):
+            await world.until_count(S.RUNNING, 100)
+
+
+async def test_an_offer_that_woke_somebody_who_is_killed_serves_the_next(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("small", cpus=1)), Flags(first_schedule_delay=1.0)).running() as world:
+        ids = [(await world.create(config(cpus=2, name=f"job-{number}")))[0] for number in range(30)]
+        await trio.sleep(1000)
+        world.engine.add(Agent("large", cpus=9))
+        await trio.sleep(0.5)  # the first have been woken, and not tried yet
+        for task_id in ids[:20]:
+            await world.kill(task_id)
+        with trio.fail_after(3):
+            await world.until_count(S.RUNNING, 4)
+
+
+async def test_attempts_are_as_many_a_second_as_allowed(autojump_clock: MockClock) -> None:
+    flags = Flags(max_schedule_attempts_per_sec=2.0, max_tasks_per_schedule_attempt=1)
+    async with World(PretendEngine(Agent("host-1")), flags).running() as world:
+        await world.create(config(), 10)
+        await trio.sleep(2.9)
+        assert len(world.engine.tasks) < 10
+        await world.until_count(S.RUNNING, 10)
+        assert world.stats.get("schedule_attempts_blocks") > 0
+
+
+async def test_writes_hold_as_many_attempts_as_allowed(autojump_clock: MockClock) -> None:
+    flags = Flags(scheduling_max_batch_size=1, max_tasks_per_schedule_attempt=2)
+    async with World(PretendEngine(Agent("host-1")), flags).running() as world:
+        await world.create(config(), 10)
+        await world.until_count(S.RUNNING, 10)
+        assert [len(tasks) for tasks in world.engine.launches] == [2] * 5
+
+
+async def test_the_fullest_hosts_are_filled_first_if_told_so(autojump_clock: MockClock) -> None:
+    engine = PretendEngine(Agent("host-1", cpus=8), Agent("host-2", cpus=3), Agent("host-3", cpus=5))
+    async with World(engine, Flags(offer_order=("CPU", "RANDOM"))).running() as world:
+        await trio.sleep(1)
+        for number in range(4):
+            await world.create(config(cpus=0.75, name=f"job-{number}"))
+            await world.until_count(S.RUNNING, number + 1)
+        assert [hosts_of(world, f"job-{number}") for number in range(4)] == [["host-2"]] * 3 + [["host-3"]]
+
+
+async def test_an_offer_without_cpus_or_memory_is_no_reason(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1", mem=0))).running() as world:
+        (task_id,) = await world.create(config())
+        await trio.sleep(1)
+        assert world.scheduler.pending_reason(world.task(task_id)) == ""

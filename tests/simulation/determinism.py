@@ -66,13 +66,17 @@ class AfterSteps(trio.abc.Instrument):
 
 
 class Steps(trio.abc.Instrument):
-    """Counts the steps of all tasks."""
+    """Counts the steps of all tasks; calls `too_many` at the `most`-th since the count was last set to 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int, too_many: Callable[[], None]) -> None:
         self.count = 0
+        self._most = most
+        self._too_many = too_many
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self.count += 1
+        if self.count == self._most:
+            self._too_many()
 
 
 def seeded(seed: int, part: str) -> random.Random:

@@ -130,7 +130,7 @@ class Node:
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
         snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
-        self.storage.snapshot = snapshots.write
+        self.storage.snapshot = snapshots.ordered
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(
             self.storage,
@@ -156,7 +156,8 @@ class Node:
         if not self.is_serving:
             return None
         response = await self._api.handle(call, user)
-        return None if self.is_dead else response
+        is_down = self.disk.steps_left is not None and self.disk.steps_left < 0
+        return None if self.is_dead or is_down else response
 
     def _told_durable(self, position: int, changes: Changes) -> None:
         if not self.is_dead:

@@ -20,7 +20,6 @@ from aurorad.scheduler.census import LiveCensus
 from aurorad.scheduler.claims import Claim
 from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.kills import Kills
-from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.rpc import jobs
@@ -228,13 +227,8 @@ def drained_hosts_still_used(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(matching, "_IN_MAINTENANCE", {})
 
 
-def drains_that_leave_it_at_the_first_look(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Maintenance, "_look_by", lambda self, when: None)
-
-    async def look(self: Maintenance, nursery: trio.Nursery) -> None:
-        await trio.lowlevel.checkpoint()
-
-    patch.setattr(Maintenance, "_look", look)
+def drained_hosts_never_told_so(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("aurorad.scheduler.maintenance._finish", lambda host, tx: None)
 
 
 def drains_keep_one_too_few(patch: pytest.MonkeyPatch) -> None:
@@ -285,7 +279,7 @@ PLANTS = (
         cron_runs_beside_each_other, "one run of a cron job", Stress((), (clients.schedule_cron, clients.start_cron))
     ),
     Plant(drained_hosts_still_used, "nothing new where hosts drain", Stress((), (clients.drain, clients.create))),
-    Plant(drains_that_leave_it_at_the_first_look, "every drain ends", Stress((), (clients.drain, clients.create))),
+    Plant(drained_hosts_never_told_so, "every drain ends", Stress((), (clients.drain, clients.create))),
     Plant(drains_keep_one_too_few, "promises", Stress((), (clients.drain, clients.create))),
     Plant(anybody_is_preempted, "who preempts whom", Stress((), (clients.set_quota, clients.create))),
     Plant(updates_deaf_to_their_tasks, "every update ends", Stress((), (clients.update,))),

@@ -170,3 +170,30 @@ async def test_no_room_for_a_snapshot_is_told_and_not_tried_again_soon(
         world.log.full = False
         await trio.sleep(HOUR_S)
         assert world.stats.get("scheduler_log_snapshots") == 1
+
+
+async def test_one_can_be_ordered_at_any_time() -> None:
+    async with running() as world:
+        await world.save("a")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.snapshots.ordered)
+            nursery.start_soon(world.snapshots.ordered)
+        assert world.log.begin == 1
+        assert world.stats.get("scheduler_log_snapshots") == 1
+        world.log.full = True
+        with pytest.raises(LogFull):
+            await world.snapshots.ordered()
+
+
+async def test_a_disk_that_fails_while_one_is_taken_by_order_ends_the_service_and_not_just_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(log: MemoryLog, before: int) -> None:
+        await trio.lowlevel.checkpoint()
+        raise OSError("sync failed")
+
+    monkeypatch.setattr(MemoryLog, "truncate", fails)
+    with pytest.RaisesGroup(pytest.RaisesExc(OSError, match="sync failed")):
+        async with running() as world:
+            await world.save("a")
+            await world.snapshots.ordered()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import trio
+
 from aurorad.api import keys
 from aurorad.api.calls import AddInstances, CreateJob, KillTasks, RestartShards
 from aurorad.api.enums import ACTIVE_STATES, ResponseCode, ScheduleStatus
@@ -45,6 +47,7 @@ class JobCalls:
         self._storage = storage
         self._state = state
         self._limits = limits
+        self._preparing = trio.Lock()  # one large job at a time, lest all of them together hold up everybody else
         self._tiers = tiers
         self._stats = stats
         stats.declare(*(f"thrift_workload_{m}" for m in ("createJob", "addInstances", "killTasks", "restartShards")))
@@ -70,7 +73,8 @@ class JobCalls:
         """The tasks of a large job, made before the write that may insert them; None if the write can do that."""
         if not _LARGE <= job.instance_count <= self._limits.max_tasks_per_job:
             return None
-        return await self._state.prepare_pending(job.task_config, range(job.instance_count))
+        async with self._preparing:
+            return await self._state.prepare_pending(job.task_config, range(job.instance_count))
 
     def create(self, tx: Transaction, job: JobConfiguration, new: NewTasks | None = None) -> None:
         # A description may name one job and its task another; the tasks will be those of the latter.

@@ -129,8 +129,9 @@ class Relay:
         with contextlib.suppress(OSError):  # closed
             while True:
                 near = self._listener.accept()[0]
+                self._ends.append(near)
                 far = socket.create_connection(("127.0.0.1", self._server.port))
-                self._ends += [near, far]
+                self._ends.append(far)
                 for pump in ((near, far), (far, near)):
                     self._threads.append(threading.Thread(target=self._pump, args=pump))
                     self._threads[-1].start()

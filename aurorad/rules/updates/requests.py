@@ -30,9 +30,7 @@ def with_strategy(settings: JobUpdateSettings) -> JobUpdateSettings:
 
 
 def problem(request: JobUpdateRequest, settings: JobUpdateSettings, max_failures: int) -> str | None:
-    """The first thing wrong with a request whose `settings` carry a strategy; None when nothing is."""
-    if not request.task_config.is_service:
-        return NOT_A_SERVICE
+    """The first thing wrong with a service's request whose `settings` carry a strategy; None when nothing is."""
     wrong = _strategy_problem(settings.update_strategy)
     if wrong is not None:
         return wrong

@@ -223,10 +223,12 @@ async def test_a_request_with_parts_missing_is_an_error(autojump_clock, kind, as
         assert code is ERROR
 
 
-async def test_that_a_job_is_no_service_is_said_before_its_settings_are_looked_at(autojump_clock):
+async def test_that_a_job_is_no_service_is_said_before_all_else(autojump_clock):
+    adhoc = config(1.0, is_service=False)
     async with calling() as caller:
-        refusal = await caller.refusal(calls.StartJobUpdate(JobUpdateRequest(config(1.0, is_service=False), 3)))
-        assert refusal == (INVALID, "Updates are not supported for non-service tasks.")
+        for asked in (JobUpdateRequest(adhoc, 3), request(adhoc, group=0), request(adhoc, max_failed_instances=-1)):
+            refusal = await caller.refusal(calls.StartJobUpdate(asked))
+            assert refusal == (INVALID, "Updates are not supported for non-service tasks.")
 
 
 async def test_sla_aware_updates_of_tasks_with_a_policy_are_started(autojump_clock):

@@ -69,8 +69,20 @@ def strict(parser: ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse instances that are not active")
 
 
-def message(parser: ArgumentParser) -> None:
-    parser.add_argument("-m", "--message", metavar="TEXT", help="a note kept with the change")
+def message(parser: ArgumentParser, most: int | None = None) -> None:
+    """A note of `most` characters."""
+
+    def note(text: str) -> str:
+        if most is not None and len(text) > most:
+            raise ArgumentTypeError(f"the note has {len(text)} characters: {most} at most were expected")
+        return text
+
+    parser.add_argument("-m", "--message", type=note, metavar="TEXT", help="a note kept with the change")
+
+
+def update_message(parser: ArgumentParser) -> None:
+    """A note as long as schedulers keep it with an update (updates sheet, section 3)."""
+    message(parser, 1024)
 
 
 def poll_interval(parser: ArgumentParser) -> None:

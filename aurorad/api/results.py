@@ -120,7 +120,8 @@ class GetJobUpdateSummariesResult(ThriftStruct, frozen=True, cache_hash=True):
 
 class GetJobUpdateDetailsResult(ThriftStruct, frozen=True, cache_hash=True):
     details: Annotated[JobUpdateDetails | None, Id(1)] = None
-    details_list: Annotated[tuple[JobUpdateDetails, ...], Id(2)] = ()
+    details_list: Annotated[tuple[JobUpdateDetails, ...] | None, Id(2)] = None
+    """Unset in the answer to a key, set in that to a query, even if it found nothing."""
 
 
 class PulseJobUpdateResult(ThriftStruct, frozen=True, cache_hash=True):

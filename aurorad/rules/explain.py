@@ -151,7 +151,8 @@ class Survey:
         if self._nearest is None:
             return None
         _, name, available = self._nearest
-        missing = ((type_, asked, available.get(type_, 0)) for type_, asked in self._request.total.items())
+        total = self._request.total
+        missing = ((type_, total[type_], available.get(type_, 0)) for type_ in ResourceType if type_ in total)
         shortages = (
             Shortage(type_.display_name, rounded(asked), rounded(there), rounded(asked - there))
             for type_, asked, there in missing
@@ -187,7 +188,8 @@ class Survey:
     def _shrinking(self, available: Bag, host: str) -> Iterable[str]:
         """The most that a task may ask for to fit there, if that is anything."""
         request = self._request
-        short = [t for t, asked in request.total.items() if asked - available.get(t, 0) > resources.NEGLIGIBLE]
+        total = request.total
+        short = [t for t in ResourceType if total.get(t, 0) - available.get(t, 0) > resources.NEGLIGIBLE]
         overhead = {type_: request.overhead[type_] for type_ in short if request.overhead.get(type_)}
         if overhead:
             yield f"Of what is asked for, {amounts(overhead)} {_are(len(overhead))} for the executor."

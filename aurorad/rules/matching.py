@@ -161,12 +161,22 @@ def _limit_veto(constraint: Constraint, values: Values, census: Census) -> Veto 
     return Veto(VetoType.LIMIT_NOT_SATISFIED, f"Limit not satisfied: {constraint.name}", _CONSTRAINT_SCORE)
 
 
+_TOLD_ORDER = (
+    ResourceType.CPUS,
+    ResourceType.DISK_MB,
+    ResourceType.RAM_MB,
+    ResourceType.PORTS,
+    ResourceType.GPUS,
+)
+"""The order in which the original tells what is short; quotas have it, too."""
+
+
 def shortages(wanted: Amounts, available: Amounts) -> Verdict:
     """What is missing, one veto for each type."""
     if resources.suffices(available, wanted):
         return ()
-    missing = zip(ResourceType, resources.minus(wanted, available), strict=True)
-    return tuple(_shortage(type_, amount) for type_, amount in missing if amount > resources.NEGLIGIBLE)
+    missing = dict(zip(ResourceType, resources.minus(wanted, available), strict=True))
+    return tuple(_shortage(type_, missing[type_]) for type_ in _TOLD_ORDER if missing[type_] > resources.NEGLIGIBLE)
 
 
 def limit_of(constraint: Constraint) -> int:

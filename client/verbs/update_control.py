@@ -15,7 +15,7 @@ from client.session import Session
 
 
 def _declare(parser: ArgumentParser) -> None:
-    options.message(parser)
+    options.update_message(parser)
     options.job_key(parser)
 
 

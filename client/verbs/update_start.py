@@ -24,7 +24,7 @@ def _declare(parser: ArgumentParser) -> None:
     options.reading(parser)
     options.dry_run(parser)
     options.open_browser(parser)
-    options.message(parser)
+    options.update_message(parser)
     parser.add_argument("--wait", action="store_true", help="return when the update has ended")
     parser.add_argument("--strict", action="store_true", help="accepted; means nothing")
     options.poll_interval(parser)

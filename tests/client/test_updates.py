@@ -172,6 +172,12 @@ def test_the_active_update_is_controlled(
     )
 
 
+def test_a_note_that_schedulers_would_not_keep_is_refused_at_once(aurora: Runner) -> None:
+    ran = aurora("update", "abort", KEY, "--message", "x" * 1025)
+    assert ran.code != 0
+    assert "the note has 1025 characters: 1024 at most were expected" in ran.err
+
+
 @pytest.mark.parametrize(("verb", "call", "text"), CONTROLS)
 def test_what_cannot_be_controlled_says_why(
     aurora: Runner, scheduler: FakeScheduler, verb: str, call: type[Call], text: str

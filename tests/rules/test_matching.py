@@ -124,8 +124,8 @@ def test_every_short_resource_is_told_in_order() -> None:
     available = {ResourceType.CPUS: 0.5, ResourceType.RAM_MB: 0}
     assert reasons(request(cpus=1), host(), available) == [
         "Insufficient: CPU",
-        "Insufficient: RAM",
         "Insufficient: disk",
+        "Insufficient: RAM",
     ]
 
 

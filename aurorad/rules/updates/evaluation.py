@@ -102,6 +102,7 @@ class Course:
         self._tasks_of = tasks_of
         self._pauses = sum(is_auto_pause(event) for event in details.update_events)
         self._progress = Progress.of(self._words, details.instance_events)
+        self._touched = frozenset(event.instance_id for event in details.instance_events)
         self._latest_ms = details.instance_events[-1].timestamp_ms if details.instance_events else 0
         self._order = tuple(plan.in_order(self._forward))
         self._place = {instance: place for place, instance in enumerate(self._order)}
@@ -166,10 +167,10 @@ class Course:
             del self._idle[at]
 
     def _still_needs_a_turn(self, instance: int, now_ms: int) -> bool:
-        """Not where it shall be already: nothing is written down about such an instance."""
+        """Not where it shall be already: nothing is written down about such an instance, unless the way there began."""
         found = self._verdict(instance, now_ms)
         self._watch(instance, found)
-        return found.step is not Step.DONE
+        return found.step is not Step.DONE or instance in self._touched
 
     def _too_many_failed(self) -> bool:
         return len(self._progress.failed) > self._plan.settings.max_failed_instances
@@ -185,9 +186,12 @@ class Course:
         while outcome.size < limit and (self._group or self._choose_group(outcome)):
             instance = self._group.popleft()
             found = self._verdict(instance, now_ms, now_ms)
-            if found.step is not Step.DONE:  # it may have got there by itself
+            if found.step is not Step.DONE:
                 self._record(outcome, instance, self._words.started, now_ms)
                 self._act(outcome, instance, found)
+            elif instance in self._touched:  # what was begun on the way there came to nothing
+                self._record(outcome, instance, self._words.started, now_ms)
+                self._record(outcome, instance, self._words.done, now_ms)
 
     def _choose_group(self, outcome: Outcome) -> bool:
         """Whether there is another group; if there is none any more, the update ends."""

@@ -13,6 +13,7 @@ from aurorad.api.updates import (
 )
 
 NO_INSTANCE_MODIFIED = "Update results in no instance being modified."
+NOT_A_SERVICE = "Updates are not supported for non-service tasks."
 UNCHANGED = "Job is unchanged by proposed update."
 
 
@@ -29,9 +30,7 @@ def with_strategy(settings: JobUpdateSettings) -> JobUpdateSettings:
 
 
 def problem(request: JobUpdateRequest, settings: JobUpdateSettings, max_failures: int) -> str | None:
-    """The first thing wrong with a request whose `settings` carry a strategy; None when nothing is."""
-    if not request.task_config.is_service:
-        return "Updates are not supported for non-service tasks."
+    """The first thing wrong with a service's request whose `settings` carry a strategy; None when nothing is."""
     wrong = _strategy_problem(settings.update_strategy)
     if wrong is not None:
         return wrong

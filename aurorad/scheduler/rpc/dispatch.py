@@ -118,6 +118,6 @@ _WORKLOADS: dict[type[Call], Callable[[Result], int]] = {
         len(r.get_job_update_summaries_result.update_summaries) if r.get_job_update_summaries_result else 0
     ),
     GetJobUpdateDetails: lambda r: (
-        len(r.get_job_update_details_result.details_list) if r.get_job_update_details_result else 0
+        len(r.get_job_update_details_result.details_list or ()) if r.get_job_update_details_result else 0
     ),
 }

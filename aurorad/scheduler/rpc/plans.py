@@ -77,7 +77,7 @@ class Plans:
                 case StartJobUpdate():
                     return await self._update(call, user)
         except Refused as refusal:
-            text = str(refusal) or "The job key is not valid."
+            text = str(refusal) or "The job key is not valid, or part of the request is missing."
             return Plan(call.method(), "", refusal.code.name, (text,))
         raise ValueError(f"{call.method()} cannot be planned: createJob or startJobUpdate was expected")
 

@@ -119,20 +119,21 @@ class UpdateCalls:
 
     def admitted(self, call: calls.StartJobUpdate) -> Order:
         """What is asked for, filled in. Raises `Refused`."""
-        request, given = _request(call.request)
-        message = _audit(call.message)
-        settings = requests.with_strategy(given)
+        request = _request(call.request)
+        if not request.task_config.is_service:
+            raise Refused(requests.NOT_A_SERVICE)
+        settings = requests.with_strategy(_settings(request))
         wrong = requests.problem(request, settings, self._max_failures)
         if wrong is not None:
             raise Refused(wrong)
-        return Order(request, self._admitted(request), settings, _scope(settings), message)
+        return Order(request, self._admitted(request), settings, _scope(settings), call.message)
 
     def _start(self, tx: Transaction, order: Order, user: str) -> JobUpdateSummary | None:
         """The update begun; None when there is nothing to change."""
         update = self.proposed(tx.tables, order, self.changes(tx.tables, order), user)
         if update is None:
             return None
-        self._updater.start(tx, update, user, order.message)
+        self._updater.start(tx, update, user, _audit(order.message))
         return update.summary
 
     def proposed(self, tables: Tables, order: Order, changes: JobDiff, user: str) -> JobUpdate | None:
@@ -186,12 +187,12 @@ class UpdateCalls:
         return ok(Result(pulse_job_update_result=PulseJobUpdateResult(status)))
 
     async def diff(self, call: calls.GetJobUpdateDiff, _user: str) -> Response:
-        request, settings = _request(call.request)
+        request = _request(call.request)
         config = self._admitted(request)
-        only = _scope(settings)
         tables = self._storage.tables
         if config.job in tables.cron_jobs:
             raise Refused("Cron jobs are not supported.")
+        only = _scope(_settings(request))
         changes: JobDiff = job_diff.diff(_current(tables, config), config, request.instance_count, only)
         return ok(Result(get_job_update_diff_result=job_diff.diff_result(changes)))
 
@@ -229,15 +230,18 @@ class UpdateCalls:
         return found[query.offset :][: query.limit if query.limit > 0 else None]
 
 
-def _request(request: JobUpdateRequest | None) -> tuple[JobUpdateRequest, JobUpdateSettings]:
-    """Both, when nothing needed is missing."""
+def _request(request: JobUpdateRequest | None) -> JobUpdateRequest:
     if request is None:
-        raise Refused("The update request is missing.", ResponseCode.ERROR)
+        raise Refused("", ResponseCode.ERROR)
     if request.task_config == TaskConfig():
         raise Refused("The update request has no taskConfig.", ResponseCode.ERROR)
+    return request
+
+
+def _settings(request: JobUpdateRequest) -> JobUpdateSettings:
     if request.settings is None:
-        raise Refused("The update request has no settings.", ResponseCode.ERROR)
-    return request, request.settings
+        raise Refused("", ResponseCode.ERROR)
+    return request.settings
 
 
 def _scope(settings: JobUpdateSettings) -> frozenset[int]:
@@ -255,11 +259,9 @@ def _key(key: JobUpdateKey | None) -> JobUpdateKey:
 
 
 def _audit(message: str | None) -> str | None:
+    """Raises `Refused` for a message that is too long, without a text, as the original; clients say it themselves."""
     if message is not None and len(message) > MAX_MESSAGE_LENGTH:
-        raise Refused(
-            f"The message has {len(message)} characters: {MAX_MESSAGE_LENGTH} at most were expected.",
-            ResponseCode.ERROR,
-        )
+        raise Refused("", ResponseCode.ERROR)
     return message
 
 

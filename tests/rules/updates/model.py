@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aurorad.api.enums import JobUpdateStatus
+from aurorad.api.enums import JobUpdateAction, JobUpdateStatus
 from aurorad.api.tasks import ScheduledTask
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.rules.updates.evaluation import (
@@ -36,33 +36,46 @@ class _Evaluation:
         self._targets = plan.targets(forward)
         self._now_ms = now_ms
         self._progress = Progress.of(self._words, details.instance_events)
+        self._touched = {event.instance_id for event in details.instance_events}
         self._tasks = by_instance(tasks)
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
         self._go_on_with_those_started()
-        if self._too_many_failed() or not self._plan.strategy.has_room(len(self._progress.working)):
+        if self._too_many_failed():
             return self._outcome
-        idle = [i for i in self._plan.in_order(self._forward) if self._needs_a_turn(i)]
-        if not idle and not self._progress.working:
-            self._end(self._words.succeeded)
-            return self._outcome
-        group = idle[: self._group_size(len(idle))]
-        if group and self._pauses_before_a_group():
-            self._end(JobUpdateStatus.ROLL_FORWARD_PAUSED, AUTO_PAUSED)
-            return self._outcome
-        for instance in group:
-            self._outcome.events.append((instance, self._words.started))
-            self._act(instance, self._verdict(instance))
+        while self._plan.strategy.has_room(len(self._progress.working)):
+            idle = [i for i in self._plan.in_order(self._forward) if self._needs_a_turn(i)]
+            if not idle and not self._progress.working:
+                self._end(self._words.succeeded)
+                break
+            group = idle[: self._group_size(len(idle))]
+            if group and self._pauses_before_a_group():
+                self._end(JobUpdateStatus.ROLL_FORWARD_PAUSED, AUTO_PAUSED)
+                break
+            if not group:
+                break
+            for instance in group:
+                self._begin(instance)
         return self._outcome
+
+    def _begin(self, instance: int) -> None:
+        found = self._verdict(instance)
+        self._record(instance, self._words.started)
+        if found.step is Step.DONE:
+            self._record(instance, self._words.done)
+        else:
+            self._act(instance, found)
+
+    def _record(self, instance: int, action: JobUpdateAction) -> None:
+        self._outcome.events.append((instance, action))
+        self._progress.note(self._words, instance, action, self._now_ms)
 
     def _go_on_with_those_started(self) -> None:
         for instance, since_ms in list(self._progress.working.items()):
             found = self._verdict(instance, since_ms)
             if found.step in (Step.DONE, Step.FAILED):
-                action = self._words.done if found.step is Step.DONE else self._words.failed
-                self._outcome.events.append((instance, action))
-                self._progress.note(self._words, instance, action, self._now_ms)
+                self._record(instance, self._words.done if found.step is Step.DONE else self._words.failed)
             else:
                 self._act(instance, found)
 
@@ -79,8 +92,9 @@ class _Evaluation:
         return True
 
     def _needs_a_turn(self, instance: int) -> bool:
-        """Not started yet, nor where it shall be already (nothing is written down about such an instance)."""
-        return not self._progress.had_turn(instance) and self._verdict(instance).step is not Step.DONE
+        """Not started yet, nor where it shall be already (nothing is written down then, unless the way there began)."""
+        is_there = self._verdict(instance).step is Step.DONE and instance not in self._touched
+        return not self._progress.had_turn(instance) and not is_there
 
     def _group_size(self, idle: int) -> int:
         return self._plan.strategy.group_size(

@@ -195,6 +195,13 @@ def test_rolling_back_takes_the_last_first_and_skips_those_never_touched():
     assert found == Outcome(events=[(1, BACK), (0, BACK)], kills=kills("1-2", "0-2", to=OLD))
 
 
+def test_rolling_back_tells_of_those_whose_way_there_came_to_nothing():
+    """updates sheet, section 6: only an instance without earlier events is passed over in silence."""
+    found = step(olds(0, 1), (1, UPDATING), initial=2, desired=2, statuses=ROLLING_BACK)
+    assert found.events == [(1, BACK), (1, IS_BACK)]
+    assert not found.kills
+
+
 def test_rolling_back_ends_when_all_is_as_before():
     found = step(olds(0, 1, 2, 3), (0, UPDATING), (1, UPDATED), (1, BACK), (0, IS_BACK), statuses=ROLLING_BACK)
     assert found == Outcome(events=[(1, IS_BACK)], status=S.ROLLED_BACK)

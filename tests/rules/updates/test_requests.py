@@ -59,10 +59,6 @@ def test_of_two_wrong_settings_the_earlier_check_speaks(first, second):
     assert check(**(other | one)) == text
 
 
-def test_a_job_that_is_no_service_is_refused_before_all_else():
-    assert check(TaskConfig(), max_failed_instances=-1) == "Updates are not supported for non-service tasks."
-
-
 @pytest.mark.parametrize(
     "settings",
     [

@@ -219,9 +219,16 @@ async def test_what_an_update_may_not_ask_for(autojump_clock, asked, text):
 @pytest.mark.parametrize("kind", [calls.StartJobUpdate, calls.GetJobUpdateDiff])
 async def test_a_request_with_parts_missing_is_an_error(autojump_clock, kind, asked):
     async with calling() as caller:
-        code, text = await caller.refusal(kind(asked))
+        code, _text = await caller.refusal(kind(asked))
         assert code is ERROR
-        assert text
+
+
+async def test_that_a_job_is_no_service_is_said_before_all_else(autojump_clock):
+    adhoc = config(1.0, is_service=False)
+    async with calling() as caller:
+        for asked in (JobUpdateRequest(adhoc, 3), request(adhoc, group=0), request(adhoc, max_failed_instances=-1)):
+            refusal = await caller.refusal(calls.StartJobUpdate(asked))
+            assert refusal == (INVALID, "Updates are not supported for non-service tasks.")
 
 
 async def test_sla_aware_updates_of_tasks_with_a_policy_are_started(autojump_clock):
@@ -234,12 +241,20 @@ async def test_sla_aware_updates_of_tasks_with_a_policy_are_started(autojump_clo
         assert caller.world.details(key).update.instructions.settings.sla_aware
 
 
-async def test_a_long_message_is_an_error(autojump_clock):
+async def test_a_long_message_is_an_error_without_a_text(autojump_clock):
     async with calling() as caller:
+        long = "x" * 1025
+        for call in (calls.StartJobUpdate(request(), long), calls.AbortJobUpdate(UNKNOWN, long)):
+            assert await caller.refusal(call) == (ERROR, None)
+        assert not caller.world.tables.updates
         await caller.start(request(), "x" * 1024)
-        for call in (calls.StartJobUpdate(request(), "x" * 1025), calls.AbortJobUpdate(UNKNOWN, "x" * 1025)):
-            code, text = await caller.refusal(call)
-            assert (code, text) == (ERROR, "The message has 1025 characters: 1024 at most were expected.")
+
+
+async def test_what_is_wrong_with_an_update_is_said_before_what_is_wrong_with_its_message(autojump_clock):
+    async with calling(instances=2) as caller:
+        long = "x" * 1025
+        assert (await caller.call(calls.StartJobUpdate(request(OLD), long))).response_code is ResponseCode.OK
+        assert (await caller.refusal(calls.StartJobUpdate(request(count=21), long)))[0] is INVALID
 
 
 async def test_cron_jobs_are_not_updated(autojump_clock):
@@ -369,8 +384,9 @@ async def test_a_diff_does_not_mind_what_only_an_update_would(autojump_clock):
 
 async def test_a_diff_refuses_what_is_not_admitted(autojump_clock):
     async with calling(instances=3) as caller:
-        refusal = await caller.refusal(calls.GetJobUpdateDiff(request(config(0.0))))
-        assert refusal == (INVALID, "num_cpus must be greater than 0.0")
+        for asked in (request(config(0.0)), JobUpdateRequest(config(0.0), 3)):  # whatever its settings
+            refusal = await caller.refusal(calls.GetJobUpdateDiff(asked))
+            assert refusal == (INVALID, "num_cpus must be greater than 0.0")
 
 
 async def three_updates(caller: Caller) -> list[JobUpdateKey]:
@@ -433,6 +449,7 @@ async def test_details_are_found_by_the_old_argument(autojump_clock):
         found = response.result.get_job_update_details_result
         assert found is not None
         assert isinstance(found.details, JobUpdateDetails)
+        assert found.details_list is None
         assert found.details.update.summary.key == key
         assert [d.message for d in response.details] == [
             "The key argument is deprecated, use the query argument instead"

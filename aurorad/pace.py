@@ -11,7 +11,7 @@ import trio
 A = TypeVar("A")
 B = TypeVar("B")
 
-_BITE_S = 0.005  # a tenth of what anything may hold the loop
+_BITE_S = 0.003  # a small part of what anything may hold the loop
 _TURNS = 10  # about as many as an HTTP request needs from its first byte to its last
 
 
@@ -25,7 +25,7 @@ async def give_way() -> None:
 
 
 class Pace:
-    """Call `breathe` often while computing: it lets others run whenever this task had the loop for 5 ms."""
+    """Call `breathe` often while computing: it lets others run whenever this task had the loop for 3 ms."""
 
     def __init__(self) -> None:
         self._since = trio.current_time()

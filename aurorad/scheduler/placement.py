@@ -37,7 +37,7 @@ from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
-LONGEST_WRITE_S = 0.01
+LONGEST_WRITE_S = 0.005
 """What is left goes into the next write, after others had their turn: nothing may hold the loop for 50 ms."""
 
 _WOKEN = 16

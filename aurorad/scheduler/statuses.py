@@ -18,7 +18,7 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 
-LONGEST_WRITE_S = 0.01
+LONGEST_WRITE_S = 0.005
 """What is left of a batch goes into the next write: nothing may hold the loop for 50 ms, however many wait."""
 
 

@@ -41,7 +41,8 @@ from aurorad.rules.tiers import TierError, Tiers
 from aurorad.scheduler import webhooks
 from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits, configured_tiers
-from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
+from aurorad.scheduler.rpc import jobs, updates
+from aurorad.scheduler.rpc.calls import api_of
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
@@ -250,37 +251,15 @@ class _Daemon:
         )
 
     def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:
-        flags, stats, tiers = self._flags, self._stats, self._tiers
-        limits = admission_limits(flags)
-        handlers = {
-            **reads.handlers(
-                storage=storage,
-                limits=limits,
-                tiers=tiers,
-                reason=scheduler.pending_reason,
-                next_run_ms=scheduler.cron.next_run_ms,
-            ),
-            **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=tiers, stats=stats),
-            **cron.handlers(storage=storage, cron=scheduler.cron, limits=limits, tiers=tiers, stats=stats),
-            **admin.handlers(
-                storage=storage,
-                state=scheduler.states,
-                reconciliation=scheduler.reconciliation,
-                snapshot=storage.snapshot,
-                stats=stats,
-            ),
-            **updates.handlers(
-                storage=storage,
-                updater=updater,
-                limits=limits,
-                tiers=tiers,
-                flags=flags,
-                stats=stats,
-                new_uuid=uuid.uuid4,
-            ),
-            **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
-        }
-        return Api(handlers, storage, flags, stats)
+        return api_of(
+            storage=storage,
+            scheduler=scheduler,
+            updater=updater,
+            flags=self._flags,
+            tiers=self._tiers,
+            stats=self._stats,
+            new_uuid=uuid.uuid4,
+        )
 
     def _explainer(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Explainer:
         return Explainer(

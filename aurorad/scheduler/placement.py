@@ -31,14 +31,11 @@ from aurorad.scheduler.shared import SharedCandidates
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.waiting import Waiting
-from aurorad.scheduler.writing import RETRY_S
+from aurorad.scheduler.writing import LONGEST_WRITE_S, RETRY_S
 from aurorad.storage.events import TaskChanged
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
-
-LONGEST_WRITE_S = 0.005
-"""What is left goes into the next write, after others had their turn: nothing may hold the loop for 50 ms."""
 
 _WOKEN = 16
 """Groups that an offer wakes of all that wait for the same."""

@@ -13,13 +13,10 @@ from aurorad.pace import give_way, next_batch
 from aurorad.rules import task_states
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.scheduler.state import StateManager
-from aurorad.scheduler.writing import write_patiently
+from aurorad.scheduler.writing import LONGEST_WRITE_S, write_patiently
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
-
-LONGEST_WRITE_S = 0.005
-"""What is left of a batch goes into the next write: nothing may hold the loop for 50 ms, however many wait."""
 
 
 class Statuses:

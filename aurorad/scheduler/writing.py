@@ -12,6 +12,10 @@ from aurorad.storage.transaction import Transaction
 
 T = TypeVar("T")
 
+LONGEST_WRITE_S = 0.005
+"""Who has much to write leaves the rest to the next write, after others had their turn: nothing may hold the loop for
+50 ms, however much there is, and a request should not wait for half of that."""
+
 RETRY_S = 1.0
 """Between attempts: room appears when somebody makes it, which takes longer."""
 

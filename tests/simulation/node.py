@@ -16,8 +16,7 @@ from aurorad.log.errors import LogFull
 from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
-from aurorad.scheduler.limits import admission_limits
-from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
+from aurorad.scheduler.rpc.calls import api_of
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
@@ -179,34 +178,12 @@ class Node:
         )
 
     def _new_api(self, updater: Updater) -> Api:
-        flags, stats, storage, limits = self._flags, self.stats, self.storage, admission_limits(self._flags)
-        of_tiers, scheduler = tiers.BUILT_IN, self.scheduler
-        handlers = {
-            **reads.handlers(
-                storage=storage,
-                limits=limits,
-                tiers=of_tiers,
-                reason=scheduler.pending_reason,
-                next_run_ms=scheduler.cron.next_run_ms,
-            ),
-            **jobs.handlers(storage=storage, state=scheduler.states, limits=limits, tiers=of_tiers, stats=stats),
-            **cron.handlers(storage=storage, cron=scheduler.cron, limits=limits, tiers=of_tiers, stats=stats),
-            **admin.handlers(
-                storage=storage,
-                state=scheduler.states,
-                reconciliation=scheduler.reconciliation,
-                snapshot=storage.snapshot,
-                stats=stats,
-            ),
-            **updates.handlers(
-                storage=storage,
-                updater=updater,
-                limits=limits,
-                tiers=of_tiers,
-                flags=flags,
-                stats=stats,
-                new_uuid=self._new_uuid,
-            ),
-            **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
-        }
-        return Api(handlers, storage, flags, stats)
+        return api_of(
+            storage=self.storage,
+            scheduler=self.scheduler,
+            updater=updater,
+            flags=self._flags,
+            tiers=tiers.BUILT_IN,
+            stats=self.stats,
+            new_uuid=self._new_uuid,
+        )

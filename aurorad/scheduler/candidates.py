@@ -110,11 +110,20 @@ class Candidates:
 
         Whether one is so still is to be asked at the moment of use: `still_fits`.
         """
+        passed, gone = order, 0  # so many behind that place are held no more; there may be very many
         for held in self._fitting.after(order):
             if self._offers.holds(held.number):
+                if gone:
+                    self._fitting.cut(passed, held.order)
+                passed, gone = held.order, 0
                 yield held
             else:
-                self.drop(held)
+                gone += 1
+                if not gone % _UNTIL_LATE and is_late():
+                    self._fitting.cut(passed, held.order)
+                    return
+        if gone:
+            self._fitting.cut(passed, _END)
         until_late = _UNTIL_LATE
         for held in self._offers.order.after(self._judged_to):
             self._judged_to = held.order
@@ -127,10 +136,6 @@ class Candidates:
                     break
         else:
             self._judged_to = _END
-
-    def drop(self, held: HeldOffer) -> None:
-        """It is no candidate any more, and will be none again."""
-        self._fitting.remove(held)
 
     def still_fits(self, held: HeldOffer) -> bool:
         """Whether time and the other tasks of the job have left a candidate one; else it is put where it belongs."""

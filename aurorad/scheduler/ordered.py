@@ -107,6 +107,17 @@ class Ordered:
         else:
             self._lasts[at] = part[-1].order
 
+    def cut(self, after: OfferOrder, before: OfferOrder) -> None:
+        """Remove all behind one place and before another: far quicker than one by one."""
+        first, end = bisect_right(self._lasts, after), bisect_left(self._lasts, before) + 1
+        parts = self._parts[first:end]
+        for part in parts:
+            gone = slice(bisect_right(part, after, key=_order_of), bisect_left(part, before, key=_order_of))
+            self._count -= gone.stop - gone.start
+            del part[gone]
+        self._parts[first:end] = parts = [part for part in parts if part]
+        self._lasts[first:end] = [part[-1].order for part in parts]
+
     def clear(self) -> None:
         self._parts.clear()
         self._lasts.clear()

@@ -57,7 +57,7 @@ def test_what_is_between_two_places_goes_at_once(
             offers.add(held)
         expected.sort(key=lambda held: held.order)
         for one, other in bounds:
-            first, last = (0, 0.0, min(one, other), 50), (0, 0.0, max(one, other), 50)
+            first, last = (0, 0.0, min(one, other), -1), (0, 0.0, max(one, other), 50)
             offers.cut(first, last)
             expected = [held for held in expected if not first < held.order < last]
             assert list(offers) == expected

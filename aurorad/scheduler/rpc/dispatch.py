@@ -76,7 +76,7 @@ class Api:
             return _error("Storage is not READY", ResponseCode.ERROR_TRANSIENT)
         except OutcomeUnknown:
             return _error(
-                "The scheduler lost its log while writing this: whether it was done is unknown, look before trying again.",
+                "The scheduler lost its log meanwhile: whether this was done is unknown, look before trying again.",
                 ResponseCode.ERROR_TRANSIENT,
             )
         except LogFull as error:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+Contexts: TypeAlias = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
+"""For those that dial this member, and for dialling others."""
+
+NO_TLS: Contexts = (None, None)
 
 
 class Certificates(NamedTuple):
@@ -14,8 +19,8 @@ class Certificates(NamedTuple):
     certificate: Path
     authority: Path
 
-    def contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-        """For those that dial this member, and for dialling others. Raises `OSError`; `ssl.SSLError` is one."""
+    def contexts(self) -> Contexts:
+        """Raises `OSError`; `ssl.SSLError` is one."""
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = False  # addresses come and go: the authority says who is a member

@@ -1,4 +1,4 @@
-"""One other member: dialled until it answers, and again when it is lost; what is to be sent to it waits here, not long."""
+"""One other member: dialled until it answers, and again when it is lost; what is to be sent waits here, not long."""
 
 from __future__ import annotations
 
@@ -40,19 +40,21 @@ class Dialled:
 
     def __init__(
         self,
-        mine: Hello,
+        member: str,
+        hello: Callable[[str], Hello],
         tls: ssl.SSLContext | None,
         rng: random.Random,
         *,
         dropped: Callable[[], None],
         met: Callable[[Hello], None],
-        told: Callable[[str], None],
+        told: Callable[[BaseException], None],
     ) -> None:
-        """`mine` says whom to dial as its receiver. `met` gets what the member says of itself, `told` why it failed."""
+        """`member` is where to dial, `hello` what to say to whom. `met` gets the answer, `told` why it failed."""
         self.is_connected = False
         self.scope = trio.CancelScope()
         """Cancelled, it ends `run`."""
-        self._mine = mine
+        self._member = member
+        self._hello = hello
         self._tls = tls
         self._rng = rng
         self._dropped = dropped
@@ -62,6 +64,7 @@ class Dialled:
         self._size = 0
         self._more = trio.Event()
         self._again = trio.Event()
+        self._talking = trio.CancelScope()
 
     def add(self, frame: bytes) -> None:
         """Send it soon, or drop it."""
@@ -74,6 +77,10 @@ class Dialled:
         self._size += len(frame)
         self._more.set()
 
+    def begin_anew(self) -> None:
+        """Connect again, since there is something else to say in the hello."""
+        self._talking.cancel()
+
     def hurry(self) -> None:
         """Dial at once if it is not connected: it was heard."""
         self._again.set()
@@ -83,10 +90,12 @@ class Dialled:
         retry_s = FIRST_RETRY_S
         with self.scope:
             while True:
+                self._talking = trio.CancelScope()
                 try:
-                    await self._talk()
-                except (Malformed, Stranger, *BROKEN) as error:
-                    self._told(f"{self._mine.receiver}: {reason(error)}")
+                    with self._talking:
+                        await self._talk()
+                except* (Malformed, Stranger, *BROKEN) as errors:
+                    self._told(errors.exceptions[0])
                 retry_s = FIRST_RETRY_S if self.is_connected else min(2 * retry_s, LAST_RETRY_S)
                 self.is_connected = False
                 self._again = trio.Event()
@@ -95,23 +104,26 @@ class Dialled:
 
     async def _talk(self) -> None:
         with trio.fail_after(HELLO_S):
-            stream = await _connect(self._mine.receiver, self._tls)
-            ready = False
-            try:
-                await stream.send_all(hello.frame(msgspec.msgpack.encode(self._mine)))
-                theirs = await receive_hello(stream)
-                hello.check(theirs, self._mine)
-                if theirs.sender != self._mine.receiver:
-                    raise Stranger(f"it says that it is {theirs.sender}")
-                ready = True
-            finally:
-                if not ready:
-                    await trio.aclose_forcefully(stream)
-        self.is_connected = True
-        self._met(theirs)
-        async with stream, trio.open_nursery() as nursery:
-            nursery.start_soon(_until_closed, stream)
-            await self._send(stream)
+            stream = await _connect(self._member, self._tls)
+        try:
+            with trio.fail_after(HELLO_S):
+                theirs = await self._exchange(stream)
+            self.is_connected = True
+            self._met(theirs)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_until_closed, stream)
+                nursery.start_soon(self._send, stream)
+        finally:
+            await trio.aclose_forcefully(stream)  # a farewell may take for ever
+
+    async def _exchange(self, stream: trio.abc.Stream) -> Hello:
+        mine = self._hello(self._member)
+        await stream.send_all(hello.frame(msgspec.msgpack.encode(mine)))
+        theirs = await receive_hello(stream)
+        hello.check(theirs, mine)
+        if theirs.sender != self._member:
+            raise Stranger(f"it says that it is {theirs.sender}")
+        return theirs
 
     async def _send(self, stream: trio.abc.Stream) -> None:
         while True:
@@ -159,11 +171,14 @@ async def receive_hello(stream: trio.abc.Stream) -> Hello:
 
 
 def reason(error: BaseException) -> str:
-    """What to tell a person."""
+    """What to tell a person; of several errors, about the first."""
+    if isinstance(error, BaseExceptionGroup):
+        return reason(error.exceptions[0])
     if isinstance(error, trio.TooSlowError):
         return "no answer in time"
-    cause = error.__cause__
-    return str(cause if isinstance(cause, OSError) else error) or type(error).__name__
+    if isinstance(error.__cause__, OSError | BaseExceptionGroup):
+        return reason(error.__cause__)
+    return str(error) or type(error).__name__
 
 
 def split(address: str) -> tuple[str, int]:

@@ -1,14 +1,17 @@
 """How two members of a log begin to talk: frames on a stream, and who says what first.
 
 A frame is its length in 4 bytes, big-endian, and that many bytes of msgpack; an empty one says that somebody is still
-there. Whoever dials sends a `Hello`, the other answers with his own, and each looks at the other's: a process of another
-log is told apart before it can say anything else. Then only the one who dialled speaks.
+there. Whoever dials sends a `Hello`, the other answers with one, and each looks at what came: a process of another log
+is told apart before it can say anything else. Then only the one who dialled speaks.
 """
 
 from __future__ import annotations
 
 import struct
+
 import msgspec
+
+from aurorad.log.messages import Peer
 
 PROTOCOL = 1
 
@@ -42,8 +45,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     """Where the sender can be dialled, as ``ip:port``."""
     receiver: str
     """Where it dialled; its own address in an answer."""
-    quorum: int
-    """How many members must agree, as the sender was told."""
+    peer: Peer
+    """What the sender is."""
 
 
 def check(hello: Hello, mine: Hello) -> None:

@@ -1,4 +1,4 @@
-"""How a member of a log reaches the others: over TCP, one connection each way, with mutual TLS if there are certificates.
+"""How a member of a log reaches the others: over TCP, one connection each way, by mutual TLS if there are certificates.
 
 Every message may be lost, come late or twice, and nobody waits: what a slow or absent member would not get in time is
 dropped and counted. Whoever is no member of this log is turned away at the first frame.
@@ -11,17 +11,18 @@ import math
 import random
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import msgspec
 import trio
 
 from aurorad.log import hello
-from aurorad.log.certificates import Certificates
+from aurorad.log.certificates import NO_TLS, Certificates
 from aurorad.log.dialling import BROKEN, HELLO_S, SILENCE_S, Dialled, reason, receive_hello
 from aurorad.log.hello import MAX_FRAME_BYTES, Frames, Hello, Malformed, Stranger
-from aurorad.log.messages import Message
+from aurorad.log.messages import Message, Peer
 from aurorad.vars import Vars
 
 _logger = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ _MAX_COMPLAINTS = 100
 Deliver = Callable[[str, Message, int], Awaitable[None]]
 """Told of each message: its sender, the message, its size in bytes. May take its time: then the sender has to wait."""
 
+Met = Callable[[str, Peer], None]
+"""Told what the member at an address says of itself, whenever it says so."""
+
 
 class Peers(Protocol):
     """The network, as a member sees it. `run` must run."""
@@ -44,9 +48,8 @@ class Peers(Protocol):
     def me(self) -> str:
         """This member's own address, ``ip:port``: where others dial it."""
 
-    @property
-    def quorums(self) -> Mapping[str, int]:
-        """How many members must agree as each of the others was told, as far as they have been met."""
+    def introduce(self, peer: Peer) -> None:
+        """What this member says of itself from now on; to those it is connected with too."""
 
     def aim(self, members: frozenset[str]) -> None:
         """Whom to talk with from now on; nobody else is heard. This member itself may be among them."""
@@ -54,7 +57,7 @@ class Peers(Protocol):
     def send(self, to: str, message: Message) -> None:
         """Have it sent to another member, or lost. Never waits."""
 
-    async def run(self, deliver: Deliver) -> None:
+    async def run(self, deliver: Deliver, met: Met) -> None:
         """Until cancelled."""
 
 
@@ -66,18 +69,18 @@ class TcpPeers:
         listener: trio.SocketListener,
         me: str,
         cluster_id: str,
-        quorum: int,
         stats: Vars,
         rng: random.Random,
         certificates: Certificates | None = None,
     ) -> None:
         """`listener` is where others dial `me`; closed when `run` ends. Raises `OSError` for bad `certificates`."""
         self.me = me
-        self.quorums: dict[str, int] = {}
         self._listener = listener
-        self._hello = Hello(hello.PROTOCOL, cluster_id, me, "", quorum)
+        self._cluster_id = cluster_id
+        self._peer = Peer(0, 0)
+        self._met: Met = lambda *_: None
         self._rng = rng
-        self._server_tls, self._client_tls = certificates.contexts() if certificates else (None, None)
+        self._server_tls, self._client_tls = certificates.contexts() if certificates else NO_TLS
         self._members: frozenset[str] = frozenset()
         self._dialled: dict[str, Dialled] = {}
         self._nursery: trio.Nursery | None = None
@@ -90,12 +93,18 @@ class TcpPeers:
         self._stats = stats
         self._declare()
 
+    def introduce(self, peer: Peer) -> None:
+        """As `Peers` says."""
+        if peer != self._peer:
+            self._peer = peer
+            for dialled in self._dialled.values():
+                dialled.begin_anew()
+
     def aim(self, members: frozenset[str]) -> None:
         """As `Peers` says."""
         self._members = members
         for gone in self._dialled.keys() - members:
             self._dialled.pop(gone).scope.cancel()
-            self.quorums.pop(gone, None)
         for gone in self._accepted.keys() - members:
             self._accepted.pop(gone).cancel()
         for new in sorted(members - self._dialled.keys() - {self.me}):
@@ -114,8 +123,9 @@ class TcpPeers:
         self._count("messages_sent")
         dialled.add(self._encoded[1])
 
-    async def run(self, deliver: Deliver) -> None:
+    async def run(self, deliver: Deliver, met: Met) -> None:
         """As `Peers` says."""
+        self._met = met
         async with self._listener, trio.open_nursery() as nursery:
             self._nursery = nursery
             for dialled in self._dialled.values():
@@ -128,48 +138,46 @@ class TcpPeers:
 
     def _new_dialled(self, member: str) -> Dialled:
         return Dialled(
-            msgspec.structs.replace(self._hello, receiver=member),
+            member,
+            self._hello,
             self._client_tls,
             self._rng,
             dropped=lambda: self._count("messages_dropped"),
-            met=self._met,
-            told=self._complain,
+            met=self._greeted,
+            told=partial(self._failed, member),
         )
 
-    def _met(self, member: Hello) -> None:
-        _logger.info("Connected with log member %s", member.sender)
-        self.quorums[member.sender] = member.quorum
+    def _hello(self, to: str) -> Hello:
+        return Hello(hello.PROTOCOL, self._cluster_id, self.me, to, self._peer)
+
+    def _greeted(self, theirs: Hello) -> None:
+        _logger.info("Connected with log member %s", theirs.sender)
+        self._met(theirs.sender, theirs.peer)
 
     async def _accept(self, stream: trio.SocketStream, deliver: Deliver) -> None:
         """The boundary to others: whatever they do ends the connection alone."""
         self._connections += 1
-        source = "somebody"
+        source = _source(stream)
         try:
-            async with stream:
-                source = _source(stream)
-                if self._connections > MAX_CONNECTIONS:
-                    raise Stranger(f"there are {MAX_CONNECTIONS} connections already")
-                await self._serve(stream, deliver)
-        except Stranger as stranger:
-            self._count("strangers")
-            self._complain(f"{source} was turned away: {stranger}")
-        except Malformed as error:
-            self._count("malformed")
-            self._complain(f"{source} was turned away: {error}")
-        except BROKEN as error:
-            if isinstance(error.__cause__, ssl.SSLError):
-                self._count("strangers")
-                self._complain(f"{source} was turned away: {reason(error)}")
+            if self._connections > MAX_CONNECTIONS:
+                raise Stranger(f"there are {MAX_CONNECTIONS} connections already")
+            await self._serve(stream, deliver)
+        except (Malformed, Stranger, *BROKEN) as error:
+            self._failed(source, error)
         finally:
             self._connections -= 1
+            await trio.aclose_forcefully(stream)
 
     async def _serve(self, tcp: trio.SocketStream, deliver: Deliver) -> None:
-        stream = trio.SSLStream(tcp, self._server_tls, server_side=True, https_compatible=True) if self._server_tls else tcp
+        stream: trio.abc.Stream = tcp
+        if self._server_tls is not None:
+            stream = trio.SSLStream(tcp, self._server_tls, server_side=True, https_compatible=True)
         with trio.fail_after(HELLO_S):
             theirs = await receive_hello(stream)
+            mine = self._hello(theirs.sender)
             # A stranger is answered too, so that it can tell its operator.
-            await stream.send_all(hello.frame(self._encoder.encode(msgspec.structs.replace(self._hello, receiver=theirs.sender))))
-        hello.check(theirs, self._hello)
+            await stream.send_all(hello.frame(self._encoder.encode(mine)))
+        hello.check(theirs, mine)
         if theirs.receiver != self.me:
             raise Stranger(f"it looks for {theirs.receiver}, this is {self.me}")
         with trio.CancelScope() as scope:
@@ -178,7 +186,7 @@ class TcpPeers:
                 older.cancel()
             self._accepted[theirs.sender] = scope
             if theirs.sender in self._dialled:
-                self.quorums[theirs.sender] = theirs.quorum
+                self._met(theirs.sender, theirs.peer)
                 self._dialled[theirs.sender].hurry()
             try:
                 await self._receive(theirs.sender, stream, scope, deliver)
@@ -205,7 +213,13 @@ class TcpPeers:
                 self._count("messages_received")
                 await deliver(sender, message, len(payload))
 
-    def _complain(self, text: str) -> None:
+    def _failed(self, other: str, error: BaseException) -> None:
+        """A connection with `other` has ended, or could not be made."""
+        if isinstance(error, Malformed):
+            self._count("malformed")
+        elif isinstance(error, Stranger) or isinstance(error.__cause__, ssl.SSLError):
+            self._count("strangers")
+        text = f"{other}: {reason(error)}"
         now = trio.current_time()
         if now - self._complaints.get(text, -math.inf) < _REPEAT_S:
             return

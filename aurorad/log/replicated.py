@@ -1,0 +1,247 @@
+"""The log that several machines agree upon, to those who use it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import NamedTuple
+
+import trio
+
+from aurorad.log import paxos
+from aurorad.log.driving import Driver
+from aurorad.log.errors import LogLost, NotElected, Refused
+from aurorad.log.messages import Status
+from aurorad.log.paxos import Chosen, Confirmed, Elected, Event, Lost, Member, NotLeading, Timing
+from aurorad.log.peers import Peers
+from aurorad.log.receipts import Confirmations, Placed, Receipts
+from aurorad.log.scribe import Journal, size_of
+from aurorad.vars import Value, Vars
+
+_logger = logging.getLogger(__name__)
+
+MAX_UNDER_WAY = 16 << 20
+"""Bytes that are placed and not yet in the log, about: so much a new leader has to write again at most."""
+
+_PIECE_BYTES = 1 << 20  # of one message, unless a single entry is larger
+_READ_BYTES = 256 << 10
+
+
+class Settings(NamedTuple):
+    """What the flags say."""
+
+    cluster_id: str
+    quorum: int = 1
+    election_retries: int = 20
+    timing: Timing = paxos.USUAL
+    initialize: bool = False
+
+
+class ReplicatedLog:
+    """`face.LedLog`. `run` must run, once."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        peers: Peers,
+        group: AsyncIterator[frozenset[str]],
+        settings: Settings,
+        stats: Vars,
+        rng: random.Random,
+    ) -> None:
+        """`group` says who is a member, by address. `aclose` closes the journal, which must be called."""
+        self._journal = journal
+        self._retries = settings.election_retries
+        self._stats = stats
+        self._member = Member(
+            peers.me,
+            settings.cluster_id,
+            settings.quorum,
+            journal.stored,
+            rng,
+            timing=settings.timing,
+            initialize=settings.initialize,
+        )
+        self._driver = Driver(
+            self._member, settings.quorum, journal, peers, group, chosen=self._chosen, event=self._event
+        )
+        self._end = journal.stored.learned_to
+        self._learned = trio.Event()
+        self._placing = trio.Lock()
+        self._receipts = Receipts()
+        self._confirmations = Confirmations()
+        self._outcome: Event | None = None  # of an election
+        self._why_lost: str | None = None
+        self._lost = trio.Event()
+        self._declare()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be a member until cancelled. Raises `OSError` or `LogDamaged` if the disk fails, which is final."""
+        try:
+            await self._driver.run(task_status=task_status)
+        finally:
+            self._lose("The log was closed")
+
+    async def aclose(self) -> None:
+        """Let the journal go, even if cancelled; `run` must have ended."""
+        await self._driver.scribe.close()
+
+    # --- What is there ---
+
+    @property
+    def begin(self) -> int:
+        """The position of the first entry that is still there."""
+        return self._journal.begin
+
+    @property
+    def end(self) -> int:
+        """After the last entry that is known to be in the log, and is here."""
+        return self._end
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return self._journal.size
+
+    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+        """As `face.Log` says."""
+        async for _, entries in self._read(position):
+            yield entries
+
+    async def follow(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+        """As `face.LedLog` says."""
+        while True:
+            async for position, entries in self._read(position):
+                yield entries
+            while position >= self._end:
+                await self._learned.wait()
+
+    async def _read(self, position: int) -> AsyncIterator[tuple[int, list[tuple[int, bytes]]]]:
+        """Entries, and the position that comes after them."""
+        while position < self._end:
+            values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
+            after = min(position + len(values), self._end)
+            places = zip(range(position, after), values, strict=False)  # what is behind is not known to stay
+            entries = [(at, value) for at, value in places if isinstance(value, bytes)]
+            position = after
+            self._stats.count("scheduler_log_entries_read", len(entries))
+            self._stats.count("scheduler_log_bytes_read", sum(len(entry) for _, entry in entries))
+            self._stats.count("scheduler_log_native_native_entries_skipped", len(values) - len(entries))
+            yield position, entries
+
+    # --- What a leader does ---
+
+    @property
+    def unfit(self) -> str | None:
+        """As `face.LedLog` says."""
+        return self._member.unfit()
+
+    async def fit(self) -> None:
+        """As `face.LedLog` says."""
+        while self._member.unfit() is not None:
+            await self._driver.stepped()
+
+    async def lead(self) -> None:
+        """As `face.LedLog` says."""
+        why = ""
+        for attempt in range(self._retries):
+            outcome = await self._elect()
+            if isinstance(outcome, paxos.Refused):
+                raise Refused(outcome.why)
+            if isinstance(outcome, Elected):
+                while self._end < outcome.end:
+                    await self._learned.wait()
+                return
+            why = outcome.why
+            _logger.warning("Attempt %d of %d to lead the log: %s", attempt + 1, self._retries, why)
+        raise NotElected(why)
+
+    async def _elect(self) -> Elected | paxos.NotElected | paxos.Refused:
+        self._outcome = None
+        self._member.elect(trio.current_time())
+        self._driver.step()
+        while self._outcome is None:
+            await self._driver.stepped()
+        return self._outcome
+
+    async def lost(self) -> str:
+        """As `face.LedLog` says."""
+        await self._lost.wait()
+        return self._why_lost or ""
+
+    async def confirm(self) -> None:
+        """As `face.Log` says."""
+        self._check()
+        token = self._member.confirm(trio.current_time())
+        self._driver.step()
+        await self._confirmations.wait(token)
+        self._check()
+
+    async def submit(self, entries: Sequence[bytes]) -> Placed:
+        """As `face.Log` says."""
+        started = trio.current_time()
+        async with self._placing:
+            self._check()
+            await self._driver.scribe.make_room(size_of(entries))
+            with trio.CancelScope(shield=True):  # what is begun is finished: it takes no longer than a write may
+                for piece in _pieces(entries):
+                    size = size_of(piece)
+                    while self._receipts.size and self._receipts.size + size > MAX_UNDER_WAY:
+                        await self._receipts.fewer.wait()
+                    receipt = self._place(piece, size, started)
+        return receipt
+
+    async def truncate(self, before: int) -> None:
+        """As `face.Log` says."""
+        started = trio.current_time()
+        self._check()
+        receipt = Placed(self._member.truncate(started, before), 0, started)
+        self._receipts.add(receipt)
+        self._driver.step()
+        await receipt.wait()
+        self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
+
+    def _place(self, entries: Sequence[bytes], size: int, started_s: float) -> Placed:
+        self._check()
+        first = self._member.append(trio.current_time(), entries)
+        receipt = Placed(first + len(entries) - 1, size, started_s)
+        self._receipts.add(receipt)
+        self._driver.step()
+        self._stats.count("scheduler_log_entries_written", len(entries))
+        self._stats.count("scheduler_log_bytes_written", sum(map(len, entries)))
+        return receipt
+
+    def _check(self) -> None:
+        """Raises `LogLost` unless this process may write."""
+        if self._why_lost is not None:
+            raise LogLost(self._why_lost)
+        if not self._member.leads:
+            raise LogLost("This process does not lead the log")
+
+    # --- What the member tells ---
+
+    def _chosen(self, chosen: Chosen) -> None:
+        self._end = chosen.first + len(chosen.values)
+        self._learned.set()
+        self._learned = trio.Event()
+        now = trio.current_time()
+        for receipt in self._receipts.done(self._end):
+            if receipt.size:
+                self._stats.observe("scheduler_log_native_append", now - receipt.since_s)
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, Confirmed):
+            self._confirmations.confirmed(event.token)
+        elif isinstance(event, Lost):
+            self._stats.count("scheduler_log_native_append_failures")
+            self._lose(event.why)
+        else:
+            self._outcome = event
+
+    def _lose(self, why: str) -> None:
+        if self._why_lost is None:
+            self._why_lost = why
+            self._receipts.lost(why)
+            self._confirmations.lost()
+            self._lost.set()

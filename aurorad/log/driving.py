@@ -1,7 +1,7 @@
 """Drives a `paxos.Member` with its journal, its peers and the clock.
 
-The member decides, and only ever changes memory. Whatever it was told, `step` then does what it says: messages go out at
-once, records to the journal's thread. So nothing waits here but for the disk, and all order is the member's.
+The member decides, and only ever changes memory. Whatever it was told, `step` then does what it says: messages go out
+at once, records to the journal's thread. So nothing waits here but for the disk, and all order is the member's.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable
 import trio
 
 from aurorad.log.errors import LogFull
+from aurorad.log.journal import Journal
 from aurorad.log.messages import Accepted, Behind, Fetched, Heard, Message, Peer, Promised, Write
 from aurorad.log.paxos import Chosen, Event, Member
 from aurorad.log.peers import Peers
-from aurorad.log.scribe import Journal, Scribe
+from aurorad.log.scribe import Scribe
 
 _FETCH_BYTES = 1 << 20
 _SMALL_BYTES = 64 << 10  # what is no larger fits into the room that is made ahead
@@ -35,7 +36,7 @@ class Driver:
         chosen: Callable[[Chosen], None],
         event: Callable[[Event], None],
     ) -> None:
-        """`group` says who is a member, by address. `chosen` and `event` are told what the member tells, within `step`."""
+        """`group` says who is a member, by address. `chosen` and `event` get what the member tells, within `step`."""
         self.member = member
         self.scribe = Scribe(journal)
         self.others: dict[str, Peer | None] = {}

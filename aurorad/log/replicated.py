@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import NamedTuple
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import trio
 
 from aurorad.log import paxos
 from aurorad.log.driving import Driver
 from aurorad.log.errors import LogLost, NotElected, Refused
+from aurorad.log.here import Timing
+from aurorad.log.journal import Journal
 from aurorad.log.messages import Status
-from aurorad.log.paxos import Chosen, Confirmed, Elected, Event, Lost, Member, NotLeading, Timing
+from aurorad.log.paxos import Chosen, Confirmed, Elected, Event, Lost, Member
 from aurorad.log.peers import Peers
 from aurorad.log.receipts import Confirmations, Placed, Receipts
-from aurorad.log.scribe import Journal, size_of
+from aurorad.log.scribe import size_of
 from aurorad.vars import Value, Vars
 
 _logger = logging.getLogger(__name__)
@@ -26,6 +29,10 @@ MAX_UNDER_WAY = 16 << 20
 
 _PIECE_BYTES = 1 << 20  # of one message, unless a single entry is larger
 _READ_BYTES = 256 << 10
+_NOT_IN_NAME = re.compile(r"[^\w.\-]", re.ASCII)
+
+
+_Outcome: TypeAlias = Elected | paxos.NotElected | paxos.Refused
 
 
 class Settings(NamedTuple):
@@ -71,7 +78,7 @@ class ReplicatedLog:
         self._placing = trio.Lock()
         self._receipts = Receipts()
         self._confirmations = Confirmations()
-        self._outcome: Event | None = None  # of an election
+        self._outcomes: list[_Outcome] = []  # of the election that goes on
         self._why_lost: str | None = None
         self._lost = trio.Event()
         self._declare()
@@ -112,7 +119,8 @@ class ReplicatedLog:
     async def follow(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
         """As `face.LedLog` says."""
         while True:
-            async for position, entries in self._read(position):
+            async for after, entries in self._read(position):
+                position = after
                 yield entries
             while position >= self._end:
                 await self._learned.wait()
@@ -120,7 +128,9 @@ class ReplicatedLog:
     async def _read(self, position: int) -> AsyncIterator[tuple[int, list[tuple[int, bytes]]]]:
         """Entries, and the position that comes after them."""
         while position < self._end:
+            started = trio.current_time()
             values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
+            self._stats.observe("scheduler_log_native_read", trio.current_time() - started)
             after = min(position + len(values), self._end)
             places = zip(range(position, after), values, strict=False)  # what is behind is not known to stay
             entries = [(at, value) for at, value in places if isinstance(value, bytes)]
@@ -157,13 +167,13 @@ class ReplicatedLog:
             _logger.warning("Attempt %d of %d to lead the log: %s", attempt + 1, self._retries, why)
         raise NotElected(why)
 
-    async def _elect(self) -> Elected | paxos.NotElected | paxos.Refused:
-        self._outcome = None
+    async def _elect(self) -> _Outcome:
+        self._outcomes.clear()
         self._member.elect(trio.current_time())
         self._driver.step()
-        while self._outcome is None:
+        while not self._outcomes:
             await self._driver.stepped()
-        return self._outcome
+        return self._outcomes[0]
 
     async def lost(self) -> str:
         """As `face.LedLog` says."""
@@ -237,7 +247,7 @@ class ReplicatedLog:
             self._stats.count("scheduler_log_native_append_failures")
             self._lose(event.why)
         else:
-            self._outcome = event
+            self._outcomes.append(event)
 
     def _lose(self, why: str) -> None:
         if self._why_lost is None:
@@ -245,3 +255,53 @@ class ReplicatedLog:
             self._receipts.lost(why)
             self._confirmations.lost()
             self._lost.set()
+
+    def _declare(self) -> None:
+        stats, member, driver = self._stats, self._member, self._driver
+        for what in ("append", "read", "truncate"):
+            stats.declare_sliding(f"scheduler_log_native_{what}", "nanos")
+            stats.declare(f"scheduler_log_native_{what}_timeouts", f"scheduler_log_native_{what}_failures")
+        stats.declare("scheduler_log_native_native_entries_skipped")
+        stats.declare("scheduler_log_bytes_written", "scheduler_log_entries_written")
+        stats.declare("scheduler_log_bytes_read", "scheduler_log_entries_read")
+        stats.gauge("log/recovered", lambda: int(member.status is Status.VOTING))
+        stats.gauge("log/ensemble_size", lambda: 1 + len(driver.others))
+        gauges: dict[str, Callable[[], Value]] = {
+            "status": lambda: member.status.name,
+            "role": self._role,
+            "unfit": lambda: self.unfit or "",
+            "promised": lambda: member.promised[0],
+            "begin": lambda: member.begin,
+            "learned": lambda: member.learned_to,
+            "end": lambda: member.end,
+            "under_way_bytes": lambda: self._receipts.size,
+            "backlog_bytes": lambda: driver.scribe.backlog,
+            "stuck": lambda: int(driver.scribe.is_stuck),
+        }
+        for name, read in gauges.items():
+            stats.gauge(f"scheduler_log_native_{name}", read)
+        stats.family(self._lags)
+
+    def _role(self) -> str:
+        if self._member.leads:
+            return "LEADER"
+        followed = self._member.followed
+        return f"FOLLOWER of {followed[0]}" if followed is not None else "FOLLOWER"
+
+    def _lags(self) -> dict[str, Value]:
+        """By how many positions each other member is known to be behind."""
+        return {
+            f"scheduler_log_native_lag_{_NOT_IN_NAME.sub('_', address)}": max(0, self._member.end - end)
+            for address, end in sorted(self._driver.ends.items())
+        }
+
+
+def _pieces(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """What goes into one message each."""
+    first, size = 0, 0
+    for at, entry in enumerate(entries):
+        if size and size + len(entry) > _PIECE_BYTES:
+            yield entries[first:at]
+            first, size = at, 0
+        size += len(entry)
+    yield entries[first:]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import trio
 
 from aurorad.log.errors import LogFull
-from aurorad.log.messages import Caught, Record, Stored, Value, Wrote
+from aurorad.log.journal import HEADROOM, Journal
+from aurorad.log.messages import Caught, Record, Value, Wrote
 
 T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
-
-HEADROOM = 1 << 20
-"""Room kept for what must be written although there is none for entries: promises, marks, truncations."""
 
 LOW_WATER = 4 << 20
 """With less than so much room more is made, before anybody has to wait for it."""
@@ -28,23 +26,6 @@ MAX_BACKLOG = 32 << 20
 _BATCH_BYTES = 8 << 20
 _RETRY_S, _REFILL_S = 1.0, 30.0  # how often a full disk is asked again, for what must be written and for more
 _RECORD_BYTES, _VALUE_BYTES = 4096, 16  # what lies around them on disk, at most
-
-
-class Journal(Protocol):
-    """What this needs of `journal.Journal`. All calls block."""
-
-    @property
-    def stored(self) -> Stored: ...
-    @property
-    def begin(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def room(self) -> int: ...
-    def append(self, records: Sequence[Record]) -> None: ...
-    def reserve(self, size: int, keep: int = ...) -> None: ...
-    def read(self, first: int, max_bytes: int) -> list[Value]: ...
-    def close(self) -> None: ...
 
 
 class Scribe:

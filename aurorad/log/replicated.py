@@ -6,11 +6,14 @@ import logging
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import trio
 
 from aurorad.log import paxos
+from aurorad.log.disk import Folder
 from aurorad.log.driving import Driver
 from aurorad.log.errors import LogLost, NotElected, Refused
 from aurorad.log.here import Timing
@@ -294,6 +297,34 @@ class ReplicatedLog:
             f"scheduler_log_native_lag_{_NOT_IN_NAME.sub('_', address)}": max(0, self._member.end - end)
             for address, end in sorted(self._driver.ends.items())
         }
+
+
+@asynccontextmanager
+async def replicated_log(
+    folder: Path,
+    peers: Peers,
+    group: AsyncIterator[frozenset[str]],
+    settings: Settings,
+    stats: Vars,
+    rng: random.Random,
+) -> AsyncIterator[ReplicatedLog]:
+    """This member, whose disk is `folder`, as long as the block lasts. Raises all that `Journal.open` does.
+
+    An error of the disk cancels the block, and comes out in an exception group.
+    """
+    journal = await trio.to_thread.run_sync(lambda: Journal.open(Folder(folder), alone=settings.quorum == 1, rng=rng))
+    if journal.damage is not None:
+        _logger.error("%s, and was set aside: this log member learns from the others what it lacks", journal.damage)
+    if journal.cut_bytes:
+        _logger.warning("%s: cut off %d bytes of a write that a crash interrupted", folder, journal.cut_bytes)
+    log = ReplicatedLog(journal, peers, group, settings, stats, rng)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(log.run)
+            yield log
+            nursery.cancel_scope.cancel()
+    finally:
+        await log.aclose()
 
 
 def _pieces(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

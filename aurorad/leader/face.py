@@ -1,4 +1,4 @@
-"""What leadership is to those who need it: ZooKeeper's with several schedulers, granted at once to one that is alone."""
+"""What leadership is to those who need it: won in ZooKeeper among several, granted at once to who is alone."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 from kazoo.client import KazooClient
@@ -72,13 +72,7 @@ class _KazooLog(logging.LoggerAdapter[logging.Logger]):
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         if level > logging.DEBUG:
-            super().log(level if level >= logging.ERROR else logging.DEBUG, msg, *args, **kwargs)
-
-    def isEnabledFor(self, level: int) -> bool:
-        return level > logging.DEBUG and super().isEnabledFor(logging.DEBUG if level < logging.ERROR else level)
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return f"kazoo: {msg}", kwargs
+            self.logger.log(level if level >= logging.ERROR else logging.DEBUG, f"kazoo: {msg}", *args, **kwargs)
 
 
 class _Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import trio
 
@@ -37,7 +37,7 @@ class Group:
             except SessionLost as loss:
                 _log.warning("no longer a member of the log's group: %s", loss)
 
-    async def members(self) -> AsyncIterator[frozenset[str]]:
+    async def members(self) -> AsyncGenerator[frozenset[str], None]:
         """The addresses of all members, now and whenever they are others; without a connection those last known."""
         known: frozenset[str] | None = None
         while True:
@@ -48,7 +48,7 @@ class Group:
                 yield members
             await changed.wait()
 
-    async def _addresses(self, names: list[str]) -> AsyncIterator[str]:
+    async def _addresses(self, names: list[str]) -> AsyncGenerator[str, None]:
         for name in names:
             data = await self._zookeeper.get(f"{self._path}/{name}") if _NAME.fullmatch(name) else None
             if data is None:

@@ -247,10 +247,10 @@ class ZooKeeper:
         self._drop()
         return None
 
-    def _over(self, why: str) -> None:
+    def _over(self, why: str, level: int = logging.WARNING) -> None:
         """The session that is kept has come to its end, if it has not before."""
         if self._kept is not None:
-            _log.warning("ZooKeeper session 0x%x is lost: %s", self._kept.id, why)
+            _log.log(level, "ZooKeeper session 0x%x is over: %s", self._kept.id, why)
             self._kept.end(why)
             self._kept = self._session = None
             self._enter("LOST")
@@ -287,7 +287,10 @@ class ZooKeeper:
         raise AssertionError
 
     async def _ask(self, request: str, path: str, *args: object, **kwargs: object) -> Any:
-        """The answer to one of kazoo's requests; cancelled, it may still happen. Raises `NoNodeError`, `_Interrupted`."""
+        """The answer to one of kazoo's requests; cancelled, that may still happen.
+
+        Raises `NoNodeError`, `ZooKeeperRefused` and `_Interrupted`.
+        """
         answered = trio.Event()
         result = getattr(self._client, f"{request}_async")(self._root + path or "/", *args, **kwargs)
         result.rawlink(lambda _: self._tell(answered.set))
@@ -299,9 +302,8 @@ class ZooKeeper:
         except NoNodeError:
             raise
         except KazooException as error:
-            raise ZooKeeperRefused(
-                f"ZooKeeper refuses {request} {path}: {type(error).__name__} {error}".rstrip()
-            ) from error
+            what = f"{type(error).__name__} {error}".rstrip()
+            raise ZooKeeperRefused(f"ZooKeeper refuses {request} {path}: {what}") from error
 
     def _watch(self) -> tuple[trio.Event, Callable[[object], None]]:
         """An event, and what sets it when kazoo calls it, which it does also when the connection is lost."""
@@ -358,6 +360,7 @@ class ZooKeeper:
 
     async def _stop(self) -> None:
         """Ends the session, if that can be told at once. kazoo may wait for long: its threads are left alone then."""
+        self._over("this process left", logging.INFO)
         stopped = trio.Event()
 
         def stop() -> None:
@@ -374,4 +377,3 @@ class ZooKeeper:
                         break
                     end_it()
         self._link = None
-        self._over("this process left")

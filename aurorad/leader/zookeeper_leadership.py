@@ -12,7 +12,7 @@ import trio
 from aurorad.leader import serverset
 from aurorad.leader.election import Election, Tenure
 from aurorad.leader.face import Defeated, Leader
-from aurorad.leader.zookeeper import SessionLost, ZooKeeper
+from aurorad.leader.zookeeper import SessionLost, ZooKeeper, ZooKeeperRefused
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class ZooKeeperLeadership:
         self._me = Leader(host, port, {endpoint: (host, port)})
         self._election = Election(zookeeper, path, host, new_uuid)
         self._tenure: Tenure | None = None
+        self._advertised = False
         self._leaders: tuple[Leader, ...] = ()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -47,6 +48,9 @@ class ZooKeeperLeadership:
             if leaders != self._leaders:
                 _log.info("leader: %s", ", ".join(f"{one.host}:{one.port}" for one in leaders) or "none")
                 self._leaders = leaders
+            if self._advertised and self._me not in leaders:
+                with contextlib.suppress(Defeated):
+                    await self.advertise()  # somebody has deleted the node
             await changed.wait()
 
     async def elected(self) -> None:
@@ -65,10 +69,11 @@ class ZooKeeperLeadership:
             await self._zookeeper.hold(self._tenure.session, self._path, serverset.PREFIX, serverset.encode(self._me))
         except SessionLost as loss:
             raise Defeated(f"the ZooKeeper session is lost: {loss}") from loss
+        self._advertised = True
 
     async def withdraw(self) -> None:
-        self._tenure = None
-        with trio.move_on_after(_WITHDRAW_PATIENCE_S), contextlib.suppress(SessionLost):
+        self._tenure, self._advertised = None, False
+        with trio.move_on_after(_WITHDRAW_PATIENCE_S), contextlib.suppress(SessionLost, ZooKeeperRefused):
             session = await self._zookeeper.session()
             await self._zookeeper.release(session, self._path, serverset.PREFIX)
             await self._election.leave(session)

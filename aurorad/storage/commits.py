@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import trio
@@ -96,15 +95,21 @@ class GroupCommit:
         task_status.started()
         try:
             while True:
-                with trio.move_on_after(math.inf if self.refusing is None else PROBE_S) as patience:
-                    await self._wake.wait()
-                if patience.cancelled_caught:
-                    self.add(self._probe)
+                if self.refusing is not None:
+                    await self._await_another()
+                await self._wake.wait()
                 self._wake = trio.Event()
                 await self._append_group()
         finally:
             self._ready = False
             self._undo_all(StorageNotReady("Storage has stopped"))
+
+    async def _await_another(self) -> None:
+        """Until somebody writes after a refusal; if nobody does for long, the probe is written."""
+        with trio.move_on_after(PROBE_S):
+            await self._wake.wait()
+            return
+        self.add(self._probe)
 
     async def _append_group(self) -> None:
         self._in_flight, self._queue = self._queue, []

@@ -14,9 +14,11 @@ from typing import TypeVar
 import trio
 
 from aurorad.log.errors import LogFull as LogFull
+from aurorad.log.errors import LogLost
 from aurorad.log.face import Log
 from aurorad.storage import entries
 from aurorad.storage.commits import Commit, GroupCommit
+from aurorad.storage.commits import OutcomeUnknown as OutcomeUnknown
 from aurorad.storage.commits import StorageNotReady as StorageNotReady
 from aurorad.storage.events import StorageEvent
 from aurorad.storage.tables import Changes, Tables
@@ -40,6 +42,7 @@ class Storage:
         self, log: Log, tables: Tables, max_entry_bytes: int = MAX_ENTRY_BYTES, follower: Follower = lambda *_: None
     ) -> None:
         self.tables = tables
+        self._log = log
         self._commits = GroupCommit(log, probe=entries.records(entries.Padding(bytes(_PROBE_BYTES)), max_entry_bytes))
         self.transactions = 0
         """How many the log got from here."""
@@ -62,8 +65,8 @@ class Storage:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` as one transaction; its result, once the log has it and all that it could see.
 
-        Raises what `work` raises (nothing changed then), `LogFull` if the log has no room (likewise), or
-        `StorageNotReady`. If cancelled while waiting for the log, the write may still become durable.
+        Raises what `work` raises (nothing changed then), `LogFull` if the log has no room or `StorageNotReady`
+        (likewise), or `OutcomeUnknown`. If cancelled while waiting for the log, the write may still become durable.
         """
         self._commits.check_ready()
         transaction = Transaction(self.tables)
@@ -87,14 +90,19 @@ class Storage:
         return self._commits.add(entries.records(entry, self._max_entry_bytes), durable)
 
     async def settled(self) -> None:
-        """Wait until all that the tables show now is in the log.
+        """Wait until all that the tables show now is in the log, and nothing of another leader's is.
 
-        Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` if the storage does not serve.
+        Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` if the storage does not serve or
+        cannot know whether it is still the truth, `OutcomeUnknown` if part of it may not stay.
         """
         self._commits.check_ready()
         last = self._commits.last()
         if last is not None:
             await last.wait()
+        try:
+            await self._log.confirm()
+        except LogLost as lost:
+            raise StorageNotReady(str(lost)) from None
 
     def subscribe(self) -> trio.MemoryReceiveChannel[Sequence[StorageEvent]]:
         """All events from now on, in the order of the log, those of one write together.
@@ -106,7 +114,7 @@ class Storage:
         return receive
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Commit writes in groups until cancelled; whatever waits then is undone and gets `StorageNotReady`.
+        """Commit writes in groups until cancelled; whatever waits then is undone and told so.
 
         A log that fails for good ends it with its error: what is true is known again when the log is opened anew.
         """

@@ -13,6 +13,7 @@ from aurorad.api.calls import Call
 from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.log.errors import LogFull
+from aurorad.log.face import Receipt
 from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
@@ -22,7 +23,7 @@ from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.recovery import recover
 from aurorad.storage.snapshots import Snapshots
-from aurorad.storage.storage import Storage, StorageNotReady
+from aurorad.storage.storage import OutcomeUnknown, Storage, StorageNotReady
 from aurorad.storage.tables import Changes
 from aurorad.vars import Vars
 from tests.log.fake_disk import Down, FakeDisk
@@ -51,21 +52,24 @@ class WatchedLog:
     def size(self) -> int:
         return self._log.size
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Receipt:
         self.in_flight = tuple(entries)
         try:
-            position = await self._log.append(entries)
+            receipt = await self._log.submit(entries)
         except LogFull:
             self.in_flight = ()
             raise
         self.in_flight = ()
-        return position
+        return receipt
 
     def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
         return self._log.read(position)
 
     async def truncate(self, before: int) -> None:
         await self._log.truncate(before)
+
+    async def confirm(self) -> None:
+        await self._log.confirm()
 
 
 class Node:
@@ -117,7 +121,7 @@ class Node:
         try:
             with self._scope:
                 await self._serve()
-        except* (Down, OSError, StorageNotReady):
+        except* (Down, OSError, StorageNotReady, OutcomeUnknown):
             pass  # the disk went down or failed for good: the end of a scheduler like any other
         self.crash(power_loss=True)
 

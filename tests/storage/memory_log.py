@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import trio
 
 from aurorad.log.errors import LogFull
+from aurorad.log.face import Written
 
 
 class MemoryLog:
@@ -27,7 +28,7 @@ class MemoryLog:
     def size(self) -> int:
         return sum(len(entry) for _, entry in self.entries)
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Written:
         await trio.lowlevel.checkpoint()
         if self.gate is not None:
             self.reached.set()
@@ -39,7 +40,7 @@ class MemoryLog:
         self.entries += enumerate(entries, self.end)
         self.appends.append(len(entries))
         self.end += len(entries)
-        return self.end - 1
+        return Written(self.end - 1)
 
     async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
         for entry in [entry for entry in self.entries if entry[0] >= position]:
@@ -50,3 +51,6 @@ class MemoryLog:
         await trio.lowlevel.checkpoint()
         self.begin = max(self.begin, before)
         self.entries = [entry for entry in self.entries if entry[0] >= before]
+
+    async def confirm(self) -> None:
+        await trio.lowlevel.checkpoint()

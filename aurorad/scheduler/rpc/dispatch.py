@@ -31,7 +31,7 @@ from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, Result, ServerInfo
 from aurorad.flags import Flags
 from aurorad.scheduler.rpc.answers import Handler, Handlers, Refused, refused
-from aurorad.storage.storage import LogFull, Storage, StorageNotReady
+from aurorad.storage.storage import LogFull, OutcomeUnknown, Storage, StorageNotReady
 from aurorad.vars import Vars
 
 _log = logging.getLogger(__name__)
@@ -74,6 +74,11 @@ class Api:
             return await self._settled_answer(handler, call, user)
         except StorageNotReady:
             return _error("Storage is not READY", ResponseCode.ERROR_TRANSIENT)
+        except OutcomeUnknown:
+            return _error(
+                "The scheduler lost its log meanwhile: whether this was done is unknown, look before trying again.",
+                ResponseCode.ERROR_TRANSIENT,
+            )
         except LogFull as error:
             _log.warning("%s of %s refused, the log is full: %s", call.method(), user, error)
             return _error("The scheduler's disk is full: nothing was changed.", ResponseCode.ERROR_TRANSIENT)

@@ -18,7 +18,7 @@ from aurorad.storage import database, gauges
 from aurorad.storage.database import Database, DatabaseUnusable
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.materialise import Materialiser
-from aurorad.storage.replay import Replay
+from aurorad.storage.replay import ReplacedMeanwhile, Replay
 from aurorad.storage.shared import Shared
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import MAX_ENTRY_BYTES, Storage
@@ -50,7 +50,7 @@ async def open_storage(
         try:
             storage = Storage(log, recovered.tables, max_entry_bytes, materialiser.follow)
             snapshots = Snapshots(storage, log, stats, now_ms, snapshot_interval_s, recovered.transactions)
-            storage.snapshot = snapshots.ordered
+            storage.snapshot, storage.replace = snapshots.ordered, snapshots.replace
             gauges.export(recovered.tables, stats)
             async with trio.open_nursery() as nursery:
                 await nursery.start(storage.run)
@@ -89,7 +89,12 @@ async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
     """
     started = trio.current_time()
     with _garbage_collection_paused():
-        recovered = await _recover(log, path, stats)
+        try:
+            recovered = await _recover(log, path, stats)
+        except ReplacedMeanwhile as replaced:
+            _logger.warning("%s is of no use and is built anew from the log: %s", path, replaced)
+            database.discard(path)
+            recovered = await _recover(log, path, stats)
     stats.observe("scheduler_storage_recover", trio.current_time() - started)
     return recovered
 

@@ -49,7 +49,7 @@ from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.startup import CannotStart, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.recovery import open_storage
+from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction

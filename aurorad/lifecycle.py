@@ -60,7 +60,7 @@ class Lifecycle:
 
 
 class StartAgain(Exception):
-    """The scheduler ended though nobody wanted it to be gone: its supervisor shall start it again. The text says why."""
+    """The scheduler has ended, and its supervisor shall start it again. The text says why."""
 
 
 class Ending:

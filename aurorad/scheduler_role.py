@@ -56,7 +56,7 @@ class Reign(Protocol):
         """Schedule until cancelled; started when calls can be answered."""
 
     async def wind_up(self) -> None:
-        """What is to be done at the end, before somebody else leads. Not if services have failed, and not again."""
+        """What is to be done at the end, before somebody else leads."""
 
 
 class Front(Protocol):
@@ -217,13 +217,13 @@ class SchedulerRole:
         await self._ending.begun.wait()
         if self._lifecycle.state is not State.ACTIVE:
             self._innermost.cancel()  # nobody waits for a leader's answer
-        await self._leave()
+        await self._leave(self._reign)
         self._innermost.cancel()
 
-    async def _leave(self) -> None:
-        """To be done again, if something failed meanwhile."""
+    async def _leave(self, reign: Reign | None = None) -> None:
+        """May be done again: something can fail meanwhile. With a reign whose services are all there, wind that up."""
         self._lifecycle.enter(State.DEAD)
         await self._front.stop()
-        if self._reign is not None:
-            await self._reign.wind_up()
+        if reign is not None:
+            await reign.wind_up()
         await self._leadership.withdraw()

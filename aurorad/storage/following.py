@@ -6,28 +6,24 @@ what came last.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import trio
 
-from aurorad.log.face import LedLog
+from aurorad.log.face import Batches, LedLog
 from aurorad.log.local import LocalLog
 from aurorad.pace import Pace
 from aurorad.storage import gauges
-from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.materialise import Materialiser
 from aurorad.storage.recovery import Recovered, no_snapshot, recover
 from aurorad.storage.replay import ReplacedMeanwhile, Replay
-from aurorad.storage.shared import Shared
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import MAX_ENTRY_BYTES, Storage
 from aurorad.storage.tables import Changes, Tables
 from aurorad.vars import Vars
-
-Batches = AsyncGenerator[list[tuple[int, bytes]], None]
 
 
 class StorageFailed(Exception):
@@ -59,7 +55,6 @@ class Following:
         self._stats = stats
         self._scope = trio.CancelScope()
         self._stopped = trio.Event()
-        stats.gauge("scheduler_log_followed_lag", lambda: log.end - 1 - self.position)
         gauges.export(self.tables, stats)
 
     async def run(self) -> None:
@@ -73,12 +68,12 @@ class Following:
     async def leading(self) -> AsyncIterator[Storage]:
         """The storage of who leads the log. It serves until the block ends.
 
-        Raises `UnreadableLog`, `LogDamaged`. While the block runs, a log that is lost cancels it, and a disk that fails:
-        `LogLost` and `StorageFailed` come out in an exception group.
+        Raises `UnreadableLog`, `LogDamaged`. A log that is lost and a disk that fails cancel the block: `LogLost` and
+        `StorageFailed` come out in an exception group.
         """
         self._scope.cancel()
         await self._stopped.wait()
-        while self.position < self.log.end - 1 and not await self._read(self.log.read):
+        while not await self._read(self.log.read):
             pass
         if self._replay.tables is None:
             raise no_snapshot(self.log)
@@ -95,15 +90,16 @@ class Following:
 
     async def _read(self, batches: Callable[[int], Batches]) -> bool:
         """Apply all that the log gives; False if it has to be begun anew, from before what was read."""
+        end = self.log.end
         try:
             async with aclosing(batches(self.position + 1)) as some:
                 async for records in some:
                     await self._apply(records)
         except (LookupError, ReplacedMeanwhile):  # truncated, with a snapshot behind; or replaced by one that has begun
-            self._replay = Replay(None, self._stats, self._shared)
             self.position = self.log.begin - 1
+            self._replay = Replay(Tables(self._stats) if self.position < 0 else None, self._stats, self._shared)
             return False
-        self.position = max(self.position, self.log.end - 1)
+        self.position = max(self.position, end - 1)
         return True
 
     async def _apply(self, records: list[tuple[int, bytes]]) -> None:
@@ -144,7 +140,8 @@ async def following(
     (`alone`) from whom it could be had again.
     """
     recovered = await recover(log, database, stats, alone=alone)
-    materialiser = Materialiser(database, recovered.database, recovered.unwritten, recovered.position, stats)
+    known = -1 if recovered.replay.tables is None else recovered.position
+    materialiser = Materialiser(database, recovered.database, recovered.unwritten, known, stats)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(materialiser.run)
@@ -170,7 +167,10 @@ async def open_storage(
     Raises `LogInUse`, and as `following` and `Following.leading` do.
     """
     settings = Settings(now_ms, max_entry_bytes, snapshot_interval_s)
-    async with local_log(folder, stats) as log, following(log, folder / "state.db", settings, stats, alone=True) as state:
+    async with (
+        local_log(folder, stats) as log,
+        following(log, folder / "state.db", settings, stats, alone=True) as state,
+    ):
         await log.lead()
         async with state.leading() as storage:
             yield storage

@@ -47,7 +47,8 @@ from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
-from aurorad.startup import CannotStart, check_work_dir, executor_arguments
+from aurorad.startup import CannotStart, backup_folder, check_work_dir, executor_arguments
+from aurorad.storage.backups import Backups
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
@@ -195,7 +196,8 @@ class _Daemon:
             engine = await self._engine(storage.tables)
             scheduler = self._scheduler(storage, engine)
             updater = self._updater(storage, scheduler)
-            api = self._api(storage, scheduler, updater)
+            backups = Backups(storage, backup_folder(flags), flags.backup_interval, self._tiers, now_ms, self._stats)
+            api = self._api(storage, scheduler, updater, backups)
             explainer = self._explainer(storage, scheduler, updater)
             plans = self._plans(storage, scheduler, updater, explainer)
             app = self._scheduler_app(storage, scheduler, api, observer_port, explainer, plans)
@@ -203,6 +205,8 @@ class _Daemon:
                 services.start_soon(leave_long_lived_alone)
                 await services.start(scheduler.run)
                 await services.start(updater.run)
+                services.start_soon(backups.run)
+                services.start_soon(self._end_if_replaced, storage)
                 self._state = "ACTIVE"
                 async with trio.open_nursery() as pages:
                     await self._serve(pages, "scheduler", app, sock)
@@ -250,7 +254,12 @@ class _Daemon:
             keep_place=scheduler.reservations.keep_place,
         )
 
-    def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Api:
+    async def _end_if_replaced(self, storage: Storage) -> None:
+        await storage.replaced.wait()
+        _log.warning("The state was replaced by a backup: stopping, the next start loads it")
+        self._stopping.set()
+
+    def _api(self, storage: Storage, scheduler: Scheduler, updater: Updater, backups: Backups) -> Api:
         return api_of(
             storage=storage,
             scheduler=scheduler,
@@ -259,6 +268,7 @@ class _Daemon:
             tiers=self._tiers,
             stats=self._stats,
             new_uuid=uuid.uuid4,
+            saved=backups,
         )
 
     def _explainer(self, storage: Storage, scheduler: Scheduler, updater: Updater) -> Explainer:

@@ -280,6 +280,9 @@ class Flags:
 
     dlog_max_entry_size: Data = _flag(512 << 10, _LOG, "Largest entry written in one piece", _positive)
     dlog_snapshot_interval: Duration = _flag(3600.0, _LOG, "Snapshot of the state into the log every", _positive)
+    backup_dir: Path | None = _flag(None, _LOG, "Folder of backups; unset = backups/ in -work_dir")
+    backup_interval: Duration = _flag(3600.0, _LOG, "Least time between backups, made when snapshots are", _positive)
+    max_saved_backups: int = _flag(48, _LOG, "Backups kept; older ones are removed", _positive)
 
     thermos_executor_cpu: float = _flag(0.25, _EXECUTOR, "CPU set aside for each executor", _non_negative)
     thermos_executor_ram: Data = _flag(128 << 20, _EXECUTOR, "Memory set aside for each executor", _non_negative)

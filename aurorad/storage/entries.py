@@ -2,7 +2,7 @@
 
 A snapshot is a beginning, parts and an end, with transactions between them: its rows are those of the transactions
 before its beginning. One that *replaces* says what shall be instead: with its end, which is the last that its writer
-writes, its rows are the state, and whatever was before, the transactions between its parts included, is void. A snapshot
+writes, its rows are the state, and whatever was before, transactions between its parts included, is void. A snapshot
 without its end means nothing.
 
 Entries are msgpack; a field may be added with a default, none may be removed or change its type.

@@ -32,6 +32,8 @@ from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.scheduler.webhooks import Webhook
+from aurorad.storage.backup_folder import BackupFolder
+from aurorad.storage.backups import Backups
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
@@ -61,6 +63,7 @@ class Surroundings(NamedTuple):
     now_ms: Callable[[], int]
     observer_url: Callable[[str], str | None]
     """Where a browser finds the observer of a host, if there is one."""
+    backup_folder: BackupFolder
 
 
 class Reign:
@@ -83,6 +86,7 @@ class Reign:
             tiers=given.tiers,
             webhook=given.webhook,
         )
+        self._backups = Backups(storage, given.backup_folder, flags.backup_interval, given.tiers, now_ms, stats)
         self._updater = Updater(
             storage,
             self._scheduler.states,
@@ -114,6 +118,7 @@ class Reign:
             services.start_soon(leave_long_lived_alone)
             await services.start(self._scheduler.run)
             await services.start(self._updater.run)
+            services.start_soon(self._backups.run)
             task_status.started()
 
     async def wind_up(self) -> None:
@@ -180,6 +185,7 @@ class Reign:
             tiers=given.tiers,
             stats=given.stats,
             new_uuid=uuid.uuid4,
+            saved=self._backups,
         )
 
     def _explainer(self) -> Explainer:

@@ -59,6 +59,10 @@ class Lifecycle:
         return int(self.state is state)
 
 
+START_AGAIN = 75
+"""The exit status then: sysexits' EX_TEMPFAIL."""
+
+
 class StartAgain(Exception):
     """The scheduler has ended, and its supervisor shall start it again. The text says why."""
 
@@ -79,6 +83,6 @@ class Ending:
     def because(self, why: str) -> None:
         """It cannot go on, or should not, and another one shall take its place."""
         if not self.begun.is_set():
-            _log.warning("%s: this scheduler ends, to be started again", why)
+            _log.warning("%s: stopping", why)
             self.why = why
             self.begun.set()

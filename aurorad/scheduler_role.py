@@ -13,7 +13,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import trio
 
@@ -59,20 +59,24 @@ class Reign(Protocol):
         """What is to be done at the end, before somebody else leads."""
 
 
-class Front(Protocol):
+AnyReign = TypeVar("AnyReign", bound=Reign)
+ItsReign = TypeVar("ItsReign", bound=Reign, contravariant=True)
+
+
+class Front(Protocol[ItsReign]):
     """What is served over HTTP."""
 
     async def follow(self, state: Followed) -> None:
         """Serve what a follower may."""
 
-    async def lead(self) -> None:
-        """Serve what the last reign that was begun may."""
+    async def lead(self, reign: ItsReign) -> None:
+        """Serve what a leader does, from now on."""
 
     async def stop(self) -> None:
         """Open requests have their grace. May be called again."""
 
 
-class SchedulerRole:
+class SchedulerRole(Generic[AnyReign]):
     """`run` is the life. What it is made of comes from outside, so that tests can be its log, engine and clock."""
 
     def __init__(
@@ -82,8 +86,8 @@ class SchedulerRole:
         ending: Ending,
         leadership: Leadership,
         follow: Callable[[], AbstractAsyncContextManager[Followed]],
-        begin_reign: Callable[[Storage], Awaitable[Reign]],
-        front: Front,
+        begin_reign: Callable[[Storage], Awaitable[AnyReign]],
+        front: Front[AnyReign],
         stats: Vars,
         alone: bool,
         max_registration_delay_s: float,
@@ -101,6 +105,7 @@ class SchedulerRole:
         self._max_leading_duration_s = max_leading_duration_s
         self._innermost = trio.CancelScope()
         self._reign: Reign | None = None
+        self._has_served = False
         self.unfit: str | None = None
         """Why it cannot lead now, in a sentence; None if it can, or does."""
         stats.gauge("scheduler_fit_to_lead", lambda: int(self.unfit is None))
@@ -118,6 +123,7 @@ class SchedulerRole:
             finally:
                 with trio.CancelScope(shield=True):
                     await self._leave()
+            self._serves(task_status)  # it was told to end before it did
             nursery.cancel_scope.cancel()
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
@@ -127,7 +133,7 @@ class SchedulerRole:
                 await self._enter(State.STORAGE_PREPARED)
                 if not self._alone:
                     await self._front.follow(state)
-                    task_status.started()
+                    self._serves(task_status)
                 await self._stand(state.log)
                 await self._enter(State.LEADER_AWAITING_REGISTRATION)
             if following.cancelled_caught:
@@ -174,13 +180,17 @@ class SchedulerRole:
             await services.start(reign.run)
             await self._enter(State.ACTIVE)
             self._reign = reign
-            await self._front.lead()
-            if self._alone:
-                task_status.started()
+            await self._front.lead(reign)
+            self._serves(task_status)
             try:
                 await self._leadership.advertise()
             except Defeated as defeat:
                 self._ending.because(str(defeat))
+
+    def _serves(self, task_status: trio.TaskStatus[None]) -> None:
+        if not self._has_served:
+            self._has_served = True
+            task_status.started()
 
     async def _led_long_enough(self) -> str:
         await trio.sleep(self._max_leading_duration_s)

@@ -17,7 +17,7 @@ def entry() -> NoReturn:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until told to stop. The exit status: 0 after an orderly stop, 75 to be started again, 1 if something is wrong.
+    """Run until told to stop. Exit status: 0 after an orderly stop, 75 to be started again, 1 if something is wrong.
 
     An executor has flags of its own, and statuses (`executor.main.run`).
     """

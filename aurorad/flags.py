@@ -278,6 +278,12 @@ class Flags:
     job_update_history_pruning_interval: Duration = _flag(900.0, _UPDATES, "Ended updates are pruned every", _positive)
     job_update_history_pruning_threshold: Duration = _flag(2592000.0, _UPDATES, "Ended updates kept at most", _positive)
 
+    max_registration_delay: Duration = _flag(
+        60.0, _LOG, "A leader that the engine does not know after so long ends, to be started again", _positive
+    )
+    max_leading_duration: Duration = _flag(
+        86400.0, _LOG, "After so long a leader ends for another one to lead, unless it is alone", _positive
+    )
     dlog_max_entry_size: Data = _flag(512 << 10, _LOG, "Largest entry written in one piece", _positive)
     dlog_snapshot_interval: Duration = _flag(3600.0, _LOG, "Snapshot of the state into the log every", _positive)
     backup_dir: Path | None = _flag(None, _LOG, "Folder of backups; unset = backups/ in -work_dir")

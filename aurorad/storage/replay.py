@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
+
 from aurorad.storage.entries import (
     Entry,
     Joiner,
@@ -14,6 +16,7 @@ from aurorad.storage.entries import (
     ops_of,
     rows_of,
 )
+from aurorad.storage.operations import bites
 from aurorad.storage.shared import Shared
 from aurorad.storage.tables import Changes, Tables
 from aurorad.vars import Vars
@@ -45,15 +48,20 @@ class Replay:
 
         Raises `UnreadableLog`, `ReplacedMeanwhile`.
         """
+        for _ in self.steps(position, record, changes):
+            pass
+
+    def steps(self, position: int, record: bytes, changes: Changes | None = None) -> Iterator[None]:
+        """Like `feed`, with pauses: it is done when the iteration is, and must not be left before."""
         entry = self._joiner.feed(position, record)
         if entry is None:
             return
         try:
-            self._entry(entry, changes)
+            yield from self._entry(entry, changes)
         except (LookupError, ValueError) as error:
             raise UnreadableLog(f"The log entry at position {position} cannot be applied: {error}") from error
 
-    def _entry(self, entry: Entry, changes: Changes | None) -> None:
+    def _entry(self, entry: Entry, changes: Changes | None) -> Iterator[None]:
         if isinstance(entry, SnapshotBegin):
             self.transactions = 0
             wanted = self.tables is None or entry.replaces
@@ -61,12 +69,11 @@ class Replay:
         elif isinstance(entry, Transaction):
             self.transactions += 1
             if self.tables is not None:
-                for op in ops_of(entry, self._shared):
-                    self.tables.apply(op, changes)
+                yield from _apply(entry, self.tables, self._shared, changes)
         elif isinstance(entry, SnapshotEnd) and entry.replaces and self._snapshot is None and self.tables is not None:
             raise ReplacedMeanwhile("The state was replaced by a snapshot whose beginning was not read")
         if self._snapshot is not None:
-            whole = self._snapshot.feed(entry)
+            whole = yield from self._snapshot.steps(entry)
             if whole is not None:
                 self._snapshot = None
                 self._take(whole, changes)
@@ -88,7 +95,7 @@ class _Snapshot:
         self._parts = 0
         self._later: list[Transaction] = []
 
-    def feed(self, entry: Entry) -> Tables | None:
+    def steps(self, entry: Entry) -> Generator[None, None, Tables | None]:
         """The state after the last entry, once the snapshot is whole."""
         match entry:
             case SnapshotPart():
@@ -101,9 +108,15 @@ class _Snapshot:
                 raise ValueError(f"the snapshot has {self._parts} parts of {parts}")
             case SnapshotEnd():
                 for later in self._later:
-                    for op in ops_of(later, self._shared):
-                        self._tables.apply(op)
+                    yield from _apply(later, self._tables, self._shared, None)
                 return self._tables
             case SnapshotBegin() | Padding():
                 pass
         return None
+
+
+def _apply(entry: Transaction, tables: Tables, shared: Shared, changes: Changes | None) -> Iterator[None]:
+    for op in ops_of(entry, shared):
+        for bite in bites(op):
+            tables.apply(bite, changes)
+            yield

@@ -21,6 +21,10 @@ def main(arguments: Sequence[str]) -> int:
 
     An executor has flags of its own, and statuses (`executor.main.run`).
     """
+    if list(arguments[:2]) == ["log", "restore"]:
+        from aurorad.storage.offline import main as restore
+
+        return restore(arguments[2:])
     executor_arguments = _of_executor(arguments)
     if executor_arguments is not None:
         from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler

@@ -154,7 +154,7 @@ class Snapshots:
         with tables.frozen() as (tasks, rows):
             await begin.wait()
             parts, last = 0, begin
-            for part in itertools.chain(_task_parts(tasks), _parts(rows)):
+            for part in every_part(tasks, rows):
                 written, last = last, self._storage.append(part)  # one is made while the one before is written
                 await written.wait()
                 parts += 1
@@ -163,6 +163,11 @@ class Snapshots:
         await (self._storage.append_last(end) if replaces else self._storage.append(end).wait())
         ((position, self._transactions),) = begun
         return position
+
+
+def every_part(tasks: FrozenTasks, rows: dict[Table, dict[Any, Any]]) -> Iterator[entries.SnapshotPart]:
+    """All rows of a state, in parts."""
+    return itertools.chain(_task_parts(tasks), _parts(rows))
 
 
 def _task_parts(tasks: FrozenTasks) -> Iterator[entries.SnapshotPart]:

@@ -34,7 +34,7 @@ from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.rpc.updates import UpdateCalls
 from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.backups import Backups, loaded
-from aurorad.storage.recovery import open_storage
+from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
 from aurorad.vars import Vars
 from tests.contract import wire

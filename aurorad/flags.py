@@ -234,8 +234,17 @@ class Flags:
         1, _ZOOKEEPER, "How many members must have what is written: more than half of them, the same on all", _positive
     )
 
+    max_registration_delay: Duration = _flag(
+        60.0, _LOG, "A leader that the engine does not know after so long ends, to be started again", _positive
+    )
+    max_leading_duration: Duration = _flag(
+        86400.0, _LOG, "After so long a leader ends for another one to lead, unless it is alone", _positive
+    )
     dlog_max_entry_size: Data = _flag(512 << 10, _LOG, "Largest entry written in one piece", _positive)
     dlog_snapshot_interval: Duration = _flag(3600.0, _LOG, "Snapshot of the state into the log every", _positive)
+    backup_dir: Path | None = _flag(None, _LOG, "Folder of backups; unset = backups/ in -work_dir")
+    backup_interval: Duration = _flag(3600.0, _LOG, "Least time between backups, made when snapshots are", _positive)
+    max_saved_backups: int = _flag(48, _LOG, "Backups kept; older ones are removed", _positive)
 
     thermos_executor_cpu: float = _flag(0.25, _EXECUTOR, "CPU set aside for each executor", _non_negative)
     thermos_executor_ram: Data = _flag(128 << 20, _EXECUTOR, "Memory set aside for each executor", _non_negative)

@@ -237,7 +237,7 @@ async def test_who_is_alone_serves_nobody_before_it_leads() -> None:
         world.lead()
         await nursery.start(world.role.run)
         assert world.is_in(State.ACTIVE)
-        assert world.did == ["open log", "stand", "open storage", "serve as leader"]
+        assert world.did[:4] == ["open log", "stand", "open storage", "serve as leader"]
         nursery.cancel_scope.cancel()
 
 

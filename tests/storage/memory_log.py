@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import trio
 
 from aurorad.log.errors import LogFull
-from aurorad.log.face import Written
+from aurorad.log.face import Batches, Written
 
 
 class MemoryLog:
@@ -42,7 +42,7 @@ class MemoryLog:
         self.end += len(entries)
         return Written(self.end - 1)
 
-    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def read(self, position: int) -> Batches:
         for entry in [entry for entry in self.entries if entry[0] >= position]:
             await trio.lowlevel.checkpoint()
             yield [entry]

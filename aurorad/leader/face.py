@@ -32,7 +32,7 @@ class Leadership(Protocol):
     async def elected(self) -> None:
         """Stand for election, and wait until this process leads. A lost session is no reason to return: it stands anew.
 
-        Cancelled, it no longer stands.
+        Cancelled, it still stands: `withdraw` ends that.
         """
 
     async def defeated(self) -> str:

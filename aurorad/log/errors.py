@@ -33,3 +33,11 @@ class LogDamaged(Exception):
         super().__init__(f"{file} is damaged at byte {offset}: {what}")
         self.file = file
         self.offset = offset
+
+
+class LogUnknown(Exception):
+    """What is there is no log of this kind, or one that only a newer version understands. The text says which."""
+
+
+class LogNotEmpty(Exception):
+    """Only an empty log can be initialized."""

@@ -133,7 +133,9 @@ class Machine:
             except Down:
                 self.papers = [before, _with(before, process.writing)]
             except LogFull:
-                self.disk.steps_left = None
+                pass
+            except OSError:
+                self.papers = [before, _with(before, process.writing)]
             else:
                 self.papers = [_with(before, process.writing)]
         self._end(at_once=False)

@@ -3,6 +3,7 @@ but without tasks and threads."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from collections import deque
@@ -27,6 +28,7 @@ TIMING = Timing(election_s=5.0, gone_s=12.0)
 SEGMENT_BYTES = 16 << 10
 HEADROOM, LOW_WATER = 4 << 10, 6 << 10
 BATCH_BYTES = 8 << 10
+_SMALL_BYTES = 1 << 10
 _RECORD_BYTES, _VALUE_BYTES = 1024, 16
 _RETRY_S = 1.0
 
@@ -196,7 +198,7 @@ class Process:
 
     def _receive(self, sender: str, message: Message) -> None:
         if isinstance(message, Write | Fetched):
-            self.member.room = self._has_room(_size_of(message.values))
+            self.member.room = self._makes_room(_wire_size(message.values))
             if isinstance(message, Fetched) and not self.member.room:
                 return
         self.member.receive(self.machine.clock(), sender, message)
@@ -206,6 +208,12 @@ class Process:
 
     def _has_room(self, size: int) -> bool:
         return self.journal.room >= self._backlog + size + _RECORD_BYTES + HEADROOM
+
+    def _makes_room(self, size: int) -> bool:
+        if not self._has_room(size) and size > _SMALL_BYTES:
+            with contextlib.suppress(LogFull):
+                self.journal.reserve(self._backlog + size + _RECORD_BYTES, HEADROOM)
+        return self._has_room(size)
 
     def _write_next(self) -> None:
         records: list[Record] = []
@@ -334,6 +342,10 @@ class Process:
 
 def _size_of(values: Sequence[Value]) -> int:
     return sum(_VALUE_BYTES + len(value) if isinstance(value, bytes) else _RECORD_BYTES for value in values)
+
+
+def _wire_size(values: Sequence[Value]) -> int:
+    return sum(_VALUE_BYTES + len(value) if isinstance(value, bytes) else 8 * _VALUE_BYTES for value in values)
 
 
 def _cost(record: Record) -> int:

@@ -151,7 +151,7 @@ class World:
             machine.disk.sync_error = None
             if machine.quorum == 1:
                 machine.mend()
-            elif machine.quorum != self.quorum:
+            elif machine.quorum != self.quorum or machine.flipped:
                 machine.quorum = self.quorum
                 machine.restart()
             if machine.process is not None:

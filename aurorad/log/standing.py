@@ -1,0 +1,140 @@
+"""Where a member stands after the records of its journal: the same when they are written and when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from aurorad.log.index import Index, Place
+from aurorad.log.messages import (
+    NOBODY,
+    Begin,
+    Caught,
+    Configuration,
+    Dropped,
+    Known,
+    Metadata,
+    Placed,
+    Proposal,
+    Record,
+    Status,
+    Value,
+    Wrote,
+)
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """All that a journal's file must tell of those before it, so that they can be removed."""
+
+    status: Status = Status.EMPTY
+    member: int = 0
+    promised: Proposal = NOBODY
+    last: Proposal = NOBODY
+    begin: int = 0
+    learned_to: int = 0
+    end: int = 0
+    told: Placed = Placed()
+    """The last configuration that metadata told."""
+    placed: tuple[Placed, ...] = ()
+    """The last configuration among the values that is learned, and those that are not, by position."""
+
+
+class Span(NamedTuple):
+    """Where a log begins and ends, and how far it is learned."""
+
+    begin: int
+    learned_to: int
+    end: int
+
+
+def after(span: Span, record: Record) -> Span:
+    """What becomes of the span. Raises `ValueError` if the record cannot follow."""
+    begin, learned_to, end = span
+    match record:
+        case Wrote(_, first, values):
+            fits = begin <= first <= end and first + len(values) >= learned_to
+            end = first + len(values)
+        case Caught(first, values):
+            fits = begin <= first <= end
+            learned_to = max(learned_to, first + len(values))
+            end = max(end, learned_to)
+        case Known(to):
+            fits = to <= end
+            learned_to = max(learned_to, to)
+        case Begin(to):
+            fits = True
+            begin, learned_to, end = max(begin, to), max(learned_to, to), max(end, to)
+        case Dropped():
+            fits = True
+            end = learned_to
+        case Metadata():
+            return span
+    if not fits:
+        raise ValueError(f"{type(record).__name__} cannot follow {span}: {str(record)[:200]}")
+    return Span(begin, learned_to, end)
+
+
+class Standing:
+    """Applies records. `index` tells where the values are; it may lack the oldest ones, whose file was removed."""
+
+    def __init__(self, state: State) -> None:
+        self.status = state.status
+        self.member = state.member
+        self.promised = state.promised
+        self.last = state.last
+        self.span = Span(state.begin, state.learned_to, state.end)
+        self.told = state.told
+        self.placed = state.placed
+        self.index = Index(state.begin, state.end)
+
+    def state(self) -> State:
+        return State(self.status, self.member, self.promised, self.last, *self.span, self.told, self.placed)
+
+    def last_placed(self) -> Placed:
+        """The last configuration there is, be it learned or not."""
+        return max(self.told, *self.placed, key=lambda placed: placed.position) if self.placed else self.told
+
+    def apply(self, record: Record, place: Place) -> None:
+        """Raises `ValueError` if the record cannot follow those before it; then nothing has changed."""
+        before, self.span = self.span, after(self.span, record)
+        match record:
+            case Wrote(proposal, first, values):
+                if first < before.end:
+                    self._cut(first)
+                self._put(first, values, place)
+                self.last, self.promised = proposal, max(self.promised, proposal)
+            case Caught(first, values):
+                end = first + len(values)
+                self.placed = tuple(placed for placed in self.placed if not first <= placed.position < end)
+                self._put(first, values, place)
+            case Metadata():
+                self.status, self.member, self.promised = record.status, record.member, record.promised
+                self.told = record.placed
+            case Begin():
+                if self.span.end > before.end:
+                    self.index = Index(self.span.end)
+                self.index.drop_before(self.span.begin)
+            case Dropped():
+                self._cut(self.span.end)
+                self.last = NOBODY
+            case Known():
+                pass
+        self._forget_placed()
+
+    def _cut(self, position: int) -> None:
+        self.index.drop_from(position)
+        self.placed = tuple(placed for placed in self.placed if placed.position < position)
+
+    def _put(self, first: int, values: Sequence[Value], place: Place) -> None:
+        if values:
+            self.index.put(first, first + len(values), place)
+            found = [Placed(value, at) for at, value in enumerate(values, first) if isinstance(value, Configuration)]
+            if found:
+                self.placed = tuple(sorted((*self.placed, *found), key=lambda placed: placed.position))
+
+    def _forget_placed(self) -> None:
+        """Those that are learned, but the last one."""
+        while len(self.placed) > 1 and self.placed[1].position < self.span.learned_to:
+            self.placed = self.placed[1:]

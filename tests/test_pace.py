@@ -89,7 +89,8 @@ async def test_of_many_who_give_way_one_at_a_time_goes_on() -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(work)
-        for turns in range(100):
+        while turns < 100:
+            turns += 1
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     assert went_on

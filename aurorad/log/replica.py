@@ -162,6 +162,7 @@ class Replica:
 
     def begin_as_new(self) -> None:
         """Forget what was promised and taken, and be another member for that, without a vote."""
+        self.write_known()
         self._not_durable_from(self.learned_to)
         self.recent.cut(self.learned_to)
         self.promised = self.last = NOBODY

@@ -60,6 +60,7 @@ class Node:
         self.paper = paper
         self.member: Member | None = None
         self.life = 0
+        self.identity = 0
         self.pending: deque[tuple[int, Sequence[Record]]] = deque()
         self.delivered = 0
         self.syncing = False
@@ -101,10 +102,9 @@ class Node:
         """Do what the member says, until it says no more."""
         member = self.member
         assert member is not None
-        identity = member.member
-        out = member.take()
-        self._obey(member, out)
-        if identity != member.member:
+        self._obey(member, member.take())
+        if self.identity != member.member:
+            self.identity = member.member
             self.network.members_changed()
         if member.next_at < self.tick_at:
             self.tick_at = member.next_at

@@ -9,7 +9,6 @@ from aurorad.log.candidate import Opening
 from aurorad.log.configuration import next_configuration
 from aurorad.log.here import Here
 from aurorad.log.messages import (
-    NO_BASE,
     Accepted,
     Beat,
     Behind,
@@ -201,12 +200,13 @@ class Leader:
         when, *before = self._resent.get(stands.member, (0.0, None, 0, 0))
         if tuple(before) == standing and now < when + self._here.timing.resend_s:
             return
+        base = self.proposal
         if stands.last == self.proposal:
-            base, first = self.proposal, min(stands.end, recent.end)
-        elif not self.elected and self._opening.base == stands.last and stands.end >= self._opening.first:
+            first = min(stands.end, recent.end)
+        elif not self.elected and stands.last == self._opening.base and stands.end >= self._opening.first:
             base, first = self._opening.base, self._opening.first
         else:
-            base, first = NO_BASE, min(stands.learned_to, replica.learned_to)
+            first = min(stands.learned_to, replica.learned_to)
         if first < recent.start:
             return
         self._resent[stands.member] = (now, *standing)

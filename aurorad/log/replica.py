@@ -102,7 +102,7 @@ class Replica:
         if self.last != write.proposal:
             if write.base == self.last and self.learned_to < write.first <= self.end:
                 self.learn(write.first)
-            if write.base == write.proposal or self.learned_to < write.first:
+            if self.learned_to < write.first:
                 return Behind(self.member, write.proposal, self.learned_to, self.last, self.end)
             self._put(write.proposal, self.learned_to, write.values[self.learned_to - write.first :])
         elif write.first > self.end:

@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from aurorad.log.messages import (
-    NO_BASE,
     NOBODY,
     Accepted,
     Beat,
@@ -43,7 +42,7 @@ PLACED = Placed(CONFIGURATION, 9)
 MESSAGES: list[Message] = [
     Promise((1, BIG), 2, NOBODY, 0),
     Promised(BIG, (1, 2), 3, (0, 0), 8, VALUES, PLACED),
-    Write((2, BIG), NO_BASE, 1 << 60, VALUES, 5),
+    Write((2, BIG), NOBODY, 1 << 60, VALUES, 5),
     Accepted(1, (2, 3), 9),
     Rejected(1, (2, 3), (3, 1)),
     Ignored(1, (2, 3), "why"),

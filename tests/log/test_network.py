@@ -13,5 +13,10 @@ def test_three_members_lose_nothing(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
+def test_disks_may_be_lost_one_after_the_other(seed: int) -> None:
+    assert storm(seed, 3, restless=True).acknowledged
+
+
+@pytest.mark.parametrize("seed", range(10))
 def test_five_members_lose_nothing(seed: int) -> None:
     assert storm(seed, 5, seconds=20).acknowledged

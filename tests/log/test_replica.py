@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from aurorad.log.messages import (
-    NO_BASE,
     NOBODY,
     Accepted,
     Begin,
@@ -136,13 +135,13 @@ def test_the_last_configuration_is_told_be_it_chosen_or_not() -> None:
         (write(P1, 2, "xyz", base=NOBODY), Rejected(ME, P1, P2), "cd"),
         # of a higher one, whose opening was missed
         (write(P3, 4, "e"), Behind(ME, P3, 2, P2, 4), "cd"),
+        (write(P3, 2, "x"), Accepted(ME, P3, 3), "x"),  # but all before is learned
         # openings
         (write(P3, 2, "x", base=P2), Accepted(ME, P3, 3), "x"),  # the tail ends with it
         (write(P3, 2, "xyz", base=NOBODY), Accepted(ME, P3, 5), "xyz"),
         (write(P3, 0, "abxyz", base=NOBODY), Accepted(ME, P3, 5), "xyz"),  # begins in what is learned
         (write(P3, 0, "a", base=NOBODY), Accepted(ME, P3, 2), ""),  # lies in what is learned
         (write(P3, 3, "x", base=P1), Behind(ME, P3, 2, P2, 4), "cd"),  # what lies before is not known to be chosen
-        (write(P3, 3, "x", base=NO_BASE), Behind(ME, P3, 2, P2, 4), "cd"),
         (write(P3, 3, "x", base=P2), Accepted(ME, P3, 4), "cx"),  # it is, by who wrote it
         (write(P3, 5, "x", base=P2), Behind(ME, P3, 2, P2, 4), "cd"),  # would leave a hole
         (write(P2, 2, "x", base=P1), Accepted(ME, P2, 4), "cd"),  # its own opening, once more
@@ -185,7 +184,7 @@ def test_a_write_tells_what_is_chosen() -> None:
 
 def test_what_an_opening_cannot_be_taken_for_is_not_learned_either() -> None:
     one, _ = replica(tail="cd", learned_to=2, last=P1)
-    one.write(write(P2, 6, "e", learned=6, base=NO_BASE))
+    one.write(write(P2, 6, "e", learned=6, base=NOBODY))
     assert one.learned_to == 2
 
 

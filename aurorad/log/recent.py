@@ -31,6 +31,15 @@ class Recent:
         assert self.start <= first <= end <= self.end, (self.start, first, end, self.end)
         return self._values[first - self.start : end - self.start]
 
+    def piece(self, first: int, end: int, size: int) -> list[Value]:
+        """Values at `first` and behind it, up to `end`, as many as make up `size` bytes."""
+        values = self.slice(first, end)
+        for count, value in enumerate(values, 1):
+            size -= len(value) if type(value) is bytes else 0
+            if size <= 0:
+                return values[:count]
+        return values
+
     def append(self, values: Sequence[Value]) -> None:
         self._values.extend(values)
         size = size_of(values)

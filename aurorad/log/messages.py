@@ -16,6 +16,8 @@ Proposal: TypeAlias = tuple[int, int]
 
 NOBODY: Proposal = (0, 0)
 """Lower than every proposal."""
+NO_BASE: Proposal = (-1, 0)
+"""The base of an opening that says nothing of the logs of others."""
 
 
 class Status(IntEnum):
@@ -97,8 +99,8 @@ class Promised(msgspec.Struct, frozen=True, array_like=True, tag=2):
 class Write(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """`values` lie at `first` and behind it, and below `learned` all is chosen (as far as it is below `first`).
 
-    An opening (`base != proposal`) lets the log of who takes it end behind `values`; below `first` all is chosen, and the
-    log of the proposal `base` holds the same.
+    An opening (`base != proposal`) lets the log of who takes it end behind `values`; below `first` all is chosen, and
+    the log of the proposal `base` holds the same.
     """
 
     proposal: Proposal
@@ -177,12 +179,16 @@ class Fetch(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=11):
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True, tag=12):
-    """Learned values from `first` on, at most about 1 MB. What lies before `begin` is forgotten."""
+    """Learned values from `first` on, at most about 1 MB. What lies before `begin` is forgotten.
 
+    Who takes them promises what the one who answers has promised: whoever has learned what a proposal chose takes no
+    write of a lower one.
+    """
+
+    promised: Proposal
     begin: int
     first: int
     values: Sequence[Value]
-    learned_to: int
     placed: Placed
     """The last configuration that the one who answers has learned."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from aurorad.api.calls import Call
 from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.log.errors import LogFull
+from aurorad.log.face import Batches, Receipt
 from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
@@ -22,7 +23,7 @@ from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.recovery import recover
 from aurorad.storage.snapshots import Snapshots
-from aurorad.storage.storage import Storage, StorageNotReady
+from aurorad.storage.storage import OutcomeUnknown, Storage, StorageNotReady
 from aurorad.storage.tables import Changes
 from aurorad.vars import Vars
 from tests.log.fake_disk import Down, FakeDisk
@@ -51,21 +52,24 @@ class WatchedLog:
     def size(self) -> int:
         return self._log.size
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Receipt:
         self.in_flight = tuple(entries)
         try:
-            position = await self._log.append(entries)
+            receipt = await self._log.submit(entries)
         except LogFull:
             self.in_flight = ()
             raise
         self.in_flight = ()
-        return position
+        return receipt
 
-    def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    def read(self, position: int) -> Batches:
         return self._log.read(position)
 
     async def truncate(self, before: int) -> None:
         await self._log.truncate(before)
+
+    async def confirm(self) -> None:
+        await self._log.confirm()
 
 
 class Node:
@@ -117,7 +121,7 @@ class Node:
         try:
             with self._scope:
                 await self._serve()
-        except* (Down, OSError, StorageNotReady):
+        except* (Down, OSError, StorageNotReady, OutcomeUnknown):
             pass  # the disk went down or failed for good: the end of a scheduler like any other
         self.crash(power_loss=True)
 
@@ -128,7 +132,7 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.replay.transactions)
         self.storage.snapshot = snapshots.ordered
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(

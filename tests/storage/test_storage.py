@@ -11,7 +11,7 @@ from aurorad.api.enums import ScheduleStatus
 from aurorad.storage import commits
 from aurorad.storage.commits import PROBE_S
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
-from aurorad.storage.storage import LogFull, Storage, StorageNotReady
+from aurorad.storage.storage import LogFull, OutcomeUnknown, Storage, StorageNotReady
 from aurorad.storage.tables import Changes, Table, Tables
 from aurorad.storage.transaction import Transaction
 from tests.storage.memory_log import MemoryLog
@@ -297,7 +297,7 @@ async def test_a_broken_log_ends_it_and_tells_those_who_wait() -> None:
     storage = Storage(log, Tables())
 
     async def write() -> None:
-        with pytest.raises(StorageNotReady):
+        with pytest.raises(OutcomeUnknown):
             await storage.write(save("a"))
 
     with pytest.RaisesGroup(pytest.RaisesExc(OSError, match="Input/output error")):

@@ -23,6 +23,7 @@ from aurorad.api.tasks import (
     TaskConfig,
 )
 from aurorad.flags import Flags
+from aurorad.log.face import Written
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.limits import admission_limits
@@ -46,7 +47,7 @@ class MemoryLog:
         self.reached = trio.Event()
         """Set when an append waits for `hold`."""
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Written:
         if self.hold is not None:
             self.reached.set()
             await self.hold.wait()
@@ -54,7 +55,10 @@ class MemoryLog:
         if self.full:
             raise LogFull("no space left on device")
         self.entries += entries
-        return len(self.entries)
+        return Written(len(self.entries))
+
+    async def confirm(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class Scheduler:

@@ -1,0 +1,54 @@
+"""Learning from other members what this one missed, a piece at a time."""
+
+from __future__ import annotations
+
+from aurorad.log.here import Here
+from aurorad.log.messages import Fetch, Fetched
+
+
+class CatchingUp:
+    """Fetches while it is known that more is chosen than is learned here. One piece at a time, each durable first."""
+
+    def __init__(self, here: Here) -> None:
+        self._here = here
+        self._to = 0  # all below this is chosen
+        self._of: str | None = None  # who is being asked
+        self._asked_at = 0.0
+
+    @property
+    def under_way(self) -> bool:
+        return self._of is not None
+
+    @property
+    def next_at(self) -> float | None:
+        return None if self._of is None else self._asked_at + self._here.timing.fetch_s
+
+    def need(self, now: float, to: int, of: str) -> None:
+        """Positions below `to` are chosen; `of` knows them."""
+        self._to = max(self._to, to)
+        if self._of is None and self._here.replica.learned_to < self._to:
+            self._ask(now, of)
+
+    def fetched(self, now: float, sender: str, told: Fetched) -> None:
+        """A piece, or nothing but where the other one's log begins."""
+        replica = self._here.replica
+        if self._of is None:
+            return  # late: nothing is needed any more
+        before = replica.learned_to
+        replica.caught(told)
+        if replica.learned_to >= self._to:
+            self._of = None
+        elif replica.learned_to > before:
+            self._ask(now, sender)
+
+    def tick(self, now: float) -> None:
+        if self._of is not None and now >= self._asked_at + self._here.timing.fetch_s:
+            others = [address for address in self._here.others if address != self._of]
+            if self._here.replica.learned_to >= self._to:
+                self._of = None
+            else:
+                self._ask(now, self._here.rng.choice(others) if others else self._of)
+
+    def _ask(self, now: float, of: str) -> None:
+        self._of, self._asked_at = of, now
+        self._here.outbox.hold((of,), Fetch(self._here.replica.learned_to))

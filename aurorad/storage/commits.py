@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from aurorad.log.errors import LogFull, LogLost
+from aurorad.log.errors import LogFull
 from aurorad.log.face import Log, Receipt
 
 
@@ -145,9 +145,10 @@ class GroupCommit:
                     await self._wake.wait()
                 if patience.cancelled_caught:
                     self.add(self._probe)
-                await self._room.acquire()
                 self._wake = trio.Event()
-                await self._submit_group(placed)
+                if self._queue:
+                    await self._room.acquire()
+                    await self._submit_group(placed)
         finally:
             self._ready = False
             placed.close()
@@ -166,7 +167,7 @@ class GroupCommit:
                 undone, self._queue = self._queue, []
                 _undo(undone, refusal)
                 return
-            except (LogLost, trio.Cancelled):
+            except trio.Cancelled:
                 self._take_back(group)
                 raise
             self.refusing = None

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import trio
 
-from aurorad.log.errors import LogFull
+from aurorad.log.errors import LogFull, LogLost
 from aurorad.log.face import Written
 
 
@@ -23,6 +23,12 @@ class MemoryLog:
         """What appends wait for."""
         self.reached = trio.Event()
         """Set when one waits."""
+        self.asked = trio.Event()
+        """Set when it was asked to confirm."""
+        self.confirmed = trio.Event()
+        self.confirmed.set()
+        self.lost: LogLost | None = None
+        """Raised in place of a confirmation."""
 
     @property
     def size(self) -> int:
@@ -54,3 +60,7 @@ class MemoryLog:
 
     async def confirm(self) -> None:
         await trio.lowlevel.checkpoint()
+        self.asked.set()
+        await self.confirmed.wait()
+        if self.lost is not None:
+            raise self.lost

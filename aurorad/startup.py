@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from aurorad.flags import Flags, HelpRequested
+from aurorad.storage.backup_folder import BackupFolder, BadFolder
 from executor import flags as executor_flags
 from executor.announcement import AnnouncerSettings
 
@@ -25,6 +26,16 @@ def executor_arguments(flags: Flags) -> tuple[str, ...]:
     except ValueError as error:
         raise CannotStart(f"-thermos_executor_flags cannot be used: {error}") from None
     return arguments
+
+
+def backup_folder(flags: Flags) -> BackupFolder:
+    """The folder of backups, ready for use. Raises `CannotStart`."""
+    folder = BackupFolder(flags.backup_dir or flags.work_dir / "backups", flags.max_saved_backups)
+    try:
+        folder.prepare()
+    except BadFolder as error:
+        raise CannotStart(str(error)) from None
+    return folder
 
 
 def check_work_dir(folder: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import Any, TypeVar, cast
 
@@ -33,8 +33,8 @@ S = TypeVar("S", bound=ThriftStruct)
 class _Output(bytearray):
     """The bytes so far, and those of each large struct among them."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, begin: bytes = b"") -> None:
+        super().__init__(begin)
         self.written: dict[int, bytes] = {}
         """By identity: the values being written outlive the writing."""
 
@@ -46,6 +46,8 @@ Reader = Callable[[bytes, int], tuple[Any, int]]
 _I16, _I32, _I64, _F64 = struct.Struct(">h"), struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
 _FIELD = struct.Struct(">bh")
 _VERSION = 0x80010000
+END = bytes((Tag.STOP,))
+"""What ends a struct."""
 _TAGS = {
     "bool": Tag.BOOL,
     "i32": Tag.I32,
@@ -82,6 +84,67 @@ def read_struct(cls: type[S], data: bytes, position: int) -> tuple[S, int]:
     except (struct.error, IndexError):
         raise WireError(f"{cls.__name__}: the bytes end in the middle of it") from None
     return cast(S, value), end
+
+
+def encode_each(values: Iterable[ThriftStruct]) -> bytes:
+    """The structs' bytes one after the other, as in a collection; large ones that they share are made once."""
+    out, write = _Output(), None
+    for value in values:
+        write = write or _struct_writer(type(value))
+        write(value, out)
+    return bytes(out)
+
+
+def encode_header(cls: type[ThriftStruct], attribute: str) -> bytes:
+    """What stands before a field's value. Fields, each with its header, and `END` are a struct's bytes."""
+    (field,) = (field for field in fields_of(cls) if field.attribute == attribute)
+    return _FIELD.pack(_tag(field.type), field.id)
+
+
+def encode_field(cls: type[ThriftStruct], attribute: str, value: Any) -> bytes:
+    """A field of a struct: its header and its value."""
+    (field,) = (field for field in fields_of(cls) if field.attribute == attribute)
+    out = _Output(encode_header(cls, attribute))
+    _writer(field.type)(value, out)
+    return bytes(out)
+
+
+def encode_count(cls: type[ThriftStruct], attribute: str, count: int) -> bytes:
+    """The beginning of a field that is a collection: so many elements must follow."""
+    empty = encode_field(cls, attribute, ())
+    return empty[: -_I32.size] + _I32.pack(count)
+
+
+def read_pieces(cls: type[ThriftStruct], data: bytes) -> Iterator[tuple[str, Any]]:
+    """The fields of the struct at the start of `data`, as its attributes and their values.
+
+    A collection comes element by element. Raises `WireError`.
+    """
+    try:
+        yield from _pieces(cls, data)
+    except (struct.error, IndexError):
+        raise WireError(f"{cls.__name__}: the bytes end in the middle of it") from None
+
+
+def _pieces(cls: type[ThriftStruct], data: bytes) -> Iterator[tuple[str, Any]]:
+    fields = {(int(_tag(field.type)), field.id): field for field in fields_of(cls)}
+    position = 0
+    while tag := data[position]:
+        field = fields.get((tag, _I16.unpack_from(data, position + 1)[0]))
+        position += 3
+        if field is None:
+            position = _skip(data, position, tag, MAX_DEPTH)
+        elif isinstance(field.type, ListOf | SetOf):
+            got, (count, position) = data[position], _count(data, position + 1, 1)
+            expected, read = _tag(field.type.element), _reader(field.type.element)
+            if got != expected and count:
+                raise WireError(f"a collection of wire type {got} where {expected} was expected")
+            for _ in range(count):
+                element, position = read(data, position)
+                yield field.attribute, element
+        else:
+            value, position = _reader(field.type)(data, position)
+            yield field.attribute, value
 
 
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
+
+Batches = AsyncGenerator[list[tuple[int, bytes]], None]
+"""Entries with their positions, a handful at a time. Close it (`contextlib.aclosing`) if you do not read to its end."""
 
 
 class Receipt(Protocol):
@@ -39,7 +42,7 @@ class Log(Protocol):
         error, until the log is opened anew. If cancelled, nothing was placed.
         """
 
-    def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    def read(self, position: int) -> Batches:
         """The entries from `position` to the end with their positions, a handful at a time.
 
         Raises `LookupError` where entries were truncated, `LogDamaged` if they are no more what they were.
@@ -55,7 +58,7 @@ class Log(Protocol):
 class LedLog(Log, Protocol):
     """A log whose members follow it until one of them leads: only that one may `submit`, `truncate` and `confirm`."""
 
-    def follow(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    def follow(self, position: int) -> Batches:
         """The entries from `position` on, those that are still to come too: it never ends. Raises as `read`."""
 
     @property

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
 from aurorad.log.disk import Folder
-from aurorad.log.face import Written
+from aurorad.log.face import Batches, Written
 from aurorad.log.segments import Segments
 from aurorad.vars import Vars
 
@@ -73,7 +74,7 @@ class LocalLog:
         self._stats.count("scheduler_log_bytes_written", sum(map(len, entries)))
         return Written(position)
 
-    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def read(self, position: int) -> Batches:
         """The entries from `position` on with their positions, a handful at a time.
 
         Raises `LookupError` where entries were truncated, `LogDamaged` if they are no more what they were.
@@ -93,10 +94,11 @@ class LocalLog:
     async def confirm(self) -> None:
         """Nobody else can write to it."""
 
-    async def follow(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def follow(self, position: int) -> Batches:
         """What is there; nobody else adds to it."""
-        async for some in self.read(position):
-            yield some
+        async with aclosing(self.read(position)) as batches:
+            async for some in batches:
+                yield some
         await trio.sleep_forever()
 
     @property

@@ -141,10 +141,9 @@ class GroupCommit:
     async def _submit_groups(self, placed: trio.MemorySendChannel[_Group], finishing: trio.CancelScope) -> None:
         try:
             while True:
-                with trio.move_on_after(math.inf if self.refusing is None else PROBE_S) as patience:
-                    await self._wake.wait()
-                if patience.cancelled_caught:
-                    self.add(self._probe)
+                if self.refusing is not None:
+                    await self._await_another()
+                await self._wake.wait()
                 self._wake = trio.Event()
                 if self._queue:
                     await self._room.acquire()
@@ -153,6 +152,13 @@ class GroupCommit:
             self._ready = False
             placed.close()
             finishing.deadline = trio.current_time() + GRACE_S
+
+    async def _await_another(self) -> None:
+        """Until somebody writes after a refusal; if nobody does for long, the probe is written."""
+        with trio.move_on_after(PROBE_S):
+            await self._wake.wait()
+            return
+        self.add(self._probe)
 
     async def _submit_group(self, placed: trio.MemorySendChannel[_Group]) -> None:
         group, self._queue = _Group(self._queue), []

@@ -50,6 +50,13 @@ class Storage:
         self._follower = follower
         self.snapshot: Callable[[], Awaitable[None]] = _no_snapshot
         """Takes a snapshot now, raising what `Snapshots.ordered` does; nothing for a log that is never cut."""
+        self.snapshot_taken = trio.Event()
+        """Set, and replaced by another, whenever a snapshot was taken."""
+        self.replace: Callable[[Tables], Awaitable[None]] = _no_replacement
+        """Puts other tables in the place of these, as `Snapshots.replace` does."""
+        self.replaced = trio.Event()
+        """Set once the log says that the state is another one than these tables: this process must end."""
+        self._sealed: trio.Event | None = None
         self._subscribers: list[trio.MemorySendChannel[Sequence[StorageEvent]]] = []
 
     @property
@@ -67,7 +74,10 @@ class Storage:
 
         Raises what `work` raises (nothing changed then), `LogFull` if the log has no room or `StorageNotReady`
         (likewise), or `OutcomeUnknown`. If cancelled while waiting for the log, the write may still become durable.
+        While the storage is sealed it waits, until the process ends if need be.
         """
+        while self._sealed is not None:
+            await self._sealed.wait()
         self._commits.check_ready()
         transaction = Transaction(self.tables)
         try:
@@ -89,12 +99,34 @@ class Storage:
         """
         return self._commits.add(entries.records(entry, self._max_entry_bytes), durable)
 
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing may be written, nor read, since all this may be replaced at this moment."""
+        return self._sealed is not None
+
+    async def append_last(self, entry: entries.Entry) -> None:
+        """Append an entry behind which nothing may come; then set `replaced`. Never cancel it.
+
+        Raises `LogFull`: then all goes on as if nothing had been.
+        """
+        commit = self.append(entry)
+        self._sealed = lifted = trio.Event()
+        try:
+            await commit.wait()
+        except LogFull:
+            self._sealed = None
+            lifted.set()
+            raise
+        self.replaced.set()
+
     async def settled(self) -> None:
         """Wait until all that the tables show now is in the log, and nothing of another leader's is.
 
         Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` if the storage does not serve or
         cannot know whether all of it stays.
         """
+        if self.sealed:
+            raise StorageNotReady("Storage is not READY")
         self._commits.check_ready()
         last = self._commits.last()
         try:
@@ -141,6 +173,10 @@ class Storage:
             subscriber.send_nowait(events)
         except trio.BrokenResourceError:  # it was closed by its reader
             self._subscribers.remove(subscriber)
+
+
+async def _no_replacement(tables: Tables) -> None:
+    raise StorageNotReady("Storage is not READY")
 
 
 async def _no_snapshot() -> None:

@@ -15,7 +15,7 @@ from aurorad.log.errors import LogDamaged, LogInUse
 from aurorad.log.local import LocalLog
 from aurorad.storage import commits, materialise, snapshots
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.recovery import open_storage
+from aurorad.storage.following import open_storage
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars

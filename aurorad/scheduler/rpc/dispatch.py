@@ -67,6 +67,8 @@ class Api:
         return msgspec.structs.replace(response, server_info=self._server_info)
 
     async def _outcome(self, call: Call, user: str) -> Response:
+        if self._storage.sealed:
+            return _error("Storage is not READY", ResponseCode.ERROR_TRANSIENT)
         handler = self._handlers.get(type(call))
         if handler is None:
             return _error(f"{call.method()} is not supported yet.")

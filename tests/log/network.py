@@ -74,9 +74,7 @@ class Node:
         network = self.network
         self.life += 1
         stored = self.paper.stored()
-        self.member = Member(
-            self.address, "c", self.quorum, stored, random.Random(network.rng.random()), timing=TIMING
-        )
+        self.member = Member(self.address, "c", self.quorum, stored, random.Random(network.rng.random()), timing=TIMING)
         self.delivered = stored.learned_to
         self.pending.clear()
         self.waiting.clear()
@@ -235,7 +233,9 @@ class Network:
 
     def _tell_members(self) -> None:
         up = {
-            node.address: Peer(node.member.member, node.quorum) for node in self.nodes.values() if node.member is not None
+            node.address: Peer(node.member.member, node.quorum)
+            for node in self.nodes.values()
+            if node.member is not None
         }
         for node in list(self.nodes.values()):
             others = {address: peer for address, peer in up.items() if address != node.address}

@@ -26,6 +26,7 @@ from aurorad.engines import WrongEngine
 from aurorad.flags import Flags
 from aurorad.front import Front, follower_app, in_url
 from aurorad.leader.face import Defeated
+from aurorad.leader.zookeeper import ZooKeeperRefused
 from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
 from aurorad.log.errors import LogDamaged, LogInUse, LogLost, NotElected
@@ -67,6 +68,7 @@ _OUTSIDE_OUR_POWER = (
     BadFrameworkId,
     BadAgents,
     WrongEngine,
+    ZooKeeperRefused,
 )
 _NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, StorageFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)

@@ -26,7 +26,7 @@ from aurorad.log.paxos import (
 )
 from tests.log.paper import Paper, initialized
 
-TIMING = Timing(election_s=5.0)
+TIMING = Timing(election_s=5.0, gone_s=5.0)
 
 
 class Faults:
@@ -74,9 +74,7 @@ class Node:
         network = self.network
         self.life += 1
         stored = self.paper.stored()
-        self.member = Member(
-            self.address, "c", self.quorum, stored, random.Random(network.rng.random()), timing=TIMING
-        )
+        self.member = Member(self.address, "c", self.quorum, stored, random.Random(network.rng.random()), timing=TIMING)
         self.delivered = stored.learned_to
         self.pending.clear()
         self.waiting.clear()
@@ -188,7 +186,7 @@ class Network:
         self.nodes: dict[str, Node] = {}
         self.cut: set[tuple[str, str]] = set()  # pairs that do not hear each other
         self.chosen: dict[int, Value] = {}
-        self.acknowledged: dict[int, bytes] = {}
+        self.acknowledged: dict[int, tuple[bytes, Proposal]] = {}
         self.written_with: Proposal = (0, 0)  # the highest proposal with which a write was acknowledged
         self.leaders: dict[Proposal, str] = {}
         self.log: list[str] = []
@@ -235,7 +233,9 @@ class Network:
 
     def _tell_members(self) -> None:
         up = {
-            node.address: Peer(node.member.member, node.quorum) for node in self.nodes.values() if node.member is not None
+            node.address: Peer(node.member.member, node.quorum)
+            for node in self.nodes.values()
+            if node.member is not None
         }
         for node in list(self.nodes.values()):
             others = {address: peer for address, peer in up.items() if address != node.address}
@@ -285,7 +285,8 @@ class Network:
         assert self.leaders.setdefault(proposal, node.address) == node.address, "two leaders with one proposal"
         assert node.member is not None
         assert node.member.learned_to >= end
-        assert all(position < end for position in self.acknowledged), "elected without what was acknowledged"
+        beyond = [position for position in self.acknowledged if position >= end]
+        assert all(self.acknowledged[position][1] > proposal for position in beyond), "elected without what was chosen"
 
     def check_chosen(self, node: Node, first: int, values: Sequence[Value]) -> None:
         assert node.member is not None
@@ -300,7 +301,7 @@ class Network:
             assert position < node.paper.begin or stored == value, f"{node.address} tells what it has not: {position}"
             if (mine := node.waiting.pop(position, None)) is not None:
                 assert mine == value, f"{node.address} acknowledged {mine!r} at {position}, which was never chosen"
-                self.acknowledged[position] = mine
+                self.acknowledged[position] = mine, node.member.last
                 self.written_with = max(self.written_with, node.member.last)
         node.delivered = first + len(values)
 
@@ -310,7 +311,10 @@ class Network:
             assert paper.metadata.status is Status.VOTING, "a member without a vote votes"
             assert message.member == paper.metadata.member or isinstance(message, Accepted)
             assert message.proposal <= paper.promised, "a promise is not durable"
-            assert message.end <= paper.end or paper.last > message.proposal, "what was accepted is not durable"
+            moved_on = paper.last > message.proposal or (
+                isinstance(message, Promised) and paper.last == message.proposal
+            )
+            assert message.end <= paper.end or moved_on, "what was accepted is not durable"
         elif isinstance(message, Heard):
             assert node.member is not None
             assert node.member.promised <= message.proposal
@@ -410,7 +414,7 @@ def _mishap(network: Network, rng: random.Random) -> None:
 
 def _check_end(network: Network, leader: Node) -> None:
     assert leader.member is not None
-    for position, value in network.acknowledged.items():
+    for position, (value, _) in network.acknowledged.items():
         assert network.chosen[position] == value
     for node in network.nodes.values():
         assert node.member is not None

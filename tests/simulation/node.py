@@ -132,7 +132,7 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.replay.transactions)
         self.storage.snapshot = snapshots.ordered
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(

@@ -48,6 +48,7 @@ from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
 from aurorad.web import server
 from aurorad.web.app import scheduler_app
+from aurorad.web.leader import leader_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.simulation import simulation_endpoints
 
@@ -178,11 +179,14 @@ class _Daemon:
         settings = Settings(now_ms, flags.dlog_max_entry_size, flags.dlog_snapshot_interval)
         async with trio.open_nursery() as servers, ensemble(flags, settings, stats, self._hostname, port) as others:
 
+            def besides() -> tuple[Blueprint, ...]:
+                return self._ends(), leader_endpoints(others.leadership)
+
             def follower(state: Followed) -> QuartTrio:
-                return follower_app(given, state.tables, others.leadership, lambda: role.unfit, self._ends())
+                return follower_app(given, state.tables, others.leadership, lambda: role.unfit, *besides())
 
             def leader(reign: Reign) -> QuartTrio:
-                return reign.app(self._ends())
+                return reign.app(*besides())
 
             front = Front(servers, sock, partial(self._serve, "scheduler"), follower=follower, leader=leader)
             role = SchedulerRole(

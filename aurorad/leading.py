@@ -21,7 +21,6 @@ from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import local_engine, simulated_engine
 from aurorad.flags import Flags
-from aurorad.garbage import leave_long_lived_alone
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits
@@ -115,7 +114,6 @@ class Reign:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Schedule until cancelled; started when calls can be answered. Tasks go on without us."""
         async with trio.open_nursery() as services:
-            services.start_soon(leave_long_lived_alone)
             await services.start(self._scheduler.run)
             await services.start(self._updater.run)
             services.start_soon(self._backups.run)

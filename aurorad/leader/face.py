@@ -32,14 +32,14 @@ class Leadership(Protocol):
     async def elected(self) -> None:
         """Stand for election, and wait until this process leads. A lost session is no reason to return: it stands anew.
 
-        Cancelled, it no longer stands.
+        Cancelled, it still stands: `withdraw` ends that.
         """
 
     async def defeated(self) -> str:
         """Wait until leadership is lost for good: why, in words. To be called after `elected` has returned."""
 
     async def advertise(self) -> None:
-        """Tell everybody where the leader is. Raises `Defeated`."""
+        """Tell everybody where the leader is; then `is_advertised` holds. Raises `Defeated`."""
 
     async def withdraw(self) -> None:
         """Be neither advertised nor a candidate any more, as soon as can be; never raises.

@@ -22,6 +22,9 @@ from aurorad.log.messages import (
     Write,
 )
 
+# Who answered one of so many last beats is there.
+_LATELY = 4
+
 
 class Leader:
     """One proposal's log. What is in it is in this member's replica too, first of all."""
@@ -40,6 +43,7 @@ class Leader:
         self._accepted_at: dict[int, int] = {}  # member -> the last beat sent when it said so
         self._heard: dict[int, int] = {}  # member -> the last beat it answered
         self._distrusted: set[int] = set()
+        self._missed: dict[int, float] = {}  # member with a seat, not seen since
         self._resent: dict[int, tuple[float, Proposal, int, int]] = {}  # when, and where the member stood then
         self._in_flight: deque[tuple[int, float]] = deque()  # end of a write, when it was written
         self._token = 0  # the last beat
@@ -104,12 +108,19 @@ class Leader:
         here = self._here
         if not self.elected or here.replica.learned_to <= self._changed_at:
             return
-        new = next_configuration(self._configuration, here.me, here.address, here.peers, self._distrusted)
-        if new is not None:
-            self._voters = self._configuration.ids & new.ids
-            self._configuration = new
-            self._changed_at = here.replica.end
-            self.append(now, [new])
+        present = {peer.member for peer in here.peers.values() if peer is not None} | {here.replica.member}
+        self._missed = {member: self._missed.get(member, now) for member in self._voters - present}
+        gone = {member for member, since in self._missed.items() if now >= since + here.timing.gone_s}
+        new = next_configuration(self._configuration, here.me, here.address, here.peers, gone)
+        if new is None:
+            return
+        choosing = (self._configuration.ids & new.ids) - self._distrusted
+        if sum(self._heard.get(member, 0) > self._token - _LATELY for member in choosing) < here.quorum:
+            return  # nobody could choose it
+        self._voters = choosing
+        self._configuration = new
+        self._changed_at = here.replica.end
+        self.append(now, [new])
 
     # --- What is answered ---
 
@@ -160,8 +171,7 @@ class Leader:
 
     def _choose(self) -> None:
         replica = self._here.replica
-        to = _shared_by(self._here.quorum, self._voters - self._distrusted, self._accepted)
-        to = min(to, replica.end)
+        to = min(replica.end, _shared_by(self._here.quorum, self._voters - self._distrusted, self._accepted))
         if to <= replica.learned_to or to < self.opened_to:
             return
         replica.learn(to)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -95,8 +96,9 @@ class LocalLog:
 
     async def follow(self, position: int) -> Batches:
         """What is there; nobody else adds to it."""
-        async for some in self.read(position):
-            yield some
+        async with aclosing(self.read(position)) as batches:
+            async for some in batches:
+                yield some
         await trio.sleep_forever()
 
     @property

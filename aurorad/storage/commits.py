@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from aurorad.log.errors import LogFull, LogLost
+from aurorad.log.errors import LogFull
 from aurorad.log.face import Log, Receipt
 
 
@@ -141,17 +141,24 @@ class GroupCommit:
     async def _submit_groups(self, placed: trio.MemorySendChannel[_Group], finishing: trio.CancelScope) -> None:
         try:
             while True:
-                with trio.move_on_after(math.inf if self.refusing is None else PROBE_S) as patience:
-                    await self._wake.wait()
-                if patience.cancelled_caught:
-                    self.add(self._probe)
-                await self._room.acquire()
+                if self.refusing is not None:
+                    await self._await_another()
+                await self._wake.wait()
                 self._wake = trio.Event()
-                await self._submit_group(placed)
+                if self._queue:
+                    await self._room.acquire()
+                    await self._submit_group(placed)
         finally:
             self._ready = False
             placed.close()
             finishing.deadline = trio.current_time() + GRACE_S
+
+    async def _await_another(self) -> None:
+        """Until somebody writes after a refusal; if nobody does for long, the probe is written."""
+        with trio.move_on_after(PROBE_S):
+            await self._wake.wait()
+            return
+        self.add(self._probe)
 
     async def _submit_group(self, placed: trio.MemorySendChannel[_Group]) -> None:
         group, self._queue = _Group(self._queue), []
@@ -166,7 +173,7 @@ class GroupCommit:
                 undone, self._queue = self._queue, []
                 _undo(undone, refusal)
                 return
-            except (LogLost, trio.Cancelled):
+            except trio.Cancelled:
                 self._take_back(group)
                 raise
             self.refusing = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from aurorad.api.calls import Call
 from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.log.errors import LogFull
-from aurorad.log.face import Receipt
+from aurorad.log.face import Batches, Receipt
 from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
@@ -62,7 +62,7 @@ class WatchedLog:
         self.in_flight = ()
         return receipt
 
-    def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    def read(self, position: int) -> Batches:
         return self._log.read(position)
 
     async def truncate(self, before: int) -> None:
@@ -132,7 +132,7 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.replay.transactions)
         self.storage.snapshot = snapshots.ordered
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(

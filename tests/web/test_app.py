@@ -51,7 +51,6 @@ def application(  # type: ignore[no-untyped-def]
         ("GET", "/health", 200),
         ("HEAD", "/health", 200),
         ("POST", "/health", 405),
-        ("GET", "/leaderhealth", 200),
         ("GET", "/vars/jvm_uptime_secs", 404),
         ("GET", "/api", 400),
         ("HEAD", "/api", 400),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.walkthrough import World, commands, world
+from tests.zookeeper import ZooKeeper
 
 BACKUP = Path(__file__).parents[1] / "contract" / "recordings" / "backup-1.bin"
 
@@ -93,3 +96,79 @@ def test_a_backup_of_the_original_is_looked_at_and_moved_here(operator: World) -
     ]
     operator.run(backup_here)
     assert list(operator.path("/var/lib/aurorad/backups").glob("scheduler-backup-*"))
+
+
+@pytest.fixture
+def three(tmp_path: Path, zookeeper: ZooKeeper) -> Iterator[Mapping[str, World]]:
+    """Machines of three schedulers that stand in for each other; those that begin anew do so of themselves."""
+    with ExitStack() as running:
+        yield {
+            name: running.enter_context(
+                world(
+                    tmp_path / name,
+                    f"-zk_endpoints={zookeeper.address}",
+                    "-zk_session_timeout=4secs",
+                    "-serverset_path=/aurora/scheduler",
+                    "-native_log_zk_group_path=/aurora/log",
+                    f"-native_log_file_path={tmp_path / name}/var/lib/aurorad/member",
+                    "-native_log_quorum_size=2",
+                    "-native_log_initialize",
+                    ready="vars",
+                )
+            )
+            for name in "abc"
+        }
+
+
+def leader(machines: Mapping[str, World]) -> World:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for machine in machines.values():
+            if _answers(machine, "leaderhealth"):
+                return machine
+        time.sleep(0.1)
+    raise AssertionError("nobody leads: " + "".join(machine.log() for machine in machines.values()))
+
+
+def _answers(machine: World, path: str) -> bool:
+    try:
+        urllib.request.urlopen(f"http://localhost:{machine.port}/{path}", timeout=5).close()
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
+
+
+def variable(machine: World, name: str) -> str:
+    with urllib.request.urlopen(f"http://localhost:{machine.port}/vars", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return next(line.partition(" ")[2] for line in lines if line.startswith(f"{name} "))
+
+
+def test_three_schedulers_that_have_lost_their_logs_go_on_from_a_backup(three: Mapping[str, World]) -> None:
+    for machine in three.values():
+        machine.run("systemctl start aurorad")
+    first = leader(three)
+    create(first, "kept")
+    first.run("aurora_admin scheduler_backup_now devcluster")
+    create(first, "forgotten")
+    away, restore, start = commands("backups.md", "When the log is lost: several schedulers")
+    for machine in three.values():
+        machine.run(away)
+    if first is not three["a"]:
+        (backup,) = first.path("/var/lib/aurorad/backups").iterdir()
+        shutil.copy(backup, three["a"].path("/var/lib/aurorad/backups"))
+    three["a"].run(restore)
+    for name in "ab":
+        three[name].run(start)
+    until_jobs_are(leader(three), "kept")
+    three["c"].run(start)
+    deadline = time.monotonic() + 60
+    while variable(three["c"], "scheduler_log_native_status") != "VOTING":
+        assert time.monotonic() < deadline, three["c"].log()
+        time.sleep(0.1)
+    for name in "ab":  # the third has all of it too
+        if three[name] is not leader(three):
+            three[name].run("systemctl stop aurorad")
+            break
+    create(leader(three), "later")
+    until_jobs_are(leader(three), "kept", "later")

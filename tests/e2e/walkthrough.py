@@ -1,7 +1,7 @@
 """Runs what a document tells operators to type, as written, in a small world of its own.
 
-Paths of this machine are below a folder there, and `systemctl` starts and stops a daemon that is started again whenever
-it asks for that (exit status 75), as systemd would.
+Paths of a machine are below a folder there, and `systemctl` starts and stops a daemon that is started again whenever
+it asks for that (exit status 75), as systemd would. `scp` copies to the machine whose folder is beside it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ start)
         done' </dev/null >/dev/null 2>&1 &
     echo $! >supervisor
     for _ in $(seq 300); do
-        curl -sf -o /dev/null http://localhost:{port}/leaderhealth && exit 0
+        curl -sf -o /dev/null http://localhost:{port}/{ready} && exit 0
         sleep 0.1
     done
     cat daemon.log >&2; exit 1 ;;
@@ -42,6 +42,12 @@ stop)
     kill $(cat child)
     while kill -0 $(cat supervisor) 2>/dev/null; do sleep 0.05; done ;;
 esac
+"""
+
+_SCP = """#!/bin/bash
+# scp -r FROM HOST:TO
+to=${{3#*:}}
+exec cp -r "$2" "{machines}/${{3%%:*}}${{to#{root}}}"
 """
 
 
@@ -92,8 +98,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def world(root: Path, *flags: str) -> Iterator[World]:
-    """With a daemon of simulated hosts behind `systemctl`, which does not run yet."""
+def world(root: Path, *flags: str, ready: str = "leaderhealth") -> Iterator[World]:
+    """With a daemon of simulated hosts behind `systemctl`, which does not run yet.
+
+    It counts as started once it answers at the path `ready`.
+    """
     port = free_port()
     bin_, etc = root / "bin", root / "etc"
     for folder in (bin_, etc, root / "var/lib/aurorad"):
@@ -104,7 +113,8 @@ def world(root: Path, *flags: str) -> Iterator[World]:
     all_flags = " ".join(
         [f"-work_dir={root}/var/lib/aurorad", f"-http_port={port}", "-engine=simulated", "-simulated_hosts=3", *flags]
     )
-    _program(bin_ / "systemctl", _SYSTEMCTL.format(root=root, flags=all_flags, port=port))
+    _program(bin_ / "systemctl", _SYSTEMCTL.format(root=root, flags=all_flags, port=port, ready=ready))
+    _program(bin_ / "scp", _SCP.format(root=root, machines=root.parent))
     clusters = [{"name": "devcluster", "scheduler_uri": f"http://localhost:{port}"}]
     (etc / "clusters.json").write_text(json.dumps(clusters))
     environ = {

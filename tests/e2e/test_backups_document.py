@@ -150,7 +150,11 @@ def test_three_schedulers_that_have_lost_their_logs_go_on_from_a_backup(three: M
     first = leader(three)
     create(first, "kept")
     first.run("aurora_admin scheduler_backup_now devcluster")
-    create(first, "forgotten")
+    create(first, "mistake")
+    for script in commands("backups.md", "Go back to a backup"):
+        first.run(script)
+    until_jobs_are(leader(three), "kept")
+    create(leader(three), "forgotten")
     away, restore, start = commands("backups.md", "When the log is lost: several schedulers")
     for machine in three.values():
         machine.run(away)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import trio
 
 from aurorad.flags import Flags
+from aurorad.garbage import leave_long_lived_alone
 from aurorad.leader.alone import Alone
 from aurorad.leader.client import ZooKeeperSettings
 from aurorad.leader.face import Leadership
@@ -47,7 +48,8 @@ async def ensemble(flags: Flags, settings: Settings, stats: Vars, host: str, por
     """
     endpoint = flags.serverset_endpoint_name
     if not flags.replicated:
-        yield Ensemble(Alone(host, port, endpoint), partial(_alone, flags, settings, stats), is_alone=True)
+        follow = partial(_alone, flags, settings, stats)
+        yield Ensemble(Alone(host, port, endpoint), partial(_leaving_it_alone, follow), is_alone=True)
         return
     assert flags.serverset_path is not None, "flags are checked"
     assert flags.native_log_zk_group_path is not None
@@ -56,7 +58,17 @@ async def ensemble(flags: Flags, settings: Settings, stats: Vars, host: str, por
     group = Group(zookeeper, flags.native_log_zk_group_path)
     async with trio.open_nursery() as nursery:
         await nursery.start(zookeeper.run)
-        yield Ensemble(leadership, partial(_member, flags, settings, stats, group), is_alone=False)
+        follow = partial(_member, flags, settings, stats, group)
+        yield Ensemble(leadership, partial(_leaving_it_alone, follow), is_alone=False)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _leaving_it_alone(follow: Callable[[], AbstractAsyncContextManager[Following]]) -> AsyncIterator[Following]:
+    """What was read is there to stay: it is not searched for garbage."""
+    async with follow() as state, trio.open_nursery() as nursery:
+        nursery.start_soon(leave_long_lived_alone)
+        yield state
         nursery.cancel_scope.cancel()
 
 

@@ -173,7 +173,7 @@ class Member:
             return f"It is {self.status.name}: it has to learn what the others know"
         if not self.room:
             return "Its disk has no room for the log"
-        return self._here.objection(self._replica.last_placed())
+        return self._here.objection(self._replica.configurations()[-1].configuration)
 
     # --- What it is asked ---
 

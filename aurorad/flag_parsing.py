@@ -18,6 +18,8 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 from aurorad.api import units
 
+_NOT_SHOWN = "***"
+
 Duration = Annotated[float, "duration"]  # seconds
 Data = Annotated[int, "data"]  # bytes
 
@@ -50,17 +52,23 @@ _Flags = TypeVar("_Flags", bound=Declared)
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """`check` gives what was expected in place of a value, None if it is fine."""
+    """`check` gives what was expected in place of a value, None if it is fine. A `secret` value is never shown."""
 
     meaning: str
     group: str
     check: Callable[[Any], str | None] | None = None
+    secret: bool = False
+
+    def shown(self, text: str) -> str:
+        return _NOT_SHOWN if self.secret else text
 
 
 def declare(
-    default: Any, group: str, meaning: str, check: Callable[[Any], str | None] | None = None
+    default: Any, group: str, meaning: str, check: Callable[[Any], str | None] | None = None, *, secret: bool = False
 ) -> Any:  # a dataclass field, whose type is the annotation beside it
-    return dataclasses.field(default=default, metadata={"flag": Declaration(meaning, group, check)})
+    return dataclasses.field(
+        default=default, repr=not secret, metadata={"flag": Declaration(meaning, group, check, secret)}
+    )
 
 
 def positive(value: float) -> str | None:
@@ -149,7 +157,7 @@ def parse(arguments: Sequence[str], of: type[_Flags]) -> _Flags:
     Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``.
     """
     kinds = _kinds(of)
-    checks = {f.name: f.metadata["flag"].check for f in dataclasses.fields(of)}
+    declarations: dict[str, Declaration] = {f.name: f.metadata["flag"] for f in dataclasses.fields(of)}
     values: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
@@ -165,10 +173,12 @@ def parse(arguments: Sequence[str], of: type[_Flags]) -> _Flags:
         kind = kinds[name]
         if not equals:
             text = _next_value(flag, kind, rest)
-        value = _value(flag, kind, text, checks[name])
+        declaration = declarations[name]
+        value = _value(flag, kind, text, declaration)
         if name in values:
             if not isinstance(value, tuple):
-                raise FlagError(f"{flag} was given twice, the second time with {text!r}: once was expected")
+                shown = declaration.shown(text)
+                raise FlagError(f"{flag} was given twice, the second time with {shown!r}: once was expected")
             value = values[name] + value
         values[name] = value
     return of(**values)
@@ -182,14 +192,15 @@ def _next_value(flag: str, kind: _Kind, rest: list[str]) -> str:
     return rest.pop(0)
 
 
-def _value(flag: str, kind: _Kind, text: str, check: Callable[[Any], str | None] | None) -> object:
+def _value(flag: str, kind: _Kind, text: str, declaration: Declaration) -> object:
+    shown = declaration.shown(text)
     try:
         value = kind.parse(text)
     except (ValueError, KeyError):
-        raise FlagError(f"{flag}={text}: {kind.expected} was expected") from None
-    wrong = check(value) if check is not None else None
+        raise FlagError(f"{flag}={shown}: {kind.expected} was expected") from None
+    wrong = declaration.check(value) if declaration.check is not None else None
     if wrong is not None:
-        raise FlagError(f"{flag}={text}: {wrong} was expected")
+        raise FlagError(f"{flag}={shown}: {wrong} was expected")
     return value
 
 
@@ -222,5 +233,10 @@ def _spell(kind: _Kind, value: object) -> str:
 def changed(flags: Declared, defaults: Declared) -> dict[str, str]:
     """The flags that are not at their defaults, by name, as they would be written."""
     kinds = _kinds(type(flags))
+    declarations: dict[str, Declaration] = {f.name: f.metadata["flag"] for f in dataclasses.fields(flags)}
     values = {name: getattr(flags, name) for name in kinds}
-    return {name: _spell(kinds[name], value) for name, value in values.items() if value != getattr(defaults, name)}
+    return {
+        name: declarations[name].shown(_spell(kinds[name], value))
+        for name, value in values.items()
+        if value != getattr(defaults, name)
+    }

@@ -17,10 +17,14 @@ def entry() -> NoReturn:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until told to stop; the exit status: 0 after an orderly stop, 1 when something was wrong.
+    """Run until told to stop. Exit status: 0 after an orderly stop, 75 to be started again, 1 if something is wrong.
 
     An executor has flags of its own, and statuses (`executor.main.run`).
     """
+    if list(arguments[:2]) == ["log", "restore"]:
+        from aurorad.storage.offline import main as restore
+
+        return restore(arguments[2:])
     executor_arguments = _of_executor(arguments)
     if executor_arguments is not None:
         from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler
@@ -53,6 +57,7 @@ def _of_executor(arguments: Sequence[str]) -> list[str] | None:
 
 def _run_daemon(values: Flags) -> int:
     from aurorad.daemon import run  # not above: an executor never needs them
+    from aurorad.lifecycle import START_AGAIN, StartAgain
     from aurorad.startup import CannotStart
 
     logging.basicConfig(
@@ -67,6 +72,9 @@ def _run_daemon(values: Flags) -> int:
     except CannotStart as error:
         print(f"aurorad: {error}", file=sys.stderr)
         return 1
+    except StartAgain as why:
+        log.error("ended, to be started again: %s", why)
+        return START_AGAIN
     except BaseException:
         log.critical("aurorad cannot go on", exc_info=True)
         return 1

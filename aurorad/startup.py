@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from aurorad.flags import Flags, HelpRequested
+from aurorad.storage.backup_folder import BackupFolder, BadFolder
 from executor import flags as executor_flags
 from executor.announcement import AnnouncerSettings
 
@@ -27,6 +28,16 @@ def executor_arguments(flags: Flags) -> tuple[str, ...]:
     return arguments
 
 
+def backup_folder(flags: Flags) -> BackupFolder:
+    """The folder of backups, ready for use. Raises `CannotStart`."""
+    folder = BackupFolder(flags.backup_dir or flags.work_dir / "backups", flags.max_saved_backups)
+    try:
+        folder.prepare()
+    except BadFolder as error:
+        raise CannotStart(str(error)) from None
+    return folder
+
+
 def check_work_dir(folder: Path) -> None:
     """Make it if it is not there. Its mode will be set: that must not happen to a folder that serves others too.
 
@@ -42,5 +53,5 @@ def check_work_dir(folder: Path) -> None:
     for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
         if not os.access(place, os.R_OK | os.W_OK):
             raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
-    if there - {"lost+found"} and not there & {"agent", "log"}:
+    if there - {"lost+found"} and not there & {"agent", "backups", "log", "state.db"}:
         raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")

@@ -16,13 +16,15 @@ from client.terminal import Terminal
 
 _NOT_YET = (
     *("get_cluster_config", "host_drain", "increase_quota"),
-    *("prune_tasks", "query", "reconcile_tasks", "scheduler_backup_now", "scheduler_commit_recovery"),
-    *("scheduler_delete_recovery_tasks", "scheduler_list_backups", "scheduler_print_recovery_tasks"),
-    *("scheduler_snapshot", "scheduler_stage_recovery", "scheduler_unload_recovery", "set_quota"),
-    *("sla_list_safe_domain", "sla_probe_hosts"),
+    *("prune_tasks", "query", "reconcile_tasks", "set_quota", "sla_list_safe_domain", "sla_probe_hosts"),
 )
 _ABOUT_HOSTS = ("host_activate", "host_deactivate", "host_status", "sla_host_drain")
-_COMMANDS = ("get_scheduler", "help", "version", *_ABOUT_HOSTS)
+_ABOUT_STORAGE = (
+    *("scheduler_backup_now", "scheduler_commit_recovery", "scheduler_delete_recovery_tasks"),
+    *("scheduler_list_backups", "scheduler_print_recovery_tasks", "scheduler_snapshot"),
+    *("scheduler_stage_recovery", "scheduler_unload_recovery"),
+)
+_COMMANDS = ("backup", "get_scheduler", "help", "version", *_ABOUT_HOSTS, *_ABOUT_STORAGE)
 _GLOBAL_FLAGS = ("-v", "-q", "--verbose", "--bypass-leader-redirect")
 
 
@@ -34,15 +36,18 @@ def entry() -> None:
 def run(arguments: Sequence[str], outside: Outside) -> int:
     """The exit status."""
     verbose = any(argument in ("-v", "--verbose") for argument in arguments)
-    terminal = Terminal(sys.stdout, sys.stderr, verbose)
+    terminal = Terminal(sys.stdout, sys.stderr, verbose, quiet="-q" in arguments)
     words = [argument for argument in arguments if argument not in _GLOBAL_FLAGS]
     with ExitStack() as closing:
-        session = Session(terminal, outside, closing, user_agent="Aurora Admin")
+        bypass = "--bypass-leader-redirect" in arguments
+        session = Session(terminal, outside, closing, "Aurora Admin", bypass)
         return guarded(terminal, lambda: _dispatch(words, session))
 
 
 def _dispatch(words: list[str], session: Session) -> int:
     match words:
+        case ["help", command] if command in _ABOUT_STORAGE:
+            return _dispatch([command, "--help"], session)
         case ["help" | "-h" | "--help" | "--long-help", *_]:
             session.terminal.out(_usage())
         case ["version" | "--version", *_]:
@@ -56,6 +61,14 @@ def _dispatch(words: list[str], session: Session) -> int:
             from client import hosts  # the HTTP library takes its time to load, and not every command talks
 
             return hosts.run(command, rest, session)
+        case [command, *rest] if command in _ABOUT_STORAGE:
+            from client import recovery
+
+            return recovery.run(command, rest, session)
+        case ["backup", *rest]:
+            from client import export
+
+            return export.run(rest, session)
         case []:
             session.terminal.out(_usage())
             return Exit.FATAL

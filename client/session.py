@@ -36,6 +36,8 @@ class Session:
     outside: Outside
     closing: ExitStack
     user_agent: str = "Aurora V2"
+    bypass_leader_redirect: bool = False
+    """Have the scheduler that is addressed answer, even if it does not lead."""
 
     def clusters(self) -> dict[str, Cluster]:
         """Raises `CommandError` for a broken clusters.json."""
@@ -47,7 +49,9 @@ class Session:
         from client.transport import Transport
 
         cluster = clusters.find(self.clusters(), cluster_name)
-        transport = self.closing.enter_context(Transport(cluster.scheduler_url, self.user_agent))
+        transport = self.closing.enter_context(
+            Transport(cluster.scheduler_url, self.user_agent, self.bypass_leader_redirect)
+        )
         clock = Clock(self.outside.now, self.outside.sleep)
         return Scheduler(cluster, transport, clock, self.terminal)
 

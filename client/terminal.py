@@ -13,6 +13,8 @@ class Terminal:
     stdout: TextIO
     stderr: TextIO
     verbose: bool = False
+    quiet: bool = False
+    """No log lines."""
 
     def out(self, text: str) -> None:
         """A result."""
@@ -39,4 +41,5 @@ class Terminal:
         self._log("FATAL", text)
 
     def _log(self, level: str, text: str) -> None:
-        self.error(f"{level:>5}] {text}")
+        if not self.quiet:
+            self.error(f"{level:>5}] {text}")

@@ -32,11 +32,13 @@ def direct_if_local(url: str) -> dict[str, str] | None:
 class Transport:
     """A session with one scheduler."""
 
-    def __init__(self, url: str, user_agent: str) -> None:
+    def __init__(self, url: str, user_agent: str, bypass_leader_redirect: bool = False) -> None:
         self._base = url
         self._url = urljoin(url, "api")
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE})
+        if bypass_leader_redirect:
+            self._session.headers["Bypass-Leader-Redirect"] = "true"
         self._proxies = direct_if_local(self._url)
 
     def __enter__(self) -> Transport:

@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from aurorad.api.node_paths import is_node_path
 from aurorad.api.tasks import JobKey
 from aurorad.flag_parsing import FlagError
 from executor.announcer_auth import ZooKeeperAuth, read_auth_file
@@ -18,7 +19,6 @@ MEMBER = "member_"  # a node's name up to ZooKeeper's ten digits
 _DEFAULT_INITIAL_INTERVAL_S = 15.0
 _LEAST_CONNECT_LIMIT_S = 5.0  # a job that allows its health no time must still be able to join
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+)(:\d{1,5})?")
-_STEP = re.compile(r"[^/\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]+")  # what ZooKeeper takes between slashes
 
 
 class CannotAnnounce(Exception):
@@ -106,12 +106,6 @@ def _path(announce: Announcer, settings: AnnouncerSettings, job: JobKey) -> str:
     if not is_node_path(announce.zk_path):
         raise CannotAnnounce(f"zk_path in the Announcer config is {announce.zk_path!r}: a path like /a/b was expected")
     return announce.zk_path
-
-
-def is_node_path(path: str) -> bool:
-    """Whether ZooKeeper can have a node there."""
-    root, *steps = path.split("/")
-    return not root and bool(steps) and all(_STEP.fullmatch(step) and step not in (".", "..") for step in steps)
 
 
 def _is_ensemble(text: str) -> bool:

@@ -10,6 +10,13 @@ from hypothesis import strategies as st
 
 from aurorad.flags import FlagError, Flags, HelpRequested, changed, parse, time_zone, usage
 
+ENSEMBLE = [
+    "-zk_endpoints=zk1:2181,[::1]:2181",
+    "-serverset_path=/aurora/scheduler",
+    "-native_log_zk_group_path=/aurora/log",
+    "-native_log_file_path=/log",
+]
+
 
 def test_without_arguments_every_flag_has_its_default() -> None:
     assert parse([]) == Flags()
@@ -141,13 +148,17 @@ def test_whatever_is_given_only_a_flag_error_comes_out(arguments: list[str]) -> 
 
 @given(st.sampled_from([field.name for field in dataclasses.fields(Flags)]), st.text(max_size=12))
 def test_whatever_the_value_a_flag_takes_it_or_says_what_was_expected(name: str, text: str) -> None:
+    with_it = [argument for argument in ENSEMBLE if not argument.startswith(f"-{name}=")]
+    if name.startswith("simulated_"):
+        with_it = ["-engine=simulated"]
     try:
-        parse([f"-{name}={text}", *(["-engine=simulated"] if name.startswith("simulated_") else [])])
+        parse([f"-{name}={text}", *with_it])
     except FlagError as refused:
         said = str(refused)
     else:
         return
-    assert said.startswith(f"-{name}={text}: ")
+    shown = "***" if name == "zk_digest_credentials" else text  # a password stays out of what may be logged
+    assert said.startswith(f"-{name}={shown}: ")
     assert said.endswith(" was expected")
 
 
@@ -193,3 +204,53 @@ def test_flags_of_a_simulated_cluster_that_make_no_sense_are_refused(arguments: 
     with pytest.raises(FlagError) as refused:
         parse(arguments)
     assert str(refused.value).startswith(text)
+
+
+def test_several_schedulers_are_asked_for_by_all_that_they_need() -> None:
+    assert not parse([]).replicated
+    assert parse(ENSEMBLE).replicated
+    assert parse([*ENSEMBLE, "-native_log_quorum_size=2", "-zk_digest_credentials=a:b"]).replicated
+    assert not parse([*ENSEMBLE, "-zk_in_proc=true"]).replicated
+
+
+@pytest.mark.parametrize("argument", [*ENSEMBLE, "-zk_chroot_path=/a", "-native_log_quorum_size=2"])
+def test_half_of_it_is_refused(argument: str) -> None:
+    with pytest.raises(FlagError) as refused:
+        parse([argument])
+    missing = ", ".join(flag.partition("=")[0] for flag in ENSEMBLE if flag != argument)
+    assert str(refused.value) == f"{argument}: {missing} was expected with it, for several schedulers"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-zk_endpoints=zk1"], "-zk_endpoints=zk1: host:port of each server, with commas between was expected"),
+        (["-zk_endpoints=zk1:0"], "-zk_endpoints=zk1:0: host:port of each server, with commas between was expected"),
+        (["-zk_endpoints="], "-zk_endpoints=: host:port of each server, with commas between was expected"),
+        (["-zk_chroot_path=a"], "-zk_chroot_path=a: a path in ZooKeeper such as /aurora/scheduler was expected"),
+        (["-serverset_path=/a/"], "-serverset_path=/a/: a path in ZooKeeper such as /aurora/scheduler was expected"),
+        (["-serverset_endpoint_name="], "-serverset_endpoint_name=: a name such as http or https was expected"),
+        (
+            [*ENSEMBLE[:1], "-serverset_path=/a", "-native_log_zk_group_path=/a", ENSEMBLE[3]],
+            "-native_log_zk_group_path=/a: another path than that of -serverset_path was expected",
+        ),
+        (
+            ["-zk_in_proc", "-native_log_quorum_size=2"],
+            "-native_log_quorum_size=2: not expected with -zk_in_proc, which is to be alone",
+        ),
+    ],
+)
+def test_what_zookeeper_could_not_do_is_refused(arguments: list[str], text: str) -> None:
+    with pytest.raises(FlagError) as refused:
+        parse(arguments)
+    assert str(refused.value) == text
+
+
+def test_credentials_are_never_shown() -> None:
+    for wrong in (["secret"], ["secret:"], ["a:secret", "-zk_digest_credentials=b:secret"], ["a:secret"]):
+        with pytest.raises(FlagError, match=r"zk_digest_credentials") as refused:
+            parse([f"-zk_digest_credentials={wrong[0]}", *wrong[1:]])
+        assert "secret" not in str(refused.value)
+    flags = parse([*ENSEMBLE, "-zk_digest_credentials=aurora:secret"])
+    assert "-zk_digest_credentials=***" in changed(flags)
+    assert "secret" not in repr(flags)

@@ -1,4 +1,4 @@
-"""A real ZooKeeper server for tests: Debian's, alone, on a free port of this machine."""
+"""Real ZooKeeper servers for tests: Debian's, one alone or three together, on free ports of this machine."""
 
 from __future__ import annotations
 
@@ -27,37 +27,61 @@ _JAVA = (
     *("-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=64"),
     f"-Dzookeeper.DigestAuthenticationProvider.superDigest={make_digest_acl_credential('super', 'super')}",
 )
-_MAIN = "org.apache.zookeeper.server.ZooKeeperServerMain"
+_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+_CONFIGURATION = """\
+tickTime=200
+initLimit=100
+syncLimit=10
+maxSessionTimeout=20000
+maxClientCnxns=0
+admin.enableServer=false
+4lw.commands.whitelist=srvr
+clientPortAddress=127.0.0.1
+"""
 
 
 class ZooKeeper:
     """`address` stays the same over restarts, and what is stored, too."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int | None = None, ensemble: str = "") -> None:
+        """`ensemble` are the lines of the configuration that name all servers; without, it is alone."""
         self._directory = directory
+        self._ensemble = ensemble
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = port or free_ports(1)[0]
         self.address = f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Returns once clients are served."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
         configuration = self._directory / "zoo.cfg"
         configuration.write_text(
-            f"dataDir={self._directory / 'data'}\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
-            "tickTime=200\nmaxSessionTimeout=20000\nmaxClientCnxns=0\n"
-            "admin.enableServer=false\n4lw.commands.whitelist=srvr\n"
+            f"{_CONFIGURATION}dataDir={self._directory / 'data'}\nclientPort={self.port}\n{self._ensemble}"
         )
         with (self._directory / "output").open("ab") as output:
             command = [*_JAVA, "-cp", _JARS, _MAIN, str(configuration)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+    def wait(self) -> None:
+        assert self._process is not None
         end = time.monotonic() + PATIENCE_S
         while "Mode:" not in self._ask("srvr"):
             output_text = (self._directory / "output").read_text()
             assert self._process.poll() is None, f"ZooKeeper ended: {output_text}"
             assert time.monotonic() < end, f"ZooKeeper does not serve: {output_text}"
             time.sleep(0.01)
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is its ensemble's leader."""
+        return "Mode: leader" in self._ask("srvr")
 
     def stop(self) -> None:
         """At once, as by a power failure; sessions live on when it is started again within their time."""
@@ -80,16 +104,9 @@ class ZooKeeper:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
-    @contextlib.contextmanager
-    def client(self, *auth: tuple[str, str]) -> Iterator[KazooClient]:
+    def client(self, *auth: tuple[str, str]) -> contextlib.AbstractContextManager[KazooClient]:
         """A client with these credentials, as (scheme, credential), connected."""
-        client = KazooClient(self.address, auth_data=auth, connection_retry={"max_tries": -1, "max_delay": 0.2})
-        client.start(PATIENCE_S)
-        try:
-            yield client
-        finally:
-            client.stop()
-            client.close()
+        return client_of(self.address, *auth)
 
     def expire(self, session_id: int) -> None:
         """Ends somebody's session, as if nothing had been heard of it: the server learns of it from another client."""
@@ -109,10 +126,48 @@ class ZooKeeper:
             return ""
 
 
+class Ensemble:
+    """Three servers, of which two must run."""
+
+    def __init__(self, directory: Path) -> None:
+        ports = free_ports(9)
+        lines = [f"server.{n + 1}=127.0.0.1:{ports[3 + n]}:{ports[6 + n]}\n" for n in range(3)]
+        self.servers = []
+        for n, port in enumerate(ports[:3]):
+            own = directory / str(n + 1)
+            (own / "data").mkdir(parents=True)
+            (own / "data" / "myid").write_text(f"{n + 1}\n")
+            self.servers.append(ZooKeeper(own, port, "".join(lines)))
+        self.addresses = tuple(server.address for server in self.servers)
+
+    def start(self) -> None:
+        """All that do not run; returns once all serve."""
+        for server in self.servers:
+            if not server.runs:
+                server.launch()
+        for server in self.servers:
+            server.wait()
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+    @property
+    def leader(self) -> ZooKeeper:
+        (leader,) = [server for server in self.servers if server.runs and server.leads]
+        return leader
+
+    def client(self, *auth: tuple[str, str]) -> contextlib.AbstractContextManager[KazooClient]:
+        return client_of(",".join(self.addresses), *auth)
+
+
 class Relay:
-    """A way to the server that can be cut. Within, there are connections over `address`."""
+    """A way to the server that can be cut, or stand still. Within, there are connections over `address`."""
 
     def __init__(self, server: ZooKeeper) -> None:
+        self._up, self._down = threading.Event(), threading.Event()
+        self._up.set()
+        self._down.set()
         self._server = server
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
@@ -125,20 +180,38 @@ class Relay:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
+    @contextlib.contextmanager
+    def still(self, *, up: bool = True, down: bool = True) -> Iterator[None]:
+        """Within, nothing passes to the server (`up`) or from it (`down`); later all of it does."""
+        ways = [way for way, stands in ((self._up, up), (self._down, down)) if stands]
+        for way in ways:
+            way.clear()
+        try:
+            yield
+        finally:
+            for way in ways:
+                way.set()
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
-                near = self._listener.accept()[0]
-                self._ends.append(near)
-                far = socket.create_connection(("127.0.0.1", self._server.port))
-                self._ends.append(far)
-                for pump in ((near, far), (far, near)):
-                    self._threads.append(threading.Thread(target=self._pump, args=pump))
-                    self._threads[-1].start()
+                self._connect(self._listener.accept()[0])
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _connect(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(("127.0.0.1", self._server.port))
+        except OSError:
+            near.close()
+            return
+        self._ends += [near, far]
+        for pump in ((near, far, self._up), (far, near, self._down)):
+            self._threads.append(threading.Thread(target=self._pump, args=pump))
+            self._threads[-1].start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, way: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while part := source.recv(65536):
+                way.wait()
                 target.sendall(part)
         for end in (source, target):
             with contextlib.suppress(OSError):
@@ -156,6 +229,32 @@ class Relay:
             thread.join()
         for end in (self._listener, *self._ends):
             end.close()
+
+
+@contextlib.contextmanager
+def client_of(hosts: str, *auth: tuple[str, str]) -> Iterator[KazooClient]:
+    client = KazooClient(hosts, auth_data=auth, connection_retry={"max_tries": -1, "max_delay": 0.2})
+    client.start(PATIENCE_S)
+    try:
+        yield client
+    finally:
+        client.stop()
+        client.close()
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def empty(client: KazooClient) -> None:
+    """Removes all that tests have left."""
+    for name in client.get_children("/"):
+        if name != "zookeeper":
+            client.delete(f"/{name}", recursive=True)
 
 
 def children_when(client: KazooClient, path: str, holds: Callable[[list[str]], bool]) -> list[str]:
@@ -200,7 +299,21 @@ def zookeeper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKe
 def zookeeper(zookeeper_server: ZooKeeper) -> ZooKeeper:
     """The server, empty."""
     with zookeeper_server.client(_SUPER) as client:
-        for name in client.get_children("/"):
-            if name != "zookeeper":
-                client.delete(f"/{name}", recursive=True)
+        empty(client)
     return zookeeper_server
+
+
+@pytest.fixture(scope="module")
+def ensemble_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ensemble]:
+    servers = Ensemble(tmp_path_factory.mktemp("ensemble"))
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def ensemble(ensemble_servers: Ensemble) -> Ensemble:
+    """Three servers, empty, all of which run."""
+    ensemble_servers.start()
+    with ensemble_servers.client(_SUPER) as client:
+        empty(client)
+    return ensemble_servers

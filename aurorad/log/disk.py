@@ -19,13 +19,16 @@ class File(Protocol):
 
     def size(self) -> int: ...
 
-    def read(self, size: int) -> bytes:
-        """The first `size` bytes, or all there are."""
+    def read(self, size: int, offset: int = 0) -> bytes:
+        """The `size` bytes from `offset` on, or all there are."""
 
     def write(self, data: bytes, offset: int) -> None:
         """Write all of `data`; if that fails, any part of it may be there."""
 
     def truncate(self, size: int) -> None: ...
+
+    def allocate(self, size: int) -> None:
+        """Make the file at least so large, of zeros, and the room for it its own; if that fails, part of it may be."""
 
     def sync(self) -> None:
         """Make the content durable. After a failure the content is unknown: never sync again in hope."""
@@ -46,6 +49,9 @@ class Disk(Protocol):
 
     def remove(self, name: str) -> None: ...
 
+    def rename(self, old: str, new: str) -> None:
+        """Call a file by another name, at once or not at all; what had that name is gone."""
+
     def sync(self) -> None:
         """Make the names durable, created and removed ones."""
 
@@ -59,13 +65,13 @@ class _FolderFile:
     def size(self) -> int:
         return os.fstat(self._descriptor).st_size
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, offset: int = 0) -> bytes:
         parts: list[bytes] = []
-        offset = 0
-        while offset < size and (part := os.pread(self._descriptor, size - offset, offset)):
+        end = offset + size
+        while offset < end and (part := os.pread(self._descriptor, end - offset, offset)):
             parts.append(part)
             offset += len(part)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def write(self, data: bytes, offset: int) -> None:
         rest = memoryview(data)
@@ -76,6 +82,9 @@ class _FolderFile:
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._descriptor, size)
+
+    def allocate(self, size: int) -> None:
+        os.posix_fallocate(self._descriptor, 0, size)
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
@@ -111,6 +120,9 @@ class Folder:
 
     def remove(self, name: str) -> None:
         os.unlink(name, dir_fd=self._descriptor)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def sync(self) -> None:
         os.fsync(self._descriptor)

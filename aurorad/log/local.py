@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
 from aurorad.log.disk import Folder
+from aurorad.log.face import Batches, Written
 from aurorad.log.segments import Segments
 from aurorad.vars import Vars
 
@@ -59,8 +61,8 @@ class LocalLog:
         """Bytes on disk."""
         return self._segments.size
 
-    async def append(self, entries: Sequence[bytes]) -> int:
-        """Make all entries durable, at consecutive positions; the position of the last.
+    async def submit(self, entries: Sequence[bytes]) -> Written:
+        """Make all entries durable, at consecutive positions.
 
         Raises `LogFull` if there is no room: then none of them is in the log. Any other `OSError` is final. If
         cancelled, nothing was written.
@@ -70,9 +72,9 @@ class LocalLog:
         self._stats.observe("scheduler_log_native_append", trio.current_time() - started)
         self._stats.count("scheduler_log_entries_written", len(entries))
         self._stats.count("scheduler_log_bytes_written", sum(map(len, entries)))
-        return position
+        return Written(position)
 
-    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def read(self, position: int) -> Batches:
         """The entries from `position` on with their positions, a handful at a time.
 
         Raises `LookupError` where entries were truncated, `LogDamaged` if they are no more what they were.
@@ -88,6 +90,31 @@ class LocalLog:
         started = trio.current_time()
         await self._off_loop(lambda: self._segments.truncate(before))
         self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
+
+    async def confirm(self) -> None:
+        """Nobody else can write to it."""
+
+    async def follow(self, position: int) -> Batches:
+        """What is there; nobody else adds to it."""
+        async with aclosing(self.read(position)) as batches:
+            async for some in batches:
+                yield some
+        await trio.sleep_forever()
+
+    @property
+    def unfit(self) -> str | None:
+        """A cluster of one always leads."""
+        return None
+
+    async def fit(self) -> None:
+        """At once."""
+
+    async def lead(self) -> None:
+        """At once."""
+
+    async def lost(self) -> str:
+        """Never."""
+        await trio.sleep_forever()
 
     async def aclose(self) -> None:
         """Let the log go, even if cancelled."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from importlib import resources
 from itertools import islice
+from typing import NamedTuple
 
 import jinja2
 import trio
@@ -22,11 +23,28 @@ _PIECES = 200  # of a template, rendered in one go: a millisecond at most
 _STATIC_MAX_AGE_S = 3600  # as the original's /assets
 
 
+class Notice(NamedTuple):
+    """What every page says before all else: words, and where (address and words) to go on."""
+
+    words: str
+    link: tuple[str, str] | None = None
+
+
+def nothing_to_notice() -> Notice | None:
+    return None
+
+
 class Look:
     """Renders the templates of one package, which may extend those of this one."""
 
-    def __init__(self, package: str, now_ms: Callable[[], int], **everywhere: object) -> None:
-        """`everywhere` are names that all templates see."""
+    def __init__(
+        self,
+        package: str,
+        now_ms: Callable[[], int],
+        notice: Callable[[], Notice | None] = nothing_to_notice,
+        **everywhere: object,
+    ) -> None:
+        """`notice` is asked for each page; `everywhere` are names that all templates see."""
         self._now_ms = now_ms
         self._static = _static_files()
         self._compiled = False
@@ -38,7 +56,7 @@ class Look:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(f=formats, tone=tones, asset=self._asset_url, **everywhere)
+        self._environment.globals.update(f=formats, tone=tones, notice=notice, asset=self._asset_url, **everywhere)
 
     async def page(self, template: str, status: int = 200, **values: object) -> Response:
         """The page as an answer. `now` in templates is the time of rendering, in ms.
@@ -103,7 +121,7 @@ class Look:
         return f"/assets/{name}?{hashlib.sha256(self._static[name]).hexdigest()[:12]}"
 
 
-def protect(response: Response) -> Response:
+async def protect(response: Response) -> Response:
     """Scripts and styles only from our own files, no guessing of types, no frames around us, no use by other sites."""
     response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")

@@ -8,7 +8,7 @@ order of use. Offers are judged in that order and no further than somebody needs
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 
 from aurorad.rules import matching
 from aurorad.rules.matching import Host, Request, Verdict
@@ -110,11 +110,10 @@ class Candidates:
 
         Whether one is so still is to be asked at the moment of use: `still_fits`.
         """
-        for held in self._fitting.after(order):
-            if self._offers.holds(held.number):
-                yield held
-            else:
-                self.drop(held)
+        if order > START:
+            next(self._held(START, is_late), None)  # forgets what this search has used by now, before it is very much
+        if self._fitting and not (yield from self._held(order, is_late)):
+            return
         until_late = _UNTIL_LATE
         for held in self._offers.order.after(self._judged_to):
             self._judged_to = held.order
@@ -128,9 +127,26 @@ class Candidates:
         else:
             self._judged_to = _END
 
-    def drop(self, held: HeldOffer) -> None:
-        """It is no candidate any more, and will be none again."""
-        self._fitting.remove(held)
+    def _held(self, order: tuple[float, ...], is_late: Callable[[], bool]) -> Generator[HeldOffer, None, bool]:
+        """The candidates behind a place that are held still; on the way to each, those that are not are forgotten.
+
+        False if it got late before the end.
+        """
+        passed, gone = order, 0
+        for held in self._fitting.after(order):
+            if self._offers.holds(held.number):
+                if gone:
+                    self._fitting.cut(passed, held.order)
+                passed, gone = held.order, 0
+                yield held
+            else:
+                gone += 1
+                if not gone % _UNTIL_LATE and is_late():
+                    self._fitting.cut(passed, held.order)
+                    return False
+        if gone:
+            self._fitting.cut(passed, _END)
+        return True
 
     def still_fits(self, held: HeldOffer) -> bool:
         """Whether time and the other tasks of the job have left a candidate one; else it is put where it belongs."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import msgspec
 
 from aurorad.api import keys
@@ -30,7 +32,8 @@ class Group:
     def __init__(self, request: Request, candidates: Candidates) -> None:
         self.request = request
         self.candidates = candidates
-        self.queue: dict[str, None] = {}
+        self.queue: OrderedDict[str, None] = OrderedDict()
+        """The first leave first: each look at the first of a plain dictionary passes all that have left."""
         self.penalty_ms = 0
         self.order = START
         """How far this round has come in the order of use."""

@@ -222,9 +222,9 @@ class Offers:
         del self._by_number[held.number]
         del self._by_id[held.offer.id]
         del self._by_agent[held.offer.agent_id]
-        others = tuple(number for number in self._by_host.pop(held.offer.hostname) if number != held.number)
-        if others:
-            self._by_host[held.offer.hostname] = others
+        numbers = self._by_host.pop(held.offer.hostname)
+        if len(numbers) > 1:
+            self._by_host[held.offer.hostname] = tuple(number for number in numbers if number != held.number)
         self.order.remove(held)
         self._returns.cancel(held.offer.id)
 

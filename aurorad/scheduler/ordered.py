@@ -100,17 +100,33 @@ class Ordered:
         place = bisect_left(part, held.order, key=_order_of)
         if place == len(part) or part[place] is not held:
             raise KeyError(held.number)
-        del part[place]
-        self._count -= 1
-        if not part:
-            del self._parts[at], self._lasts[at]
-        else:
-            self._lasts[at] = part[-1].order
+        self._delete(at, place, place + 1)
+
+    def cut(self, after: OfferOrder, before: OfferOrder) -> None:
+        """Remove all behind one place and before a later one: many far quicker than one by one."""
+        at, goes_on = bisect_right(self._lasts, after), True
+        while goes_on and at < len(self._parts):
+            part = self._parts[at]
+            end = bisect_left(part, before, key=_order_of)
+            goes_on = end == len(part)
+            self._delete(at, bisect_right(part, after, key=_order_of), end)
+            if part:
+                at += 1
 
     def clear(self) -> None:
         self._parts.clear()
         self._lasts.clear()
         self._count = 0
+
+    def _delete(self, at: int, start: int, end: int) -> None:
+        """Remove these of a part, and the part if nothing is left of it."""
+        part = self._parts[at]
+        del part[start:end]
+        self._count -= end - start
+        if part:
+            self._lasts[at] = part[-1].order
+        else:
+            del self._parts[at], self._lasts[at]
 
     def _halve(self, at: int) -> None:
         part = self._parts[at]

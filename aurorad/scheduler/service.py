@@ -58,6 +58,10 @@ BITE = 16
 """Events of the storage heard before a look at the clock."""
 
 
+class EngineGone(Exception):
+    """The engine has ended, and not because it was told to."""
+
+
 class Scheduler:
     """Keeps tasks as the rules say. It has no truth of its own: a new one over the same tables goes on where it was.
 
@@ -143,7 +147,8 @@ class Scheduler:
         )
         self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
-        self._registered = trio.Event()
+        self.registered = trio.Event()
+        """Set when the engine knows us."""
         self._is_connected = False
         stats.declare("slaves_lost", "scheduler_lost_executors", "scheduler_framework_disconnects")
         stats.declare("scheduler_framework_reregisters")
@@ -160,13 +165,13 @@ class Scheduler:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Schedule until cancelled; tasks go on without us. `task_status` is told when the engine knows us.
 
-        The storage must serve before, and until after.
+        The storage must serve before, and until after. An engine that ends is an error, `EngineGone`, in a group.
         """
         send, events = trio.open_memory_channel[Event](math.inf)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._engine.run, send, self._storage.tables.framework_id)
+            nursery.start_soon(self._run_engine, send)
             nursery.start_soon(self._hear_engine, events)
-            await self._registered.wait()
+            await self.registered.wait()
             with self._storage.subscribe() as changes:
                 nursery.start_soon(self.reconciliation.run, self._tasks())
                 await self._recall(self._tasks())
@@ -186,6 +191,10 @@ class Scheduler:
                 nursery.start_soon(self._sla_stats.run)
                 task_status.started()
                 await self._hear_storage(changes)
+
+    async def _run_engine(self, events: trio.MemorySendChannel[Event]) -> None:
+        await self._engine.run(events, self._storage.tables.framework_id)
+        raise EngineGone("the engine has ended")
 
     async def _hear_engine(self, events: trio.MemoryReceiveChannel[Event]) -> None:
         while True:
@@ -218,10 +227,10 @@ class Scheduler:
         """The framework id is in the log before anything that relies on it."""
         if framework_id != self._storage.tables.framework_id:
             await write_patiently(self._storage, lambda tx: tx.save_framework_id(framework_id))
-        if self._registered.is_set():
+        if self.registered.is_set():
             self._stats.count("scheduler_framework_reregisters")
         self._is_connected = True
-        self._registered.set()
+        self.registered.set()
 
     async def _hear_storage(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:
         pace = Pace()

@@ -1,18 +1,24 @@
-"""Group commit: entries wait for the log in order, and one append serves all that wait."""
+"""Group commit: entries wait for the log in order, one append serves all that wait, and many may be under way."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 
 from aurorad.log.errors import LogFull
-from aurorad.log.face import Log
+from aurorad.log.face import Log, Receipt
 
 
 class StorageNotReady(Exception):
-    """The storage is not serving (yet, or any more): ERROR_TRANSIENT to a client."""
+    """The storage is not serving (yet, or any more), and did nothing: ERROR_TRANSIENT to a client."""
+
+
+class OutcomeUnknown(Exception):
+    """The storage ended while the log was taking a write, which may or may not stay: ERROR_TRANSIENT to a client."""
 
 
 class Commit:
@@ -32,19 +38,33 @@ class Commit:
         self._done.set()
 
     async def wait(self) -> None:
-        """Until the log has it. Raises `LogFull` or `StorageNotReady` if it is undone."""
+        """Until the log has it. Raises `LogFull` or `StorageNotReady` if it is undone, or `OutcomeUnknown`."""
         await self._done.wait()
         if self._failure is not None:
             raise self._failure(self._reason)
 
 
+class _Group:
+    """Commits that share an append."""
+
+    def __init__(self, commits: list[Commit]) -> None:
+        self.commits = commits
+        self.records = [record for commit in commits for record in commit.records]
+        self.receipt: Receipt | None = None
+
+
+MOST_UNDER_WAY = 16
+"""Appends at a time: enough that a far quorum does not slow writers down, few enough that those who wait share."""
+
 # How often a log that has no room is asked again, if nobody writes meanwhile.
 PROBE_S = 5.0
+# How long whoever stops the storage waits for what the log is taking.
+GRACE_S = 2.0
 _BITE_S = 0.01
 
 
 class GroupCommit:
-    """The queue before a log. `run` must run."""
+    """The queue before a log. `run` must run, once."""
 
     def __init__(self, log: Log, probe: Sequence[bytes]) -> None:
         """`probe` is written to learn whether a log that had no room has some again."""
@@ -57,8 +77,10 @@ class GroupCommit:
         self._ready = False
         self._position = -1  # of the last record known to be in the log
         self._queue: list[Commit] = []
-        self._in_flight: list[Commit] = []
+        self._under_way: deque[_Group] = deque()  # oldest first
+        self._room = trio.Semaphore(MOST_UNDER_WAY)
         self._wake = trio.Event()
+        self._failure: Exception | None = None
 
     def check_ready(self) -> None:
         """Raises `StorageNotReady`."""
@@ -84,45 +106,97 @@ class GroupCommit:
 
     def last(self) -> Commit | None:
         """The last of those that wait."""
-        waiting = self._queue or self._in_flight
-        return waiting[-1] if waiting else None
+        if self._queue:
+            return self._queue[-1]
+        return self._under_way[-1].commits[-1] if self._under_way else None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Append in groups until cancelled, or until the log fails for good, which is raised.
 
-        All that waits at the end is undone and gets `StorageNotReady`.
+        What the log is taking at the end is waited for, `GRACE_S` at most. All that still waits then is undone and gets
+        `OutcomeUnknown` if the log was taking it, else `StorageNotReady`.
         """
         self._ready = True
         task_status.started()
+        placed, to_finish = trio.open_memory_channel[_Group](math.inf)
+        finishing = trio.CancelScope(shield=True)
+        try:
+            async with trio.open_nursery() as nursery:
+                both = nursery.cancel_scope
+                nursery.start_soon(self._until_failure, partial(self._submit_groups, placed, finishing), both)
+                nursery.start_soon(self._until_failure, partial(self._finish_groups, to_finish, finishing), both)
+        finally:
+            self._end()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _until_failure(self, work: Callable[[], Awaitable[None]], both: trio.CancelScope) -> None:
+        """The first failure ends both, and comes out of `run` as it is."""
+        try:
+            await work()
+        except Exception as failure:
+            self._failure = self._failure or failure
+            both.cancel()
+
+    async def _submit_groups(self, placed: trio.MemorySendChannel[_Group], finishing: trio.CancelScope) -> None:
         try:
             while True:
-                with trio.move_on_after(math.inf if self.refusing is None else PROBE_S) as patience:
-                    await self._wake.wait()
-                if patience.cancelled_caught:
-                    self.add(self._probe)
+                if self.refusing is not None:
+                    await self._await_another()
+                await self._wake.wait()
                 self._wake = trio.Event()
-                await self._append_group()
+                if self._queue:
+                    await self._room.acquire()
+                    await self._submit_group(placed)
         finally:
             self._ready = False
-            self._undo_all(StorageNotReady("Storage has stopped"))
+            placed.close()
+            finishing.deadline = trio.current_time() + GRACE_S
 
-    async def _append_group(self) -> None:
-        self._in_flight, self._queue = self._queue, []
-        records = [record for commit in self._in_flight for record in commit.records]
-        try:
-            if records:
-                last = await self._log.append(records)
-                self._position = last - len(records)
-        except LogFull as refusal:
-            self.refusing = str(refusal)
-            self.refusals += 1
-            self._undo_all(refusal)
+    async def _await_another(self) -> None:
+        """Until somebody writes after a refusal; if nobody does for long, the probe is written."""
+        with trio.move_on_after(PROBE_S):
+            await self._wake.wait()
             return
-        if records:
+        self.add(self._probe)
+
+    async def _submit_group(self, placed: trio.MemorySendChannel[_Group]) -> None:
+        group, self._queue = _Group(self._queue), []
+        self._under_way.append(group)
+        if group.records:
+            try:
+                group.receipt = await self._log.submit(group.records)
+            except LogFull as refusal:
+                self.refusing = str(refusal)
+                self.refusals += 1
+                self._take_back(group)
+                undone, self._queue = self._queue, []
+                _undo(undone, refusal)
+                return
+            except trio.Cancelled:
+                self._take_back(group)
+                raise
             self.refusing = None
-        group, self._in_flight = self._in_flight, []
+        placed.send_nowait(group)
+
+    def _take_back(self, group: _Group) -> None:
+        """It has no place in the log."""
+        self._under_way.remove(group)
+        self._queue = group.commits + self._queue
+        self._room.release()
+
+    async def _finish_groups(self, placed: trio.MemoryReceiveChannel[_Group], finishing: trio.CancelScope) -> None:
+        with placed, finishing:
+            async for group in placed:
+                await self._finish(group)
+
+    async def _finish(self, group: _Group) -> None:
+        if group.receipt is not None:
+            self._position = await group.receipt.wait() - len(group.records)
+        self._under_way.popleft()
+        self._room.release()
         since = trio.current_time()
-        for commit in group:
+        for commit in group.commits:
             if trio.current_time() - since > _BITE_S:  # much to tell: others may have their turn, but nothing ends here
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 since = trio.current_time()
@@ -130,11 +204,17 @@ class GroupCommit:
             commit.durable(self._position)
             commit.finish()
 
-    def _undo_all(self, failure: Exception) -> None:
-        """Undo what is in flight and all that was built on it, newest first."""
-        undone = self._in_flight + self._queue
-        self._in_flight, self._queue = [], []
-        for commit in reversed(undone):
-            commit.undo()
-        for commit in undone:
-            commit.finish(failure)
+    def _end(self) -> None:
+        taken = [commit for group in self._under_way for commit in group.commits]
+        waiting, self._queue = self._queue, []
+        self._under_way.clear()
+        _undo(waiting, StorageNotReady("Storage has stopped"))
+        _undo(taken, OutcomeUnknown("Storage has stopped while the log was taking this write"))
+
+
+def _undo(commits: list[Commit], failure: Exception) -> None:
+    """Newest first, and before anybody is told."""
+    for commit in reversed(commits):
+        commit.undo()
+    for commit in commits:
+        commit.finish(failure)

@@ -1,7 +1,11 @@
 """What storage writes into the log: transactions, snapshots, and the frames of what is too large for one entry.
 
 A snapshot is a beginning, parts and an end, with transactions between them: its rows are those of the transactions
-before its beginning. Entries are msgpack; a field may be added with a default, none may be removed or change its type.
+before its beginning. One that *replaces* says what shall be instead: with its end, which is the last that its writer
+writes, its rows are the state, and whatever was before, transactions between its parts included, is void. A snapshot
+without its end means nothing.
+
+Entries are msgpack; a field may be added with a default, none may be removed or change its type.
 """
 
 from __future__ import annotations
@@ -95,6 +99,7 @@ class Transaction(msgspec.Struct, frozen=True, array_like=True, tag="transaction
 
 class SnapshotBegin(msgspec.Struct, frozen=True, array_like=True, tag="snapshot"):
     timestamp_ms: int
+    replaces: bool = False
 
 
 class SnapshotPart(msgspec.Struct, frozen=True, array_like=True, tag="part"):
@@ -115,6 +120,8 @@ class SnapshotPart(msgspec.Struct, frozen=True, array_like=True, tag="part"):
 
 class SnapshotEnd(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     parts: int
+    replaces: bool = False
+    """As its beginning says, for who has not read that."""
 
 
 class Padding(msgspec.Struct, frozen=True, array_like=True, tag="padding"):

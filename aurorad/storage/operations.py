@@ -5,8 +5,8 @@ These are what `Tables.apply` applies and what the log holds (in `entries`, with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,11 @@ from aurorad.api import storage as s
 from aurorad.api.tasks import AssignedTask, ScheduledTask, TaskConfig, TaskEvent
 
 NO_PORTS: frozendict[str, int] = frozendict()
+
+Many = TypeVar("Many", list[Any], tuple[int, ...])
+
+BITE = 500
+"""Tasks that are changed in one go."""
 
 
 class InsertTasks(msgspec.Struct, frozen=True):
@@ -67,6 +72,28 @@ class RemoveTasks(msgspec.Struct, frozen=True):
 OtherOp = s.Op
 TaskOp = InsertTasks | SaveTasks | MoveTasks | AssignTasks | RemoveTasks
 Op = OtherOp | TaskOp
+
+
+def bites(op: Op) -> Iterator[Op]:
+    """Operations that together do the same, none of them to more tasks than take a few milliseconds."""
+    match op:
+        case InsertTasks():
+            for some in _some(op.instance_ids):
+                yield InsertTasks(op.config, op.prefix, op.suffix, some, op.event)
+        case SaveTasks(tasks):
+            yield from map(SaveTasks, _some(tasks))
+        case MoveTasks(moves):
+            yield from map(MoveTasks, _some(moves))
+        case AssignTasks(assignments):
+            yield from map(AssignTasks, _some(assignments))
+        case RemoveTasks(task_ids):
+            yield from map(RemoveTasks, _some(task_ids))
+        case _:
+            yield op
+
+
+def _some(items: Many) -> Iterator[Many]:
+    return (items[start : start + BITE] for start in range(0, len(items), BITE))
 
 
 def insertion(config: TaskConfig, instance_ids: Iterable[int], unique: UUID, event: TaskEvent) -> InsertTasks:

@@ -5,74 +5,42 @@ from __future__ import annotations
 import gc
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import trio
 
 from aurorad.log.face import Log
-from aurorad.log.local import LocalLog
-from aurorad.storage import database, gauges
+from aurorad.storage import database
 from aurorad.storage.database import Database, DatabaseUnusable
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.materialise import Materialiser
-from aurorad.storage.replay import Replay
+from aurorad.storage.replay import ReplacedMeanwhile, Replay
 from aurorad.storage.shared import Shared
-from aurorad.storage.snapshots import Snapshots
-from aurorad.storage.storage import MAX_ENTRY_BYTES, Storage
 from aurorad.storage.tables import Changes, Table, Tables
 from aurorad.vars import Vars
 
 _logger = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def open_storage(
-    folder: Path,
-    *,
-    stats: Vars,
-    now_ms: Callable[[], int],
-    max_entry_bytes: int = MAX_ENTRY_BYTES,
-    snapshot_interval_s: float = 3600.0,
-) -> AsyncIterator[Storage]:
-    """The storage of a cluster of one, kept in `folder`: ``log/`` and ``state.db``. It serves until the block ends.
-
-    Raises `LogInUse`, `LogDamaged`, `UnreadableLog`, or `OSError`. While the block runs, an error of the disk that the
-    log cannot survive cancels it, and comes out in an exception group.
-    """
-    await trio.to_thread.run_sync(lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True))
-    log = await LocalLog.open(folder / "log", stats)
-    try:
-        recovered = await recover(log, folder / "state.db", stats)
-        materialiser = Materialiser(folder / "state.db", recovered.database, recovered.unwritten, log.end - 1, stats)
-        try:
-            storage = Storage(log, recovered.tables, max_entry_bytes, materialiser.follow)
-            snapshots = Snapshots(storage, log, stats, now_ms, snapshot_interval_s, recovered.transactions)
-            storage.snapshot = snapshots.ordered
-            gauges.export(recovered.tables, stats)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(storage.run)
-                nursery.start_soon(materialiser.run)
-                nursery.start_soon(snapshots.run)
-                yield storage
-                nursery.cancel_scope.cancel()
-        finally:
-            materialiser.close()
-    finally:
-        await log.aclose()
-
-
 class Recovered(NamedTuple):
-    """The state at the end of a log."""
+    """The state at the end of a log, as far as that is known."""
 
-    tables: Tables
+    replay: Replay
+    """To be fed with what comes after `position`. It has no tables where the log begins with no whole snapshot yet."""
+    position: int
+    """Of the last entry that was read, -1 if there was none."""
+    shared: Shared
+    """That of `replay`."""
     database: Database | None
     unwritten: dict[Table, dict[Any, Any]]
     """What the database lacks; without one, everything."""
-    transactions: int
-    """How many were read that are in no snapshot."""
+
+    @property
+    def tables(self) -> Tables:
+        assert self.replay.tables is not None, "of a log of one's own, `recover` knows the state"
+        return self.replay.tables
 
 
 class _Loaded(NamedTuple):
@@ -81,37 +49,51 @@ class _Loaded(NamedTuple):
     position: int
 
 
-async def recover(log: Log, path: Path, stats: Vars) -> Recovered:
+async def recover(log: Log, path: Path, stats: Vars, *, alone: bool = True) -> Recovered:
     """Read the state, from the database at `path` as far as it goes; in threads, so that nothing holds the event loop.
 
     A database that is damaged, older than the log reaches back, or ahead of it, is thrown away; not one beside an empty
-    log, which must have been lost. Raises `UnreadableLog`, `LogDamaged`.
+    log, which must have been lost, unless others may have its entries. If nobody has (`alone`), the log must hold a
+    whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
     """
     started = trio.current_time()
     with _garbage_collection_paused():
-        recovered = await _recover(log, path, stats)
+        try:
+            recovered = await _recover(log, path, stats, alone)
+        except ReplacedMeanwhile as replaced:
+            _logger.warning("%s is of no use and is built anew from the log: %s", path, replaced)
+            database.discard(path)
+            recovered = await _recover(log, path, stats, alone)
     stats.observe("scheduler_storage_recover", trio.current_time() - started)
     return recovered
 
 
-async def _recover(log: Log, path: Path, stats: Vars) -> Recovered:
+def no_snapshot(log: Log) -> UnreadableLog:
+    """The log is all there is, and does not tell the state."""
+    return UnreadableLog(f"The log begins at position {log.begin} and holds no whole snapshot")
+
+
+async def _recover(log: Log, path: Path, stats: Vars, alone: bool) -> Recovered:
     shared = Shared()
-    loaded = await trio.to_thread.run_sync(_load, path, log, shared, stats)
+    loaded = await trio.to_thread.run_sync(_load, path, log, shared, stats, alone)
     empty = Tables(stats) if log.begin == 0 else None
     replay = Replay(loaded.tables if loaded else empty, stats, shared)
     unwritten: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
+    position, end = loaded.position if loaded else log.begin - 1, log.end
     try:
-        async for records in log.read(loaded.position + 1 if loaded else log.begin):
-            await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None)
-        if replay.tables is None:
-            raise UnreadableLog(f"The log begins at position {log.begin} and holds no whole snapshot")
+        async with aclosing(log.read(position + 1)) as batches:
+            async for records in batches:
+                await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None)
+                position = records[-1][0]
+        if alone and replay.tables is None:
+            raise no_snapshot(log)
     except BaseException:
         if loaded:
             loaded.database.close()
         raise
-    if not loaded:
+    if not loaded and replay.tables is not None:
         unwritten = await trio.to_thread.run_sync(replay.tables.copy)
-    return Recovered(replay.tables, loaded.database if loaded else None, unwritten, replay.transactions)
+    return Recovered(replay, max(position, end - 1), shared, loaded.database if loaded else None, unwritten)
 
 
 @contextmanager
@@ -126,14 +108,15 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(path: Path, log: Log, shared: Shared, stats: Vars) -> _Loaded | None:
+def _load(path: Path, log: Log, shared: Shared, stats: Vars, alone: bool) -> _Loaded | None:
     """What the database holds; None if there is none, and none any more, that can be used."""
     if not path.exists():
         return None
     try:
         found = Database(path)
         try:
-            _refuse_lost_log(log, path, found.position())
+            if alone:
+                _refuse_lost_log(log, path, found.position())
             return _Loaded(found, *_state(found, log, shared, stats))
         except BaseException:
             found.close()

@@ -21,6 +21,10 @@ def from_msgpack(expected: type, value: Any) -> Any:
     raise NotImplementedError(f"{expected} cannot be read")
 
 
+MOST = 20_000
+"""How many values whoever goes on reading remembers: more would never be forgotten."""
+
+
 class Shared:
     """Values by their content: of equal ones, the first is the one that is kept."""
 
@@ -28,6 +32,12 @@ class Shared:
         self._configs: dict[TaskConfig, TaskConfig] = {}
         self._events: dict[TaskEvent, TaskEvent] = {}
         self._texts: dict[str, str] = {}
+
+    def forget_if_many(self) -> None:
+        """What comes later may be equal to what is there and yet be another object."""
+        for values in (self._configs, self._events, self._texts):
+            if len(values) > MOST:
+                values.clear()
 
     def config(self, config: TaskConfig) -> TaskConfig:
         return self._configs.setdefault(config, config)

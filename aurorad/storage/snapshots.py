@@ -19,7 +19,7 @@ from aurorad.log.face import Log
 from aurorad.storage import entries
 from aurorad.storage.frozen import FrozenTasks
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Row, Table
+from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 
 _logger = logging.getLogger(__name__)
@@ -33,9 +33,10 @@ _CHECK_S = 5.0
 
 
 class _Order:
-    """A snapshot that somebody waits for."""
+    """A snapshot that somebody waits for: of the state, or of what shall be in its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: Tables | None = None) -> None:
+        self.instead = instead
         self.done = trio.Event()
         self.refusal: str | None = None
 
@@ -72,7 +73,16 @@ class Snapshots:
 
         Other errors of the log end `run`, as at any other time, whoever wanted the snapshot.
         """
-        order = _Order()
+        await self._order(_Order())
+
+    async def replace(self, tables: Tables) -> None:
+        """Have `run` put `tables` into the log in the place of the state; nothing can be written after that.
+
+        Raises `LogFull`: then nothing has changed. It happens, or not, even if this is cancelled.
+        """
+        await self._order(_Order(tables))
+
+    async def _order(self, order: _Order) -> None:
         self._orders.append(order)
         self._ordered.set()
         await order.done.wait()
@@ -99,24 +109,30 @@ class Snapshots:
         """
         async with self._lock:
             started = trio.current_time()
-            position = await self._write()
-            await self._log.truncate(position)
+            await self._log.truncate(await self._write(self._storage.tables))
             self._log_size = self._log.size
             self._stats.count("scheduler_log_snapshots")
             self._stats.observe("scheduler_log_snapshot", trio.current_time() - started)
+        taken, self._storage.snapshot_taken = self._storage.snapshot_taken, trio.Event()
+        taken.set()
 
     async def _fill_orders(self) -> None:
         orders, self._orders, self._ordered = self._orders, [], trio.Event()
-        if not orders:
-            return
-        refusal: str | None = None
-        try:
-            await self.write()
-        except LogFull as full:
-            refusal = str(full)
-        for order in orders:
-            order.refusal = refusal
-            order.done.set()
+        for instead in dict.fromkeys(order.instead for order in orders):
+            refusal: str | None = None
+            try:
+                await (self.write() if instead is None else self._replace(instead))
+            except LogFull as full:
+                refusal = str(full)
+            for order in orders:
+                if order.instead is instead:
+                    order.refusal = refusal
+                    order.done.set()
+
+    async def _replace(self, tables: Tables) -> None:
+        """Returns once the log has it: who waits for that must hear of it before the process ends."""
+        async with self._lock:
+            await self._write(tables)
 
     async def _try(self) -> None:
         try:
@@ -126,24 +142,32 @@ class Snapshots:
             self._log_size = self._log.size
             _logger.warning("No room for a snapshot: %s", refusal)
 
-    async def _write(self) -> int:
-        """The position of its beginning."""
+    async def _write(self, tables: Tables) -> int:
+        """The position of its beginning. Other tables than the storage's replace those."""
         begun: list[tuple[int, int]] = []
+        replaces = tables is not self._storage.tables
         # What the tables show at this moment is what the log holds before this entry, if it gets there.
         begin = self._storage.append(
-            entries.SnapshotBegin(self._now_ms()), lambda position: begun.append((position, self._storage.transactions))
+            entries.SnapshotBegin(self._now_ms(), replaces),
+            lambda position: begun.append((position, self._storage.transactions)),
         )
-        with self._storage.tables.frozen() as (tasks, rows):
+        with tables.frozen() as (tasks, rows):
             await begin.wait()
             parts, last = 0, begin
-            for part in itertools.chain(_task_parts(tasks), _parts(rows)):
+            for part in every_part(tasks, rows):
                 written, last = last, self._storage.append(part)  # one is made while the one before is written
                 await written.wait()
                 parts += 1
             await last.wait()
-        await self._storage.append(entries.SnapshotEnd(parts)).wait()
+        end = entries.SnapshotEnd(parts, replaces)
+        await (self._storage.append_last(end) if replaces else self._storage.append(end).wait())
         ((position, self._transactions),) = begun
         return position
+
+
+def every_part(tasks: FrozenTasks, rows: dict[Table, dict[Any, Any]]) -> Iterator[entries.SnapshotPart]:
+    """All rows of a state, in parts."""
+    return itertools.chain(_task_parts(tasks), _parts(rows))
 
 
 def _task_parts(tasks: FrozenTasks) -> Iterator[entries.SnapshotPart]:

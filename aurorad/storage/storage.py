@@ -14,9 +14,11 @@ from typing import TypeVar
 import trio
 
 from aurorad.log.errors import LogFull as LogFull
+from aurorad.log.errors import LogLost
 from aurorad.log.face import Log
 from aurorad.storage import entries
 from aurorad.storage.commits import Commit, GroupCommit
+from aurorad.storage.commits import OutcomeUnknown as OutcomeUnknown
 from aurorad.storage.commits import StorageNotReady as StorageNotReady
 from aurorad.storage.events import StorageEvent
 from aurorad.storage.tables import Changes, Tables
@@ -40,6 +42,7 @@ class Storage:
         self, log: Log, tables: Tables, max_entry_bytes: int = MAX_ENTRY_BYTES, follower: Follower = lambda *_: None
     ) -> None:
         self.tables = tables
+        self._log = log
         self._commits = GroupCommit(log, probe=entries.records(entries.Padding(bytes(_PROBE_BYTES)), max_entry_bytes))
         self.transactions = 0
         """How many the log got from here."""
@@ -47,6 +50,13 @@ class Storage:
         self._follower = follower
         self.snapshot: Callable[[], Awaitable[None]] = _no_snapshot
         """Takes a snapshot now, raising what `Snapshots.ordered` does; nothing for a log that is never cut."""
+        self.snapshot_taken = trio.Event()
+        """Set, and replaced by another, whenever a snapshot was taken."""
+        self.replace: Callable[[Tables], Awaitable[None]] = _no_replacement
+        """Puts other tables in the place of these, as `Snapshots.replace` does."""
+        self.replaced = trio.Event()
+        """Set once the log says that the state is another one than these tables: this process must end."""
+        self._sealed: trio.Event | None = None
         self._subscribers: list[trio.MemorySendChannel[Sequence[StorageEvent]]] = []
 
     @property
@@ -62,9 +72,12 @@ class Storage:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` as one transaction; its result, once the log has it and all that it could see.
 
-        Raises what `work` raises (nothing changed then), `LogFull` if the log has no room (likewise), or
-        `StorageNotReady`. If cancelled while waiting for the log, the write may still become durable.
+        Raises what `work` raises (nothing changed then), `LogFull` if the log has no room or `StorageNotReady`
+        (likewise), or `OutcomeUnknown`. If cancelled while waiting for the log, the write may still become durable.
+        While the storage is sealed it waits, until the process ends if need be.
         """
+        while self._sealed is not None:
+            await self._sealed.wait()
         self._commits.check_ready()
         transaction = Transaction(self.tables)
         try:
@@ -86,15 +99,42 @@ class Storage:
         """
         return self._commits.add(entries.records(entry, self._max_entry_bytes), durable)
 
-    async def settled(self) -> None:
-        """Wait until all that the tables show now is in the log.
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing may be written, nor read, since all this may be replaced at this moment."""
+        return self._sealed is not None
 
-        Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` if the storage does not serve.
+    async def append_last(self, entry: entries.Entry) -> None:
+        """Append an entry behind which nothing may come; then set `replaced`. Never cancel it.
+
+        Raises `LogFull`: then all goes on as if nothing had been.
         """
+        commit = self.append(entry)
+        self._sealed = lifted = trio.Event()
+        try:
+            await commit.wait()
+        except LogFull:
+            self._sealed = None
+            lifted.set()
+            raise
+        self.replaced.set()
+
+    async def settled(self) -> None:
+        """Wait until all that the tables show now is in the log, and nothing of another leader's is.
+
+        Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` if the storage does not serve or
+        cannot know whether all of it stays.
+        """
+        if self.sealed:
+            raise StorageNotReady("Storage is not READY")
         self._commits.check_ready()
         last = self._commits.last()
-        if last is not None:
-            await last.wait()
+        try:
+            if last is not None:
+                await last.wait()
+            await self._log.confirm()
+        except (LogLost, OutcomeUnknown) as lost:
+            raise StorageNotReady(str(lost)) from None
 
     def subscribe(self) -> trio.MemoryReceiveChannel[Sequence[StorageEvent]]:
         """All events from now on, in the order of the log, those of one write together.
@@ -106,7 +146,7 @@ class Storage:
         return receive
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Commit writes in groups until cancelled; whatever waits then is undone and gets `StorageNotReady`.
+        """Commit writes in groups until cancelled; whatever waits then is undone and told so.
 
         A log that fails for good ends it with its error: what is true is known again when the log is opened anew.
         """
@@ -133,6 +173,10 @@ class Storage:
             subscriber.send_nowait(events)
         except trio.BrokenResourceError:  # it was closed by its reader
             self._subscribers.remove(subscriber)
+
+
+async def _no_replacement(tables: Tables) -> None:
+    raise StorageNotReady("Storage is not READY")
 
 
 async def _no_snapshot() -> None:

@@ -314,6 +314,25 @@ class Tables:
             else:
                 self._put(row.table, row.key, row.value)
 
+    def become(self, other: Tables, changes: Changes | None = None) -> None:
+        """Take over the rows of `other`, which must not be used any more; `changes` get what differs."""
+        if changes is not None:
+            self._note_difference(other, changes)
+        self._tasks, self._rows, self._updates_by_job = other._tasks, other._rows, other._updates_by_job
+
+    def _note_difference(self, other: Tables, changes: Changes) -> None:
+        for table in Table:
+            before, after = self.rows(table), other.rows(table)
+            for key in [*before, *(key for key in after if key not in before)]:
+                was, is_ = before.get(key), after.get(key)
+                if was is is_:
+                    continue
+                if table is Table.TASKS:
+                    changes.before.append(was)
+                    changes.after.append(is_)
+                else:
+                    changes.rows.append(Change(table, key, was, is_))
+
     def copy(self) -> dict[Table, dict[Any, Any]]:
         """All rows as they are now. Rows are shared, yet a million of them take their time."""
         return {table: dict(self.rows(table)) for table in Table}

@@ -10,19 +10,15 @@ from quart import Blueprint, Response, request
 from aurorad.vars import Value, Vars
 
 _TEXT = "text/plain; charset=utf-8"
-_LEADING = """\
-Current status: This is the leading scheduler.
-
-This endpoint can indicate to a load balancer which among a group of schedulers is leading.
-
-The response codes are:
-200: This is the leading scheduler.
-503: Another instance is the leading scheduler.
-502: There is no leading scheduler or the leader is unknown."""
 
 
-def admin_endpoints(stats: Vars, trouble: Callable[[], str | None]) -> Blueprint:
-    """`trouble` says in a sentence why the daemon cannot do its work now, or None."""
+def admin_endpoints(
+    stats: Vars, trouble: Callable[[], str | None], remark: Callable[[], str | None] = lambda: None
+) -> Blueprint:
+    """`trouble` says in a sentence why the daemon cannot do its work now, or None.
+
+    `remark` says what keeps a healthy one from leading: to start it again would not mend that.
+    """
     blueprint = Blueprint("admin", __name__)
 
     @blueprint.get("/health")
@@ -30,11 +26,8 @@ def admin_endpoints(stats: Vars, trouble: Callable[[], str | None]) -> Blueprint
         reason = trouble()
         if reason is not None:
             return Response(f"SICK\n{reason}\n", 503, content_type=_TEXT)
-        return Response("OK\n", 200, content_type=_TEXT)
-
-    @blueprint.get("/leaderhealth")
-    async def leaderhealth() -> Response:
-        return Response(_LEADING, 200, content_type=_TEXT)  # there is no other as yet
+        remarked = remark()
+        return Response("OK\n" + (f"{remarked}\n" if remarked else ""), 200, content_type=_TEXT)
 
     @blueprint.get("/vars")
     async def text() -> Response:

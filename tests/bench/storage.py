@@ -21,7 +21,7 @@ from aurorad.api.tasks import (
     TaskConfig,
     TaskEvent,
 )
-from aurorad.storage.recovery import open_storage
+from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.storage.transaction import Transaction

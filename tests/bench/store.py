@@ -20,7 +20,7 @@ from aurorad.flags import Flags
 from aurorad.log.local import LocalLog
 from aurorad.scheduler.state import StateManager
 from aurorad.storage import recovery
-from aurorad.storage.recovery import open_storage
+from aurorad.storage.following import open_storage
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table, Tables

@@ -78,6 +78,14 @@ def answer(protocol: str, data: bytes) -> dict[str, Any]:
         raise Garbled(f"{type(error).__name__}: {error}") from error
 
 
+def stored(struct: str, data: bytes) -> dict[str, Any]:
+    """A struct that storage keeps, such as the ``Snapshot`` of a backup. Raises `Garbled`."""
+    try:
+        return _read_struct(TBinaryProtocol(TMemoryBuffer(data)), struct, _fields(struct))
+    except Exception as error:
+        raise Garbled(f"{type(error).__name__}: {error}") from error
+
+
 @functools.cache
 def _idl() -> dict[str, Any]:
     idl: dict[str, Any] = json.loads(IDL.read_text())["api"]
@@ -86,8 +94,12 @@ def _idl() -> dict[str, Any]:
 
 @functools.cache
 def _fields(struct: str) -> list[Field]:
-    declared = _idl()["structs"].get(struct) or _idl()["unions"][struct]
-    return [_field(text) for text in declared]
+    storage = json.loads(IDL.read_text())["storage"]
+    for kinds in (_idl(), storage):
+        declared = kinds["structs"].get(struct) or kinds["unions"].get(struct)
+        if declared is not None:
+            return [_field(text.replace("api.", "")) for text in declared]
+    raise KeyError(struct)
 
 
 @functools.cache

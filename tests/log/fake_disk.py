@@ -17,12 +17,15 @@ class FakeFile:
         self._disk = disk
         self.durable = content
         self.now = bytearray(content)
+        self.is_unreadable = False
 
     def size(self) -> int:
         return len(self.now)
 
-    def read(self, size: int) -> bytes:
-        return bytes(self.now[:size])
+    def read(self, size: int, offset: int = 0) -> bytes:
+        if self.is_unreadable:
+            raise OSError(errno.EIO, "Input/output error")
+        return bytes(self.now[offset : offset + size])
 
     def write(self, data: bytes, offset: int) -> None:
         part = data[: self._disk.rng.randrange(len(data) + 1)]
@@ -39,7 +42,18 @@ class FakeFile:
     def truncate(self, size: int) -> None:
         if self._disk.step():
             raise Down
+        self._disk.room += max(0, len(self.now) - size)
         del self.now[size:]
+
+    def allocate(self, size: int) -> None:
+        growth = max(0, size - len(self.now))
+        if self._disk.step():
+            self.now += bytes(self._disk.rng.randrange(growth + 1))
+            raise Down
+        if growth > self._disk.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._disk.room -= growth
+        self.now += bytes(growth)
 
     def sync(self) -> None:
         if self._disk.step():
@@ -61,19 +75,22 @@ class FakeFile:
         low, high = sorted((len(self.durable), len(self.now)))
         size = rng.choice((low, high, rng.randint(low, high)))
         content = bytearray(self.durable[:size].ljust(size, b"\0"))
-        for start in range(0, size, SECTOR):
+        step = self._disk.sector
+        for start in range(0, size, step):
             if rng.random() < 0.5:
-                sector = self.now[start : min(start + SECTOR, size)]
+                sector = self.now[start : min(start + step, size)]
                 content[start : start + len(sector)] = sector
         return bytes(content)
 
 
 class FakeDisk:
-    def __init__(self, rng: random.Random | None = None, files: dict[str, bytes] | None = None) -> None:
+    def __init__(
+        self, rng: random.Random | None = None, files: dict[str, bytes] | None = None, sector: int = SECTOR
+    ) -> None:
         self.rng = rng or random.Random(0)
+        self.sector = sector
         self.files = {name: FakeFile(self, content) for name, content in (files or {}).items()}
-        self.durable_names = set(self.files)
-        self.removed: dict[str, FakeFile] = {}
+        self.durable_files = dict(self.files)
         self.room = 1 << 40
         self.sync_error: int | None = None
         self.syncs = 0
@@ -104,29 +121,41 @@ class FakeDisk:
     def remove(self, name: str) -> None:
         if self.step():
             raise Down
-        self.removed[name] = self.files.pop(name)
+        self.room += len(self.files.pop(name).now)
+
+    def rename(self, old: str, new: str) -> None:
+        if self.step():
+            raise Down
+        self.files[new] = self.files.pop(old)
 
     def sync(self) -> None:
         if self.step():
             raise Down
-        self.durable_names = set(self.files)
-        self.removed = {}
+        self.durable_files = dict(self.files)
 
     def close(self) -> None:
         self.is_open = False
 
     def after_process_crash(self) -> FakeDisk:
         """Everything that was written is there, synced or not."""
-        survivor = FakeDisk(self.rng, {name: bytes(file.now) for name, file in self.files.items()})
+        survivor = FakeDisk(self.rng, {name: bytes(file.now) for name, file in self.files.items()}, self.sector)
         for name, file in self.files.items():
             survivor.files[name].durable = file.durable
-        survivor.durable_names &= self.durable_names
+        names = {id(file): name for name, file in self.files.items()}
+        survivor.durable_files = {
+            durable: survivor.files[names[id(file)]] if id(file) in names else FakeFile(survivor, file.durable)
+            for durable, file in self.durable_files.items()
+        }
         return survivor
 
     def after_power_loss(self) -> FakeDisk:
-        """Created names that were not synced may be gone, removed ones be back."""
-        kept = {
-            name: file for name, file in self.files.items() if name in self.durable_names or self.rng.random() < 0.5
-        }
-        back = {name: file for name, file in self.removed.items() if self.rng.random() < 0.5}
-        return FakeDisk(self.rng, {name: file.after_power_loss(self.rng) for name, file in (kept | back).items()})
+        """Each file has the name that it has, or the one that it had when names were synced: so it may be gone or back."""
+        had = {id(file): name for name, file in self.durable_files.items()}
+        has = {id(file): name for name, file in self.files.items()}
+        files = {id(file): file for file in (*self.durable_files.values(), *self.files.values())}
+        kept: dict[str, bytes] = {}
+        for key, file in files.items():
+            name = (had if self.rng.random() < 0.5 else has).get(key)
+            if name is not None and (name not in kept or has.get(key) == name):
+                kept[name] = file.after_power_loss(self.rng)
+        return FakeDisk(self.rng, kept, self.sector)

@@ -22,7 +22,7 @@ def _only_file(folder: Path) -> Path:
 
 async def test_entries_come_back_after_reopening(tmp_path: Path) -> None:
     log = await LocalLog.open(tmp_path, Vars())
-    assert await log.append([b"a", b"b"]) == 1
+    assert await (await log.submit([b"a", b"b"])).wait() == 1
     await log.aclose()
     log = await LocalLog.open(tmp_path, Vars())
     assert (log.begin, log.end) == (0, 2)
@@ -33,7 +33,7 @@ async def test_entries_come_back_after_reopening(tmp_path: Path) -> None:
 async def test_many_entries_are_read_a_handful_at_a_time(tmp_path: Path) -> None:
     stats = Vars()
     log = await LocalLog.open(tmp_path, stats)
-    await log.append([b"xy"] * 1200)
+    await log.submit([b"xy"] * 1200)
     lengths = [len(some) async for some in log.read(100)]
     assert sum(lengths) == 1100
     assert max(lengths) <= 500
@@ -48,7 +48,7 @@ async def test_many_entries_are_read_a_handful_at_a_time(tmp_path: Path) -> None
 async def test_truncated_entries_cannot_be_read() -> None:
     log = LocalLog(Segments(FakeDisk(), 100), Vars())
     for _ in range(5):
-        await log.append([b"x" * 100])
+        await log.submit([b"x" * 100])
     await log.truncate(3)
     assert log.begin == 3
     with pytest.raises(LookupError, match="position 2 was truncated"):
@@ -57,8 +57,8 @@ async def test_truncated_entries_cannot_be_read() -> None:
 
 async def test_a_torn_tail_is_cut_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = await LocalLog.open(tmp_path, Vars())
-    await log.append([b"a"])
-    await log.append([b"b"])
+    await log.submit([b"a"])
+    await log.submit([b"b"])
     await log.aclose()
     os.truncate(_only_file(tmp_path), 54)
     log = await LocalLog.open(tmp_path, Vars())
@@ -69,8 +69,8 @@ async def test_a_torn_tail_is_cut_and_told(tmp_path: Path, caplog: pytest.LogCap
 
 async def test_damage_is_refused_and_the_folder_let_go(tmp_path: Path) -> None:
     log = await LocalLog.open(tmp_path, Vars())
-    await log.append([b"a"])
-    await log.append([b"b"])
+    await log.submit([b"a"])
+    await log.submit([b"b"])
     await log.aclose()
     file = _only_file(tmp_path)
     with file.open("r+b") as content:
@@ -111,7 +111,7 @@ async def test_a_cancelled_append_is_done_or_not_begun() -> None:
     done: list[int] = []
 
     async def append() -> None:
-        done.append(await log.append([b"a"]))
+        done.append(await (await log.submit([b"a"])).wait())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(append)
@@ -121,7 +121,7 @@ async def test_a_cancelled_append_is_done_or_not_begun() -> None:
     assert done == [0]
     with trio.CancelScope() as scope:
         scope.cancel()
-        await log.append([b"b"])
+        await log.submit([b"b"])
     assert log.end == 1
 
 
@@ -131,7 +131,7 @@ async def test_the_loop_goes_on_while_the_disk_is_slow() -> None:
     slow = _SlowFile(disk)
     disk.files[f"{0:020d}.log"].sync = slow.sync  # type: ignore[method-assign]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(log.append, [b"a"])
+        nursery.start_soon(log.submit, [b"a"])
         await trio.to_thread.run_sync(slow.reached.wait)
         for _ in range(10):
             await trio.lowlevel.checkpoint()

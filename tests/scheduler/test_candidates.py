@@ -199,6 +199,26 @@ async def test_a_search_ends_when_it_is_late_and_goes_on_where_it_was() -> None:
     assert setting.stats.get("veto_evaluated_offers") == 300
 
 
+async def test_many_candidates_that_are_gone_do_not_make_a_search_late() -> None:
+    setting = Setting(config())
+    await in_storage(setting, *[offer(number, host=number) for number in range(300)])
+    *used, last = setting.found()
+    for held in used:
+        assert setting.offers.take(held.number)
+    looks = 0
+
+    def soon() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks % 2 == 0
+
+    searches = 1
+    while not (found := list(setting.candidates.walk(START, soon))):
+        searches += 1
+    assert found == [last]
+    assert searches == 3  # each forgot what it had passed
+
+
 async def test_only_arrivals_that_fit_are_news_and_only_once() -> None:
     setting = Setting(config(cpus=2))
     await in_storage(setting, offer(1, host=1))

@@ -44,6 +44,30 @@ def test_offers_are_told_in_order(full: int, changes: list[tuple[float, bool]], 
         assert list(offers.after(behind)) == [held for held in expected if held.order > behind]
 
 
+@pytest.mark.parametrize("full", [1, 2, 3, 512])
+@given(places=st.lists(st.floats(0, 1), max_size=100), bounds=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1))))
+def test_what_is_between_two_places_goes_at_once(
+    full: int, places: list[float], bounds: list[tuple[float, float]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ordered, "_FULL", full)
+        offers = Ordered()
+        expected = [offer(number, place) for number, place in enumerate(places)]
+        for held in expected:
+            offers.add(held)
+        expected.sort(key=lambda held: held.order)
+        for one, other in bounds:
+            first, last = (0, 0.0, min(one, other), -1), (0, 0.0, max(one, other), 50)
+            offers.cut(first, last)
+            expected = [held for held in expected if not first < held.order < last]
+            assert list(offers) == expected
+            assert len(offers) == len(expected)
+        for held in expected:  # all else is in its place
+            offers.remove(held)
+        offers.cut(START, (1, 0.0, 0.0, 0))
+        assert not len(offers)
+
+
 def test_what_is_not_there_cannot_be_removed() -> None:
     offers = Ordered()
     with pytest.raises(KeyError):

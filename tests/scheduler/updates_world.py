@@ -19,6 +19,7 @@ from aurorad.api.enums import ACTIVE_STATES, JobUpdateAction, JobUpdateStatus, S
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
 from aurorad.api.updates import JobUpdate, JobUpdateDetails, JobUpdateKey, JobUpdateSettings, JobUpdateSummary
 from aurorad.flags import Flags
+from aurorad.log.face import Written
 from aurorad.rules import job_diff
 from aurorad.rules.updates.requests import with_strategy
 from aurorad.scheduler.sla import SlaKills
@@ -61,14 +62,17 @@ class MemoryLog:
         self.full = False
         self.grown = trio.Event()
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Written:
         await trio.lowlevel.checkpoint()
         if self.full:
             raise LogFull("no room")
         self.entries += entries
         self.grown.set()
         self.grown = trio.Event()
-        return len(self.entries)
+        return Written(len(self.entries))
+
+    async def confirm(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 def now_ms() -> int:

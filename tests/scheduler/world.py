@@ -24,6 +24,7 @@ from aurorad.api.tasks import (
     ValueConstraint,
 )
 from aurorad.flags import Flags
+from aurorad.log.face import Written
 from aurorad.scheduler.service import Scheduler
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Tables
@@ -44,13 +45,16 @@ class MemoryLog:
         self.delay_s = 0.001
         self.on_append: Callable[[], None] = lambda: None
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Written:
         await trio.sleep(self.delay_s)
         self.on_append()
         if self.is_full:
             raise LogFull("no room")
         self.entries += entries
-        return len(self.entries)
+        return Written(len(self.entries))
+
+    async def confirm(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 def now_ms() -> int:

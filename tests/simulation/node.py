@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from aurorad.api.calls import Call
 from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.log.errors import LogFull
+from aurorad.log.face import Batches, Receipt
 from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
@@ -22,7 +23,7 @@ from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.recovery import recover
 from aurorad.storage.snapshots import Snapshots
-from aurorad.storage.storage import Storage, StorageNotReady
+from aurorad.storage.storage import OutcomeUnknown, Storage, StorageNotReady
 from aurorad.storage.tables import Changes
 from aurorad.vars import Vars
 from tests.log.fake_disk import Down, FakeDisk
@@ -32,12 +33,33 @@ NO_DATABASE = Path("/nonexistent/state.db")
 """The database is left out: a start without one reads the whole log, which is what is to be proven."""
 
 
+class _Append:
+    """Entries that are on their way to the disk, or lie there and were not told yet."""
+
+    def __init__(self, entries: Sequence[bytes]) -> None:
+        self.entries = list(entries)
+        self.last: int | None = None
+        """The position of the last one, once they lie there."""
+
+
 class WatchedLog:
-    """The real log; remembers what is on its way to the disk."""
+    """The real log; remembers what nobody was told of."""
 
     def __init__(self, log: LocalLog) -> None:
         self._log = log
-        self.in_flight: Sequence[bytes] = ()
+        self._appends: list[_Append] = []
+
+    @property
+    def in_flight(self) -> list[list[bytes]]:
+        """What may be found after a crash: all of the first of these or nothing of it, and so on."""
+        return [append.entries for append in self._appends]
+
+    def told(self, position: int) -> None:
+        """Everybody knows what lies up to here."""
+        for append in self._appends:
+            if append.last is not None:
+                del append.entries[: max(0, position - append.last + len(append.entries))]
+        self._appends = [append for append in self._appends if append.entries]
 
     @property
     def begin(self) -> int:
@@ -51,21 +73,25 @@ class WatchedLog:
     def size(self) -> int:
         return self._log.size
 
-    async def append(self, entries: Sequence[bytes]) -> int:
-        self.in_flight = tuple(entries)
+    async def submit(self, entries: Sequence[bytes]) -> Receipt:
+        append = _Append(entries)
+        self._appends.append(append)
         try:
-            position = await self._log.append(entries)
+            receipt = await self._log.submit(entries)
         except LogFull:
-            self.in_flight = ()
+            self._appends.remove(append)
             raise
-        self.in_flight = ()
-        return position
+        append.last = await receipt.wait()
+        return receipt
 
-    def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    def read(self, position: int) -> Batches:
         return self._log.read(position)
 
     async def truncate(self, before: int) -> None:
         await self._log.truncate(before)
+
+    async def confirm(self) -> None:
+        await self._log.confirm()
 
 
 class Node:
@@ -90,7 +116,7 @@ class Node:
         self.connection = connection
         self.is_dead = False
         self.is_serving = False
-        self.in_flight: Sequence[bytes] = ()
+        self.in_flight: Sequence[Sequence[bytes]] = ()
         self.stats = Vars()
         self.started_s = 0.0
         self._flags = flags
@@ -117,7 +143,7 @@ class Node:
         try:
             with self._scope:
                 await self._serve()
-        except* (Down, OSError, StorageNotReady):
+        except* (Down, OSError, StorageNotReady, OutcomeUnknown):
             pass  # the disk went down or failed for good: the end of a scheduler like any other
         self.crash(power_loss=True)
 
@@ -128,7 +154,7 @@ class Node:
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
         self._recovered(self.storage)
         interval_s = self._flags.dlog_snapshot_interval
-        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.transactions)
+        snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.replay.transactions)
         self.storage.snapshot = snapshots.ordered
         self.scheduler = self._scheduler(self.storage)
         updater = Updater(
@@ -159,7 +185,8 @@ class Node:
         return None if self.is_dead or is_down else response
 
     def _told_durable(self, position: int, changes: Changes) -> None:
-        if not self.is_dead:
+        if not self.is_dead and self._log is not None:
+            self._log.told(position)
             self._durable(changes)
 
     def _new_uuid(self) -> UUID:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
 
 import trio
 
-from aurorad.log.errors import LogFull
+from aurorad.log.errors import LogFull, LogLost
+from aurorad.log.face import Batches, Written
 
 
 class MemoryLog:
@@ -17,17 +19,23 @@ class MemoryLog:
         self.begin = 0
         self.end = 0
         self.full = False
-        self.failure: OSError | None = None
+        self.failure: Exception | None = None
         self.gate: trio.Event | None = None
         """What appends wait for."""
         self.reached = trio.Event()
         """Set when one waits."""
+        self.asked = trio.Event()
+        """Set when it was asked to confirm."""
+        self.confirmed = trio.Event()
+        self.confirmed.set()
+        self.unconfirmed: LogLost | None = None
+        """Raised in place of a confirmation."""
 
     @property
     def size(self) -> int:
         return sum(len(entry) for _, entry in self.entries)
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Written:
         await trio.lowlevel.checkpoint()
         if self.gate is not None:
             self.reached.set()
@@ -39,9 +47,9 @@ class MemoryLog:
         self.entries += enumerate(entries, self.end)
         self.appends.append(len(entries))
         self.end += len(entries)
-        return self.end - 1
+        return Written(self.end - 1)
 
-    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def read(self, position: int) -> Batches:
         for entry in [entry for entry in self.entries if entry[0] >= position]:
             await trio.lowlevel.checkpoint()
             yield [entry]
@@ -50,3 +58,50 @@ class MemoryLog:
         await trio.lowlevel.checkpoint()
         self.begin = max(self.begin, before)
         self.entries = [entry for entry in self.entries if entry[0] >= before]
+
+    async def confirm(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.asked.set()
+        await self.confirmed.wait()
+        if self.unconfirmed is not None:
+            raise self.unconfirmed
+
+
+class FollowedLog(MemoryLog):
+    """One that members follow while another leads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unfit: str | None = None
+        self._grown = trio.Event()
+
+    async def submit(self, entries: Sequence[bytes]) -> Written:
+        receipt = await super().submit(entries)
+        self._grown.set()
+        self._grown = trio.Event()
+        return receipt
+
+    def skip(self, positions: int) -> None:
+        """Positions that hold no entry."""
+        self.end += positions
+
+    async def follow(self, position: int) -> Batches:
+        while True:
+            grown = self._grown
+            if position < self.begin:
+                raise LookupError(f"position {position} was truncated")
+            async with aclosing(self.read(position)) as batches:
+                async for some in batches:
+                    position = some[-1][0] + 1
+                    yield some
+            await grown.wait()
+
+    async def fit(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def lead(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def lost(self) -> str:
+        await trio.sleep_forever()
+        raise AssertionError

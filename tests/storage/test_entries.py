@@ -119,7 +119,7 @@ def test_what_is_no_entry_is_refused(record: bytes) -> None:
 
 
 def test_what_a_later_version_added_is_passed_over_and_what_it_lacks_is_the_default() -> None:
-    assert joined(encode(["end", 3, "added later"])) == [entries.SnapshotEnd(3)]
+    assert joined(encode(["end", 3, False, "added later"])) == [entries.SnapshotEnd(3)]
     assert joined(encode(["transaction", []])) == [entries.Transaction(())]
     assert encode(entries.Transaction(())) == msgspec.msgpack.encode(["transaction", [], [], [], []])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aurorad.storage.recovery import open_storage
+from aurorad.storage.following import open_storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
 from tests.storage.samples import task

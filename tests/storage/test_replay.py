@@ -8,7 +8,7 @@ from aurorad.api.updates import JobUpdateEvent, JobUpdateKey
 from aurorad.storage import entries
 from aurorad.storage.entries import Entry, SnapshotBegin, SnapshotEnd, UnreadableLog
 from aurorad.storage.operations import RemoveTasks, SaveTasks
-from aurorad.storage.replay import Replay
+from aurorad.storage.replay import ReplacedMeanwhile, Replay
 from aurorad.storage.shared import Shared
 from aurorad.storage.tables import Changes, Row, Table, Tables
 from aurorad.vars import Vars
@@ -80,3 +80,42 @@ def test_an_entry_that_does_not_fit_the_state_is_refused() -> None:
     row = entries.TaskRow(3, task("a", ScheduleStatus.LOST))
     with pytest.raises(UnreadableLog, match="entry at position 0 cannot be applied: "):
         replayed(Tables(), entries.Transaction((entries.LoggedOp(None, (row,)),)))
+
+
+REPLACES, REPLACED = SnapshotBegin(1, replaces=True), SnapshotEnd(1, replaces=True)
+
+
+def test_a_snapshot_that_replaces_is_the_state_and_what_was_done_meanwhile_is_void() -> None:
+    some = (saved("a", "b"), REPLACES, saved("c"), part("b", "z"), removed("b"), REPLACED, saved("later"))
+    for tables in (Tables(), None):
+        assert ids(replayed(tables, *some)) == {"b", "z", "later"}
+
+
+def test_without_its_end_it_means_nothing() -> None:
+    unfinished = (saved("a"), REPLACES, saved("b"), part("z"), removed("a"))
+    assert ids(replayed(Tables(), *unfinished)) == {"b"}
+    assert ids(replayed(Tables(), *unfinished, BEGIN, part("x"), SnapshotEnd(1), saved("c"))) == {"b", "c"}
+    assert ids(replayed(Tables(), *unfinished, REPLACES, part("y"), REPLACED)) == {"y"}
+
+
+def test_what_was_replaced_is_told_row_by_row_and_the_tables_stay_the_same_object() -> None:
+    tables, changes = Tables(), Changes()
+    replay = Replay(tables, Vars(), Shared())
+    begun = [saved("gone", "same"), entries.transaction([s.Op(save_framework_id=s.SaveFrameworkId("f"))])]
+    for entry in [*begun, REPLACES, part("same", "new"), REPLACED]:
+        (record,) = entries.records(entry, 1 << 20)
+        replay.feed(0, record, changes if entry is REPLACED else None)
+    assert replay.tables is tables
+    rows: dict[Table, dict[object, object]] = {table: {} for table in Table}
+    changes.note_in(rows)
+    assert rows[Table.TASKS].keys() >= {"gone", "new"}
+    assert (rows[Table.TASKS]["gone"], rows[Table.TASKS]["new"]) == (None, task("new"))
+    assert rows[Table.METADATA] == {"framework_id": None}
+    assert set(tables.rows(Table.TASKS)) == {"same", "new"}
+    assert len(tables.job_tasks(JOB)) == 2
+
+
+def test_whoever_has_not_read_its_beginning_must_read_on_from_before() -> None:
+    with pytest.raises(ReplacedMeanwhile):
+        replayed(Tables(), part("z"), saved("a"), REPLACED)
+    assert ids(replayed(None, part("z"), REPLACED, BEGIN, part("a"), SnapshotEnd(1))) == {"a"}

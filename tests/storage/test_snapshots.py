@@ -11,8 +11,8 @@ from aurorad.storage import snapshots
 from aurorad.storage.replay import Replay
 from aurorad.storage.shared import Shared
 from aurorad.storage.snapshots import Snapshots
-from aurorad.storage.storage import LogFull, Storage
-from aurorad.storage.tables import Table, Tables
+from aurorad.storage.storage import LogFull, Storage, StorageNotReady
+from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.storage.memory_log import MemoryLog
 from tests.storage.samples import config, task
@@ -197,3 +197,75 @@ async def test_a_disk_that_fails_while_one_is_taken_by_order_ends_the_service_an
         async with running() as world:
             await world.save("a")
             await world.snapshots.ordered()
+
+
+def other_tables() -> Tables:
+    tables = Tables()
+    tables.load(Row(Table.TASKS, task_id, task(task_id)) for task_id in ("x", "y"))
+    return tables
+
+
+async def test_tables_can_be_put_in_the_place_of_the_state_and_then_nothing_is_written_or_read() -> None:
+    async with running() as world:
+        await world.save("a")
+        await world.snapshots.replace(other_tables())
+        assert world.storage.replaced.is_set()
+        end = world.log.end
+        with trio.move_on_after(0.05) as scope:
+            await world.save("later")
+        assert scope.cancelled_caught
+        with pytest.raises(StorageNotReady):
+            await world.storage.settled()
+        assert world.log.end == end
+        assert replayed(world.log).copy() == other_tables().copy()
+
+
+async def test_writers_go_on_while_the_state_is_being_replaced_and_what_they_did_is_void(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snapshots, "PART_ROWS", dict.fromkeys(Table, 1))
+    async with running() as world:
+        await world.save("a")
+
+        async def others() -> None:
+            for number in range(10):
+                await world.save(f"new-{number}")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            await world.snapshots.replace(other_tables())
+            nursery.cancel_scope.cancel()
+        assert set(world.storage.tables.rows(Table.TASKS)) > {"a", "new-0"}
+        assert replayed(world.log).copy() == other_tables().copy()
+
+
+async def test_a_log_without_room_keeps_the_state_and_those_who_waited_go_on() -> None:
+    async with running() as world:
+        await world.save("a")
+        async with trio.open_nursery() as nursery:
+
+            async def refused() -> None:
+                with pytest.raises(LogFull):
+                    await world.snapshots.replace(other_tables())
+
+            nursery.start_soon(refused)
+            while not world.storage.sealed:
+                await trio.lowlevel.checkpoint()
+            world.log.full = True  # for its end, which is just being written
+            nursery.start_soon(world.save, "b")
+            while world.storage.sealed:
+                await trio.lowlevel.checkpoint()
+            world.log.full = False
+        assert not world.storage.replaced.is_set()
+        assert replayed(world.log).copy() == world.storage.tables.copy()
+        assert set(replayed(world.log).rows(Table.TASKS)) == {"a", "b"}
+
+
+async def test_whoever_waits_for_a_snapshot_hears_of_it() -> None:
+    async with running() as world:
+        taken = world.storage.snapshot_taken
+        await world.save("a")
+        assert not taken.is_set()
+        await world.snapshots.ordered()
+        assert taken.is_set()
+        assert not world.storage.snapshot_taken.is_set()

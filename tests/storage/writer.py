@@ -11,7 +11,7 @@ import trio
 
 from aurorad.log import segments
 from aurorad.storage import materialise, snapshots
-from aurorad.storage.recovery import open_storage
+from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars

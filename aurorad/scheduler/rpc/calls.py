@@ -8,10 +8,11 @@ from uuid import UUID
 from aurorad.flags import Flags
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.limits import admission_limits
-from aurorad.scheduler.rpc import admin, cron, jobs, maintenance, reads, updates
+from aurorad.scheduler.rpc import admin, backups, cron, jobs, maintenance, reads, updates
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
+from aurorad.storage.backups import Backups
 from aurorad.storage.storage import Storage
 from aurorad.vars import Vars
 
@@ -25,8 +26,10 @@ def api_of(
     tiers: Tiers,
     stats: Vars,
     new_uuid: Callable[[], UUID],
+    saved: Backups | None = None,
 ) -> Api:
-    """Answers whatever call there is; one that nobody handles is refused by its name."""
+    """Answers whatever call there is; one that nobody handles, such as those about backups without `saved`, is refused
+    by its name."""
     limits = admission_limits(flags)
     handlers = {
         **reads.handlers(
@@ -55,5 +58,6 @@ def api_of(
             new_uuid=new_uuid,
         ),
         **maintenance.handlers(maintenance=scheduler.maintenance, stats=stats),
+        **(backups.handlers(storage=storage, backups=saved) if saved is not None else {}),
     }
     return Api(handlers, storage, flags, stats)

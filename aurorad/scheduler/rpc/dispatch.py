@@ -31,7 +31,7 @@ from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, Result, ServerInfo
 from aurorad.flags import Flags
 from aurorad.scheduler.rpc.answers import Handler, Handlers, Refused, refused
-from aurorad.storage.storage import LogFull, Storage, StorageNotReady
+from aurorad.storage.storage import LogFull, OutcomeUnknown, Storage, StorageNotReady
 from aurorad.vars import Vars
 
 _log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ class Api:
         return msgspec.structs.replace(response, server_info=self._server_info)
 
     async def _outcome(self, call: Call, user: str) -> Response:
+        if self._storage.sealed:
+            return _error("Storage is not READY", ResponseCode.ERROR_TRANSIENT)
         handler = self._handlers.get(type(call))
         if handler is None:
             return _error(f"{call.method()} is not supported yet.")
@@ -74,6 +76,11 @@ class Api:
             return await self._settled_answer(handler, call, user)
         except StorageNotReady:
             return _error("Storage is not READY", ResponseCode.ERROR_TRANSIENT)
+        except OutcomeUnknown:
+            return _error(
+                "The scheduler lost its log meanwhile: whether this was done is unknown, look before trying again.",
+                ResponseCode.ERROR_TRANSIENT,
+            )
         except LogFull as error:
             _log.warning("%s of %s refused, the log is full: %s", call.method(), user, error)
             return _error("The scheduler's disk is full: nothing was changed.", ResponseCode.ERROR_TRANSIENT)

@@ -17,7 +17,7 @@ from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import HostAttributes, JobConfiguration, JobKey, ScheduledTask
 from aurorad.api.updates import JobUpdateKey
 from aurorad.pace import gently
-from aurorad.pages.look import Look, protect
+from aurorad.pages.look import Look, Notice, nothing_to_notice, protect
 from aurorad.pages.paging import Here, paginate
 from aurorad.scheduler.explaining import JobExplanation
 from aurorad.storage.tables import Tables
@@ -50,16 +50,19 @@ def scheduler_pages(
     next_run_ms: Callable[[JobConfiguration], int | None] = lambda _: None,
     explain: Explain | None = None,
     waits_for: Callable[[str], Mapping[str, str]] = lambda host: {},
+    notice: Callable[[], Notice | None] = nothing_to_notice,
 ) -> Blueprint:
     """``/``, ``/scheduler...``, ``/updates``, ``/agents`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
     reader's browser can reach it, if there is one; `quota` a role's quota and consumption, `explain` why instances of a
     job wait, all or some of them, None where that is not to be shown; `next_run_ms` when a cron job fires next;
-    `waits_for` why the tasks on a host being drained are still there, by their ids.
+    `waits_for` why the tasks on a host being drained are still there, by their ids; `notice` what all pages say first.
     """
     nav = [("/scheduler", "Roles"), ("/updates", "Updates")]
-    look = Look("aurorad.web", now_ms, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls)
+    look = Look(
+        "aurorad.web", now_ms, notice, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls
+    )
     pages = _Pages(tables, Ties(pending_reason, observer_url, next_run_ms), look, quota, explain, waits_for)
     blueprint = Blueprint("scheduler_pages", __name__)
     for path, view in pages.routes().items():

@@ -23,6 +23,8 @@ from aurorad.api.tasks import (
     TaskConfig,
 )
 from aurorad.flags import Flags
+from aurorad.log.errors import LogLost
+from aurorad.log.face import Written
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.limits import admission_limits
@@ -42,19 +44,25 @@ class MemoryLog:
     def __init__(self) -> None:
         self.entries: list[bytes] = []
         self.full = False
+        self.lost = False
         self.hold: trio.Event | None = None
         self.reached = trio.Event()
         """Set when an append waits for `hold`."""
 
-    async def append(self, entries: Sequence[bytes]) -> int:
+    async def submit(self, entries: Sequence[bytes]) -> Written:
         if self.hold is not None:
             self.reached.set()
             await self.hold.wait()
         await trio.lowlevel.checkpoint()
         if self.full:
             raise LogFull("no space left on device")
+        if self.lost:
+            raise LogLost("Exclusive write promise lost")
         self.entries += entries
-        return len(self.entries)
+        return Written(len(self.entries))
+
+    async def confirm(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class Scheduler:

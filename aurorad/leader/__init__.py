@@ -1,0 +1,1 @@
+"""Which scheduler leads: ZooKeeper's election, and who may know of it."""

@@ -1,0 +1,187 @@
+"""The state kept at the end of a log, by who follows it and by who leads it: the same tables, never read twice.
+
+A follower applies every entry as soon as the log knows that it stays, so that to lead takes no longer than to read
+what came last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from aurorad.log.face import Batches, LedLog
+from aurorad.log.local import LocalLog
+from aurorad.pace import Pace
+from aurorad.storage import gauges
+from aurorad.storage.materialise import Materialiser
+from aurorad.storage.recovery import Recovered, no_snapshot, recover
+from aurorad.storage.replay import ReplacedMeanwhile, Replay
+from aurorad.storage.snapshots import Snapshots
+from aurorad.storage.storage import MAX_ENTRY_BYTES, Storage
+from aurorad.storage.tables import Changes, Tables
+from aurorad.vars import Vars
+
+
+class StorageFailed(Exception):
+    """The disk failed below the log. What it holds is known when it is opened anew."""
+
+
+class Settings(NamedTuple):
+    """How a leader writes."""
+
+    now_ms: Callable[[], int]
+    max_entry_bytes: int = MAX_ENTRY_BYTES
+    snapshot_interval_s: float = 3600.0
+
+
+class Following:
+    """`tables` are those at `position` of the log, from the first moment to the last. `run` must run, once."""
+
+    def __init__(
+        self, log: LedLog, recovered: Recovered, materialiser: Materialiser, settings: Settings, stats: Vars
+    ) -> None:
+        self.log = log
+        self.tables = recovered.replay.tables or Tables(stats)
+        self.position = recovered.position
+        """Of the last entry that was read; -1 if there was none."""
+        self._replay = recovered.replay
+        self._shared = recovered.shared
+        self._materialiser = materialiser
+        self._settings = settings
+        self._stats = stats
+        self._scope = trio.CancelScope()
+        self._stopped = trio.Event()
+        gauges.export(self.tables, stats)
+
+    async def run(self) -> None:
+        """Apply what comes, until this process leads."""
+        with self._scope:
+            while True:
+                await self._read(self.log.follow)
+        self._stopped.set()
+
+    @asynccontextmanager
+    async def leading(self) -> AsyncIterator[Storage]:
+        """The storage of who leads the log. It serves until the block ends.
+
+        Raises `UnreadableLog`, `LogDamaged`. A log that is lost and a disk that fails cancel the block: `LogLost` and
+        `StorageFailed` come out in an exception group.
+        """
+        self._scope.cancel()
+        await self._stopped.wait()
+        while not await self._read(self.log.read):
+            pass
+        if self._replay.tables is None:
+            raise no_snapshot(self.log)
+        log, settings = self.log, self._settings
+        storage = Storage(log, self.tables, settings.max_entry_bytes, self._materialiser.follow)
+        transactions = self._replay.transactions
+        snapshots = Snapshots(storage, log, self._stats, settings.now_ms, settings.snapshot_interval_s, transactions)
+        storage.snapshot, storage.replace = snapshots.ordered, snapshots.replace
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_run, storage)
+            nursery.start_soon(_run, snapshots)
+            yield storage
+            nursery.cancel_scope.cancel()
+
+    async def _read(self, batches: Callable[[int], Batches]) -> bool:
+        """Apply all that the log gives; False if it has to be begun anew, from before what was read."""
+        end = self.log.end
+        try:
+            async with aclosing(batches(self.position + 1)) as some:
+                async for records in some:
+                    await self._apply(records)
+        except (LookupError, ReplacedMeanwhile):  # truncated, with a snapshot behind; or replaced by one that has begun
+            self.position = self.log.begin - 1
+            self._replay = Replay(Tables(self._stats) if self.position < 0 else None, self._stats, self._shared)
+            return False
+        self.position = max(self.position, end - 1)
+        return True
+
+    async def _apply(self, records: list[tuple[int, bytes]]) -> None:
+        pace = Pace()
+        for position, record in records:
+            with trio.CancelScope(shield=True):  # an entry applies whole
+                changes = Changes()
+                for _ in self._replay.steps(position, record, changes):
+                    await pace.breathe()
+                self._adopt(changes)
+            self.position = position
+            if self._replay.tables is not None:
+                self._materialiser.follow(position, changes)
+            await pace.breathe()
+        self._shared.forget_if_many()
+
+    def _adopt(self, changes: Changes) -> None:
+        """Have the tables of a snapshot take the place of those that everybody looks at."""
+        if self._replay.tables is not None and self._replay.tables is not self.tables:
+            self.tables.become(self._replay.tables, changes)
+            self._replay.tables = self.tables
+
+
+async def _run(part: Storage | Snapshots, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    try:
+        await (part.run(task_status=task_status) if isinstance(part, Storage) else part.run())
+    except OSError as error:
+        raise StorageFailed(f"the log's disk failed: {error}") from error
+
+
+@asynccontextmanager
+async def following(
+    log: LedLog, database: Path, settings: Settings, stats: Vars, *, alone: bool
+) -> AsyncIterator[Following]:
+    """The state in `log`, followed until the block ends, with the database beside it.
+
+    Raises `UnreadableLog`, `LogDamaged`, or `OSError`. An empty log beside a database is refused if there is nobody
+    (`alone`) from whom it could be had again.
+    """
+    recovered = await recover(log, database, stats, alone=alone)
+    known = -1 if recovered.replay.tables is None else recovered.position
+    materialiser = Materialiser(database, recovered.database, recovered.unwritten, known, stats)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(materialiser.run)
+            state = Following(log, recovered, materialiser, settings, stats)
+            nursery.start_soon(state.run)
+            yield state
+            nursery.cancel_scope.cancel()
+    finally:
+        materialiser.close()
+
+
+@asynccontextmanager
+async def open_storage(
+    folder: Path,
+    *,
+    stats: Vars,
+    now_ms: Callable[[], int],
+    max_entry_bytes: int = MAX_ENTRY_BYTES,
+    snapshot_interval_s: float = 3600.0,
+) -> AsyncIterator[Storage]:
+    """The storage of a cluster of one, kept in `folder`: ``log/`` and ``state.db``. It serves until the block ends.
+
+    Raises `LogInUse`, and as `following` and `Following.leading` do.
+    """
+    settings = Settings(now_ms, max_entry_bytes, snapshot_interval_s)
+    async with (
+        local_log(folder, stats) as log,
+        following(log, folder / "state.db", settings, stats, alone=True) as state,
+    ):
+        await log.lead()
+        async with state.leading() as storage:
+            yield storage
+
+
+@asynccontextmanager
+async def local_log(folder: Path, stats: Vars) -> AsyncIterator[LocalLog]:
+    """The log of a cluster of one, in ``log/`` of `folder`. Raises `LogInUse`, `LogDamaged`, or `OSError`."""
+    await trio.to_thread.run_sync(lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True))
+    log = await LocalLog.open(folder / "log", stats)
+    try:
+        yield log
+    finally:
+        await log.aclose()

@@ -73,7 +73,7 @@ def numbers(names: Sequence[str]) -> list[int]:
 
 
 class Walk:
-    """One way through. `on_damage` gets the number of each damaged file; what it raises ends the walk, else it goes on."""
+    """One way through. `on_damage` gets the number of each damaged file; what that raises ends the walk."""
 
     def __init__(
         self,

@@ -61,12 +61,11 @@ def first_configuration(me: Peer, address: str, cluster: str, peers: Peers) -> C
 
 
 def next_configuration(
-    current: Configuration, me: Peer, address: str, peers: Peers, distrusted: Collection[int]
+    current: Configuration, me: Peer, address: str, peers: Peers, gone: Collection[int]
 ) -> Configuration | None:
     """The next step, one member at a time, towards a log in which all vote who are seen; None if there is none.
 
-    A newcomer gets a free seat, or that of a member whose disk is gone for certain: everybody in the group was heard,
-    and it is none of them.
+    A newcomer gets the seat of the disk that was at its address before, or a free one, or that of one that is `gone`.
     """
     heard = {peer.member: other for other, peer in peers.items() if peer is not None and peer.quorum == me.quorum}
     heard[me.member] = address
@@ -75,14 +74,13 @@ def next_configuration(
         return None
     where, newcomer = newcomers[0]
     members = dict(current.members)
-    if len(members) >= 2 * me.quorum - 1:
-        if None in peers.values():
+    replaced = [member for member, old in current.members if old == where and member not in heard]
+    if not replaced and len(members) >= 2 * me.quorum - 1:
+        replaced = [member for member in sorted(members) if member in gone and member not in heard]
+        if not replaced:
             return None
-        present = {peer.member for peer in peers.values() if peer is not None} | {me.member}
-        gone = sorted(member for member in members if member not in present or member in distrusted)
-        if not gone:
-            return None
-        del members[gone[0]]
+    for member in replaced[:1]:
+        del members[member]
     return _configuration(current.cluster, me.quorum, {**members, newcomer: where})
 
 

@@ -38,8 +38,8 @@ class Log(Protocol):
         """Place `entries`, at least one, at consecutive positions behind all that were submitted before.
 
         Many receipts may be waited for at a time. Raises `LogFull` when there is no room: none of them has a place
-        then, and nothing was told to anybody; `LogLost` once the log is. Any other error is final as well: the outcome
-        is unknown until the log is opened anew. If cancelled, nothing was placed.
+        then, and nothing was told to anybody. Raises `LogLost`: then what became of them is unknown, as after any other
+        error, until the log is opened anew. If cancelled, nothing was placed.
         """
 
     def read(self, position: int) -> Batches:

@@ -11,6 +11,9 @@ from aurorad.log.messages import Message, Peer, Placed
 from aurorad.log.outbox import Outbox
 from aurorad.log.replica import Replica
 
+PIECE_BYTES = 1 << 20
+"""About so much is sent at once to a member that lacks more."""
+
 
 class Timing(NamedTuple):
     """Seconds."""
@@ -24,6 +27,8 @@ class Timing(NamedTuple):
     """After being outbid, the next try waits that long, or up to twice that."""
     fetch_s: float = 2.0
     """A fetch that is not answered by then is asked again, of another member."""
+    gone_s: float = 60.0
+    """A member not seen for so long loses its seat, if somebody without one is there."""
     resend_s: float = 0.2
     """What a member lacks is not sent again before that, unless it has got further."""
 

@@ -16,6 +16,7 @@ from aurorad.log import paxos
 from aurorad.log.disk import Folder
 from aurorad.log.driving import Driver
 from aurorad.log.errors import LogLost, NotElected, Refused
+from aurorad.log.face import Batches
 from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
 from aurorad.log.messages import Status
@@ -114,34 +115,33 @@ class ReplicatedLog:
         """Bytes on disk."""
         return self._journal.size
 
-    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def read(self, position: int) -> Batches:
         """As `face.Log` says."""
-        async for _, entries in self._read(position):
-            yield entries
+        while position < self._end:
+            position, entries = await self._read(position)
+            if entries:
+                yield entries
 
-    async def follow(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def follow(self, position: int) -> Batches:
         """As `face.LedLog` says."""
         while True:
-            async for after, entries in self._read(position):
-                position = after
-                yield entries
             while position >= self._end:
                 await self._learned.wait()
+            position, entries = await self._read(position)
+            if entries:
+                yield entries
 
-    async def _read(self, position: int) -> AsyncIterator[tuple[int, list[tuple[int, bytes]]]]:
-        """Entries, and the position that comes after them."""
-        while position < self._end:
-            started = trio.current_time()
-            values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
-            self._stats.observe("scheduler_log_native_read", trio.current_time() - started)
-            after = min(position + len(values), self._end)
-            places = zip(range(position, after), values, strict=False)  # what is behind is not known to stay
-            entries = [(at, value) for at, value in places if isinstance(value, bytes)]
-            position = after
-            self._stats.count("scheduler_log_entries_read", len(entries))
-            self._stats.count("scheduler_log_bytes_read", sum(len(entry) for _, entry in entries))
-            self._stats.count("scheduler_log_native_native_entries_skipped", len(values) - len(entries))
-            yield position, entries
+    async def _read(self, position: int) -> tuple[int, list[tuple[int, bytes]]]:
+        """Some entries from there on, and the position behind them."""
+        started = trio.current_time()
+        values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
+        self._stats.observe("scheduler_log_native_read", trio.current_time() - started)
+        values = values[: self._end - position]  # what is behind is not known to stay
+        entries = [(at, value) for at, value in enumerate(values, position) if isinstance(value, bytes)]
+        self._stats.count("scheduler_log_entries_read", len(entries))
+        self._stats.count("scheduler_log_bytes_read", sum(len(entry) for _, entry in entries))
+        self._stats.count("scheduler_log_native_native_entries_skipped", len(values) - len(entries))
+        return position + len(values), entries
 
     # --- What a leader does ---
 
@@ -186,9 +186,9 @@ class ReplicatedLog:
     async def confirm(self) -> None:
         """As `face.Log` says."""
         self._check()
-        token = self._member.confirm(trio.current_time())
+        confirmed = self._confirmations.of(self._member.confirm(trio.current_time()))
         self._driver.step()
-        await self._confirmations.wait(token)
+        await confirmed.wait()
         self._check()
 
     async def submit(self, entries: Sequence[bytes]) -> Placed:

@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from aurorad.log.errors import LogFull, LogLost
+from aurorad.log.errors import LogFull
 from aurorad.log.face import Log, Receipt
 
 
@@ -144,9 +144,10 @@ class GroupCommit:
                 if self.refusing is not None:
                     await self._await_another()
                 await self._wake.wait()
-                await self._room.acquire()
                 self._wake = trio.Event()
-                await self._submit_group(placed)
+                if self._queue:
+                    await self._room.acquire()
+                    await self._submit_group(placed)
         finally:
             self._ready = False
             placed.close()
@@ -172,7 +173,7 @@ class GroupCommit:
                 undone, self._queue = self._queue, []
                 _undo(undone, refusal)
                 return
-            except (LogLost, trio.Cancelled):
+            except trio.Cancelled:
                 self._take_back(group)
                 raise
             self.refusing = None

@@ -123,17 +123,17 @@ class Storage:
         """Wait until all that the tables show now is in the log, and nothing of another leader's is.
 
         Raises `LogFull` if part of it was refused and is undone, `StorageNotReady` if the storage does not serve or
-        cannot know whether it is still the truth, `OutcomeUnknown` if part of it may not stay.
+        cannot know whether all of it stays.
         """
         if self.sealed:
             raise StorageNotReady("Storage is not READY")
         self._commits.check_ready()
         last = self._commits.last()
-        if last is not None:
-            await last.wait()
         try:
+            if last is not None:
+                await last.wait()
             await self._log.confirm()
-        except LogLost as lost:
+        except (LogLost, OutcomeUnknown) as lost:
             raise StorageNotReady(str(lost)) from None
 
     def subscribe(self) -> trio.MemoryReceiveChannel[Sequence[StorageEvent]]:

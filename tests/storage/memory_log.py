@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import trio
 
-from aurorad.log.errors import LogFull
+from aurorad.log.errors import LogFull, LogLost
 from aurorad.log.face import Batches, Written
 
 
@@ -24,6 +24,12 @@ class MemoryLog:
         """What appends wait for."""
         self.reached = trio.Event()
         """Set when one waits."""
+        self.asked = trio.Event()
+        """Set when it was asked to confirm."""
+        self.confirmed = trio.Event()
+        self.confirmed.set()
+        self.unconfirmed: LogLost | None = None
+        """Raised in place of a confirmation."""
 
     @property
     def size(self) -> int:
@@ -55,6 +61,10 @@ class MemoryLog:
 
     async def confirm(self) -> None:
         await trio.lowlevel.checkpoint()
+        self.asked.set()
+        await self.confirmed.wait()
+        if self.unconfirmed is not None:
+            raise self.unconfirmed
 
 
 class FollowedLog(MemoryLog):

@@ -8,6 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from aurorad.api.enums import ScheduleStatus
+from aurorad.log.errors import LogLost
 from aurorad.storage import commits
 from aurorad.storage.commits import PROBE_S
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
@@ -252,6 +253,29 @@ async def test_settled_waits_for_all_that_the_tables_show_and_not_for_more() -> 
             first.set()
             await settled.wait()
             log.gate.set()
+
+
+async def test_settled_waits_until_the_log_confirms_that_nobody_else_leads() -> None:
+    log = MemoryLog()
+    async with serving(log) as storage:
+        log.confirmed = trio.Event()
+        settled = trio.Event()
+
+        async def settle() -> None:
+            await storage.settled()
+            settled.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(settle)
+            await log.asked.wait()
+            await wait_all_tasks_blocked()
+            assert not settled.is_set()
+            log.confirmed.set()
+        log.unconfirmed = LogLost("somebody else leads")
+        with pytest.raises(StorageNotReady, match="somebody else leads"):
+            await storage.settled()
+        with pytest.raises(StorageNotReady, match="somebody else leads"):
+            await storage.write(lambda tx: None)
 
 
 async def test_before_it_runs_and_after_it_has_stopped_it_is_not_ready() -> None:

@@ -23,6 +23,7 @@ from aurorad.api.tasks import (
     TaskConfig,
 )
 from aurorad.flags import Flags
+from aurorad.log.errors import LogLost
 from aurorad.log.face import Written
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.cron import CronScheduler
@@ -43,6 +44,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self.entries: list[bytes] = []
         self.full = False
+        self.lost = False
         self.hold: trio.Event | None = None
         self.reached = trio.Event()
         """Set when an append waits for `hold`."""
@@ -54,6 +56,8 @@ class MemoryLog:
         await trio.lowlevel.checkpoint()
         if self.full:
             raise LogFull("no space left on device")
+        if self.lost:
+            raise LogLost("Exclusive write promise lost")
         self.entries += entries
         return Written(len(self.entries))
 

@@ -18,6 +18,7 @@ from aurorad.api.calls import (
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ServerInfo
 from aurorad.api.tasks import JobKey, TaskQuery
+from aurorad.log.errors import LogLost
 from aurorad.scheduler.rpc.answers import ok
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.storage.storage import LogFull
@@ -70,6 +71,25 @@ async def test_a_full_disk_refuses_a_write_and_says_that_nothing_was_changed(sch
     assert result.schedule_status_result is not None
     assert result.schedule_status_result.tasks == ()
     await scheduler.create()
+
+
+async def test_a_write_that_the_log_lost_is_said_to_be_of_unknown_outcome() -> None:
+    scheduler = Scheduler()
+    answers: list[Response] = []
+
+    async def create() -> None:
+        answers.append(await scheduler.call(CreateJob(a_job())))
+
+    with pytest.RaisesGroup(pytest.RaisesExc(LogLost, match="promise lost")):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(scheduler.storage.run)
+            scheduler.log.lost = True
+            with trio.CancelScope(shield=True):
+                await create()
+    (answer,) = answers
+    assert answer.response_code is ResponseCode.ERROR_TRANSIENT
+    expected = "The scheduler lost its log meanwhile: whether this was done is unknown, look before trying again."
+    assert message(answer) == expected
 
 
 async def test_a_read_does_not_answer_before_the_log_has_what_it_shows(scheduler: Scheduler) -> None:

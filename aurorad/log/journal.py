@@ -20,9 +20,10 @@ from aurorad.log.errors import LogDamaged, LogFull, LogNotEmpty, LogUnknown
 from aurorad.log.index import Place
 from aurorad.log.loading import FORGETFUL, Damaged, load, load_good
 from aurorad.log.messages import NOBODY, Begin, Caught, Dropped, Metadata, Record, Status, Stored, Value, Wrote
-from aurorad.log.sectors import SECTOR, Batch, Header, Kind
+from aurorad.log.sectors import SECTOR, Header, Kind
 from aurorad.log.standing import Standing, State, after
 from aurorad.log.walk import FORMAT, Head, name_of
+from aurorad.log.window import Window
 
 SEGMENT_BYTES = 16 << 20
 """Of a file: small enough to be read whole, large enough that rolling costs nothing; what truncation frees."""
@@ -31,7 +32,6 @@ HEADROOM = 1 << 20
 
 _SPARE = "spare"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_WINDOW_BYTES = 256 << 10
 
 
 def cost(records: Sequence[Record]) -> int:
@@ -169,7 +169,7 @@ class Journal:
         they were or cannot be read.
         """
         values: list[Value] = []
-        window = _Window(self._disk)
+        window = Window(self._disk)
         with self._reading():
             while max_bytes > 0 and first != self.end:
                 try:
@@ -180,7 +180,7 @@ class Journal:
                     if not values:
                         raise
                     break  # it was dropped meanwhile
-                record = window.record(segment, place)
+                record = window.record(segment.file, place)
                 assert isinstance(record, Wrote | Caught)
                 for value in record.values[first - record.first : until - record.first]:
                     values.append(value)
@@ -382,39 +382,3 @@ class Journal:
 
     def _head(self, number: int, size: int) -> bytes:
         return walk.encode(Head(FORMAT, self._identity, number, size, self._standing.state()))
-
-
-class _Window:
-    """Records that are read one after the other: several batches with one call."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self._file = -1
-        self._offset = 0
-        self._data = b""
-
-    def record(self, segment: _Segment, place: Place) -> Record:
-        """Raises `LogDamaged`."""
-        batch = self._batch(segment, place) if segment.number == self._file else None
-        if batch is None or batch.header.checksum != place.checksum:
-            self._read(segment, place.offset)
-            batch = self._batch(segment, place)
-        if batch is None or batch.header.checksum != place.checksum:
-            raise self._damaged(segment, place.offset, "the checksum does not match")
-        return walk.records_of(batch)[place.record]
-
-    def _batch(self, segment: _Segment, place: Place) -> Batch | None:
-        return sectors.decode(self._data, place.offset - self._offset) if place.offset >= self._offset else None
-
-    def _read(self, segment: _Segment, offset: int) -> None:
-        try:
-            data = segment.file.read(_WINDOW_BYTES, offset)
-            header = sectors.header(data, 0)
-            if header is not None and header.length > len(data):
-                data = segment.file.read(header.length, offset)
-        except OSError as error:
-            raise self._damaged(segment, offset, f"it cannot be read: {error.strerror}") from error
-        self._file, self._offset, self._data = segment.number, offset, data
-
-    def _damaged(self, segment: _Segment, offset: int, what: str) -> LogDamaged:
-        return LogDamaged(self._disk.describe(name_of(segment.number)), offset, what)

@@ -51,7 +51,7 @@ def inspect(disk: Disk) -> Inspection:
         return JournalInspection(disk)
     if any(map(segments.NAME.fullmatch, names)):
         return SegmentsInspection(disk)
-    raise LogUnknown(f"{disk.describe('')} holds no log")
+    raise LogUnknown(f"{disk.describe('.')} holds no log")
 
 
 class JournalInspection(Inspection):
@@ -176,10 +176,10 @@ class SegmentsInspection(Inspection):
 
     def _batches(self, again: bool = False) -> Iterator[tuple[batches.Batch, int]]:
         """Unharmed batches and how long they are on disk."""
-        end = min(self._files)
+        expected: int | None = None
         for first, name in self._files.items():
-            if first != end and not again:
-                self._damaged(name, 0, f"position {end} is missing, {first} comes next")
+            if expected not in (None, first) and not again:
+                self._damaged(name, 0, f"position {expected} is missing, {first} comes next")
             end = first
             file = self._disk.open(name)
             try:
@@ -190,7 +190,8 @@ class SegmentsInspection(Inspection):
             while (batch := batches.decode(data, offset)) is not None and batch.position == end:
                 yield batch, batch.end_offset - offset
                 offset, end = batch.end_offset, end + len(batch.entries)
-            if offset < len(data) and not again:
+            expected = end if offset == len(data) else None
+            if expected is None and not again:
                 self._judge_rest(name, data, offset, end)
 
     def _judge_rest(self, name: str, data: bytes, offset: int, end: int) -> None:

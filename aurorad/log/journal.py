@@ -231,7 +231,7 @@ class Journal:
         files = walk.numbers(names)
         if any(map(segments.NAME.fullmatch, names)):
             raise LogUnknown(
-                f"{self._disk.describe('')} holds the log of a scheduler that has no others: use another folder"
+                f"{self._disk.describe('.')} holds the log of a scheduler that has no others: use another folder"
             )
         forgetful = FORGETFUL in names
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aurorad.log import sectors, walk
-from aurorad.log.disk import Disk, File
+from aurorad.log.disk import UNREADABLE, Disk, File
 from aurorad.log.errors import LogDamaged
 from aurorad.log.index import Place
 from aurorad.log.messages import Record
@@ -42,6 +42,8 @@ class Window:
             if header is not None and header.length > len(data):
                 data = file.read(header.length, place.offset)
         except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
             raise self._damaged(place, f"it cannot be read: {error.strerror}") from error
         self._file, self._offset, self._data = place.file, place.offset, data
 

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from aurorad.log.errors import LogInUse
 
-
 UNREADABLE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EILSEQ)
 """What a disk or a file system says when it has lost what was written."""
 

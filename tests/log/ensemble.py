@@ -1,11 +1,12 @@
-"""Members of a replicated log in one process: real disks, real TCP on loopback, each behind a proxy that can misbehave."""
+"""Members of a log in one process: real disks, real TCP on loopback, each behind a proxy that can misbehave."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import trio
 
@@ -17,6 +18,7 @@ from aurorad.log.journal import Journal, initialize
 from aurorad.log.peers import TcpPeers
 from aurorad.log.replicated import ReplicatedLog, Settings
 from aurorad.vars import Vars
+from tests.log.fake_disk import FakeDisk
 from tests.log.proxy import Proxy, address
 
 QUICK = Timing(beat_s=0.05, write_s=2.0, election_s=2.0, fetch_s=0.5)
@@ -54,6 +56,7 @@ class Member:
         self.target = ""
         self._ensemble = ensemble
         self._log: ReplicatedLog | None = None
+        self._restarting = trio.Lock()
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
 
@@ -82,8 +85,9 @@ class Member:
         await self._ended.wait()
 
     async def restart(self) -> None:
-        await self.stop()
-        await self.start()
+        async with self._restarting:
+            await self.stop()
+            await self.start()
 
     async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         self._scope, self._ended, self.stats = trio.CancelScope(), trio.Event(), Vars()
@@ -117,13 +121,14 @@ class Ensemble:
         self.members: list[Member] = []
         self._folder = folder
 
-    async def add(self, *, voting: bool = False) -> Member:
+    async def add(self, *, voting: bool = False, disk: FakeDisk | None = None) -> Member:
         """A new member, which does not run yet."""
-        folder = self._folder / f"member-{len(self.members)}"
-        if voting:
-            initialize(Folder(folder), random.Random())
         proxy = await Proxy.open(lambda: member.target)
-        member = Member(self, folder, proxy)
+        member = Member(self, self._folder / f"member-{len(self.members)}", proxy)
+        if disk is not None:
+            member.disk = lambda: disk
+        if voting:
+            initialize(member.disk(), random.Random())
         self.nursery.start_soon(proxy.run)
         self.members.append(member)
         self.group.set(self.group.members | {member.me})
@@ -145,12 +150,14 @@ class Ensemble:
 
 
 @asynccontextmanager
-async def running(folder: Path, count: int, quorum: int | None = None) -> AsyncIterator[Ensemble]:
-    """`count` members that vote."""
+async def running(
+    folder: Path, count: int, pretended: Mapping[int, FakeDisk] = MappingProxyType({})
+) -> AsyncIterator[Ensemble]:
+    """`count` members that vote, some of them on pretended disks."""
     async with trio.open_nursery() as nursery:
-        ensemble = Ensemble(nursery, folder, quorum or count // 2 + 1)
-        for _ in range(count):
-            await ensemble.add(voting=True)
+        ensemble = Ensemble(nursery, folder, count // 2 + 1)
+        for number in range(count):
+            await ensemble.add(voting=True, disk=pretended.get(number))
         for member in ensemble.members:
             await member.start()
         yield ensemble
@@ -171,7 +178,7 @@ async def entries(log: ReplicatedLog, position: int | None = None) -> list[bytes
 async def has(member: Member, *expected: bytes) -> None:
     """Until the member has learned these, and nothing else."""
     with trio.fail_after(30):
-        while await entries(member.log) != list(expected):
+        while await entries(member.log) != list(expected):  # noqa: ASYNC110  # it is another member that brings it
             await trio.sleep(0.01)
 
 
@@ -186,13 +193,12 @@ class Writer:
     async def write(self, member: Member) -> bool:
         self._number += 1
         entry = b"%d" % self._number
+        self.unknown.add(entry)
         try:
             await write(member, entry)
-        except LogFull:
+        except (LogFull, LogLost):
             return False
-        except LogLost:
-            self.unknown.add(entry)
-            return False
+        self.unknown.remove(entry)
         self.acknowledged.append(entry)
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,8 @@ from aurorad.log.certificates import Certificates
 from aurorad.log.disk import Disk, Folder
 from aurorad.log.errors import LogFull, LogLost, NotElected
 from aurorad.log.here import Timing
-from aurorad.log.journal import Journal, initialize
+from aurorad.log.journal import Journal
+from aurorad.log.messages import NOBODY, Metadata, Status
 from aurorad.log.peers import TcpPeers
 from aurorad.log.replicated import ReplicatedLog, Settings
 from aurorad.vars import Vars
@@ -22,6 +23,16 @@ from tests.log.fake_disk import FakeDisk
 from tests.log.proxy import Proxy, address
 
 QUICK = Timing(beat_s=0.05, write_s=2.0, election_s=2.0, fetch_s=0.5)
+
+
+SEGMENT_BYTES = 1 << 20
+
+
+def initialized(disk: Disk) -> None:
+    """As by `journal.initialize`, with small segments."""
+    journal = Journal.open(disk, alone=True, rng=random.Random(), segment_bytes=SEGMENT_BYTES)
+    journal.append([Metadata(Status.VOTING, 0, NOBODY)])
+    journal.close()
 
 
 class Group:
@@ -99,7 +110,7 @@ class Member:
                 self.target = address(listener)
                 peers = TcpPeers(listener, self.me, settings.cluster_id, self.stats, rng, self.certificates)
                 journal = await trio.to_thread.run_sync(
-                    lambda: Journal.open(self.disk(), alone=settings.quorum == 1, rng=rng, segment_bytes=1 << 20)
+                    lambda: Journal.open(self.disk(), alone=settings.quorum == 1, rng=rng, segment_bytes=SEGMENT_BYTES)
                 )
                 self._log = ReplicatedLog(journal, peers, self._ensemble.group.watch(), settings, self.stats, rng)
                 try:
@@ -128,7 +139,7 @@ class Ensemble:
         if disk is not None:
             member.disk = lambda: disk
         if voting:
-            initialize(member.disk(), random.Random())
+            initialized(member.disk())
         self.nursery.start_soon(proxy.run)
         self.members.append(member)
         self.group.set(self.group.members | {member.me})
@@ -178,8 +189,15 @@ async def entries(log: ReplicatedLog, position: int | None = None) -> list[bytes
 async def has(member: Member, *expected: bytes) -> None:
     """Until the member has learned these, and nothing else."""
     with trio.fail_after(30):
-        while await entries(member.log) != list(expected):  # noqa: ASYNC110  # it is another member that brings it
+        while not await _has(member, expected):  # noqa: ASYNC110  # it is another member that brings it
             await trio.sleep(0.01)
+
+
+async def _has(member: Member, expected: Sequence[bytes]) -> bool:
+    try:
+        return await entries(member.log) == list(expected)
+    except LookupError:  # its log began anew meanwhile
+        return False
 
 
 class Writer:

@@ -26,6 +26,7 @@ from aurorad.engines import WrongEngine
 from aurorad.flags import Flags
 from aurorad.front import Front, follower_app, in_url
 from aurorad.leader.face import Defeated
+from aurorad.leader.zookeeper import ZooKeeperRefused
 from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
 from aurorad.log.errors import LogDamaged, LogInUse, LogLost, NotElected
@@ -47,6 +48,7 @@ from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
 from aurorad.web import server
 from aurorad.web.app import scheduler_app
+from aurorad.web.leader import leader_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
 from aurorad.web.simulation import simulation_endpoints
 
@@ -66,6 +68,7 @@ _OUTSIDE_OUR_POWER = (
     BadFrameworkId,
     BadAgents,
     WrongEngine,
+    ZooKeeperRefused,
 )
 _NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, StorageFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
@@ -176,11 +179,14 @@ class _Daemon:
         settings = Settings(now_ms, flags.dlog_max_entry_size, flags.dlog_snapshot_interval)
         async with trio.open_nursery() as servers, ensemble(flags, settings, stats, self._hostname, port) as others:
 
+            def besides() -> tuple[Blueprint, ...]:
+                return self._ends(), leader_endpoints(others.leadership)
+
             def follower(state: Followed) -> QuartTrio:
-                return follower_app(given, state.tables, others.leadership, lambda: role.unfit, self._ends())
+                return follower_app(given, state.tables, others.leadership, lambda: role.unfit, *besides())
 
             def leader(reign: Reign) -> QuartTrio:
-                return reign.app(self._ends())
+                return reign.app(*besides())
 
             front = Front(servers, sock, partial(self._serve, "scheduler"), follower=follower, leader=leader)
             role = SchedulerRole(

@@ -47,8 +47,10 @@ _UPDATES, _EXECUTOR, _OBSERVER, _OUTPUT = "Updates", "Executor", "Observer", "Ow
 _SIMULATED = "Simulated cluster"
 _SLA = "Maintenance and SLA"
 _ZOOKEEPER = "Several schedulers, by ZooKeeper"
+_REPLICATED = "Several schedulers, their log"
 
 
+_LOG_TLS = ("native_log_tls_key", "native_log_tls_certificate", "native_log_tls_ca")
 _ENSEMBLE = ("zk_endpoints", "serverset_path", "native_log_zk_group_path", "native_log_file_path")
 
 
@@ -227,12 +229,30 @@ class Flags:
         check.endpoint_name,
     )
     native_log_zk_group_path: str | None = _flag(
-        None, _ZOOKEEPER, "Where the members of the replicated log find each other", check.node_path
+        None, _REPLICATED, "Where the members of the replicated log find each other", check.node_path
     )
-    native_log_file_path: Path | None = _flag(None, _ZOOKEEPER, "Folder of this member's replicated log")
+    native_log_file_path: Path | None = _flag(None, _REPLICATED, "Folder of this member's replicated log")
     native_log_quorum_size: int = _flag(
-        1, _ZOOKEEPER, "How many members must have what is written: more than half of them, the same on all", _positive
+        1, _REPLICATED, "How many members must have what is written: more than half of them, the same on all", _positive
     )
+
+    native_log_port: int | None = _flag(
+        None, _REPLICATED, "Where its other members reach this one; unset = LIBPROCESS_PORT, or any free", check.port
+    )
+    native_log_election_timeout: Duration = _flag(15.0, _REPLICATED, "How long an attempt to lead it takes", _positive)
+    native_log_election_retries: int = _flag(20, _REPLICATED, "Attempts, before the process ends", _positive)
+    native_log_read_timeout: Duration = _flag(
+        5.0, _REPLICATED, "Taken and of no effect: reading is from this member's own disk", _positive
+    )
+    native_log_write_timeout: Duration = _flag(
+        3.0, _REPLICATED, "A leader whose write no quorum takes for so long ends", _positive
+    )
+    native_log_initialize: bool = _flag(
+        False, _REPLICATED, "Members that are all empty, and complete, begin the log by themselves"
+    )
+    native_log_tls_key: Path | None = _flag(None, _REPLICATED, "PEM file: this member's key; the others see TLS then")
+    native_log_tls_certificate: Path | None = _flag(None, _REPLICATED, "PEM file: its certificate")
+    native_log_tls_ca: Path | None = _flag(None, _REPLICATED, "PEM file: the authority that certifies members alone")
 
     max_registration_delay: Duration = _flag(
         60.0, _LOG, "A leader that the engine does not know after so long ends, to be started again", _positive
@@ -330,6 +350,10 @@ def _check_ensemble(flags: Flags) -> None:
     for name in (*_ENSEMBLE, "zk_chroot_path", "zk_digest_credentials", "native_log_quorum_size"):
         if name in given and missing:
             raise FlagError(f"-{name}={given[name]}: {', '.join(missing)} was expected with it, for several schedulers")
+    for name in _LOG_TLS:
+        without = [f"-{other}" for other in _LOG_TLS if other not in given]
+        if name in given and without:
+            raise FlagError(f"-{name}={given[name]}: {', '.join(without)} was expected with it")
     if flags.serverset_path is not None and flags.serverset_path == flags.native_log_zk_group_path:
         path = flags.serverset_path
         raise FlagError(f"-native_log_zk_group_path={path}: another path than that of -serverset_path was expected")

@@ -21,7 +21,6 @@ from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import local_engine, simulated_engine
 from aurorad.flags import Flags
-from aurorad.garbage import leave_long_lived_alone
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits
@@ -115,7 +114,6 @@ class Reign:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Schedule until cancelled; started when calls can be answered. Tasks go on without us."""
         async with trio.open_nursery() as services:
-            services.start_soon(leave_long_lived_alone)
             await services.start(self._scheduler.run)
             await services.start(self._updater.run)
             services.start_soon(self._backups.run)
@@ -137,7 +135,8 @@ class Reign:
 
         with trio.CancelScope(shield=True):
             try:
-                await self._storage.write(restart)
+                if not self._storage.sealed:  # else another state is the truth, which knows nothing of this
+                    await self._storage.write(restart)
             except LogFull as error:  # they end all the same, and the engine tells the next start so
                 _log.warning("tasks are stopped without a record of why: %s", error)
             await engine.stop_all_tasks()

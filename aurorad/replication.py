@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import random
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from typing import NamedTuple
 
+import trio
+
 from aurorad.flags import Flags
+from aurorad.garbage import leave_long_lived_alone
 from aurorad.leader.alone import Alone
+from aurorad.leader.client import ZooKeeperSettings
 from aurorad.leader.face import Leadership
+from aurorad.leader.group import Group
+from aurorad.leader.zookeeper import ZooKeeper
+from aurorad.leader.zookeeper_leadership import ZooKeeperLeadership
+from aurorad.log.certificates import Certificates
+from aurorad.log.here import Timing
+from aurorad.log.peers import TcpPeers
+from aurorad.log.replicated import Settings as LogSettings
+from aurorad.log.replicated import replicated_log
+from aurorad.startup import CannotStart
 from aurorad.storage.following import Following, Settings, following, local_log
 from aurorad.vars import Vars
 
@@ -25,8 +42,34 @@ class Ensemble(NamedTuple):
 
 @asynccontextmanager
 async def ensemble(flags: Flags, settings: Settings, stats: Vars, host: str, port: int) -> AsyncIterator[Ensemble]:
-    """What the flags ask for, as long as the block lasts. `host` and `port` are where others find this scheduler."""
-    yield Ensemble(Alone(host, port), lambda: _alone(flags, settings, stats), is_alone=True)
+    """What the flags ask for, as long as the block lasts. `host` and `port` are where others find this scheduler.
+
+    Raises `CannotStart`; in a group, `ZooKeeperRefused`, and what opening the log does.
+    """
+    endpoint = flags.serverset_endpoint_name
+    if not flags.replicated:
+        follow = partial(_alone, flags, settings, stats)
+        yield Ensemble(Alone(host, port, endpoint), partial(_leaving_it_alone, follow), is_alone=True)
+        return
+    assert flags.serverset_path is not None, "flags are checked"
+    assert flags.native_log_zk_group_path is not None
+    zookeeper = ZooKeeper(_zookeeper_settings(flags), stats)
+    leadership = ZooKeeperLeadership(zookeeper, flags.serverset_path, host, port, endpoint)
+    group = Group(zookeeper, flags.native_log_zk_group_path)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(zookeeper.run)
+        follow = partial(_member, flags, settings, stats, group)
+        yield Ensemble(leadership, partial(_leaving_it_alone, follow), is_alone=False)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _leaving_it_alone(follow: Callable[[], AbstractAsyncContextManager[Following]]) -> AsyncIterator[Following]:
+    """What was read is there to stay: it is not searched for garbage."""
+    async with follow() as state, trio.open_nursery() as nursery:
+        nursery.start_soon(leave_long_lived_alone)
+        yield state
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -34,3 +77,83 @@ async def _alone(flags: Flags, settings: Settings, stats: Vars) -> AsyncIterator
     database = flags.work_dir / "state.db"
     async with local_log(flags.work_dir, stats) as log, following(log, database, settings, stats, alone=True) as state:
         yield state
+
+
+@asynccontextmanager
+async def _member(flags: Flags, settings: Settings, stats: Vars, group: Group) -> AsyncIterator[Following]:
+    assert flags.native_log_file_path is not None
+    rng = random.Random()  # noqa: S311 - spreads retries, guards nothing
+    alone = flags.native_log_quorum_size == 1
+    listener, me = await _listening(flags)
+    try:
+        peers = TcpPeers(listener, me, flags.cluster_name, stats, rng, _certificates(flags))
+    except OSError as error:
+        raise CannotStart(f"-native_log_tls_...: these files cannot be used: {error}") from None
+    log_settings = LogSettings(
+        flags.cluster_name,
+        flags.native_log_quorum_size,
+        flags.native_log_election_retries,
+        Timing(write_s=flags.native_log_write_timeout, election_s=flags.native_log_election_timeout),
+        flags.native_log_initialize,
+    )
+    database = flags.work_dir / "state.db"
+    async with (
+        aclosing(group.members()) as members,
+        replicated_log(flags.native_log_file_path, peers, members, log_settings, stats, rng) as log,
+        trio.open_nursery() as nursery,
+        following(log, database, settings, stats, alone=alone) as state,
+    ):
+        await nursery.start(group.stay, me)
+        yield state
+        nursery.cancel_scope.cancel()
+
+
+def _zookeeper_settings(flags: Flags) -> ZooKeeperSettings:
+    return ZooKeeperSettings(
+        flags.zk_endpoints,
+        flags.zk_chroot_path or "",
+        flags.zk_session_timeout,
+        flags.zk_connection_timeout,
+        flags.zk_digest_credentials,
+    )
+
+
+def _certificates(flags: Flags) -> Certificates | None:
+    key, certificate, authority = flags.native_log_tls_key, flags.native_log_tls_certificate, flags.native_log_tls_ca
+    if key is None or certificate is None or authority is None:
+        return None
+    return Certificates(key, certificate, authority)
+
+
+async def _listening(flags: Flags) -> tuple[trio.SocketListener, str]:
+    """Where the other members of the log reach this one, and the address that they are told.
+
+    By flag, or by the environment that operators of Mesos know. Raises `CannotStart`.
+    """
+    ip = os.environ.get("LIBPROCESS_IP") or flags.ip or flags.hostname or "127.0.0.1"
+    port = _port(flags)
+    try:
+        (listener, *others) = await trio.open_tcp_listeners(port, host=ip)
+        for other in others:
+            await other.aclose()
+        told = os.environ.get("LIBPROCESS_ADVERTISE_IP") or _address_of(ip, flags.hostname)
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {ip}:{port} for the members of the log: {error.strerror or error}; "
+            "-native_log_port or LIBPROCESS_PORT, and LIBPROCESS_IP, -ip or -hostname choose where"
+        ) from None
+    return listener, f"{told}:{listener.socket.getsockname()[1]}"
+
+
+def _address_of(ip: str, hostname: str | None) -> str:
+    """Of an address to listen on, or a name, one that others can dial."""
+    return socket.gethostbyname(hostname or socket.gethostname() if ip == "0.0.0.0" else ip)  # noqa: S104
+
+
+def _port(flags: Flags) -> int:
+    if flags.native_log_port is not None:
+        return flags.native_log_port
+    given = os.environ.get("LIBPROCESS_PORT", "0")
+    if not given.isdecimal() or int(given) > 65535:
+        raise CannotStart(f"LIBPROCESS_PORT={given}: a port was expected")
+    return int(given)

@@ -39,7 +39,7 @@ class Leadership(Protocol):
         """Wait until leadership is lost for good: why, in words. To be called after `elected` has returned."""
 
     async def advertise(self) -> None:
-        """Tell everybody where the leader is. Raises `Defeated`."""
+        """Tell everybody where the leader is; then `is_advertised` holds. Raises `Defeated`."""
 
     async def withdraw(self) -> None:
         """Be neither advertised nor a candidate any more, as soon as can be; never raises.

@@ -43,15 +43,20 @@ class ZooKeeperLeadership:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()
         while True:
-            names, changed = await self._zookeeper.children(self._path)
-            leaders = await serverset.members(self._zookeeper, self._path, names)
-            if leaders != self._leaders:
-                _log.info("leader: %s", ", ".join(f"{one.host}:{one.port}" for one in leaders) or "none")
-                self._leaders = leaders
-            if self._advertised and self._me not in leaders:
+            changed = await self._look()
+            if self._advertised and self._me not in self._leaders:
                 with contextlib.suppress(Defeated):
                     await self.advertise()  # somebody has deleted the node
             await changed.wait()
+
+    async def _look(self) -> trio.Event:
+        """Learn who leads; the event is set when to look again."""
+        names, changed = await self._zookeeper.children(self._path)
+        leaders = await serverset.members(self._zookeeper, self._path, names)
+        if leaders != self._leaders:
+            _log.info("leader: %s", ", ".join(f"{one.host}:{one.port}" for one in leaders) or "none")
+            self._leaders = leaders
+        return changed
 
     async def elected(self) -> None:
         self._tenure = await self._election.won()
@@ -65,11 +70,14 @@ class ZooKeeperLeadership:
     async def advertise(self) -> None:
         if self._tenure is None:
             raise Defeated("it does not lead")
+        session = self._tenure.session
         try:
-            await self._zookeeper.hold(self._tenure.session, self._path, serverset.PREFIX, serverset.encode(self._me))
+            with session.lasting():
+                await self._zookeeper.hold(session, self._path, serverset.PREFIX, serverset.encode(self._me))
+                self._advertised = True
+                await self._look()  # clients that hear of it shall not be sent away
         except SessionLost as loss:
             raise Defeated(f"the ZooKeeper session is lost: {loss}") from loss
-        self._advertised = True
 
     async def withdraw(self) -> None:
         self._tenure, self._advertised = None, False
@@ -84,8 +92,12 @@ class ZooKeeperLeadership:
 
     @property
     def leaders(self) -> tuple[Leader, ...]:
-        return self._leaders
+        """A node of ours from before, when this process or the one before it led, means nothing."""
+        return self._leaders if self.leads else tuple(one for one in self._leaders if not self._is_me(one))
 
     @property
     def is_advertised(self) -> bool:
-        return [(one.host, one.port) for one in self._leaders] == [(self._me.host, self._me.port)]
+        return len(self.leaders) == 1 and self._is_me(self.leaders[0])
+
+    def _is_me(self, leader: Leader) -> bool:
+        return (leader.host, leader.port) == (self._me.host, self._me.port)

@@ -10,15 +10,6 @@ from quart import Blueprint, Response, request
 from aurorad.vars import Value, Vars
 
 _TEXT = "text/plain; charset=utf-8"
-_LEADING = """\
-Current status: This is the leading scheduler.
-
-This endpoint can indicate to a load balancer which among a group of schedulers is leading.
-
-The response codes are:
-200: This is the leading scheduler.
-503: Another instance is the leading scheduler.
-502: There is no leading scheduler or the leader is unknown."""
 
 
 def admin_endpoints(
@@ -37,10 +28,6 @@ def admin_endpoints(
             return Response(f"SICK\n{reason}\n", 503, content_type=_TEXT)
         remarked = remark()
         return Response("OK\n" + (f"{remarked}\n" if remarked else ""), 200, content_type=_TEXT)
-
-    @blueprint.get("/leaderhealth")
-    async def leaderhealth() -> Response:
-        return Response(_LEADING, 200, content_type=_TEXT)  # there is no other as yet
 
     @blueprint.get("/vars")
     async def text() -> Response:

@@ -95,10 +95,10 @@ async def test_everybody_knows_the_leader_once_it_is_advertised(ensemble: Ensemb
         await leader.leadership.elected()
         assert leader.leadership.leaders == ()
         await leader.leadership.advertise()
+        assert leader.leadership.is_advertised
         expected = (Leader("host0", 8081, {"http": ("host0", 8081)}),)
         for one in (leader, *others):
             await until(lambda one=one: one.leadership.leaders == expected)
-        assert leader.leadership.is_advertised
         assert not any(one.leadership.is_advertised for one in others)
         await leader.leadership.withdraw()
         for one in (leader, *others):
@@ -113,6 +113,17 @@ async def test_members_that_cannot_be_read_are_ignored(zookeeper: Server) -> Non
             other.create(f"{PATH}/unlike_a_member", b'{"serviceEndpoint":{"host":"a","port":1}}')
             other.create(f"{PATH}/member_y", b'{"serviceEndpoint":{"host":"b","port":2}}')
             await until(lambda: one.leadership.leaders == (Leader("b", 2, {}),))
+
+
+async def test_what_a_process_that_was_killed_has_left_does_not_make_its_successor_a_leader(zookeeper: Server) -> None:
+    async with candidate(zookeeper.address) as killed:
+        await killed.leadership.elected()
+        await killed.leadership.advertise()
+        async with candidate(zookeeper.address) as successor, candidate(zookeeper.address, host="other") as other:
+            await until(lambda: len(other.leadership.leaders) == 1)
+            await successor.leadership._look()
+            assert successor.leadership.leaders == ()
+            assert not successor.leadership.is_advertised
 
 
 async def test_a_leader_whose_session_expired_is_defeated_and_the_next_one_leads(ensemble: Ensemble) -> None:

@@ -37,14 +37,22 @@ def journal_on(disk: FakeDisk, *, alone: bool = True) -> Journal:
     return Journal.open(disk, alone=alone, rng=random.Random(3), segment_bytes=SMALL)
 
 
-def filled(count: int = 30, size: int = 300, disk: FakeDisk | None = None) -> tuple[FakeDisk, Journal]:
+def filled(count: int = 30, disk: FakeDisk | None = None) -> tuple[FakeDisk, Journal]:
     """A voting member with `count` entries, all but the last of them learned, each appended alone."""
     disk = disk or FakeDisk(sector=A_SECTOR)
     journal = journal_on(disk)
     journal.append([VOTING])
-    for at in range(count):
-        journal.append([Wrote(LEADER, at, [b"%d" % at * (size // len(b"%d" % at))]), Known(at)])
+    fill(journal, count)
     return disk, journal
+
+
+def fill(journal: Journal, end: int) -> None:
+    for at in range(journal.end, end):
+        journal.append([Wrote(LEADER, at, [entry(at)]), Known(at)])
+
+
+def entry(position: int) -> bytes:
+    return b"%06d" % position * 50
 
 
 def values_of(journal: Journal, max_bytes: int = 1000) -> dict[int, Value]:

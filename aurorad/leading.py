@@ -135,7 +135,8 @@ class Reign:
 
         with trio.CancelScope(shield=True):
             try:
-                await self._storage.write(restart)
+                if not self._storage.sealed:  # else another state is the truth, which knows nothing of this
+                    await self._storage.write(restart)
             except LogFull as error:  # they end all the same, and the engine tells the next start so
                 _log.warning("tasks are stopped without a record of why: %s", error)
             await engine.stop_all_tasks()

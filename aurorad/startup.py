@@ -53,5 +53,5 @@ def check_work_dir(folder: Path) -> None:
     for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
         if not os.access(place, os.R_OK | os.W_OK):
             raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
-    if there - {"lost+found", "backups"} and not there & {"agent", "log", "state.db"}:
+    if there - {"lost+found"} and not there & {"agent", "backups", "log", "state.db"}:
         raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")

@@ -6,13 +6,17 @@ All calls block. Files can be read by their owner alone, for they hold all that 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from datetime import datetime
 from pathlib import Path
 
+from aurorad.api.binary import Recalling
+
 PREFIX = "scheduler-backup-"
 _TEMPORARY = "temp_"
+_READ_BYTES = 1 << 20
 
 
 class BadFolder(Exception):
@@ -61,7 +65,7 @@ class BackupFolder:
         for name in saved[: max(0, len(saved) - self._max_saved)]:
             (self.path / name).unlink(missing_ok=True)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str) -> Recalling:
         """What the file of that name in this very folder holds. Raises `NoSuchBackup`, `OSError`."""
         if name in ("", ".", "..") or "/" in name or "\0" in name:
             raise NoSuchBackup(f"Backup {name!r} does not exist: the name of a file in {self.path} was expected.")
@@ -73,10 +77,21 @@ class BackupFolder:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise NoSuchBackup(f"Backup {path} does not exist: it is no file.")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read()
+            return _read(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _read(descriptor: int) -> Recalling:
+    """In pieces, so that a large file is not copied while no other thread can run. Raises `OSError`."""
+    size, read = os.fstat(descriptor).st_size, 0
+    content = Recalling(max(1, size))
+    with memoryview(content) as view, os.fdopen(descriptor, "rb", closefd=False, buffering=0) as file:
+        while got := file.readinto(view[read : read + _READ_BYTES]):
+            read += got
+    if read == 0 or read != size:
+        raise OSError(errno.EIO, "it is empty" if size == 0 else "it changed while it was read")
+    return content
 
 
 class NewBackup:

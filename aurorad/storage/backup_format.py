@@ -73,7 +73,7 @@ def _steps(values: Sequence[ThriftStruct]) -> Iterator[bytes]:
         yield binary.encode_each(values[start : start + STEP])
 
 
-def decoded(data: bytes, tiers: Tiers) -> Iterator[Row]:
+def decoded(data: binary.Data, tiers: Tiers) -> Iterator[Row]:
     """The rows of a backup, one by one. Raises `UnreadableBackup`, perhaps after some rows.
 
     What the original fills in when it loads one is filled in (thrift-api sheet, "Back-fill of deprecated fields");

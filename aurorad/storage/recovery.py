@@ -6,7 +6,7 @@ import gc
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,9 +81,10 @@ async def _recover(log: Log, path: Path, stats: Vars, alone: bool) -> Recovered:
     unwritten: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
     position, end = loaded.position if loaded else log.begin - 1, log.end
     try:
-        async for records in log.read(position + 1):
-            await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None)
-            position = records[-1][0]
+        async with aclosing(log.read(position + 1)) as batches:
+            async for records in batches:
+                await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None)
+                position = records[-1][0]
         if alone and replay.tables is None:
             raise no_snapshot(log)
     except BaseException:

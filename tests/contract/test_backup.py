@@ -75,7 +75,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory, spec: Any) -> Path:
         assert not Ids().differences(expected, staged)
         assert ask(daemon, "commitRecovery", {})["responseCode"] == "OK"
         _wait_until_down(daemon)
-        assert "The state was replaced by a backup" in daemon.log()
+        assert "a recovery was committed" in daemon.log()
     return folder / "work"
 
 

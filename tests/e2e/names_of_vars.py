@@ -198,7 +198,7 @@ NOT_HERE: dict[str, list[str]] = {
         *timed("scheduler_received", "scheduler_framework_message"),
         *all_of("scheduler_", "framework_message driver_kill_failures"),
     ],
-    "there is no ZooKeeper of the scheduler's yet": [
+    "a scheduler that is alone asks no ZooKeeper": [
         *all_of("zk_connection_state_", "CONNECTED SUSPENDED RECONNECTED LOST READ_ONLY"),
         *all_of("zk_connection_state_", "CONNECTED SUSPENDED RECONNECTED LOST READ_ONLY", "_counter"),
     ],

@@ -51,10 +51,10 @@ def test_a_second_one_of_a_minute_takes_the_place_of_the_first(folder: BackupFol
     save(folder, "scheduler-backup-1", b"first")
     new = folder.create("scheduler-backup-1")
     new.write(b"second")
-    assert folder.read("scheduler-backup-1") == b"first"
+    assert folder.read("scheduler-backup-1")[:] == b"first"
     new.finish()
     new.abandon()
-    assert folder.read("scheduler-backup-1") == b"second"
+    assert folder.read("scheduler-backup-1")[:] == b"second"
 
 
 def test_what_a_crash_left_in_the_making_is_removed(folder: BackupFolder) -> None:
@@ -64,7 +64,7 @@ def test_what_a_crash_left_in_the_making_is_removed(folder: BackupFolder) -> Non
     assert folder.names() == ["temp_mine"]
     (folder.path / "temp_scheduler-backup-1").write_bytes(b"half")
     save(folder, "scheduler-backup-1", b"whole")
-    assert folder.read("scheduler-backup-1") == b"whole"
+    assert folder.read("scheduler-backup-1")[:] == b"whole"
 
 
 def test_the_oldest_names_go_and_others_files_stay(folder: BackupFolder) -> None:
@@ -101,3 +101,9 @@ def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         (tmp_path / "closed").mkdir(0o500)
         with pytest.raises(BadFolder, match=f"^Backup dir {tmp_path}/closed is not writable.$"):
             BackupFolder(tmp_path / "closed", 1).prepare()
+
+
+def test_a_file_of_nothing_is_no_empty_state(folder: BackupFolder) -> None:
+    (folder.path / "empty").write_bytes(b"")
+    with pytest.raises(OSError, match="it is empty"):
+        folder.read("empty")

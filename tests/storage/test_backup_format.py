@@ -35,9 +35,18 @@ def encoded(tables: Tables) -> bytes:
 
 
 def decoded(data: bytes) -> Tables:
-    tables = Tables()
+    """The same, whether or not what was read is recalled."""
+    tables, again = Tables(), Tables()
+    again.load(backup_format.decoded(recalling(data), BUILT_IN))
     tables.load(backup_format.decoded(data, BUILT_IN))
+    assert again.copy() == tables.copy()
     return tables
+
+
+def recalling(data: bytes) -> binary.Recalling:
+    memory = binary.Recalling(len(data))
+    memory[:] = data
+    return memory
 
 
 def of(**fields: object) -> bytes:
@@ -124,9 +133,10 @@ def test_what_nobody_knows_is_passed_over() -> None:
 
 def test_bytes_that_end_early_or_are_none_are_refused() -> None:
     whole = of(tasks=frozenset({task("a")}), timestamp=1)
-    for size in range(len(whole)):
-        with pytest.raises(UnreadableBackup):
-            decoded(whole[:size])
+    for size in range(1, len(whole)):
+        for data in (whole[:size], recalling(whole[:size])):
+            with pytest.raises(UnreadableBackup):
+                list(backup_format.decoded(data, BUILT_IN))
     with pytest.raises(UnreadableBackup):
         decoded(b"rubbish, and more of it")
 

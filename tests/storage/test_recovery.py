@@ -17,7 +17,7 @@ from aurorad.storage import commits, materialise, snapshots
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import open_storage
 from aurorad.storage.storage import LogFull, Storage
-from aurorad.storage.tables import Table
+from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.log.small_disk import small_disk
 from tests.storage.samples import JOB, config, task
@@ -274,3 +274,27 @@ async def _save_until_refused(storage: Storage) -> set[str]:
         except LogFull:
             return kept
         kept.add(saved.assigned_task.task_id)
+
+
+async def test_wherever_the_database_stood_when_the_state_was_replaced_the_next_start_has_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "PART_ROWS", dict.fromkeys(Table, 1))
+    instead = Tables()
+    instead.load(Row(Table.TASKS, name, task(name)) for name in ("x", "y", "z"))
+    stats = Vars()
+    async with opened(tmp_path / "whole", stats) as storage:
+        await save(storage, "a", "b")
+        await materialised(stats)
+        await storage.replace(instead)
+    for position in range(6):  # of the transaction, the beginning, three parts and the end
+        folder = tmp_path / str(position)
+        shutil.copytree(tmp_path / "whole", folder)
+        with sqlite3.connect(folder / "state.db") as database:
+            database.execute("UPDATE applied SET position = ?", (min(position, 4),))
+        database.close()
+        async with opened(folder) as storage:
+            assert ids(storage) == {"x", "y", "z"}
+            await save(storage, "later")
+        async with opened(folder) as storage:
+            assert ids(storage) == {"x", "y", "z", "later"}

@@ -26,7 +26,6 @@ from aurorad.rules.resources import ResourceType
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
 
-
 _BITE = 16  # tasks, before a look at the clock
 
 

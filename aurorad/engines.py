@@ -8,7 +8,7 @@ from collections.abc import Callable
 import trio
 
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES
-from aurorad.api.tasks import ScheduledTask, TaskConfig, TaskQuery
+from aurorad.api.tasks import ScheduledTask, TaskConfig
 from aurorad.cgroups import find_hierarchy
 from aurorad.engine.base import Resource
 from aurorad.engine.local import capacity
@@ -23,7 +23,7 @@ from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching
 from aurorad.rules.resources import ResourceType
-from aurorad.storage.tables import Tables
+from aurorad.storage.tables import Table, Tables
 from aurorad.vars import Vars
 
 _BITE = 16  # tasks, before a look at the clock
@@ -71,10 +71,11 @@ async def simulated_engine(flags: Flags, tables: Tables) -> SimulatedEngine:
     cluster = simulated_cluster(flags)
     pace = Pace()
     adoption = _Adoption(cluster, flags)
-    tasks = tables.tasks(TaskQuery(statuses=SLAVE_ASSIGNED_STATES))
+    tasks: tuple[ScheduledTask, ...] = tuple(tables.rows(Table.TASKS).values())
     for start in range(0, len(tasks), _BITE):
         for task in tasks[start : start + _BITE]:
-            adoption.adopt(task)
+            if task.status in SLAVE_ASSIGNED_STATES:
+                adoption.adopt(task)
         await pace.breathe()
     return SimulatedEngine(cluster)
 

@@ -12,16 +12,29 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _BITE_S = 0.003  # a small part of what anything may hold the loop
-_TURNS = 10  # about as many as an HTTP request needs from its first byte to its last
+_TURNS = 6  # about as many as an HTTP request needs from its first byte to its last
+_LINE: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("aurorad.pace.line")
 
 
 async def give_way() -> None:
     """For who has much to do, between two pieces of it: others get several turns of the loop, not just one.
 
-    Whoever needs many short turns, as a request does, would otherwise wait for a piece before each of them.
+    Whoever needs many short turns, as a request does, would otherwise wait for a piece before each of them. All who
+    have much to do stand in one line: there is one piece in so many turns, however many of them there are.
     """
-    for _ in range(_TURNS):
-        await trio.lowlevel.checkpoint()
+    async with _line():
+        for _ in range(_TURNS):
+            await trio.lowlevel.checkpoint()
+
+
+def _line() -> trio.Lock:
+    """This loop's; it serves in the order of arrival."""
+    try:
+        return _LINE.get()
+    except LookupError:
+        line = trio.Lock()
+        _LINE.set(line)
+        return line
 
 
 class Pace:

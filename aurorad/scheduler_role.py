@@ -108,6 +108,9 @@ class SchedulerRole(Generic[AnyReign]):
         self._has_served = False
         self.unfit: str | None = None
         """Why it cannot lead now, in a sentence; None if it can, or does."""
+        self._elected_at = 0.0
+        self._takeover_s = 0.0
+        stats.gauge("scheduler_takeover_ms", lambda: round(self._takeover_s * 1000))
         stats.gauge("scheduler_fit_to_lead", lambda: int(self.unfit is None))
         stats.gauge("scheduler_unfit_to_lead_because", lambda: self.unfit or "")
 
@@ -147,6 +150,7 @@ class SchedulerRole(Generic[AnyReign]):
         while True:
             await self._until_fit(log)
             await self._leadership.elected()
+            self._elected_at = trio.current_time()
             try:
                 await log.lead()
             except Refused as refusal:
@@ -181,6 +185,8 @@ class SchedulerRole(Generic[AnyReign]):
             await self._enter(State.ACTIVE)
             self._reign = reign
             await self._front.lead(reign)
+            self._takeover_s = trio.current_time() - self._elected_at
+            _log.log(logging.DEBUG if self._alone else logging.INFO, "leads, %.2f s after election", self._takeover_s)
             self._serves(task_status)
             try:
                 await self._leadership.advertise()

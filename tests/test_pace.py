@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import trio
 import trio.testing
 
-from aurorad.pace import Pace, gently, next_batch
+from aurorad.pace import Pace, gently, give_way, next_batch
 
 
 async def test_others_run_only_once_a_bite_is_over(autojump_clock: trio.testing.MockClock) -> None:
@@ -73,3 +75,23 @@ async def test_the_last_batch_of_a_closed_channel_is_what_was_left() -> None:
     assert await next_batch(receive, 3) == [1]
     with pytest.raises(trio.EndOfChannel):
         await next_batch(receive, 3)
+
+
+async def test_of_many_who_give_way_one_at_a_time_goes_on() -> None:
+    went_on: list[int] = []
+    turns = 0
+
+    async def work() -> None:
+        while True:
+            await give_way()
+            went_on.append(turns)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(work)
+        while turns < 100:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert went_on
+    assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(went_on))

@@ -195,13 +195,18 @@ class Relay:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
-                near = self._listener.accept()[0]
-                self._ends.append(near)
-                far = socket.create_connection(("127.0.0.1", self._server.port))
-                self._ends.append(far)
-                for pump in ((near, far, self._up), (far, near, self._down)):
-                    self._threads.append(threading.Thread(target=self._pump, args=pump))
-                    self._threads[-1].start()
+                self._connect(self._listener.accept()[0])
+
+    def _connect(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(("127.0.0.1", self._server.port))
+        except OSError:
+            near.close()
+            return
+        self._ends += [near, far]
+        for pump in ((near, far, self._up), (far, near, self._down)):
+            self._threads.append(threading.Thread(target=self._pump, args=pump))
+            self._threads[-1].start()
 
     def _pump(self, source: socket.socket, target: socket.socket, way: threading.Event) -> None:
         with contextlib.suppress(OSError):

@@ -26,7 +26,7 @@ class CatchingUp:
     def need(self, now: float, to: int, of: str) -> None:
         """Positions below `to` are chosen; `of` knows them."""
         self._to = max(self._to, to)
-        if self._of is None and self._here.replica.learned_to < self._to:
+        if self._of is None and self._here.replica.learned_to < self._to and self._here.replica.room:
             self._ask(now, of)
 
     def fetched(self, now: float, sender: str, told: Fetched) -> None:
@@ -34,6 +34,9 @@ class CatchingUp:
         replica = self._here.replica
         if self._of is None:
             return  # late: nothing is needed any more
+        if not replica.room:
+            self._of = None
+            return
         before = replica.learned_to
         replica.caught(told)
         if replica.learned_to >= self._to:

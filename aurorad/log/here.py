@@ -11,6 +11,9 @@ from aurorad.log.messages import Message, Peer, Placed
 from aurorad.log.outbox import Outbox
 from aurorad.log.replica import Replica
 
+PIECE_BYTES = 1 << 20
+"""About so much is sent at once to a member that lacks more."""
+
 
 class Timing(NamedTuple):
     """Seconds."""

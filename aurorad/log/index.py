@@ -47,14 +47,18 @@ class Index:
         if _NOWHERE not in self._files:
             return None
         at = self._files.index(_NOWHERE)
-        return max(self.begin, self._firsts[at]), self._until(at)
+        return self._firsts[at], self._until(at)
 
     def put(self, first: int, end: int, place: Place) -> None:
         """The positions from `first` to `end` are at `place`, whatever was there."""
         assert self.begin <= first <= self.end
         assert first < end
-        if first == self.end:
-            self._replace(len(self._firsts), len(self._firsts), first, place)
+        if first == self.end:  # as nearly always, so it must be fast
+            self._firsts.append(first)
+            self._files.append(place.file)
+            self._offsets.append(place.offset)
+            self._checksums.append(place.checksum)
+            self._records.append(place.record)
         else:
             low, high = bisect_left(self._firsts, first), bisect_right(self._firsts, end)
             if end < self.end:  # the run that it ends in goes on behind it
@@ -85,6 +89,8 @@ class Index:
             at = bisect_right(self._firsts, position) - 1 if position < self.end else len(self._firsts)
             for column in self._columns:
                 del column[:at]
+            if self._firsts:
+                self._firsts[0] = position
 
     def _place(self, at: int) -> Place:
         return Place(self._files[at], self._offsets[at], self._checksums[at], self._records[at])

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from aurorad.log import sectors, walk
+from aurorad.log import sectors, segments, walk
 from aurorad.log.disk import Disk, File
-from aurorad.log.errors import LogDamaged, LogFull, LogNotEmpty
+from aurorad.log.errors import LogDamaged, LogFull, LogNotEmpty, LogUnknown
 from aurorad.log.index import Place
 from aurorad.log.loading import FORGETFUL, Damaged, forget, load, load_good
 from aurorad.log.messages import NOBODY, Begin, Caught, Metadata, Record, Status, Stored, Value, Wrote
@@ -228,6 +228,10 @@ class Journal:
     def _open(self, alone: bool) -> None:
         names = self._disk.names()
         files = walk.numbers(names)
+        if any(map(segments.NAME.fullmatch, names)):
+            raise LogUnknown(
+                f"{self._disk.describe('')} holds the log of a scheduler that has no others: use another folder"
+            )
         forgetful = FORGETFUL in names
         try:
             loaded = load(self._disk, files, all_of_them=not forgetful)
@@ -268,7 +272,7 @@ class Journal:
             learned_to,
             standing.last,
             end,
-            tail,
+            tuple(tail),
             standing.last_placed(),
         )
 

@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from aurorad.log.candidate import Opening
 from aurorad.log.configuration import next_configuration
-from aurorad.log.here import Here
+from aurorad.log.here import PIECE_BYTES, Here
 from aurorad.log.messages import (
-    NO_BASE,
     Accepted,
     Beat,
     Behind,
@@ -44,7 +43,8 @@ class Leader:
         self._heard: dict[int, int] = {}  # member -> the last beat it answered
         self._distrusted: set[int] = set()
         self._missed: dict[int, float] = {}  # member with a seat, not seen since
-        self._resent: dict[int, tuple[float, Proposal, int, int]] = {}  # when, and where the member stood then
+        self._resent: dict[int, tuple[float, tuple[Proposal, int]]] = {}  # when, and where the member stood then
+        self._lacking: dict[int, int] = {}  # member -> the end of the piece it was sent, of more
         self._in_flight: deque[tuple[int, float]] = deque()  # end of a write, when it was written
         self._token = 0  # the last beat
         self._wanted = 0  # the last beat that somebody waits for
@@ -124,7 +124,7 @@ class Leader:
 
     # --- What is answered ---
 
-    def accepted(self, answer: Accepted) -> None:
+    def accepted(self, now: float, sender: str, answer: Accepted) -> None:
         if answer.proposal != self.proposal:
             return
         member = answer.member
@@ -132,6 +132,8 @@ class Leader:
             self._accepted[member] = answer.end
             self._accepted_at[member] = self._token
             self._choose()
+            if self._lacking.get(member, answer.end + 1) <= answer.end:  # a piece of what it lacked: the next one
+                self._resend(now, sender, Behind(member, self.proposal, 0, self.proposal, answer.end))
 
     def rejected(self, answer: Rejected) -> bool:
         """Whether this is the end of leading: one who votes has promised to somebody else."""
@@ -197,20 +199,27 @@ class Leader:
     def _resend(self, now: float, sender: str, stands: Behind | Heard) -> None:
         """Send what a member lacks, if it is here in memory. If not, it fetches what is learned and then asks again."""
         replica, recent = self._here.replica, self._here.replica.recent
-        standing = (stands.last, stands.learned_to, stands.end)
-        when, *before = self._resent.get(stands.member, (0.0, None, 0, 0))
-        if tuple(before) == standing and now < when + self._here.timing.resend_s:
+        standing = (stands.last, stands.end if stands.last == self.proposal else stands.learned_to)
+        when, before = self._resent.get(stands.member, (now, None))
+        if before == standing and now < when + self._here.timing.resend_s:
             return
+        base = self.proposal
         if stands.last == self.proposal:
-            base, first = self.proposal, min(stands.end, recent.end)
-        elif not self.elected and self._opening.base == stands.last and stands.end >= self._opening.first:
+            first = min(stands.end, recent.end)
+        elif not self.elected and stands.last == self._opening.base and stands.end >= self._opening.first:
             base, first = self._opening.base, self._opening.first
         else:
-            base, first = NO_BASE, min(stands.learned_to, replica.learned_to)
+            first = min(stands.learned_to, replica.learned_to)
         if first < recent.start:
             return
-        self._resent[stands.member] = (now, *standing)
-        values = recent.slice(first, recent.end)
+        self._resent[stands.member] = now, standing
+        values = recent.piece(first, recent.end, PIECE_BYTES)
+        if first + len(values) < self.opened_to:  # an opening is taken as a whole
+            values = recent.slice(first, self.opened_to)
+        if first + len(values) < recent.end:
+            self._lacking[stands.member] = first + len(values)
+        else:
+            self._lacking.pop(stands.member, None)
         self._here.outbox.send((sender,), Write(self.proposal, base, first, values, replica.learned_to))
 
 

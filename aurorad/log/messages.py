@@ -16,8 +16,6 @@ Proposal: TypeAlias = tuple[int, int]
 
 NOBODY: Proposal = (0, 0)
 """Lower than every proposal."""
-NO_BASE: Proposal = (-1, 0)
-"""The base of an opening that says nothing of the logs of others."""
 
 
 class Status(IntEnum):
@@ -97,10 +95,10 @@ class Promised(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """`values` lie at `first` and behind it, and below `learned` all is chosen (as far as it is below `first`).
+    """The log of the proposal has `values` at `first` and behind it. Below `learned` all is chosen.
 
-    An opening (`base != proposal`) lets the log of who takes it end behind `values`; below `first` all is chosen, and
-    the log of the proposal `base` holds the same.
+    The first write of a leader, its opening, tells all that it took over: below `first` all is chosen, and the log of
+    the proposal `base` holds the same.
     """
 
     proposal: Proposal

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from aurorad.log.candidate import Candidate, Need, Opening, Verdict
 from aurorad.log.catching_up import CatchingUp
-from aurorad.log.here import Here, Timing
+from aurorad.log.here import PIECE_BYTES, Here, Timing
 from aurorad.log.initializing import Initializing
 from aurorad.log.leader import Leader
 from aurorad.log.messages import (
@@ -43,7 +43,6 @@ from aurorad.log.outbox import Outbox, Sending
 from aurorad.log.replica import Replica
 
 USUAL = Timing()
-_FETCH_BYTES = 1 << 20
 _KNOWN_S = 1.0  # what is learned is written down with other things, or after this
 
 
@@ -220,9 +219,14 @@ class Member:
     # --- What it is asked ---
 
     def elect(self, now: float) -> None:
-        """Try to lead: one of Elected, NotElected, Refused follows as an event, within `Timing.election_s`."""
-        assert self._leader is None, "it leads already"
-        if (why := self.unfit()) is not None:
+        """Try to lead: one of Elected, NotElected, Refused follows as an event, within `Timing.election_s`.
+
+        Asked again meanwhile, the time begins anew.
+        """
+        assert not self._leads, "it leads already"
+        if self._candidate is not None:
+            self._candidate.deadline = now + self._here.timing.election_s
+        elif (why := self.unfit()) is not None:
             self._events.append(Refused(why))
         else:
             self._candidate = Candidate(self._here, now)
@@ -315,7 +319,7 @@ class Member:
                 outbox.hold(to, replica.write(message))
                 self._hear(now, sender, message.proposal, message.learned)
             case Accepted() if self._leader is not None:
-                self._leader.accepted(message)
+                self._leader.accepted(now, sender, message)
             case Beat():
                 self._hear(now, sender, message.proposal, message.learned)
                 self._answer_beat(sender, message)
@@ -381,15 +385,9 @@ class Member:
         recent = self._replica.recent
         if first < recent.start:
             self._fetches.append((sender, first))
-            return
-        size, count = 0, 0
-        values = recent.slice(min(first, self.learned_to), self.learned_to)
-        for value in values:
-            size += len(value) if type(value) is bytes else 0
-            count += 1
-            if size >= _FETCH_BYTES:
-                break
-        self._outbox.send((sender,), self.fetched(first, values[:count]))
+        else:
+            values = recent.piece(min(first, self.learned_to), self.learned_to, PIECE_BYTES)
+            self._outbox.send((sender,), self.fetched(first, values))
 
     def _rejected(self, now: float, sender: str, message: Rejected) -> None:
         if self._leader is not None and self._leader.rejected(message):

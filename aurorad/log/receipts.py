@@ -79,11 +79,11 @@ class Confirmations:
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, trio.Event]] = deque()
 
-    async def wait(self, token: int) -> None:
-        """Until `confirmed` or `lost`. Tokens do not fall."""
+    def of(self, token: int) -> trio.Event:
+        """Set when this token is `confirmed`, or all are `lost`. Tokens do not fall."""
         if not self._waiting or self._waiting[-1][0] < token:
             self._waiting.append((token, trio.Event()))
-        await self._waiting[-1][1].wait()
+        return self._waiting[-1][1]
 
     def confirmed(self, token: int) -> None:
         while self._waiting and self._waiting[0][0] <= token:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from aurorad.log.messages import Value
 
-# What is kept of learned values: enough for who missed a second of writes, and no burden.
+# What is kept of learned values: enough for who missed a second of writes, and no burden. Twice as much may be here.
 KEEP_VALUES = 4096
 KEEP_BYTES = 8 << 20
-# What a value without bytes counts, and each one beside its bytes.
-_VALUE_BYTES = 64
 
 
 class Recent:
@@ -19,7 +18,9 @@ class Recent:
     def __init__(self, start: int, values: Sequence[Value] = ()) -> None:
         self.start = start
         self._values: list[Value] = list(values)
-        self._bytes = _size(self._values)
+        self._bytes = 0
+        self._chunks: deque[tuple[int, int]] = deque()  # how many values, and how many bytes they have
+        self._chunk_anew()
 
     @property
     def end(self) -> int:
@@ -30,48 +31,66 @@ class Recent:
         assert self.start <= first <= end <= self.end, (self.start, first, end, self.end)
         return self._values[first - self.start : end - self.start]
 
+    def piece(self, first: int, end: int, size: int) -> list[Value]:
+        """Values at `first` and behind it, up to `end`, as many as make up `size` bytes."""
+        values = self.slice(first, end)
+        for count, value in enumerate(values, 1):
+            size -= len(value) if type(value) is bytes else 0
+            if size <= 0:
+                return values[:count]
+        return values
+
     def append(self, values: Sequence[Value]) -> None:
         self._values.extend(values)
-        self._bytes += _size(values)
+        size = size_of(values)
+        self._bytes += size
+        self._chunks.append((len(values), size))
 
     def cut(self, end: int) -> None:
         """Drop what lies at `end` and behind it."""
         assert self.start <= end <= self.end, (self.start, end, self.end)
         if end < self.end:
-            self._bytes -= _size(self._values[end - self.start :])
             del self._values[end - self.start :]
+            self._chunk_anew()
 
     def overlay(self, first: int, values: Sequence[Value]) -> None:
         """Put `values` in the place of what lies at `first` and behind it, as far as they go."""
         assert self.start <= first <= self.end, (self.start, first, self.end)
-        offset = first - self.start
-        self._bytes += _size(values) - _size(self._values[offset : offset + len(values)])
-        self._values[offset : offset + len(values)] = values
+        if first == self.end:
+            self.append(values)
+        else:
+            offset = first - self.start
+            self._values[offset : offset + len(values)] = values
+            self._chunk_anew()
 
     def begin_at(self, begin: int) -> None:
         """Drop what lies before `begin`; begin there anew if all does."""
         if begin > self.start:
-            self._drop(min(begin - self.start, len(self._values)))
+            del self._values[: begin - self.start]
             self.start = begin
+            self._chunk_anew()
 
     def trim(self, needed: int) -> None:
-        """Drop what is too much, but nothing at `needed` or behind it. Seldom has to: twice as much may be here."""
+        """Drop the oldest if there are too many, but nothing at `needed` or behind it."""
         if len(self._values) <= 2 * KEEP_VALUES and self._bytes <= 2 * KEEP_BYTES:
             return
-        count, size = len(self._values), self._bytes
         dropped = 0
-        for value in self._values[: max(0, needed - self.start)]:
-            if count - dropped <= KEEP_VALUES and size <= KEEP_BYTES:
+        while len(self._values) - dropped > KEEP_VALUES or self._bytes > KEEP_BYTES:
+            count, size = self._chunks[0]
+            if self.start + dropped + count > needed:
                 break
-            size -= _size((value,))
-            dropped += 1
-        self._drop(dropped)
-        self.start += dropped
+            self._chunks.popleft()
+            self._bytes -= size
+            dropped += count
+        if dropped:
+            del self._values[:dropped]
+            self.start += dropped
 
-    def _drop(self, count: int) -> None:
-        self._bytes -= _size(self._values[:count])
-        del self._values[:count]
+    def _chunk_anew(self) -> None:
+        self._bytes = size_of(self._values)
+        self._chunks = deque([(len(self._values), self._bytes)])
 
 
-def _size(values: Sequence[Value]) -> int:
-    return sum(len(value) if type(value) is bytes else 0 for value in values) + _VALUE_BYTES * len(values)
+def size_of(values: Sequence[Value]) -> int:
+    """Bytes of the user's entries among `values`."""
+    return sum([len(value) for value in values if type(value) is bytes])

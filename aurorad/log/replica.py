@@ -102,7 +102,7 @@ class Replica:
         if self.last != write.proposal:
             if write.base == self.last and self.learned_to < write.first <= self.end:
                 self.learn(write.first)
-            if write.base == write.proposal or self.learned_to < write.first:
+            if self.learned_to < write.first:
                 return Behind(self.member, write.proposal, self.learned_to, self.last, self.end)
             self._put(write.proposal, self.learned_to, write.values[self.learned_to - write.first :])
         elif write.first > self.end:
@@ -162,6 +162,7 @@ class Replica:
 
     def begin_as_new(self) -> None:
         """Forget what was promised and taken, and be another member for that, without a vote."""
+        self.write_known()
         self._not_durable_from(self.learned_to)
         self.recent.cut(self.learned_to)
         self.promised = self.last = NOBODY

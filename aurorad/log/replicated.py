@@ -186,9 +186,9 @@ class ReplicatedLog:
     async def confirm(self) -> None:
         """As `face.Log` says."""
         self._check()
-        token = self._member.confirm(trio.current_time())
+        confirmed = self._confirmations.of(self._member.confirm(trio.current_time()))
         self._driver.step()
-        await self._confirmations.wait(token)
+        await confirmed.wait()
         self._check()
 
     async def submit(self, entries: Sequence[bytes]) -> Placed:

@@ -102,12 +102,12 @@ def decode(data: bytes, offset: int) -> Batch | None:
     found = header(data, offset)
     if found is None:
         return None
-    end = offset + found.length
+    end = offset + length(found.size)
     if end > len(data) or zlib.crc32(memoryview(data)[offset + _BODY_FROM : end]) != found.body_checksum:
         return None
-    payload = bytearray(memoryview(data)[offset:end])
+    payload = bytearray(data[offset:end])
     del payload[::SECTOR]
-    return Batch(found, bytes(memoryview(payload)[_HEADER.size : _HEADER.size + found.size]), end)
+    return Batch(found, bytes(payload[_HEADER.size : _HEADER.size + found.size]), end)
 
 
 def _header_checksum(data: bytes | bytearray, offset: int) -> int:

@@ -18,7 +18,7 @@ from aurorad.log.errors import LogDamaged, LogFull
 SEGMENT_BYTES = 16 << 20
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NAME = re.compile(r"(\d{20})\.log", re.ASCII)
+NAME = re.compile(r"(\d{20})\.log", re.ASCII)
 
 
 class _Segment:
@@ -150,7 +150,7 @@ class Segments:
         return segment
 
     def _open(self) -> None:
-        firsts = sorted(int(match[1]) for match in map(_NAME.fullmatch, self._disk.names()) if match)
+        firsts = sorted(int(match[1]) for match in map(NAME.fullmatch, self._disk.names()) if match)
         if not firsts:
             self._add(0)
             return

@@ -52,20 +52,21 @@ class Span(NamedTuple):
 def after(span: Span, record: Record) -> Span:
     """What becomes of the span. Raises `ValueError` if the record cannot follow."""
     begin, learned_to, end = span
-    match record:
-        case Wrote(_, first, values):
-            fits = begin <= first <= end and first + len(values) >= learned_to
-            end = first + len(values)
-        case Caught(first, values):
-            fits = begin <= first <= end
-            learned_to = max(learned_to, first + len(values))
+    match record:  # by attributes: patterns of positions are slow, and a log has many records
+        case Wrote():
+            fits = begin <= record.first <= end
+            end = record.first + len(record.values)
+            fits = fits and learned_to <= end
+        case Known():
+            fits = record.to <= end
+            learned_to = max(learned_to, record.to)
+        case Caught():
+            fits = begin <= record.first <= end
+            learned_to = max(learned_to, record.first + len(record.values))
             end = max(end, learned_to)
-        case Known(to):
-            fits = to <= end
-            learned_to = max(learned_to, to)
-        case Begin(to):
+        case Begin():
             fits = True
-            begin, learned_to, end = max(begin, to), max(learned_to, to), max(end, to)
+            begin, learned_to, end = (max(record.begin, number) for number in span)
         case Dropped():
             fits = True
             end = learned_to
@@ -100,15 +101,18 @@ class Standing:
         """Raises `ValueError` if the record cannot follow those before it; then nothing has changed."""
         before, self.span = self.span, after(self.span, record)
         match record:
-            case Wrote(proposal, first, values):
-                if first < before.end:
-                    self._cut(first)
-                self._put(first, values, place)
-                self.last, self.promised = proposal, max(self.promised, proposal)
-            case Caught(first, values):
-                end = first + len(values)
-                self.placed = tuple(placed for placed in self.placed if not first <= placed.position < end)
-                self._put(first, values, place)
+            case Wrote():
+                if record.first < before.end:
+                    self._cut(record.first)
+                self._put(record.first, record.values, place)
+                self.last = record.proposal
+                self.promised = max(self.promised, record.proposal)
+            case Known():
+                pass
+            case Caught():
+                end = record.first + len(record.values)
+                self.placed = tuple(placed for placed in self.placed if not record.first <= placed.position < end)
+                self._put(record.first, record.values, place)
             case Metadata():
                 self.status, self.member, self.promised = record.status, record.member, record.promised
                 self.told = record.placed
@@ -119,9 +123,8 @@ class Standing:
             case Dropped():
                 self._cut(self.span.end)
                 self.last = NOBODY
-            case Known():
-                pass
-        self._forget_placed()
+        if len(self.placed) > 1:
+            self._forget_placed()
 
     def _cut(self, position: int) -> None:
         self.index.drop_from(position)
@@ -130,8 +133,7 @@ class Standing:
     def _put(self, first: int, values: Sequence[Value], place: Place) -> None:
         if values:
             self.index.put(first, first + len(values), place)
-            found = [Placed(value, at) for at, value in enumerate(values, first) if isinstance(value, Configuration)]
-            if found:
+            if found := [Placed(v, at) for at, v in enumerate(values, first) if type(v) is Configuration]:
                 self.placed = tuple(sorted((*self.placed, *found), key=lambda placed: placed.position))
 
     def _forget_placed(self) -> None:

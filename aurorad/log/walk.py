@@ -100,7 +100,7 @@ class Walk:
         for before, number in zip((None, *self._files), self._files, strict=False):
             if before is not None and number != before + 1:
                 self.damaged(before + 1, 0, f"the file is missing, yet there is number {number}")
-            yield from self._file(number, is_last=number == self._files[-1])
+            yield from self._file(number, followers=self._files[-1] - number)
             ending = self.endings[number]
         if ending is not None and ending.closed and self._all_of_them:
             self.damaged(self._files[-1] + 1, 0, "the file is missing: the one before says that it follows")
@@ -109,15 +109,17 @@ class Walk:
         self.previous = None
         self._on_damage(file, LogDamaged(self._disk.describe(name_of(file)), offset, what))
 
-    def _file(self, number: int, is_last: bool) -> Iterator[Found]:
+    def _file(self, number: int, followers: int) -> Iterator[Found]:
         data = self._read(number)
         offset, closed, torn = 0, False, 0
         while offset < len(data) and not closed:
             batch = sectors.decode(data, offset)
             if batch is not None:
-                yield from self._batch(number, offset, batch, len(data))
+                content = self._content(number, offset, batch, len(data))
+                if content is not None:
+                    yield Found(number, offset, batch, content)
                 offset, closed = batch.end_offset, batch.header.kind is Kind.CLOSE
-            elif (why := _no_end(data, offset, is_last)) is None:
+            elif (why := _no_end(data, offset, followers)) is None:
                 torn = len(data.rstrip(b"\0")) - offset
                 break
             else:
@@ -139,28 +141,26 @@ class Walk:
             self.damaged(number, 0, "the file is empty")
         return data
 
-    def _batch(self, number: int, offset: int, batch: Batch, size: int) -> Iterator[Found]:
+    def _content(self, number: int, offset: int, batch: Batch, size: int) -> Head | tuple[Record, ...] | None:
+        """What a batch holds; None if it is not one that may lie there."""
         header, previous = batch.header, self.previous
         if (offset == 0) != (header.kind is Kind.HEAD):
             self.damaged(number, offset, f"a batch of the kind {header.kind.name} is not expected there")
-            return
-        if previous is not None and (header.number, header.previous) != (previous.number + 1, previous.checksum):
+            return None
+        if previous is not None and (header.previous != previous.checksum or header.number != previous.number + 1):
             self.damaged(number, offset, f"batch {previous.number + 1} was expected there, not this {header.number}")
         if header.kind is Kind.CLOSE:
-            yield Found(number, offset, batch, ())
-            return
-        content: Head | tuple[Record, ...]
-        if header.kind is Kind.HEAD:
-            content = head = _head_of(batch)
-            self._check_head(number, head, size)
-        else:
-            content = records_of(batch)
-            before = self.endings.get(number - 1)
-            is_second = previous is not None and previous.kind is Kind.HEAD
-            if is_second and before is not None and not before.closed:
-                self.damaged(number, offset, "the file before does not say that this one follows")
+            return ()
         self.previous = header
-        yield Found(number, offset, batch, content)
+        if header.kind is Kind.HEAD:
+            head = _head_of(batch)
+            self._check_head(number, head, size)
+            return head
+        if previous is not None and previous.kind is Kind.HEAD:
+            before = self.endings.get(number - 1)
+            if before is not None and not before.closed:
+                self.damaged(number, offset, "the file before does not say that this one follows")
+        return records_of(batch)
 
     def _check_head(self, number: int, head: Head, size: int) -> None:
         if head.file != number:
@@ -172,13 +172,19 @@ class Walk:
         self.identity = head.identity
 
 
-def _no_end(data: bytes, offset: int, is_last: bool) -> str | None:
-    """Why a file must not end at `offset`, where no whole batch is; None if it may, or was left so by a crash."""
+def _no_end(data: bytes, offset: int, followers: int) -> str | None:
+    """Why a file that so many follow must not end at `offset`, where no whole batch is.
+
+    None if it may, or was left so by a crash: in the last file in any write, in the one before in that of its close.
+    """
     if offset == 0:
         return sectors.not_torn(data, offset) or "the file has no beginning"
     if sectors.is_blank(data, offset):
         return None
-    return sectors.not_torn(data, offset) or (None if is_last else "no whole batch there, yet another file follows")
+    torn_close = followers == 1 and sectors.is_blank(data, offset + SECTOR)
+    return sectors.not_torn(data, offset) or (
+        None if followers == 0 or torn_close else "no whole batch there, yet another file follows"
+    )
 
 
 def records_of(batch: Batch) -> tuple[Record, ...]:

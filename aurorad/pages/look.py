@@ -121,7 +121,7 @@ class Look:
         return f"/assets/{name}?{hashlib.sha256(self._static[name]).hexdigest()[:12]}"
 
 
-def protect(response: Response) -> Response:
+async def protect(response: Response) -> Response:
     """Scripts and styles only from our own files, no guessing of types, no frames around us, no use by other sites."""
     response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")

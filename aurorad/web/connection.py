@@ -37,6 +37,7 @@ class Connection(TCPServer):
     def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, stream: trio.SocketStream) -> None:
         super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # says TLS only
         self._scope = trio.CancelScope()  # of all that is done; reading may wait for a turn that nobody gives it
+        self._reading = trio.CancelScope()
         self.idle_since: float | None = trio.current_time()
         """When the last answer ended, or the connection began; None while it has something else to do."""
 
@@ -72,37 +73,54 @@ class Connection(TCPServer):
                 server,
                 self.protocol_send,
             )
-            await self.idle_task.restart(task_group, self._idle_timeout)
             await self._read_data()
 
     async def _read_data(self) -> None:
         while True:
             data = None
             try:
-                with trio.move_on_at(self.protocol.head_due):
+                with trio.CancelScope(deadline=self._due()) as self._reading:
                     data = await self.stream.receive_some(_RECEIVE_BYTES)
             except (trio.ClosedResourceError, trio.BrokenResourceError):
                 break
             if data is None:
-                await self.protocol.refuse(http.HTTPStatus.REQUEST_TIMEOUT)
+                if self.protocol.head_due < math.inf:
+                    await self.protocol.refuse(http.HTTPStatus.REQUEST_TIMEOUT)
                 break
             await self.protocol.handle(RawData(bytes(data)))
             if not data:
                 break
         await self.protocol.handle(Closed())
 
+    def _due(self) -> float:
+        """When the client must have sent something, on Trio's clock."""
+        idle_due = math.inf if self.idle_since is None else self.idle_since + self.config.keep_alive_timeout
+        return min(self.protocol.head_due, idle_due)
+
     async def protocol_send(self, event: Event) -> None:
+        """What the protocol wants done. Nothing here waits without need: each wait costs a turn of the event loop."""
         if isinstance(event, Updated):
             self.idle_since = trio.current_time() if event.idle else None
-        if not isinstance(event, RawData):
+            self._reading.deadline = self._due()
+        elif isinstance(event, RawData):
+            if event.data:
+                await self._send(event.data)
+        else:
             with trio.CancelScope(shield=True):  # an application cancelled at its end must still close the connection
                 await super().protocol_send(event)
-            if isinstance(event, Closed):
-                self._scope.cancel()
-            return
-        async with self.send_lock:
-            if not await self._sent(event.data):
+            self._scope.cancel()
+
+    async def _send(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()  # an answer without end would never notice otherwise
+        try:
+            self.send_lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self.send_lock.acquire()
+        try:
+            if not await self._sent(data):
                 self.close()
+        finally:
+            self.send_lock.release()
 
     async def _sent(self, data: bytes) -> bool:
         """Whether the client took all of it. Shielded, or a cancelled handler could leave half a chunk on the wire."""

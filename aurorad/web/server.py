@@ -128,6 +128,9 @@ async def _accept(
             await stopping.wait()
             accepting.cancel_scope.cancel()
         await context.terminated.set()
+        for connection in open_:
+            if connection.idle_since is not None:
+                connection.close()
         if open_:
             with trio.move_on_after(grace_s):
                 await last_closed.wait()

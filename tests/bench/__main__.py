@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tests.bench import (
     client,
     cluster,
+    failover,
     idle,
     launch,
     observer,
@@ -24,6 +25,7 @@ Figure = tuple[str, str, str]  # what, measured, goal
 MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "client": client.figures,
     "cluster": cluster.figures,
+    "failover": failover.figures,
     "idle": idle.figures,
     "launch": launch.figures,
     "observer": observer.figures,

@@ -83,10 +83,10 @@ def _started(folder: Path, flags: tuple[str, ...]) -> Iterator[Cluster]:
 
 
 def _create(it: Cluster, name: str, instances: int) -> None:
-    Caller(it).call(CreateJob(_job(name, instances)))
+    Caller(it).call(CreateJob(job(name, instances)))
 
 
-def _job(name: str, instances: int) -> JobConfiguration:
+def job(name: str, instances: int) -> JobConfiguration:
     key = JobKey("www-data", "prod", name)
     amounts = (Resource(num_cpus=1.0), Resource(ram_mb=16), Resource(disk_mb=16))
     task = TaskConfig(

@@ -58,7 +58,7 @@ class Schedulers:
         return eventually("one of them leads", self._leader, within_s)
 
     def _leader(self) -> str | None:
-        leading = [name for name, member in self.running.items() if variables(member)["scheduler_lifecycle_ACTIVE"]]
+        leading = [name for name, member in self.running.items() if status_of(member, "/leaderhealth") == 200]
         return leading[0] if leading else None
 
 

@@ -20,13 +20,15 @@ SESSION_S = 2.0
 
 
 @asynccontextmanager
-async def connected(*endpoints: str, stats: Vars | None = None, **settings: Any) -> AsyncIterator[ZooKeeper]:
+async def connected(
+    *endpoints: str, stats: Vars | None = None, patience_s: float = PATIENCE_S, **settings: Any
+) -> AsyncIterator[ZooKeeper]:
     """A session that is kept up within."""
     settings.setdefault("session_timeout_s", SESSION_S)
     zookeeper = ZooKeeper(ZooKeeperSettings(endpoints, **settings), stats or Vars())
     async with trio.open_nursery() as nursery:
         await nursery.start(zookeeper.run)
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(patience_s):
             yield zookeeper
         nursery.cancel_scope.cancel()
 

@@ -17,13 +17,14 @@ class FakeFile:
         self._disk = disk
         self.durable = content
         self.now = bytearray(content)
+        self.is_unreadable = False
 
     def size(self) -> int:
         return len(self.now)
 
     def read(self, size: int, offset: int = 0) -> bytes:
-        if self._disk.read_error is not None:
-            raise OSError(self._disk.read_error, "Input/output error")
+        if self.is_unreadable:
+            raise OSError(errno.EIO, "Input/output error")
         return bytes(self.now[offset : offset + size])
 
     def write(self, data: bytes, offset: int) -> None:
@@ -92,7 +93,6 @@ class FakeDisk:
         self.durable_files = dict(self.files)
         self.room = 1 << 40
         self.sync_error: int | None = None
-        self.read_error: int | None = None
         self.syncs = 0
         self.steps_left: int | None = None
         """After how many more calls that change something it goes down."""

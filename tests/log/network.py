@@ -60,11 +60,13 @@ class Node:
         self.paper = paper
         self.member: Member | None = None
         self.life = 0
+        self.identity = 0
         self.pending: deque[tuple[int, Sequence[Record]]] = deque()
         self.delivered = 0
         self.syncing = False
         self.electing = False
         self.waiting: dict[int, bytes] = {}
+        self.confirmed = 0
         self.confirms: dict[int, Proposal] = {}  # token -> the highest proposal known to have been written with then
         self.events: list[object] = []
         self.tick_at = float("inf")
@@ -72,6 +74,8 @@ class Node:
 
     def start(self) -> None:
         network = self.network
+        if self.member is not None:
+            return
         self.life += 1
         stored = self.paper.stored()
         self.member = Member(self.address, "c", self.quorum, stored, random.Random(network.rng.random()), timing=TIMING)
@@ -101,10 +105,9 @@ class Node:
         """Do what the member says, until it says no more."""
         member = self.member
         assert member is not None
-        identity = member.member
-        out = member.take()
-        self._obey(member, out)
-        if identity != member.member:
+        self._obey(member, member.take())
+        if self.identity != member.member:
+            self.identity = member.member
             self.network.members_changed()
         if member.next_at < self.tick_at:
             self.tick_at = member.next_at
@@ -131,6 +134,7 @@ class Node:
         match event:
             case Elected(proposal, end):
                 self.electing = False
+                self.confirmed = 0
                 self.network.elected(self, proposal, end)
             case NotElected() | Refused():
                 self.electing = False
@@ -139,6 +143,7 @@ class Node:
                 self.waiting.clear()
                 self.confirms.clear()
             case Confirmed(token):
+                self.confirmed = token
                 for asked in [asked for asked in self.confirms if asked <= token]:
                     known = self.confirms.pop(asked)
                     assert self.member is not None
@@ -189,7 +194,7 @@ class Network:
         self.acknowledged: dict[int, tuple[bytes, Proposal]] = {}
         self.written_with: Proposal = (0, 0)  # the highest proposal with which a write was acknowledged
         self.leaders: dict[Proposal, str] = {}
-        self.log: list[str] = []
+        self.disks_lost = 0
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = itertools.count()
         self._entries = itertools.count()
@@ -275,7 +280,9 @@ class Network:
     def confirm(self, node: Node) -> None:
         def ask(member: Member, now: float) -> None:
             if member.leads:
-                node.confirms[member.confirm(now)] = self.written_with
+                token = member.confirm(now)
+                assert token > node.confirmed, "confirmed by an answer to an older question"
+                node.confirms[token] = self.written_with
 
         node.call(ask)
 
@@ -351,8 +358,11 @@ def lead(network: Network, address: str | None = None) -> Node:
     raise AssertionError([(node.address, node.refused, node.events[-3:]) for node in network.nodes.values()])
 
 
-def storm(seed: int, size: int = 3, seconds: float = 30.0) -> Network:
-    """Everything goes wrong that may, then all is well again, and nothing acknowledged is missing."""
+def storm(seed: int, size: int = 3, seconds: float = 30.0, *, restless: bool = False) -> Network:
+    """Everything goes wrong that may, then all is well again, and nothing acknowledged is missing.
+
+    `restless`: the network is not so bad, but disks are lost and hosts replaced again and again.
+    """
     rng = random.Random(seed)
     bad = Faults(
         lost=rng.choice([0.0, 0.02, 0.2]),
@@ -362,10 +372,14 @@ def storm(seed: int, size: int = 3, seconds: float = 30.0) -> Network:
         sync_s=rng.choice([0.002, 0.05]),
         slow=rng.choice([0.0, 0.01, 0.1]),
     )
+    if restless:
+        bad = Faults(lost=0.01, late=rng.choice([0.0, 0.02]), slow=0.01)
     network = cluster(seed, size, bad)
     until = network.now + seconds
     while network.now < until:
         _mishap(network, rng)
+        if restless and rng.random() < 0.2:
+            _lose_a_disk(network, rng)
         network.run(rng.choice([0.001, 0.01, 0.1, 0.5]) * rng.random())
     network.faults = Faults()
     network.cut.clear()
@@ -394,11 +408,8 @@ def _mishap(network: Network, rng: random.Random) -> None:
             node.crash()
         case 4 | 5 | 6 | 7 if node.member is None:
             node.start()
-        case 8 if rng.random() < 0.5 and network.whole():
-            node.crash()
-            node.paper = Paper()
-            network.log.append(f"{network.now:.3f} {node.address} lost its disk")
-            node.start()
+        case 8:
+            _lose_a_disk(network, rng)
         case 9:
             other = rng.choice(list(network.nodes))
             network.cut.add((node.address, other))
@@ -410,6 +421,21 @@ def _mishap(network: Network, rng: random.Random) -> None:
             network.confirm(node)
         case _:
             network.append(leader or node, rng.choice([1, 1, 5, 50]))
+
+
+def _lose_a_disk(network: Network, rng: random.Random) -> None:
+    """If that must do no harm: all others are well."""
+    if not network.whole():
+        return
+    node = rng.choice(list(network.nodes.values()))
+    node.crash()
+    network.disks_lost += 1
+    if rng.random() < 0.5:
+        node.paper = Paper()
+        network.after(rng.random(), node.start)
+    else:
+        del network.nodes[node.address]
+        network.add(f"{node.address[0]}{network.disks_lost}", node.quorum)
 
 
 def _check_end(network: Network, leader: Node) -> None:
@@ -425,13 +451,14 @@ def _check_end(network: Network, leader: Node) -> None:
 
 
 if __name__ == "__main__":
-    acknowledged = changed = 0
+    acknowledged = changed = lost = 0
     for seed in range(int(sys.argv[1]), int(sys.argv[2])):
         try:
-            done = storm(seed, random.Random(seed).choice([3, 3, 5]))
+            done = storm(seed, random.Random(seed).choice([3, 3, 5]), restless=seed % 2 == 1)
         except BaseException:
             print("seed", seed, flush=True)
             raise
         acknowledged += len(done.acknowledged)
         changed += len(done.leaders)
-    print(f"{acknowledged} acknowledged, {changed} leaders")
+        lost += done.disks_lost
+    print(f"{acknowledged} acknowledged, {changed} leaders, {lost} disks lost")

@@ -99,7 +99,7 @@ async def test_members_hear_what_others_send_in_order() -> None:
 
 async def test_a_message_of_many_megabytes_passes() -> None:
     one, other = await member(), await member()
-    message = Fetched(NOBODY, 0, 0, [bytes(1 << 20)] * 40, 40, Placed())
+    message = Fetched(NOBODY, 0, 0, [bytes(1 << 20)] * 40, Placed())
     async with running(one, other):
         one.tcp.send(other.me, message)
         await until(lambda: other.heard)
@@ -156,7 +156,7 @@ async def test_a_slow_member_loses_messages_and_holds_nobody_up(monkeypatch: pyt
     monkeypatch.setattr(dialling, "MAX_QUEUE_BYTES", 1 << 20)
     one, slow, other = [await member() for _ in range(3)]
     slow.gate = trio.Event()
-    message = Fetched(NOBODY, 0, 0, [bytes(100_000)], 1, Placed())
+    message = Fetched(NOBODY, 0, 0, [bytes(100_000)], Placed())
     async with running(one, slow, other):
         for _ in range(300):
             one.tcp.send(slow.me, message)
@@ -336,7 +336,7 @@ async def test_with_certificates_members_hear_each_other(tmp_path: Path) -> None
     other = await member(certificates=authority.member("other"))
     async with running(one, other):
         await exchange(one, other)
-        one.tcp.send(other.me, Fetched(NOBODY, 0, 0, [bytes(3 << 20)], 1, Placed()))
+        one.tcp.send(other.me, Fetched(NOBODY, 0, 0, [bytes(3 << 20)], Placed()))
         await until(lambda: len(other.heard[-1][1].values) == 1 if isinstance(other.heard[-1][1], Fetched) else False)
 
 

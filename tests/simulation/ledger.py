@@ -103,21 +103,29 @@ class Ledger:
             if found != rows:
                 self._trace.violated("one truth", f"{when}: {_difference(table, rows, found)}")
 
-    def recovered(self, tables: Tables, in_flight: Sequence[bytes]) -> list[Change]:
-        """What a start may find beyond what was told: all that was on its way to the disk, or nothing of it."""
-        if all(tables.rows(table) == rows for table, rows in self.rows.items()):
-            return []
+    def recovered(self, tables: Tables, in_flight: Sequence[Sequence[bytes]]) -> list[Change]:
+        """What a start may find beyond what was told: of each append all or nothing, and none without those before."""
         expected = Tables(Vars())
         expected.load(Row(table, key, row) for table, rows in self.rows.items() for key, row in rows.items())
         replay, changes = Replay(expected, Vars(), Shared()), Changes()
-        for number, record in enumerate(in_flight):
-            replay.feed(number, record, changes)
-        for table, rows in self.rows.items():
-            if tables.rows(table) != expected.rows(table):
-                what = _difference(table, expected.rows(table) if in_flight else rows, tables.rows(table))
-                self._trace.violated("what was told survives a crash", what)
-                return []
+        differences = [_first_difference(expected, tables)]
+        for entries in in_flight:
+            if differences[-1] is None:
+                break
+            for number, record in enumerate(entries):
+                replay.feed(number, record, changes)
+            differences.append(_first_difference(expected, tables))
+        if differences[-1] is not None:
+            self._trace.violated("what was told survives a crash", differences[-1])
+            return []
         return changes_of(changes)
+
+
+def _first_difference(expected: Tables, found: Tables) -> str | None:
+    for table in Table:
+        if found.rows(table) != expected.rows(table):
+            return _difference(table, expected.rows(table), found.rows(table))
+    return None
 
 
 def _difference(table: Table, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> str:

@@ -33,12 +33,33 @@ NO_DATABASE = Path("/nonexistent/state.db")
 """The database is left out: a start without one reads the whole log, which is what is to be proven."""
 
 
+class _Append:
+    """Entries that are on their way to the disk, or lie there and were not told yet."""
+
+    def __init__(self, entries: Sequence[bytes]) -> None:
+        self.entries = list(entries)
+        self.last: int | None = None
+        """The position of the last one, once they lie there."""
+
+
 class WatchedLog:
-    """The real log; remembers what is on its way to the disk."""
+    """The real log; remembers what nobody was told of."""
 
     def __init__(self, log: LocalLog) -> None:
         self._log = log
-        self.in_flight: Sequence[bytes] = ()
+        self._appends: list[_Append] = []
+
+    @property
+    def in_flight(self) -> list[list[bytes]]:
+        """What may be found after a crash: all of the first of these or nothing of it, and so on."""
+        return [append.entries for append in self._appends]
+
+    def told(self, position: int) -> None:
+        """Everybody knows what lies up to here."""
+        for append in self._appends:
+            if append.last is not None:
+                del append.entries[: max(0, position - append.last + len(append.entries))]
+        self._appends = [append for append in self._appends if append.entries]
 
     @property
     def begin(self) -> int:
@@ -53,13 +74,14 @@ class WatchedLog:
         return self._log.size
 
     async def submit(self, entries: Sequence[bytes]) -> Receipt:
-        self.in_flight = tuple(entries)
+        append = _Append(entries)
+        self._appends.append(append)
         try:
             receipt = await self._log.submit(entries)
         except LogFull:
-            self.in_flight = ()
+            self._appends.remove(append)
             raise
-        self.in_flight = ()
+        append.last = await receipt.wait()
         return receipt
 
     def read(self, position: int) -> Batches:
@@ -94,7 +116,7 @@ class Node:
         self.connection = connection
         self.is_dead = False
         self.is_serving = False
-        self.in_flight: Sequence[bytes] = ()
+        self.in_flight: Sequence[Sequence[bytes]] = ()
         self.stats = Vars()
         self.started_s = 0.0
         self._flags = flags
@@ -163,7 +185,8 @@ class Node:
         return None if self.is_dead or is_down else response
 
     def _told_durable(self, position: int, changes: Changes) -> None:
-        if not self.is_dead:
+        if not self.is_dead and self._log is not None:
+            self._log.told(position)
             self._durable(changes)
 
     def _new_uuid(self) -> UUID:

@@ -140,7 +140,7 @@ class Simulation:
         self._network_rng = network
         self._scope = trio.CancelScope()
         self._steps = determinism.Steps(ENDLESS_STEPS, self._give_up)
-        self._in_flight: Sequence[bytes] = ()  # when the last scheduler died
+        self._in_flight: Sequence[Sequence[bytes]] = ()  # when the last scheduler died
         hosts = determinism.seeded(seed, "hosts")
         for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
             self.cluster.add(self._host(number, hosts))

@@ -28,7 +28,7 @@ class MemoryLog:
         """Set when it was asked to confirm."""
         self.confirmed = trio.Event()
         self.confirmed.set()
-        self.lost: LogLost | None = None
+        self.unconfirmed: LogLost | None = None
         """Raised in place of a confirmation."""
 
     @property
@@ -63,8 +63,8 @@ class MemoryLog:
         await trio.lowlevel.checkpoint()
         self.asked.set()
         await self.confirmed.wait()
-        if self.lost is not None:
-            raise self.lost
+        if self.unconfirmed is not None:
+            raise self.unconfirmed
 
 
 class FollowedLog(MemoryLog):

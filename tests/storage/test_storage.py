@@ -271,7 +271,7 @@ async def test_settled_waits_until_the_log_confirms_that_nobody_else_leads() -> 
             await wait_all_tasks_blocked()
             assert not settled.is_set()
             log.confirmed.set()
-        log.lost = LogLost("somebody else leads")
+        log.unconfirmed = LogLost("somebody else leads")
         with pytest.raises(StorageNotReady, match="somebody else leads"):
             await storage.settled()
         with pytest.raises(StorageNotReady, match="somebody else leads"):

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 
 import pytest
+import trio
 from quart import Blueprint, Response
 
 from aurorad.api.enums import MaintenanceMode, ScheduleStatus
@@ -73,6 +74,15 @@ async def test_every_answer_is_protected_and_counted(method: str, path: str, sta
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert "Set-Cookie" not in answer.headers
     assert stats.get(f"http_{status}_responses_events") == 1
+
+
+async def test_an_answer_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a plain function is run in a thread, which waits for the interpreter's lock")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
+    answer = await application(Vars()).test_client().get("/health")
+    assert answer.status_code == 200
 
 
 async def test_a_defect_is_500_without_its_story() -> None:

@@ -211,6 +211,18 @@ async def test_bytes_that_are_not_http_are_answered_and_closed() -> None:
         assert (await it.exchange(b"\x00\x01\x02 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400")
 
 
+async def test_a_connection_that_is_idle_for_too_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.05)
+    async with served(admin_endpoints(Vars(), lambda: None)) as it:
+        silent = await trio.open_tcp_stream("127.0.0.1", it.port)
+        asked = await trio.open_tcp_stream("127.0.0.1", it.port)
+        await ask_health(asked)
+        assert await silent.receive_some() == b""
+        assert await asked.receive_some() == b""
+    await silent.aclose()
+    await asked.aclose()
+
+
 async def test_an_idle_connection_is_closed_at_once_when_stopping() -> None:
     with trio.fail_after(5):
         async with served(admin_endpoints(Vars(), lambda: None), grace_s=60) as it:

@@ -2,8 +2,7 @@
 
 A file is made of zeros before anything is written into it, and one batch is one write of whole sectors:
 
-    first sector: kind 1 | header: checksum of the rest of it 4, of the body 4, of the batch before 4, size 4, number 8 |
-                  body
+    first sector: kind 1 | header: its checksum 4, the body's 4, the previous batch's 4, size 4, number 8 | body
     all others:   mark 1 | body, then zeros; the last byte of a batch is a mark again
 
 All numbers are big-endian. A crash keeps of a write any of its sectors, or its beginning; so a batch that a crash tore
@@ -102,17 +101,18 @@ def decode(data: bytes, offset: int) -> Batch | None:
     found = header(data, offset)
     if found is None:
         return None
-    end = offset + length(found.size)
-    if end > len(data) or zlib.crc32(memoryview(data)[offset + _BODY_FROM : end]) != found.body_checksum:
+    size = found.size
+    end = offset + length(size)
+    written = data[offset + _BODY_FROM : end]
+    if end > len(data) or zlib.crc32(written) != found.body_checksum:
         return None
-    payload = bytearray(data[offset:end])
-    del payload[::SECTOR]
-    return Batch(found, bytes(payload[_HEADER.size : _HEADER.size + found.size]), end)
+    body = bytearray(written)
+    del body[SECTOR - _BODY_FROM :: SECTOR]
+    return Batch(found, bytes(body[:size]), end)
 
 
 def _header_checksum(data: bytes | bytearray, offset: int) -> int:
-    fields = memoryview(data)[offset + _CHECKED_FROM : offset + _BODY_FROM]
-    return zlib.crc32(fields, data[offset])
+    return zlib.crc32(data[offset + _CHECKED_FROM : offset + _BODY_FROM], data[offset])
 
 
 def is_blank(data: bytes, offset: int) -> bool:

@@ -223,7 +223,8 @@ class Machine:
     def mend(self) -> None:
         """Somebody has brought a good copy of the damaged disk."""
         for name, offset, mask in self.flipped:
-            self._flip(name, offset, mask)
+            if name in self.disk.files:
+                self._flip(name, offset, mask)
         self.flipped.clear()
 
     def keep_copy(self) -> None:

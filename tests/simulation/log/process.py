@@ -178,6 +178,8 @@ class Process:
             return
         members = self._world.network.members - {self.address}
         if members != self.others.keys():
+            for gone in sorted(self.others.keys() - members):
+                self._world.network.disconnect(self.address, gone)
             self.others = {address: self.others.get(address) for address in sorted(members)}
             self._tell_members()
 

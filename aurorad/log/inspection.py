@@ -71,7 +71,7 @@ class JournalInspection(Inspection):
         if FORGETFUL in names:
             self.notes.append("damage was found here before; the next opening goes on with recovering from it")
         self.notes += [f"{disk.describe(name)} was set aside" for name in sorted(names) if ".damaged" in name]
-        placed = standing.last_placed()
+        placed = standing.placed
         configuration = placed.configuration
         self.facts = {
             "log": "of a member of several",

@@ -251,7 +251,7 @@ class Journal:
             self._roll(0)
         self._close_before()
         if forgetful:
-            self.append([Dropped(), Metadata(Status.RECOVERING, 0, NOBODY, self._standing.told)])
+            self.append([Dropped(), Metadata(Status.RECOVERING, 0, NOBODY, self._standing.placed)])
             self._disk.remove(FORGETFUL)
             self._disk.sync()
         self._remove_old()
@@ -273,7 +273,7 @@ class Journal:
             standing.last,
             end,
             tuple(tail),
-            standing.last_placed(),
+            standing.placed,
         )
 
     def _mend_last(self, torn: int) -> None:

@@ -72,11 +72,10 @@ class Model:
         self.last = NOBODY
         self.begin = self.learned_to = self.end = 0
         self.values: dict[int, Value] = {}
-        self.configurations: list[Placed] = []
 
     def copy(self) -> Model:
         copy = Model()
-        copy.__dict__ |= {**self.__dict__, "values": dict(self.values), "configurations": list(self.configurations)}
+        copy.__dict__ |= {**self.__dict__, "values": dict(self.values)}
         return copy
 
     def apply(self, record: Record) -> None:
@@ -106,21 +105,15 @@ class Model:
 
     def _cut(self, position: int) -> None:
         self.values = {at: value for at, value in self.values.items() if at < position}
-        self.configurations = [placed for placed in self.configurations if placed.position < position]
 
     def _put(self, first: int, values: Sequence[Value]) -> None:
-        for at, value in enumerate(values, first):
-            self.configurations = [placed for placed in self.configurations if placed.position != at]
-            self.values[at] = value
-            if isinstance(value, Configuration):
-                self.configurations.append(Placed(value, at))
+        self.values.update(enumerate(values, first))
 
     def stored(self) -> Stored:
         metadata = self.metadata
-        placed = max([metadata.placed, *self.configurations], key=lambda placed: placed.position)
         tail = tuple(self.values[at] for at in range(self.learned_to, self.end))
         numbers = (metadata.status, metadata.member, metadata.promised, self.begin, self.learned_to)
-        return Stored(*numbers, self.last, self.end, tail, placed)
+        return Stored(*numbers, self.last, self.end, tail, metadata.placed)
 
 
 def assert_knows(journal: Journal, model: Model) -> None:
@@ -166,4 +159,4 @@ def record_of(step: Step, model: Model, number: int) -> Record:
         case "dropped":
             return Dropped()
         case _:
-            return Metadata(Status.VOTING, 7, (number, 2), Placed(None, -1))
+            return Metadata(Status.VOTING, 7, (number, 2), Placed(Configuration("c", 2, ((number, "a:1"),)), number))

@@ -14,7 +14,7 @@ from aurorad import main
 from aurorad.api.tasks import ResourceAggregate
 from aurorad.log.disk import Folder
 from aurorad.log.journal import Journal
-from aurorad.log.messages import Configuration, Known, Nop, Stored, Truncate, Wrote
+from aurorad.log.messages import Configuration, Known, Metadata, Nop, Placed, Stored, Truncate, Wrote
 from aurorad.log.segments import Segments
 from aurorad.log.walk import name_of
 from aurorad.storage import entries
@@ -50,7 +50,8 @@ def member(folder: Path) -> None:
     journal = Journal.open(Folder(folder), alone=True, rng=random.Random(1), segment_bytes=8192)
     configuration = Configuration("east", 2, ((11, "10.0.0.1:5050"), (12, "10.0.0.2:5050")))
     values = [Nop(), configuration, Truncate(0), *SNAPSHOT, *LARGE]
-    journal.append([VOTING, Wrote(LEADER, 0, values), Known(len(values) - 1)])
+    voting = Metadata(VOTING.status, 11, LEADER, Placed(configuration, 1))
+    journal.append([voting, Wrote(LEADER, 0, values), Known(len(values) - 1)])
     journal.close()
 
 

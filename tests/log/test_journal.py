@@ -24,6 +24,7 @@ from tests.log.journals import (
     Model,
     Step,
     assert_knows,
+    entry,
     fill,
     filled,
     journal_on,
@@ -95,10 +96,9 @@ def test_a_record_that_cannot_follow_is_refused_and_nothing_is_written() -> None
 def test_files_that_nobody_needs_are_removed_and_what_they_told_is_not_forgotten() -> None:
     disk = FakeDisk()
     journal = journal_on(disk)
-    configuration = Placed(Configuration("c", 2, ((11, "a:1"),)), 0)
-    journal.append([VOTING, Wrote(LEADER, 0, [configuration.configuration]), Known(1)])  # type: ignore[list-item]
-    for at in range(1, 40):
-        journal.append([Wrote(LEADER, at, [b"x" * 300]), Known(at)])
+    placed = Placed(Configuration("c", 2, ((11, "a:1"),)), 0)
+    journal.append([Metadata(Status.VOTING, 11, LEADER, placed)])
+    fill(journal, 40)
     before = len(disk.files)
     journal.append([Begin(30)])
     assert len(disk.files) < before
@@ -107,7 +107,7 @@ def test_files_that_nobody_needs_are_removed_and_what_they_told_is_not_forgotten
     with pytest.raises(LookupError):
         journal.read(29, 1)
     again = journal_on(disk)
-    assert again.stored == Stored(Status.VOTING, 11, LEADER, 30, 39, LEADER, 40, (b"x" * 300,), configuration)
+    assert again.stored == Stored(Status.VOTING, 11, LEADER, 30, 39, LEADER, 40, (entry(39),), placed)
     assert values_of(again) == values_of(journal)
 
 

@@ -252,8 +252,7 @@ def test_what_a_member_knew_of_its_cluster_is_kept_with_the_good_files() -> None
     disk = FakeDisk(sector=A_SECTOR)
     placed = Placed(Configuration("c", 2, ((11, "a:1"),)), 0)
     journal = journal_on(disk)
-    assert placed.configuration is not None
-    journal.append([VOTING, Wrote(LEADER, 0, [placed.configuration])])
+    journal.append([Metadata(Status.VOTING, 11, LEADER, placed)])
     fill(journal, 40)
     last = max(files_of(disk))
     disk.files[last].now[600] ^= 1

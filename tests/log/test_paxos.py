@@ -99,7 +99,7 @@ def test_a_leader_cut_off_acknowledges_and_confirms_nothing() -> None:
     write(network, lead(network, "b"), 5)
     assert not any(isinstance(event, Confirmed) for event in old.events[-1:])
     network.run(3.0)
-    assert Lost("No quorum took a write within 3 s") in old.events
+    assert Lost("No quorum took a write within 3 s", timed_out=True) in old.events
     network.cut.clear()
     network.run(2.0)
     assert all_equal(network)

@@ -23,10 +23,10 @@ from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
 from aurorad.engine.simulated.agents import BadAgents
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import WrongEngine
+from aurorad.ensemble import ensemble
 from aurorad.flags import Flags
 from aurorad.front import Front, follower_app, in_url
-from aurorad.leader.face import Defeated
-from aurorad.leader.zookeeper import ZooKeeperRefused
+from aurorad.leader.face import Defeated, ZooKeeperRefused
 from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
 from aurorad.log.errors import LogDamaged, LogFailed, LogInUse, LogLost, NotElected
@@ -34,7 +34,6 @@ from aurorad.observer.app import observer_app
 from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
-from aurorad.replication import ensemble
 from aurorad.rules.tiers import TierError
 from aurorad.scheduler import webhooks
 from aurorad.scheduler.limits import configured_tiers

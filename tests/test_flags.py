@@ -148,7 +148,8 @@ def test_whatever_is_given_only_a_flag_error_comes_out(arguments: list[str]) -> 
 
 @given(st.sampled_from([field.name for field in dataclasses.fields(Flags)]), st.text(max_size=12))
 def test_whatever_the_value_a_flag_takes_it_or_says_what_was_expected(name: str, text: str) -> None:
-    with_it = [argument for argument in ENSEMBLE if not argument.startswith(f"-{name}=")]
+    tls = [f"-native_log_tls_{what}=/f" for what in ("key", "certificate", "ca")] if "_tls_" in name else []
+    with_it = [argument for argument in [*ENSEMBLE, *tls] if not argument.startswith(f"-{name}=")]
     if name.startswith("simulated_"):
         with_it = ["-engine=simulated"]
     try:

@@ -247,7 +247,7 @@ class ReplicatedLog:
         if isinstance(event, Confirmed):
             self._confirmations.confirmed(event.token)
         elif isinstance(event, Lost):
-            self._stats.count("scheduler_log_native_append_failures")
+            self._stats.count(f"scheduler_log_native_append_{'timeouts' if event.timed_out else 'failures'}")
             self._lose(event.why)
         else:
             self._outcomes.append(event)

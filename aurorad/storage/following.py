@@ -7,7 +7,7 @@ what came last.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,6 +121,10 @@ class Following:
             self.tables.become(self._replay.tables)
             self._replay.tables = self.tables
             self._materialiser.begin_anew(position, self.tables.copy())
+
+
+Follow = Callable[[], AbstractAsyncContextManager[Following]]
+"""Opens a log and follows it, as long as the block lasts."""
 
 
 async def _run(part: Storage | Snapshots, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -36,20 +36,32 @@ maxSessionTimeout=20000
 maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=srvr
-clientPortAddress=127.0.0.1
 """
 
 
 class ZooKeeper:
     """`address` stays the same over restarts, and what is stored, too."""
 
-    def __init__(self, directory: Path, port: int | None = None, ensemble: str = "") -> None:
-        """`ensemble` are the lines of the configuration that name all servers; without, it is alone."""
+    def __init__(
+        self,
+        directory: Path,
+        port: int | None = None,
+        ensemble: str = "",
+        *,
+        host: str = "127.0.0.1",
+        enter: Sequence[str] = (),
+    ) -> None:
+        """`ensemble` are the lines of the configuration that name all servers; without, it is alone.
+
+        `enter` is what its command begins with, if it is to run elsewhere.
+        """
         self._directory = directory
         self._ensemble = ensemble
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port or free_ports(1)[0]
-        self.address = f"127.0.0.1:{self.port}"
+        self._host = host
+        self._enter = enter
+        self.address = f"{host}:{self.port}"
 
     def start(self) -> None:
         """Returns once clients are served."""
@@ -59,10 +71,11 @@ class ZooKeeper:
     def launch(self) -> None:
         configuration = self._directory / "zoo.cfg"
         configuration.write_text(
-            f"{_CONFIGURATION}dataDir={self._directory / 'data'}\nclientPort={self.port}\n{self._ensemble}"
+            f"{_CONFIGURATION}clientPortAddress={self._host}\nclientPort={self.port}\n"
+            f"dataDir={self._directory / 'data'}\n{self._ensemble}"
         )
         with (self._directory / "output").open("ab") as output:
-            command = [*_JAVA, "-cp", _JARS, _MAIN, str(configuration)]
+            command = [*self._enter, *_JAVA, "-cp", _JARS, _MAIN, str(configuration)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def wait(self) -> None:
@@ -119,7 +132,7 @@ class ZooKeeper:
 
     def _ask(self, word: str) -> str:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            with socket.create_connection((self._host, self.port), timeout=5) as connection:
                 connection.sendall(word.encode())
                 return connection.recv(4096).decode()
         except OSError:

@@ -151,6 +151,7 @@ EXPORTED: dict[str, list[str]] = {
     "storage": [
         *all_of("scheduler_log_", "un_snapshotted_transactions bytes_written entries_written bytes_read"),
         *all_of("scheduler_log_", "entries_read bad_frames_read snapshots"),
+        *all_of("scheduler_backup_", "success failed"),
         *timed("scheduler_log_native_append", "scheduler_storage_recover", "scheduler_log_snapshot"),
         *all_of("task_queries_", "by_id by_job by_host all"),
         *all_of("task_store_index_", "job_items host_items"),

@@ -29,7 +29,7 @@ from aurorad.leader.face import Defeated
 from aurorad.leader.zookeeper import ZooKeeperRefused
 from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
-from aurorad.log.errors import LogDamaged, LogInUse, LogLost, NotElected
+from aurorad.log.errors import LogDamaged, LogFailed, LogInUse, LogLost, NotElected
 from aurorad.observer.app import observer_app
 from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
@@ -42,7 +42,7 @@ from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
 from aurorad.startup import CannotStart, backup_folder, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.following import Settings, StorageFailed
+from aurorad.storage.following import Settings
 from aurorad.storage.storage import OutcomeUnknown, Storage, StorageNotReady
 from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
@@ -70,7 +70,7 @@ _OUTSIDE_OUR_POWER = (
     WrongEngine,
     ZooKeeperRefused,
 )
-_NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, StorageFailed)
+_NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, LogFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
 """What services say whose storage is gone."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import trio
 
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES
-from aurorad.api.tasks import ScheduledTask, TaskQuery
+from aurorad.api.tasks import ScheduledTask, TaskConfig
 from aurorad.cgroups import find_hierarchy
 from aurorad.engine.base import Resource
 from aurorad.engine.local import capacity
@@ -23,8 +23,10 @@ from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching
 from aurorad.rules.resources import ResourceType
-from aurorad.storage.tables import Tables
+from aurorad.storage.tables import Table, Tables
 from aurorad.vars import Vars
+
+_BITE = 16  # tasks, before a look at the clock
 
 
 class WrongEngine(Exception):
@@ -68,8 +70,12 @@ async def simulated_engine(flags: Flags, tables: Tables) -> SimulatedEngine:
         )
     cluster = simulated_cluster(flags)
     pace = Pace()
-    for task in tables.tasks(TaskQuery(statuses=SLAVE_ASSIGNED_STATES)):
-        _adopt(cluster, task, flags)
+    adoption = _Adoption(cluster, flags)
+    tasks: tuple[ScheduledTask, ...] = tuple(tables.rows(Table.TASKS).values())
+    for start in range(0, len(tasks), _BITE):
+        for task in tasks[start : start + _BITE]:
+            if task.status in SLAVE_ASSIGNED_STATES:
+                adoption.adopt(task)
         await pace.breathe()
     return SimulatedEngine(cluster)
 
@@ -101,19 +107,37 @@ def simulated_cluster(flags: Flags) -> Cluster:
     return Cluster(agents, behaviour, random.Random(flags.simulated_seed))  # noqa: S311 - fates of pretended tasks
 
 
-def _adopt(cluster: Cluster, task: ScheduledTask, flags: Flags) -> None:
-    """Have a task of the log go on where it was, if that agent is still there."""
-    assigned, job = task.assigned_task, task.assigned_task.task.job
-    request = matching.request_of(
-        assigned.task, flags.thermos_executor_cpu, flags.thermos_executor_ram / (1 << 20), revocable=False
-    )
-    wanted = [
-        Resource(type_.value, amount)
-        for bag in (request.task, request.allocated_overhead)
-        for type_, amount in bag.items()
-        if type_ is not ResourceType.PORTS
-    ]
-    ports = tuple((port, port) for port in assigned.assigned_ports.values())
-    amounts = Amounts.of([*wanted, Resource("ports", ranges=ports)])
-    source = f"{job.role}.{job.environment}.{job.name}.{assigned.instance_id}"
-    cluster.adopt(trio.current_time(), assigned.task_id, assigned.slave_id or "", amounts, source)
+class _Adoption:
+    """Has tasks of the log go on where they were, if those agents are still there."""
+
+    def __init__(self, cluster: Cluster, flags: Flags) -> None:
+        self._cluster = cluster
+        self._overhead = (flags.thermos_executor_cpu, flags.thermos_executor_ram / (1 << 20))
+        self._known: dict[TaskConfig, Amounts] = {}
+        self._last: tuple[TaskConfig | None, Amounts] = (None, Amounts((), ()))
+
+    def adopt(self, task: ScheduledTask) -> None:
+        assigned, job = task.assigned_task, task.assigned_task.task.job
+        amounts = self._amounts(assigned.task)
+        if assigned.assigned_ports:
+            amounts = Amounts(amounts.scalars, tuple(assigned.assigned_ports.values()))
+        source = f"{job.role}.{job.environment}.{job.name}.{assigned.instance_id}"
+        self._cluster.adopt(trio.current_time(), assigned.task_id, assigned.slave_id or "", amounts, source)
+
+    def _amounts(self, config: TaskConfig) -> Amounts:
+        """Without ports. Tasks of one job come one after the other, and have the same configuration."""
+        if config is not self._last[0]:
+            known = self._known.get(config)
+            if known is None:
+                self._known[config] = known = self._asked_for(config)
+            self._last = (config, known)
+        return self._last[1]
+
+    def _asked_for(self, config: TaskConfig) -> Amounts:
+        request = matching.request_of(config, *self._overhead, revocable=False)
+        return Amounts.of(
+            Resource(type_.value, amount)
+            for bag in (request.task, request.allocated_overhead)
+            for type_, amount in bag.items()
+            if type_ is not ResourceType.PORTS
+        )

@@ -9,11 +9,29 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import trio
 
 LONG_S = 0.01
+
+
+@contextmanager
+def making_what_stays() -> Iterator[None]:
+    """What is made within lives on, and is nothing cyclic: searching it again and again would hold the event loop."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def leave_alone_what_there_is() -> None:
+    """Without a search for what of it is garbage, which takes its time."""
+    gc.freeze()
 
 
 async def leave_long_lived_alone() -> None:

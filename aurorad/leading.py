@@ -21,6 +21,7 @@ from aurorad.engine.local.engine import LocalEngine
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import local_engine, simulated_engine
 from aurorad.flags import Flags
+from aurorad.garbage import leave_alone_what_there_is, making_what_stays
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits
@@ -101,7 +102,8 @@ class Reign:
     async def begin(cls, storage: Storage, given: Surroundings) -> Reign:
         """Raises `BadAgents` and `WrongEngine`."""
         if given.flags.engine == "simulated":
-            return cls(storage, await simulated_engine(given.flags, storage.tables), given)
+            with making_what_stays():
+                return cls(storage, await simulated_engine(given.flags, storage.tables), given)
         flags, hostname, stats = given.flags, given.hostname, given.stats
         engine = local_engine(flags, storage.tables, hostname, stats, given.now_ms, given.executor_arguments)
         return cls(storage, engine, given)
@@ -114,8 +116,10 @@ class Reign:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Schedule until cancelled; started when calls can be answered. Tasks go on without us."""
         async with trio.open_nursery() as services:
-            await services.start(self._scheduler.run)
-            await services.start(self._updater.run)
+            with making_what_stays():
+                await services.start(self._scheduler.run)
+                await services.start(self._updater.run)
+                leave_alone_what_there_is()
             services.start_soon(self._backups.run)
             task_status.started()
 

@@ -25,6 +25,11 @@ def main(arguments: Sequence[str]) -> int:
         from aurorad.storage.offline import main as restore
 
         return restore(arguments[2:])
+    if list(arguments[:1]) == ["log"]:
+        from aurorad.log.commands import main as look_after
+        from aurorad.storage.description import Describer
+
+        return look_after(arguments[1:], Describer)
     executor_arguments = _of_executor(arguments)
     if executor_arguments is not None:
         from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler

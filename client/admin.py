@@ -24,6 +24,7 @@ _ABOUT_STORAGE = (
     *("scheduler_list_backups", "scheduler_print_recovery_tasks", "scheduler_snapshot"),
     *("scheduler_stage_recovery", "scheduler_unload_recovery"),
 )
+_WITH_OPTIONS = ("backup", *_ABOUT_HOSTS, *_ABOUT_STORAGE)
 _COMMANDS = ("backup", "get_scheduler", "help", "version", *_ABOUT_HOSTS, *_ABOUT_STORAGE)
 _GLOBAL_FLAGS = ("-v", "-q", "--verbose", "--bypass-leader-redirect")
 
@@ -46,8 +47,12 @@ def run(arguments: Sequence[str], outside: Outside) -> int:
 
 def _dispatch(words: list[str], session: Session) -> int:
     match words:
-        case ["help", command] if command in _ABOUT_STORAGE:
+        case ["help", command] if command in _WITH_OPTIONS:
             return _dispatch([command, "--help"], session)
+        case ["help", command] if command not in _COMMANDS:
+            raise _cannot(command)
+        case ["help", _, _, *_]:
+            raise CommandError(Exit.FATAL, "Please specify at most one subcommand.")
         case ["help" | "-h" | "--help" | "--long-help", *_]:
             session.terminal.out(_usage())
         case ["version" | "--version", *_]:

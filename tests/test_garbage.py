@@ -36,3 +36,22 @@ async def test_a_short_search_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
             nursery.cancel_scope.cancel()
     finally:
         gc.unfreeze()
+
+
+def test_what_stays_is_not_searched_while_it_is_made() -> None:
+    assert gc.isenabled()
+    with garbage.making_what_stays():
+        assert not gc.isenabled()
+        with garbage.making_what_stays():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_what_there_is_can_be_left_alone() -> None:
+    try:
+        frozen = gc.get_freeze_count()
+        garbage.leave_alone_what_there_is()
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()

@@ -12,11 +12,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aurorad.leader.face import Defeated, Leader
 from aurorad.lifecycle import Ending, Lifecycle, State
-from aurorad.log.errors import LogLost, NotElected, Refused
+from aurorad.log.errors import LogFailed, LogLost, NotElected, Refused
 from aurorad.log.face import Batches
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import LOOK_S, Followed, SchedulerRole
-from aurorad.storage.following import StorageFailed
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
@@ -379,7 +378,7 @@ async def test_an_engine_that_ends_ends_the_scheduler() -> None:
     assert world.did[-len(AFTER_AN_ERROR) :] == AFTER_AN_ERROR
 
 
-@pytest.mark.parametrize("failure", [LogLost("a later proposal"), StorageFailed("Input/output error")])
+@pytest.mark.parametrize("failure", [LogLost("a later proposal"), LogFailed("Input/output error")])
 async def test_a_storage_that_fails_ends_the_scheduler(failure: Exception) -> None:
     world = World()
     world.lead()

@@ -65,7 +65,9 @@ class ZooKeeperLeadership:
     async def defeated(self) -> str:
         if self._tenure is None:
             return "it does not lead"
-        return await self._election.lost(self._tenure)
+        why = await self._election.lost(self._tenure)
+        self._tenure = None
+        return why
 
     async def advertise(self) -> None:
         if self._tenure is None:

@@ -26,6 +26,8 @@ class Opening(NamedTuple):
     configuration: Configuration
     position: int
     """Where that configuration lies."""
+    voters: frozenset[int]
+    """Who counts until it is chosen: those who vote before and after it."""
 
 
 class Need(NamedTuple):
@@ -52,6 +54,7 @@ class Candidate:
         self._answers: dict[int, tuple[str, Promised]] = {}
         self._silent: dict[str, str] = {}  # why who does not promise
         self._best: Promised | None = None  # once it is decided
+        self._voters: frozenset[int] = frozenset()  # who counted then
         self._try_at: float | None = None  # when to outbid who outbid this one
         self._ask_at = now
         self._begin(now)
@@ -124,7 +127,8 @@ class Candidate:
         # All that anybody of the quorum knows to be chosen is in the best log.
         knower, known = max(self._answers.values(), key=lambda answer: answer[1].learned_to)
         first = known.learned_to
-        assert first <= best.end, (first, best)
+        if first > best.end:
+            return Verdict(f"{knower} has learned more than a quorum knows: its disk is of another log", refused=True)
         if replica.learned_to < first and not (replica.last == best.last and replica.end >= first):
             return Need(first, knower)
         return self._write(best, first)
@@ -138,14 +142,20 @@ class Candidate:
         best = max((answer for _, answer in self._answers.values()), key=lambda answer: (answer.last, answer.end))
         if (mine[1].last, mine[1].end) == (best.last, best.end):
             best = mine[1]
-        recorded = best.placed.configuration
-        voters = recorded.ids if recorded is not None else self._answers.keys()
-        if len(voters & self._answers.keys()) < here.quorum:
+        self._voters = self._who_votes(best)
+        if len(self._voters & self._answers.keys()) < here.quorum:
             return None
-        if (why := here.objection(best.placed)) is not None:
+        if (why := here.objection(best.placed[-1].configuration)) is not None:
             return Verdict(why, refused=True)
         self._best = best
         return None
+
+    def _who_votes(self, best: Promised) -> frozenset[int]:
+        """Who is named by the last configuration chosen and by all behind it, which may not be; at first, all."""
+        chosen = max((answer.placed[0] for _, answer in self._answers.values()), key=lambda placed: placed.position)
+        behind = [placed for placed in best.placed if placed.position > chosen.position]
+        named = [placed.configuration.ids for placed in (chosen, *behind) if placed.configuration is not None]
+        return frozenset.intersection(*named) if named else frozenset(self._answers)
 
     def _write(self, best: Promised, first: int) -> Opening:
         here, replica = self._here, self._here.replica
@@ -155,16 +165,17 @@ class Candidate:
         else:
             values = list(best.tail[first - best.learned_to :])
         position = best.end
-        configuration, where = best.placed
+        configuration, where = best.placed[-1]
+        voters = self._voters
         opens: Value = Nop()
         if configuration is None:
             opens = configuration = first_configuration(here.me, here.address, here.cluster, here.peers)
-            where = position
+            where, voters = position, configuration.ids
         elif configuration.quorum != here.quorum:
             opens = configuration = Configuration(configuration.cluster, here.quorum, configuration.members)
             where = position
         write = Write(self.proposal, best.last, first, [*values, opens], first)
-        return Opening(write, configuration, where)
+        return Opening(write, configuration, where, voters)
 
     def _ask(self) -> None:
         answered = {sender for sender, _ in self._answers.values()}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from aurorad.log.here import Here
-from aurorad.log.messages import Fetch, Fetched
+from aurorad.log.messages import Fetch, Fetched, Status
 
 
 class CatchingUp:
-    """Fetches while it is known that more is chosen than is learned here. One piece at a time, each durable first."""
+    """Fetches while it is known that more is chosen than is learned here. One piece at a time, each durable first.
+
+    A member that is RECOVERING asks from time to time what others have learned, leader or not: it may have a seat
+    already, and be needed to elect one.
+    """
 
     def __init__(self, here: Here) -> None:
         self._here = here
         self._to = 0  # all below this is chosen
         self._of: str | None = None  # who is being asked
-        self._asked_at = 0.0
+        self._ask_at = 0.0  # again, or at all
 
     @property
     def under_way(self) -> bool:
@@ -21,7 +25,11 @@ class CatchingUp:
 
     @property
     def next_at(self) -> float | None:
-        return None if self._of is None else self._asked_at + self._here.timing.fetch_s
+        return self._ask_at if self.under_way or self._is_recovering else None
+
+    @property
+    def _is_recovering(self) -> bool:
+        return self._here.replica.status is Status.RECOVERING
 
     def need(self, now: float, to: int, of: str) -> None:
         """Positions below `to` are chosen; `of` knows them."""
@@ -39,19 +47,20 @@ class CatchingUp:
             return
         before = replica.learned_to
         replica.caught(told)
-        if replica.learned_to >= self._to:
-            self._of = None
-        elif replica.learned_to > before:
+        if replica.learned_to > before and (replica.learned_to < self._to or self._is_recovering):
             self._ask(now, sender)
+        elif replica.learned_to >= self._to:
+            self._of = None
 
     def tick(self, now: float) -> None:
-        if self._of is not None and now >= self._asked_at + self._here.timing.fetch_s:
-            others = [address for address in self._here.others if address != self._of]
-            if self._here.replica.learned_to >= self._to:
-                self._of = None
-            else:
-                self._ask(now, self._here.rng.choice(others) if others else self._of)
+        if now < self._ask_at or not (self.under_way or self._is_recovering):
+            return
+        self._ask_at = now + self._here.timing.fetch_s
+        if self.under_way and self._here.replica.learned_to >= self._to and not self._is_recovering:
+            self._of = None
+        elif others := [address for address in self._here.others if address != self._of] or self._here.others:
+            self._ask(now, self._here.rng.choice(others))
 
     def _ask(self, now: float, of: str) -> None:
-        self._of, self._asked_at = of, now
+        self._of, self._ask_at = of, now + self._here.timing.fetch_s
         self._here.outbox.hold((of,), Fetch(self._here.replica.learned_to))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import socket
 import ssl
@@ -112,7 +113,9 @@ class Dialled:
             self._met(theirs)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_closed, stream)
-                nursery.start_soon(self._send, stream)
+                nursery.start_soon(self._stay_alive)
+                await self._send(stream, nursery.cancel_scope)
+            raise trio.TooSlowError
         finally:
             await trio.aclose_forcefully(stream)  # a farewell may take for ever
 
@@ -125,13 +128,18 @@ class Dialled:
             raise Stranger(f"it says that it is {theirs.sender}")
         return theirs
 
-    async def _send(self, stream: trio.abc.Stream) -> None:
+    async def _send(self, stream: trio.abc.Stream, all_of_it: trio.CancelScope) -> None:
+        """Until sending takes too long, which ends `all_of_it`."""
         while True:
-            with trio.move_on_after(ALIVE_S):
-                await self._more.wait()
-            data = self._take()
-            with trio.fail_after(SILENCE_S):
-                await stream.send_all(data or hello.ALIVE)
+            await self._more.wait()
+            all_of_it.deadline = trio.current_time() + SILENCE_S
+            await stream.send_all(self._take() or hello.ALIVE)
+            all_of_it.deadline = math.inf
+
+    async def _stay_alive(self) -> None:
+        while True:
+            await trio.sleep(ALIVE_S)
+            self._more.set()  # if there is nothing to say, that is said
 
     def _take(self) -> bytes:
         """What to send next, at once; empty if there is nothing."""

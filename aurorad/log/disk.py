@@ -6,12 +6,16 @@ keep any part of it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 from typing import Protocol
 
 from aurorad.log.errors import LogInUse
+
+UNREADABLE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EILSEQ)
+"""What a disk or a file system says when it has lost what was written."""
 
 
 class File(Protocol):
@@ -130,6 +134,49 @@ class Folder:
     def close(self) -> None:
         """Let go of the lock too."""
         os.close(self._descriptor)
+
+
+class ReadOnlyFolder:
+    """A folder to look into, held by nobody or by another process. Whatever would change something raises `OSError`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `OSError` if there is no such folder, or it may not be read."""
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def is_in_use(self) -> bool:
+        """Whether another process holds it now."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return False
+
+    def describe(self, name: str) -> str:
+        return str(self._path / name)
+
+    def names(self) -> list[str]:
+        return os.listdir(self._descriptor)
+
+    def open(self, name: str) -> File:
+        return _FolderFile(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._descriptor))
+
+    def remove(self, name: str) -> None:
+        raise _read_only(self.describe(name))
+
+    def rename(self, old: str, new: str) -> None:
+        raise _read_only(self.describe(old))
+
+    def sync(self) -> None:
+        raise _read_only(str(self._path))
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _read_only(name: str) -> OSError:
+    return OSError(errno.EROFS, os.strerror(errno.EROFS), name)
 
 
 def _sync_folder(path: Path) -> None:

@@ -14,6 +14,10 @@ class LogLost(Exception):
     """
 
 
+class LogFailed(Exception):
+    """The disk failed below the log. What it holds is known when it is opened anew. The text says how it failed."""
+
+
 class NotElected(Exception):
     """No quorum of the log's members let this one write to it. The text says what they said."""
 

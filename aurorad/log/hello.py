@@ -1,13 +1,16 @@
 """How two members of a log begin to talk: frames on a stream, and who says what first.
 
-A frame is its length in 4 bytes, big-endian, and that many bytes of msgpack; an empty one says that somebody is still
-there. Whoever dials sends a `Hello`, the other answers with one, and each looks at what came: a process of another log
-is told apart before it can say anything else. Then only the one who dialled speaks.
+A frame is its length, a CRC-32 of what follows (4 bytes each, big-endian), and that many bytes of msgpack; an empty one
+says that somebody is still there. What the weak sums of TCP let through must not get into a log.
+
+Whoever dials sends a `Hello`, the other answers with one, and each looks at what came: a process of another log is told
+apart before it can say anything else. Then only the one who dialled speaks.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 
 import msgspec
 
@@ -21,10 +24,10 @@ MAX_HELLO_BYTES = 4 << 10
 MAX_FRAME_BYTES = 128 << 20
 """Of any other: several times what a leader ever has under way, which a new one's first write holds at once."""
 
-ALIVE = bytes(4)
+ALIVE = bytes(8)
 """The empty frame."""
 
-_LENGTH = struct.Struct(">I")
+_HEAD = struct.Struct(">II")
 
 
 class Malformed(Exception):
@@ -61,7 +64,7 @@ def check(hello: Hello, mine: Hello) -> None:
 
 def frame(payload: bytes) -> bytes:
     """`payload` as it goes over the wire."""
-    return _LENGTH.pack(len(payload)) + payload
+    return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 class Frames:
@@ -71,7 +74,7 @@ class Frames:
         self._max_bytes = max_bytes
         self._parts: list[bytes | bytearray] = []
         self._received = 0
-        self._needed = _LENGTH.size
+        self._needed = _HEAD.size
 
     def feed(self, data: bytes | bytearray) -> list[memoryview]:
         """The payloads that are whole with what came next; empty ones are left out. Raises `Malformed`."""
@@ -81,17 +84,19 @@ class Frames:
             return []
         stream, start = memoryview(b"".join(self._parts)), 0
         found: list[memoryview] = []
-        self._needed = _LENGTH.size
-        while len(stream) - start >= _LENGTH.size:
-            (size,) = _LENGTH.unpack_from(stream, start)
+        self._needed = _HEAD.size
+        while len(stream) - start >= _HEAD.size:
+            size, checksum = _HEAD.unpack_from(stream, start)
             if size > self._max_bytes:
                 raise Malformed(f"a frame of {size} bytes, at most {self._max_bytes} were expected")
-            end = start + _LENGTH.size + size
+            begin, end = start + _HEAD.size, start + _HEAD.size + size
             if end > len(stream):
                 self._needed = end - start
                 break
+            if zlib.crc32(stream[begin:end]) != checksum:
+                raise Malformed("a frame whose checksum does not match")
             if size:
-                found.append(stream[start + _LENGTH.size : end])
+                found.append(stream[begin:end])
             start = end
         rest = bytes(stream[start:])
         self._parts, self._received = [rest], len(rest)

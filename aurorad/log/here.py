@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from aurorad.log.configuration import objection
-from aurorad.log.messages import Message, Peer, Placed
+from aurorad.log.messages import Configuration, Message, Peer
 from aurorad.log.outbox import Outbox
 from aurorad.log.replica import Replica
 
@@ -64,8 +64,8 @@ class Here:
         self.peers = {address: peer for address, peer in peers.items() if address != self.address}
         self.others = tuple(sorted(self.peers))
 
-    def objection(self, placed: Placed) -> str | None:
-        return objection(self.me, self.address, self.cluster, self.peers, placed.configuration)
+    def objection(self, recorded: Configuration | None) -> str | None:
+        return objection(self.me, self.address, self.cluster, self.peers, recorded)
 
     def tell_all(self, message: Message) -> None:
         """At once."""

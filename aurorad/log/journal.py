@@ -1,9 +1,9 @@
 """The log of one member on its disk: what it promised, wrote and learned, record after record. Everything blocks.
 
 What `append` returned from is durable. A crash can leave a torn last batch, which nobody was told of: opening cuts it
-off. Anything else that is not as it was written is damage, and means that this member may have promised and accepted what
-it has no memory of. Then nothing after it is believed: the damaged files are set aside, and the member may not vote
-until it has recovered from the others. If there are no others, opening refuses.
+off. Anything else that is not as it was written is damage, and means that this member may have promised and accepted
+what it has no memory of. Then nothing after it is believed: the damaged files are set aside, and the member may not
+vote until it has recovered from the others. If there are no others, opening refuses.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from aurorad.log import sectors, segments, walk
 from aurorad.log.disk import Disk, File
 from aurorad.log.errors import LogDamaged, LogFull, LogNotEmpty, LogUnknown
 from aurorad.log.index import Place
-from aurorad.log.loading import FORGETFUL, Damaged, forget, load, load_good
-from aurorad.log.messages import NOBODY, Begin, Caught, Metadata, Record, Status, Stored, Value, Wrote
-from aurorad.log.sectors import SECTOR, Batch, Header, Kind
+from aurorad.log.loading import FORGETFUL, Damaged, load, load_good
+from aurorad.log.messages import NOBODY, Begin, Caught, Dropped, Metadata, Record, Status, Stored, Value, Wrote
+from aurorad.log.sectors import SECTOR, Header, Kind
 from aurorad.log.standing import Standing, State, after
 from aurorad.log.walk import FORMAT, Head, name_of
+from aurorad.log.window import Window
 
 SEGMENT_BYTES = 16 << 20
-"""Of a file: small enough to be read whole, large enough that rolling costs nothing; truncation frees so much at once."""
+"""Of a file: small enough to be read whole, large enough that rolling costs nothing; what truncation frees."""
 HEADROOM = 1 << 20
 """Room that is kept for promises, learned marks and truncations when there is none for entries."""
 
 _SPARE = "spare"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_WINDOW_BYTES = 256 << 10
 
 
 def cost(records: Sequence[Record]) -> int:
@@ -93,8 +93,9 @@ class Journal:
     def open(cls, disk: Disk, *, alone: bool, rng: random.Random, segment_bytes: int = SEGMENT_BYTES) -> Journal:
         """The journal on `disk`, which is closed with it, also if this fails. An empty folder gets a new one.
 
-        `alone`: there is nobody to recover from, so damage raises `LogDamaged` and nothing is changed. Otherwise damaged
-        files are set aside (renamed), what is learned in the files before them is kept, and the status is RECOVERING.
+        `alone`: there is nobody to recover from, so damage raises `LogDamaged` and nothing is changed. Otherwise
+        damaged files are set aside (renamed), what is learned in the files before them is kept, and the status is
+        RECOVERING.
         Raises `LogUnknown` for what is no such journal, `LogFull`, and `OSError` if the disk fails.
         """
         journal = cls(disk, rng, segment_bytes)
@@ -164,11 +165,11 @@ class Journal:
     def read(self, first: int, max_bytes: int) -> list[Value]:
         """The values from `first` on, of about `max_bytes`; at least one if there is one.
 
-        Raises `LookupError` if `first` is before the begin or behind the end, `LogDamaged` if they are no more what they
-        were or cannot be read.
+        Raises `LookupError` if `first` is before the begin or behind the end, `LogDamaged` if they are no more what
+        they were or cannot be read.
         """
         values: list[Value] = []
-        window = _Window(self._disk)
+        window = Window(self._disk)
         with self._reading():
             while max_bytes > 0 and first != self.end:
                 try:
@@ -179,7 +180,7 @@ class Journal:
                     if not values:
                         raise
                     break  # it was dropped meanwhile
-                record = window.record(segment, place)
+                record = window.record(segment.file, place)
                 assert isinstance(record, Wrote | Caught)
                 for value in record.values[first - record.first : until - record.first]:
                     values.append(value)
@@ -230,7 +231,7 @@ class Journal:
         files = walk.numbers(names)
         if any(map(segments.NAME.fullmatch, names)):
             raise LogUnknown(
-                f"{self._disk.describe('')} holds the log of a scheduler that has no others: use another folder"
+                f"{self._disk.describe('.')} holds the log of a scheduler that has no others: use another folder"
             )
         forgetful = FORGETFUL in names
         try:
@@ -246,14 +247,13 @@ class Journal:
             self._segments.append(_Segment(number, self._disk.open(name_of(number)), size, offset, closed))
         if loaded.files:
             self._mend_last(loaded.files[max(loaded.files)].torn)
-        if forgetful:
-            forget(self._standing)
-        if forgetful or not self._segments:
+        if not self._segments or self._segments[-1].closed:
             self._roll(0)
+        self._close_before()
         if forgetful:
+            self.append([Dropped(), Metadata(Status.RECOVERING, 0, NOBODY, self._standing.placed)])
             self._disk.remove(FORGETFUL)
             self._disk.sync()
-        self._close_before()
         self._remove_old()
         self._keep_spare()
         self.stored = self._what_is_stored()
@@ -273,16 +273,20 @@ class Journal:
             standing.last,
             end,
             tuple(tail),
-            standing.last_placed(),
+            standing.placed,
         )
 
     def _mend_last(self, torn: int) -> None:
-        """Cut off the torn tail. What was read may be in memory only, if the process but not the machine went down."""
+        """Cut off the torn tail. What was read may be in memory only, if the process but not the machine went down:
+
+        the last write, and the close of the file before.
+        """
         last = self._segments[-1]
         if torn:
             last.file.write(bytes(torn), last.used)
             self.cut_bytes = torn
-        last.file.sync()
+        for segment in self._segments[-2:]:
+            segment.file.sync()
         self._disk.sync()
 
     def _writable(self, length: int) -> _Segment:
@@ -378,39 +382,3 @@ class Journal:
 
     def _head(self, number: int, size: int) -> bytes:
         return walk.encode(Head(FORMAT, self._identity, number, size, self._standing.state()))
-
-
-class _Window:
-    """Records that are read one after the other: several batches with one call."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self._file = -1
-        self._offset = 0
-        self._data = b""
-
-    def record(self, segment: _Segment, place: Place) -> Record:
-        """Raises `LogDamaged`."""
-        batch = self._batch(segment, place) if segment.number == self._file else None
-        if batch is None or batch.header.checksum != place.checksum:
-            self._read(segment, place.offset)
-            batch = self._batch(segment, place)
-        if batch is None or batch.header.checksum != place.checksum:
-            raise self._damaged(segment, place.offset, "the checksum does not match")
-        return walk.records_of(batch)[place.record]
-
-    def _batch(self, segment: _Segment, place: Place) -> Batch | None:
-        return sectors.decode(self._data, place.offset - self._offset) if place.offset >= self._offset else None
-
-    def _read(self, segment: _Segment, offset: int) -> None:
-        try:
-            data = segment.file.read(_WINDOW_BYTES, offset)
-            header = sectors.header(data, 0)
-            if header is not None and header.length > len(data):
-                data = segment.file.read(header.length, offset)
-        except OSError as error:
-            raise self._damaged(segment, offset, f"it cannot be read: {error.strerror}") from error
-        self._file, self._offset, self._data = segment.number, offset, data
-
-    def _damaged(self, segment: _Segment, offset: int, what: str) -> LogDamaged:
-        return LogDamaged(self._disk.describe(name_of(segment.number)), offset, what)

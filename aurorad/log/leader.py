@@ -36,7 +36,7 @@ class Leader:
         """Once all below this is chosen, this member is elected."""
         self._configuration = opening.configuration
         self._changed_at = opening.position
-        self._voters = opening.configuration.ids
+        self._voters = opening.voters
         """Who counts now: while a change is not chosen, those who vote before and after it."""
         self._accepted: dict[int, int] = {}  # member -> end, durable there
         self._accepted_at: dict[int, int] = {}  # member -> the last beat sent when it said so

@@ -8,15 +8,12 @@ from typing import NamedTuple
 from aurorad.log.disk import Disk
 from aurorad.log.errors import LogDamaged
 from aurorad.log.index import Place
-from aurorad.log.messages import NOBODY, Dropped, Metadata, Status
 from aurorad.log.sectors import Header
 from aurorad.log.standing import Standing, State
 from aurorad.log.walk import Ending, Head, Walk, name_of
 
 FORGETFUL = "forgetful"
 """A file that is there as long as damage was found, yet the journal does not tell it."""
-
-_NO_PLACE = Place(0, 0, 0, 0)
 
 
 class Loaded(NamedTuple):
@@ -74,12 +71,6 @@ def load_good(disk: Disk, files: Sequence[int], damaged: Damaged) -> Loaded:
             return load(disk, files, all_of_them=False)
         except Damaged as another:
             damaged = another
-
-
-def forget(standing: Standing) -> None:
-    """Leave what is learned, of which nothing can be wrong: a member that forgot what it said must recover first."""
-    standing.apply(Dropped(), _NO_PLACE)
-    standing.apply(Metadata(Status.RECOVERING, 0, NOBODY, standing.told), _NO_PLACE)
 
 
 def _set_aside(disk: Disk, files: Sequence[int]) -> None:

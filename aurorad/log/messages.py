@@ -90,8 +90,8 @@ class Promised(msgspec.Struct, frozen=True, array_like=True, tag=2):
     end: int
     tail: Sequence[Value]
     """The values from `learned_to` to `end` if (last, end) is above the asker's, else nothing."""
-    placed: Placed
-    """The last configuration in this member's log, be it chosen or not."""
+    placed: Sequence[Placed]
+    """The last configuration that this member has learned, and all that its tail has."""
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True, tag=3):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
 
 from aurorad.log.candidate import Candidate, Need, Opening, Verdict
 from aurorad.log.catching_up import CatchingUp
@@ -30,7 +29,6 @@ from aurorad.log.messages import (
     Promise,
     Promised,
     Proposal,
-    Record,
     Rejected,
     Standing,
     Status,
@@ -39,75 +37,36 @@ from aurorad.log.messages import (
     Value,
     Write,
 )
-from aurorad.log.outbox import Outbox, Sending
+from aurorad.log.outbox import Outbox
+from aurorad.log.output import (
+    Chosen,
+    Confirmed,
+    Elected,
+    Event,
+    Lost,
+    NotElected,
+    NotLeading,
+    Output,
+    Refused,
+)
 from aurorad.log.replica import Replica
+
+__all__ = [
+    "USUAL",
+    "Chosen",
+    "Confirmed",
+    "Elected",
+    "Event",
+    "Lost",
+    "Member",
+    "NotElected",
+    "NotLeading",
+    "Output",
+    "Refused",
+]
 
 USUAL = Timing()
 _KNOWN_S = 1.0  # what is learned is written down with other things, or after this
-
-
-class Elected(NamedTuple):
-    """This member leads; everything before `end` is chosen, and was handed out or lies in the journal."""
-
-    proposal: Proposal
-    end: int
-
-
-class NotElected(NamedTuple):
-    """`elect` failed, and may be tried again."""
-
-    why: str
-
-
-class Refused(NamedTuple):
-    """`elect` found that this member must not lead: quorum or cluster contradict what others or the log say."""
-
-    why: str
-
-
-class Lost(NamedTuple):
-    """Leading has ended for good. What was in flight may come to be chosen or not."""
-
-    why: str
-
-
-class Confirmed(NamedTuple):
-    """This member still led after `confirm` gave this token, or a lower one."""
-
-    token: int
-
-
-Event: TypeAlias = Elected | NotElected | Refused | Lost | Confirmed
-
-
-class NotLeading(Exception):
-    """This member does not lead (any more): nothing was written."""
-
-
-class Chosen(NamedTuple):
-    """Learned values from `first` on, durable here: for whoever applies them. Each position comes once, in order.
-
-    A gap before `first` means that the log begins anew there (truncated elsewhere while this member was away).
-    """
-
-    first: int
-    values: Sequence[Value]
-
-
-class Output(NamedTuple):
-    """What is to be done, in any order, or at the same time."""
-
-    ticket: int
-    """To be told to `durable` once `records`, and those of all earlier tickets, are on disk: only then do the messages
-    that stand on them come out of `take`. 0 if there are no records."""
-    records: Sequence[Record]
-    sendings: Sequence[Sending]
-    fetches: Sequence[tuple[str, int]]
-    """Who asked for learned values from where on: read about 1 MB from the journal (from max(where, begin) on), off the
-    loop, and send it `Member.fetched(first, values)`."""
-    chosen: Chosen
-    """Maybe without values."""
-    events: Sequence[Event]
 
 
 class Member:
@@ -214,7 +173,7 @@ class Member:
             return f"It is {self.status.name}: it has to learn what the others know"
         if not self.room:
             return "Its disk has no room for the log"
-        return self._here.objection(self._replica.last_placed())
+        return self._here.objection(self._replica.configurations()[-1].configuration)
 
     # --- What it is asked ---
 

@@ -86,7 +86,7 @@ class Replica:
             self._write_metadata()
         better = (self.last, self.end) > (asked.last, asked.end)
         tail = self.recent.slice(self.learned_to, self.end) if better else ()
-        return Promised(self.member, asked.proposal, self.learned_to, self.last, self.end, tail, self.last_placed())
+        return Promised(self.member, asked.proposal, self.learned_to, self.last, self.end, tail, self.configurations())
 
     def write(self, write: Write, *, mine: bool = False) -> Accepted | Rejected | Ignored | Behind:
         """Take what the leader wrote, if nothing higher is promised and no hole would come of it.
@@ -145,14 +145,14 @@ class Replica:
         self.recent.overlay(self.learned_to, values)
         self.learn(self.learned_to + len(values))
 
-    def last_placed(self) -> Placed:
-        """The last configuration that is here, be it chosen or not."""
-        tail = self.recent.slice(self.learned_to, self.end)
-        for position in range(self.end - 1, self.learned_to - 1, -1):
-            value = tail[position - self.learned_to]
-            if isinstance(value, Configuration):
-                return Placed(value, position)
-        return self.placed
+    def configurations(self) -> list[Placed]:
+        """The last configuration learned, and those behind it that are here, be they chosen or not."""
+        tail = enumerate(self.recent.slice(self.learned_to, self.end), self.learned_to)
+        return [self.placed] + [
+            Placed(value, position)
+            for position, value in tail
+            if isinstance(value, Configuration) and position > self.placed.position
+        ]
 
     # --- What this member becomes ---
 

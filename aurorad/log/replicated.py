@@ -15,7 +15,7 @@ import trio
 from aurorad.log import paxos
 from aurorad.log.disk import Folder
 from aurorad.log.driving import Driver
-from aurorad.log.errors import LogLost, NotElected, Refused
+from aurorad.log.errors import LogFailed, LogLost, NotElected, Refused
 from aurorad.log.face import Batches
 from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
@@ -310,7 +310,7 @@ async def replicated_log(
 ) -> AsyncIterator[ReplicatedLog]:
     """This member, whose disk is `folder`, as long as the block lasts. Raises all that `Journal.open` does.
 
-    An error of the disk cancels the block, and comes out in an exception group.
+    An error of the disk cancels the block, and comes out in an exception group: `LogFailed`, `LogDamaged`.
     """
     journal = await trio.to_thread.run_sync(lambda: Journal.open(Folder(folder), alone=settings.quorum == 1, rng=rng))
     if journal.damage is not None:
@@ -320,11 +320,24 @@ async def replicated_log(
     log = ReplicatedLog(journal, peers, group, settings, stats, rng)
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(log.run)
+            await nursery.start(_run, log)
             yield log
             nursery.cancel_scope.cancel()
     finally:
         await log.aclose()
+
+
+async def _run(log: ReplicatedLog, *, task_status: trio.TaskStatus[None]) -> None:
+    try:
+        await log.run(task_status=task_status)
+    except* OSError as errors:
+        raise LogFailed(f"the log's disk failed: {_first(errors)}") from errors
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _pieces(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -2,8 +2,7 @@
 
 A file is made of zeros before anything is written into it, and one batch is one write of whole sectors:
 
-    first sector: kind 1 | header: checksum of the rest of it 4, of the body 4, of the batch before 4, size 4, number 8 |
-                  body
+    first sector: kind 1 | header: its checksum 4, the body's 4, the previous batch's 4, size 4, number 8 | body
     all others:   mark 1 | body, then zeros; the last byte of a batch is a mark again
 
 All numbers are big-endian. A crash keeps of a write any of its sectors, or its beginning; so a batch that a crash tore

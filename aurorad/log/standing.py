@@ -12,7 +12,6 @@ from aurorad.log.messages import (
     NOBODY,
     Begin,
     Caught,
-    Configuration,
     Dropped,
     Known,
     Metadata,
@@ -35,10 +34,8 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     begin: int = 0
     learned_to: int = 0
     end: int = 0
-    told: Placed = Placed()
-    """The last configuration that metadata told."""
-    placed: tuple[Placed, ...] = ()
-    """The last configuration among the values that is learned, and those that are not, by position."""
+    placed: Placed = Placed()
+    """The last configuration that is learned, as metadata told it."""
 
 
 class Span(NamedTuple):
@@ -86,16 +83,11 @@ class Standing:
         self.promised = state.promised
         self.last = state.last
         self.span = Span(state.begin, state.learned_to, state.end)
-        self.told = state.told
         self.placed = state.placed
         self.index = Index(state.begin, state.end)
 
     def state(self) -> State:
-        return State(self.status, self.member, self.promised, self.last, *self.span, self.told, self.placed)
-
-    def last_placed(self) -> Placed:
-        """The last configuration there is, be it learned or not."""
-        return max(self.told, *self.placed, key=lambda placed: placed.position) if self.placed else self.told
+        return State(self.status, self.member, self.promised, self.last, *self.span, self.placed)
 
     def apply(self, record: Record, place: Place) -> None:
         """Raises `ValueError` if the record cannot follow those before it; then nothing has changed."""
@@ -103,40 +95,25 @@ class Standing:
         match record:
             case Wrote():
                 if record.first < before.end:
-                    self._cut(record.first)
+                    self.index.drop_from(record.first)
                 self._put(record.first, record.values, place)
                 self.last = record.proposal
                 self.promised = max(self.promised, record.proposal)
             case Known():
                 pass
             case Caught():
-                end = record.first + len(record.values)
-                self.placed = tuple(placed for placed in self.placed if not record.first <= placed.position < end)
                 self._put(record.first, record.values, place)
             case Metadata():
                 self.status, self.member, self.promised = record.status, record.member, record.promised
-                self.told = record.placed
+                self.placed = record.placed
             case Begin():
                 if self.span.end > before.end:
                     self.index = Index(self.span.end)
                 self.index.drop_before(self.span.begin)
             case Dropped():
-                self._cut(self.span.end)
+                self.index.drop_from(self.span.end)
                 self.last = NOBODY
-        if len(self.placed) > 1:
-            self._forget_placed()
-
-    def _cut(self, position: int) -> None:
-        self.index.drop_from(position)
-        self.placed = tuple(placed for placed in self.placed if placed.position < position)
 
     def _put(self, first: int, values: Sequence[Value], place: Place) -> None:
         if values:
             self.index.put(first, first + len(values), place)
-            if found := [Placed(v, at) for at, v in enumerate(values, first) if type(v) is Configuration]:
-                self.placed = tuple(sorted((*self.placed, *found), key=lambda placed: placed.position))
-
-    def _forget_placed(self) -> None:
-        """Those that are learned, but the last one."""
-        while len(self.placed) > 1 and self.placed[1].position < self.span.learned_to:
-            self.placed = self.placed[1:]

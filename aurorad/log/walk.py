@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from aurorad.log import sectors
-from aurorad.log.disk import Disk
+from aurorad.log.disk import UNREADABLE, Disk
 from aurorad.log.errors import LogDamaged, LogUnknown
 from aurorad.log.messages import Record
 from aurorad.log.sectors import SECTOR, Batch, Header, Kind
@@ -73,7 +73,7 @@ def numbers(names: Sequence[str]) -> list[int]:
 
 
 class Walk:
-    """One way through. `on_damage` gets the number of each damaged file; what it raises ends the walk, else it goes on."""
+    """One way through. `on_damage` gets the number of each damaged file; what that raises ends the walk."""
 
     def __init__(
         self,
@@ -135,6 +135,8 @@ class Walk:
             finally:
                 file.close()
         except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
             self.damaged(number, 0, f"it cannot be read: {error.strerror}")
             return b""
         if not data:

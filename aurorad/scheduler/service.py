@@ -55,7 +55,7 @@ from aurorad.vars import Vars
 AT_ONCE = 1000
 """Events of the engine heard in one turn of the loop."""
 BITE = 16
-"""Events of the storage heard before a look at the clock."""
+"""Events of the storage heard, or tasks recalled, before a look at the clock."""
 
 
 class EngineGone(Exception):
@@ -258,8 +258,9 @@ class Scheduler:
     async def _recall(self, tasks: tuple[ScheduledTask, ...]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""
         pace = Pace()
-        for task in tasks:
-            self._changed(TaskChanged(None, task))
+        for start in range(0, len(tasks), BITE):
+            for task in tasks[start : start + BITE]:
+                self._changed(TaskChanged(None, task))
             await pace.breathe()
 
     def _changed(self, change: TaskChanged) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import trio
 
+from aurorad.log.errors import LogFailed
 from aurorad.log.face import Batches, LedLog
 from aurorad.log.local import LocalLog
 from aurorad.pace import Pace
@@ -24,10 +25,6 @@ from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import MAX_ENTRY_BYTES, Storage
 from aurorad.storage.tables import Changes, Tables
 from aurorad.vars import Vars
-
-
-class StorageFailed(Exception):
-    """The disk failed below the log. What it holds is known when it is opened anew."""
 
 
 class Settings(NamedTuple):
@@ -69,7 +66,7 @@ class Following:
         """The storage of who leads the log. It serves until the block ends.
 
         Raises `UnreadableLog`, `LogDamaged`. A log that is lost and a disk that fails cancel the block: `LogLost` and
-        `StorageFailed` come out in an exception group.
+        `LogFailed` come out in an exception group.
         """
         self._scope.cancel()
         await self._stopped.wait()
@@ -109,25 +106,28 @@ class Following:
                 changes = Changes()
                 for _ in self._replay.steps(position, record, changes):
                     await pace.breathe()
-                self._adopt(changes)
+                self._note(position, changes)
             self.position = position
-            if self._replay.tables is not None:
-                self._materialiser.follow(position, changes)
             await pace.breathe()
         self._shared.forget_if_many()
 
-    def _adopt(self, changes: Changes) -> None:
-        """Have the tables of a snapshot take the place of those that everybody looks at."""
-        if self._replay.tables is not None and self._replay.tables is not self.tables:
-            self.tables.become(self._replay.tables, changes)
+    def _note(self, position: int, changes: Changes) -> None:
+        """Have everybody see what came; a snapshot's tables take the place of those that they look at."""
+        if self._replay.tables is None:
+            return
+        if self._replay.tables is self.tables:
+            self._materialiser.follow(position, changes)
+        else:
+            self.tables.become(self._replay.tables)
             self._replay.tables = self.tables
+            self._materialiser.begin_anew(position, self.tables.copy())
 
 
 async def _run(part: Storage | Snapshots, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     try:
         await (part.run(task_status=task_status) if isinstance(part, Storage) else part.run())
     except OSError as error:
-        raise StorageFailed(f"the log's disk failed: {error}") from error
+        raise LogFailed(f"the log's disk failed: {error}") from error
 
 
 @asynccontextmanager

@@ -44,6 +44,7 @@ class Materialiser:
         self._position = position
         self._written = -1 if any(unwritten.values()) or database is None else position
         self._wake = trio.Event()
+        self._replaced = False
         self._gave_up = False
         self._sweep_at = -float("inf")
         stats.declare("storage_database_failures")
@@ -56,6 +57,12 @@ class Materialiser:
         self._position = position
         if not self._gave_up:
             changes.note_in(self._dirty)
+            self._wake.set()
+
+    def begin_anew(self, position: int, rows: dict[Table, dict[Any, Any]]) -> None:
+        """The log at `position` stands for `rows` and nothing else: what was written before is thrown away."""
+        self._position, self._dirty, self._replaced = position, _nothing() | rows, True
+        if not self._gave_up:
             self._wake.set()
 
     async def run(self) -> None:
@@ -73,13 +80,17 @@ class Materialiser:
 
     async def _write(self) -> None:
         dirty, self._dirty, position = self._dirty, _nothing(), self._position
+        if self._replaced:
+            self._replaced = False
+            await trio.to_thread.run_sync(self._discard)
         try:
             # Not abandoned when cancelled: whoever closes the database then must not meet the thread.
             await trio.to_thread.run_sync(self._apply, dirty, position)
             self._written = position
         except sqlite3.OperationalError as error:  # no room, or someone holds a lock
             self._failed("cannot be written now", error)
-            self._dirty = {table: rows | self._dirty[table] for table, rows in dirty.items()}
+            if not self._replaced:
+                self._dirty = {table: rows | self._dirty[table] for table, rows in dirty.items()}
             self._wake.set()
             await trio.sleep(RETRY_S)
         except sqlite3.Error as error:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import trio
 
+from aurorad.garbage import making_what_stays
 from aurorad.log.face import Log
 from aurorad.storage import database
 from aurorad.storage.database import Database, DatabaseUnusable
@@ -57,7 +56,7 @@ async def recover(log: Log, path: Path, stats: Vars, *, alone: bool = True) -> R
     whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
     """
     started = trio.current_time()
-    with _garbage_collection_paused():
+    with making_what_stays():
         try:
             recovered = await _recover(log, path, stats, alone)
         except ReplacedMeanwhile as replaced:
@@ -94,18 +93,6 @@ async def _recover(log: Log, path: Path, stats: Vars, alone: bool) -> Recovered:
     if not loaded and replay.tables is not None:
         unwritten = await trio.to_thread.run_sync(replay.tables.copy)
     return Recovered(replay, max(position, end - 1), shared, loaded.database if loaded else None, unwritten)
-
-
-@contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
-    """Reading makes much that lives on and nothing cyclic: searching it again and again would hold the event loop."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _load(path: Path, log: Log, shared: Shared, stats: Vars, alone: bool) -> _Loaded | None:

@@ -21,7 +21,7 @@ from tests.zookeeper import ZooKeeper, free_ports
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
-SIZES = (10_000,)
+SIZES = (10_000, 100_000)
 INSTANCES = 1_000
 HOSTS = 1_000
 CALLERS = 8

@@ -44,3 +44,11 @@ def test_an_unknown_command_gets_a_suggestion(aurora_admin: Runner) -> None:
 def test_a_missing_or_unknown_cluster_is_told(aurora_admin: Runner) -> None:
     assert aurora_admin("get_scheduler").err.startswith("Incorrect parameters for get_scheduler\n")
     assert "Unknown cluster: x (known: devcluster, example)" in aurora_admin("get_scheduler", "x").err
+
+
+def test_help_is_about_one_command(aurora_admin: Runner) -> None:
+    for command in ("host_drain", "host_status", "backup", "scheduler_snapshot", "nothing"):
+        ran = aurora_admin("help", command)
+        assert (ran.code, command in ran.out + ran.err) == ({"host_drain": 5, "nothing": 1}.get(command, 0), True)
+    assert aurora_admin("help", "nothing").err == "Subcommand nothing not found.\n"
+    assert aurora_admin("help", "backup", "host_status").err == "Please specify at most one subcommand.\n"

@@ -137,8 +137,18 @@ async def test_a_leader_whose_session_expired_is_defeated_and_the_next_one_leads
             why = await first.leadership.defeated()
             assert why == "the ZooKeeper session is lost: it has expired"
         assert [one.leadership.leads for one in (first, second)] == [False, True]
-        with pytest.raises(Defeated, match="it has expired"):
+        with pytest.raises(Defeated):
             await first.leadership.advertise()
+
+
+async def test_a_leader_cannot_be_advertised_when_its_session_is_over(zookeeper: Server) -> None:
+    async with candidate(zookeeper.address) as one:
+        await one.leadership.elected()
+        zookeeper.expire(await one.session_id())
+        await until(lambda: not one.leadership.leads)
+        with pytest.raises(Defeated, match=r"^the ZooKeeper session is lost: it has expired$"):
+            await one.leadership.advertise()
+        assert await one.leadership.defeated() == "the ZooKeeper session is lost: it has expired"
 
 
 async def test_a_leader_that_is_cut_off_is_defeated_before_another_is_elected(ensemble: Ensemble) -> None:
@@ -203,6 +213,7 @@ async def test_a_leader_whose_place_somebody_deletes_is_defeated(zookeeper: Serv
                 await until(lambda: len(nodes(operator, PATH)) == 2)
                 operator.delete(f"{PATH}/{lock}")
                 assert await leader.leadership.defeated() == f"{PATH}/{lock} was deleted"
+                assert not leader.leadership.leads
 
 
 async def test_a_leader_whose_member_node_somebody_deletes_is_advertised_anew(zookeeper: Server) -> None:

@@ -1,11 +1,12 @@
-"""Members of a replicated log in one process: real disks, real TCP on loopback, each behind a proxy that can misbehave."""
+"""Members of a log in one process: real disks, real TCP on loopback, each behind a proxy that can misbehave."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import trio
 
@@ -13,13 +14,25 @@ from aurorad.log.certificates import Certificates
 from aurorad.log.disk import Disk, Folder
 from aurorad.log.errors import LogFull, LogLost, NotElected
 from aurorad.log.here import Timing
-from aurorad.log.journal import Journal, initialize
+from aurorad.log.journal import Journal
+from aurorad.log.messages import NOBODY, Metadata, Status
 from aurorad.log.peers import TcpPeers
 from aurorad.log.replicated import ReplicatedLog, Settings
 from aurorad.vars import Vars
+from tests.log.fake_disk import FakeDisk
 from tests.log.proxy import Proxy, address
 
 QUICK = Timing(beat_s=0.05, write_s=2.0, election_s=2.0, fetch_s=0.5)
+
+
+SEGMENT_BYTES = 1 << 20
+
+
+def initialized(disk: Disk) -> None:
+    """As by `journal.initialize`, with small segments."""
+    journal = Journal.open(disk, alone=True, rng=random.Random(), segment_bytes=SEGMENT_BYTES)
+    journal.append([Metadata(Status.VOTING, 0, NOBODY)])
+    journal.close()
 
 
 class Group:
@@ -54,6 +67,7 @@ class Member:
         self.target = ""
         self._ensemble = ensemble
         self._log: ReplicatedLog | None = None
+        self._restarting = trio.Lock()
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
 
@@ -82,8 +96,9 @@ class Member:
         await self._ended.wait()
 
     async def restart(self) -> None:
-        await self.stop()
-        await self.start()
+        async with self._restarting:
+            await self.stop()
+            await self.start()
 
     async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         self._scope, self._ended, self.stats = trio.CancelScope(), trio.Event(), Vars()
@@ -95,7 +110,7 @@ class Member:
                 self.target = address(listener)
                 peers = TcpPeers(listener, self.me, settings.cluster_id, self.stats, rng, self.certificates)
                 journal = await trio.to_thread.run_sync(
-                    lambda: Journal.open(self.disk(), alone=settings.quorum == 1, rng=rng, segment_bytes=1 << 20)
+                    lambda: Journal.open(self.disk(), alone=settings.quorum == 1, rng=rng, segment_bytes=SEGMENT_BYTES)
                 )
                 self._log = ReplicatedLog(journal, peers, self._ensemble.group.watch(), settings, self.stats, rng)
                 try:
@@ -117,13 +132,14 @@ class Ensemble:
         self.members: list[Member] = []
         self._folder = folder
 
-    async def add(self, *, voting: bool = False) -> Member:
+    async def add(self, *, voting: bool = False, disk: FakeDisk | None = None) -> Member:
         """A new member, which does not run yet."""
-        folder = self._folder / f"member-{len(self.members)}"
-        if voting:
-            initialize(Folder(folder), random.Random())
         proxy = await Proxy.open(lambda: member.target)
-        member = Member(self, folder, proxy)
+        member = Member(self, self._folder / f"member-{len(self.members)}", proxy)
+        if disk is not None:
+            member.disk = lambda: disk
+        if voting:
+            initialized(member.disk())
         self.nursery.start_soon(proxy.run)
         self.members.append(member)
         self.group.set(self.group.members | {member.me})
@@ -145,12 +161,14 @@ class Ensemble:
 
 
 @asynccontextmanager
-async def running(folder: Path, count: int, quorum: int | None = None) -> AsyncIterator[Ensemble]:
-    """`count` members that vote."""
+async def running(
+    folder: Path, count: int, pretended: Mapping[int, FakeDisk] = MappingProxyType({})
+) -> AsyncIterator[Ensemble]:
+    """`count` members that vote, some of them on pretended disks."""
     async with trio.open_nursery() as nursery:
-        ensemble = Ensemble(nursery, folder, quorum or count // 2 + 1)
-        for _ in range(count):
-            await ensemble.add(voting=True)
+        ensemble = Ensemble(nursery, folder, count // 2 + 1)
+        for number in range(count):
+            await ensemble.add(voting=True, disk=pretended.get(number))
         for member in ensemble.members:
             await member.start()
         yield ensemble
@@ -171,8 +189,15 @@ async def entries(log: ReplicatedLog, position: int | None = None) -> list[bytes
 async def has(member: Member, *expected: bytes) -> None:
     """Until the member has learned these, and nothing else."""
     with trio.fail_after(30):
-        while await entries(member.log) != list(expected):
+        while not await _has(member, expected):  # noqa: ASYNC110  # it is another member that brings it
             await trio.sleep(0.01)
+
+
+async def _has(member: Member, expected: Sequence[bytes]) -> bool:
+    try:
+        return await entries(member.log) == list(expected)
+    except LookupError:  # its log began anew meanwhile
+        return False
 
 
 class Writer:
@@ -186,13 +211,12 @@ class Writer:
     async def write(self, member: Member) -> bool:
         self._number += 1
         entry = b"%d" % self._number
+        self.unknown.add(entry)
         try:
             await write(member, entry)
-        except LogFull:
+        except (LogFull, LogLost):
             return False
-        except LogLost:
-            self.unknown.add(entry)
-            return False
+        self.unknown.remove(entry)
         self.acknowledged.append(entry)
         return True
 

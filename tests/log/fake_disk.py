@@ -149,7 +149,7 @@ class FakeDisk:
         return survivor
 
     def after_power_loss(self) -> FakeDisk:
-        """Each file has the name that it has, or the one that it had when names were synced: so it may be gone or back."""
+        """Each file has its name, or the one that it had when names were synced: so it may be gone or back."""
         had = {id(file): name for name, file in self.durable_files.items()}
         has = {id(file): name for name, file in self.files.items()}
         files = {id(file): file for file in (*self.durable_files.values(), *self.files.values())}

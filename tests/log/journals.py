@@ -37,14 +37,22 @@ def journal_on(disk: FakeDisk, *, alone: bool = True) -> Journal:
     return Journal.open(disk, alone=alone, rng=random.Random(3), segment_bytes=SMALL)
 
 
-def filled(count: int = 30, size: int = 300, disk: FakeDisk | None = None) -> tuple[FakeDisk, Journal]:
+def filled(count: int = 30, disk: FakeDisk | None = None) -> tuple[FakeDisk, Journal]:
     """A voting member with `count` entries, all but the last of them learned, each appended alone."""
     disk = disk or FakeDisk(sector=A_SECTOR)
     journal = journal_on(disk)
     journal.append([VOTING])
-    for at in range(count):
-        journal.append([Wrote(LEADER, at, [b"%d" % at * (size // len(b"%d" % at))]), Known(at)])
+    fill(journal, count)
     return disk, journal
+
+
+def fill(journal: Journal, end: int) -> None:
+    for at in range(journal.end, end):
+        journal.append([Wrote(LEADER, at, [entry(at)]), Known(at)])
+
+
+def entry(position: int) -> bytes:
+    return b"%06d" % position * 50
 
 
 def values_of(journal: Journal, max_bytes: int = 1000) -> dict[int, Value]:
@@ -64,11 +72,10 @@ class Model:
         self.last = NOBODY
         self.begin = self.learned_to = self.end = 0
         self.values: dict[int, Value] = {}
-        self.configurations: list[Placed] = []
 
     def copy(self) -> Model:
         copy = Model()
-        copy.__dict__ |= {**self.__dict__, "values": dict(self.values), "configurations": list(self.configurations)}
+        copy.__dict__ |= {**self.__dict__, "values": dict(self.values)}
         return copy
 
     def apply(self, record: Record) -> None:
@@ -98,21 +105,15 @@ class Model:
 
     def _cut(self, position: int) -> None:
         self.values = {at: value for at, value in self.values.items() if at < position}
-        self.configurations = [placed for placed in self.configurations if placed.position < position]
 
     def _put(self, first: int, values: Sequence[Value]) -> None:
-        for at, value in enumerate(values, first):
-            self.configurations = [placed for placed in self.configurations if placed.position != at]
-            self.values[at] = value
-            if isinstance(value, Configuration):
-                self.configurations.append(Placed(value, at))
+        self.values.update(enumerate(values, first))
 
     def stored(self) -> Stored:
         metadata = self.metadata
-        placed = max([metadata.placed, *self.configurations], key=lambda placed: placed.position)
         tail = tuple(self.values[at] for at in range(self.learned_to, self.end))
         numbers = (metadata.status, metadata.member, metadata.promised, self.begin, self.learned_to)
-        return Stored(*numbers, self.last, self.end, tail, placed)
+        return Stored(*numbers, self.last, self.end, tail, metadata.placed)
 
 
 def assert_knows(journal: Journal, model: Model) -> None:
@@ -158,4 +159,4 @@ def record_of(step: Step, model: Model, number: int) -> Record:
         case "dropped":
             return Dropped()
         case _:
-            return Metadata(Status.VOTING, 7, (number, 2), Placed(None, -1))
+            return Metadata(Status.VOTING, 7, (number, 2), Placed(Configuration("c", 2, ((number, "a:1"),)), number))

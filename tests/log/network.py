@@ -195,6 +195,7 @@ class Network:
         self.written_with: Proposal = (0, 0)  # the highest proposal with which a write was acknowledged
         self.leaders: dict[Proposal, str] = {}
         self.disks_lost = 0
+        self.shelf: list[tuple[str, Paper]] = []
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = itertools.count()
         self._entries = itertools.count()
@@ -435,7 +436,12 @@ def _lose_a_disk(network: Network, rng: random.Random) -> None:
         network.after(rng.random(), node.start)
     else:
         del network.nodes[node.address]
-        network.add(f"{node.address[0]}{network.disks_lost}", node.quorum)
+        if network.shelf and rng.random() < 0.5:  # one that was replaced comes back
+            address, paper = network.shelf.pop()
+        else:
+            address, paper = f"{node.address[0]}{network.disks_lost}", Paper()
+        network.shelf.append((node.address, node.paper))
+        network.add(address, node.quorum, paper)
 
 
 def _check_end(network: Network, leader: Node) -> None:

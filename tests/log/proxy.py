@@ -51,7 +51,7 @@ class Proxy:
         await trio.serve_listeners(self._pass_on, [self._listener])
 
     async def _pass_on(self, near: trio.SocketStream) -> None:
-        if not self.is_open:
+        if not (self.is_open and self._target()):  # nobody is there yet
             await trio.aclose_forcefully(near)
             return
         self.connections += 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -36,7 +38,15 @@ def test_whatever_comes_is_frames_or_malformed(data: bytes) -> None:
 
 def test_a_frame_that_is_too_large_is_malformed_before_it_has_come() -> None:
     with pytest.raises(Malformed, match="a frame of 101 bytes, at most 100 were expected"):
-        Frames(100).feed(hello.frame(bytes(101))[:4])
+        Frames(100).feed(hello.frame(bytes(101))[:8])
+
+
+@given(st.binary(min_size=1, max_size=60), st.data())
+def test_a_frame_with_a_wrong_bit_is_malformed_or_still_awaited(payload: bytes, data: st.DataObject) -> None:
+    stream = bytearray(hello.frame(payload))
+    stream[data.draw(st.integers(0, len(stream) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with contextlib.suppress(Malformed):
+        assert Frames(1 << 20).feed(stream) == []
 
 
 def test_a_member_of_this_log_is_welcome() -> None:

@@ -24,6 +24,8 @@ from tests.log.journals import (
     Model,
     Step,
     assert_knows,
+    entry,
+    fill,
     filled,
     journal_on,
     record_of,
@@ -94,10 +96,9 @@ def test_a_record_that_cannot_follow_is_refused_and_nothing_is_written() -> None
 def test_files_that_nobody_needs_are_removed_and_what_they_told_is_not_forgotten() -> None:
     disk = FakeDisk()
     journal = journal_on(disk)
-    configuration = Placed(Configuration("c", 2, ((11, "a:1"),)), 0)
-    journal.append([VOTING, Wrote(LEADER, 0, [configuration.configuration]), Known(1)])  # type: ignore[list-item]
-    for at in range(1, 40):
-        journal.append([Wrote(LEADER, at, [b"x" * 300]), Known(at)])
+    placed = Placed(Configuration("c", 2, ((11, "a:1"),)), 0)
+    journal.append([Metadata(Status.VOTING, 11, LEADER, placed)])
+    fill(journal, 40)
     before = len(disk.files)
     journal.append([Begin(30)])
     assert len(disk.files) < before
@@ -106,7 +107,7 @@ def test_files_that_nobody_needs_are_removed_and_what_they_told_is_not_forgotten
     with pytest.raises(LookupError):
         journal.read(29, 1)
     again = journal_on(disk)
-    assert again.stored == Stored(Status.VOTING, 11, LEADER, 30, 39, LEADER, 40, (b"x" * 300,), configuration)
+    assert again.stored == Stored(Status.VOTING, 11, LEADER, 30, 39, LEADER, 40, (entry(39),), placed)
     assert values_of(again) == values_of(journal)
 
 
@@ -165,7 +166,7 @@ def test_a_journal_knows_what_its_records_mean(todo: list[Sequence[Step] | str])
 def test_whatever_goes_down_nothing_that_was_synced_is_lost(
     sector: int, todo: list[list[Step]], crashes: list[tuple[int, bool]], seed: int
 ) -> None:
-    """A disk whose sectors are smaller than ours can leave what looks like damage; but never what looks well and is not."""
+    """A disk whose sectors are smaller than ours leaves what looks like damage, never what looks well and is not."""
     disk, model, number = FakeDisk(random.Random(seed), sector=sector), Model(), 0
     for steps_left, power in crashes:
         before = model.copy()
@@ -226,13 +227,10 @@ def test_room_is_there_for_sure() -> None:
 def test_without_room_nothing_is_written_and_later_it_goes_on() -> None:
     disk, journal = filled(3)
     disk.room = 0
-    taken = 3
-    with pytest.raises(LogFull, match="^disk/spare: No space left on device$"):
-        for at in range(3, 100):
-            journal.append([Wrote(LEADER, at, [b"x" * 300]), Known(at)])
-            taken = at + 1
-    assert taken > 3
-    assert journal.end == taken
+    with pytest.raises(LogFull, match=r"^disk/spare: No space left on device$"):
+        fill(journal, 100)
+    taken = journal.end
+    assert 3 < taken < 100
     assert journal_on(disk).end == taken
     journal = journal_on(disk)
     with pytest.raises(LogFull):
@@ -270,7 +268,7 @@ def test_a_disk_that_fails_ends_the_journal() -> None:
     with pytest.raises(OSError, match="Input/output error"):
         journal.append([Known(3)])
     disk.sync_error = None
-    with pytest.raises(RuntimeError, match="must be opened anew"):
+    with pytest.raises(RuntimeError, match=r"must be opened anew"):
         journal.append([Known(3)])
 
 
@@ -310,7 +308,7 @@ def test_initializing_lets_an_empty_member_vote_and_none_else() -> None:
     disk = FakeDisk()
     initialize(disk, random.Random(1))
     assert journal_on(disk).stored == Stored(Status.VOTING)
-    with pytest.raises(LogNotEmpty, match="^The log is not empty$"):
+    with pytest.raises(LogNotEmpty, match=r"^The log is not empty$"):
         initialize(disk, random.Random(1))
     assert journal_on(disk).stored == Stored(Status.VOTING)
 
@@ -321,7 +319,7 @@ def test_a_newer_format_is_refused_and_left_alone(monkeypatch: pytest.MonkeyPatc
     journal_on(disk)
     content = {name: bytes(file.now) for name, file in disk.files.items()}
     for alone in (True, False):
-        with pytest.raises(LogUnknown, match="the log is of format 2, and this aurorad knows format 1 alone"):
+        with pytest.raises(LogUnknown, match=r"the log is of format 2, and this aurorad knows format 1 alone"):
             journal_on(disk, alone=alone)
     assert {name: bytes(file.now) for name, file in disk.files.items()} == content
 
@@ -332,7 +330,7 @@ def test_a_record_of_a_newer_version_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(walk, "encode", lambda _: b"\x91\x92\xa6future\x00")
     journal.append([VOTING])
     monkeypatch.undo()
-    with pytest.raises(LogUnknown, match="^batch 1 of the log was written by a newer aurorad: "):
+    with pytest.raises(LogUnknown, match=r"^batch 1 of the log was written by a newer aurorad: "):
         journal_on(disk, alone=False)
 
 
@@ -360,15 +358,18 @@ def test_on_a_real_disk_all_is_the_same(tmp_path: Path) -> None:
     journal.close()
 
 
+def fill_with_reserve(journal: Journal) -> None:
+    while True:
+        journal.reserve(12_000, keep=20_000)
+        journal.append([Wrote(LEADER, journal.end, [b"x" * 10_000]), Known(journal.end)])
+
+
 def test_a_real_disk_that_is_full_refuses_until_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path, "1m"):
         journal = Journal.open(Folder(tmp_path / "log"), alone=True, rng=random.Random(1), segment_bytes=128 << 10)
-        taken = 0
         with pytest.raises(LogFull):
-            while True:
-                journal.reserve(12_000, keep=20_000)
-                journal.append([Wrote(LEADER, taken, [b"%d" % taken * 10_000]), Known(taken)])
-                taken += 1
+            fill_with_reserve(journal)
+        taken = journal.end
         assert taken > 10
         journal.append([Begin(taken - 1)])
         journal.reserve(12_000, keep=20_000)

@@ -41,7 +41,7 @@ PLACED = Placed(CONFIGURATION, 9)
 
 MESSAGES: list[Message] = [
     Promise((1, BIG), 2, NOBODY, 0),
-    Promised(BIG, (1, 2), 3, (0, 0), 8, VALUES, PLACED),
+    Promised(BIG, (1, 2), 3, (0, 0), 8, VALUES, [PLACED, Placed()]),
     Write((2, BIG), NOBODY, 1 << 60, VALUES, 5),
     Accepted(1, (2, 3), 9),
     Rejected(1, (2, 3), (3, 1)),

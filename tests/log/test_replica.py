@@ -62,14 +62,14 @@ def write(proposal: Proposal, first: int, text: str, learned: int = 0, base: Pro
 
 def test_a_promise_is_written_down_and_tells_the_tail() -> None:
     one, records = replica(tail="cd", learned_to=2, last=P1)
-    assert one.promise(Promise(P2, 2, NOBODY, 0)) == Promised(ME, P2, 2, P1, 4, values("cd"), Placed())
+    assert one.promise(Promise(P2, 2, NOBODY, 0)) == Promised(ME, P2, 2, P1, 4, values("cd"), [Placed()])
     assert records == [Metadata(Status.VOTING, ME, P2)]
 
 
 @pytest.mark.parametrize(("last", "end"), [(P1, 4), (P1, 5), (P2, 0)])
 def test_the_tail_is_told_only_to_who_has_less(last: Proposal, end: int) -> None:
     one, _ = replica(tail="cd", learned_to=2, last=P1)
-    assert one.promise(Promise(P3, 2, last, end)) == Promised(ME, P3, 2, P1, 4, (), Placed())
+    assert one.promise(Promise(P3, 2, last, end)) == Promised(ME, P3, 2, P1, 4, (), [Placed()])
 
 
 def test_a_lower_promise_is_rejected() -> None:
@@ -115,7 +115,7 @@ def test_the_last_configuration_is_told_be_it_chosen_or_not() -> None:
     stored = Stored(Status.VOTING, ME, P1, 0, 1, P1, 4, [b"x", new, b"y"], Placed(old, 0))
     answer = Replica(stored, 2, lambda _: None, lambda: 99).promise(Promise(P2, 2, NOBODY, 0))
     assert isinstance(answer, Promised)
-    assert answer.placed == Placed(new, 2)
+    assert answer.placed == [Placed(old, 0), Placed(new, 2)]
 
 
 # --- Writes ---

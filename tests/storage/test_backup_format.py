@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -147,3 +149,21 @@ def test_a_task_without_resources_is_older_than_what_can_be_read() -> None:
         decoded(of(tasks=frozenset({task("a", config=bare)})))
     with pytest.raises(UnreadableBackup, match="a task has no id"):
         decoded(of(tasks=frozenset({task("")})))
+
+
+SOME = of(
+    tasks=frozenset({task("a"), task("b", host="h1")}),
+    host_attributes=frozenset({HostAttributes("h1", slave_id="agent")}),
+    job_update_details=frozenset(
+        {s.StoredJobUpdateDetails(JobUpdateDetails(samples.update(JobUpdateKey(JOB, "u")), (JobUpdateEvent(),)))}
+    ),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(SOME) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damaged_bytes_are_refused_or_read_as_something_else(changes: list[tuple[int, int]]) -> None:
+    damaged = bytearray(SOME)
+    for position, byte in changes:
+        damaged[position] = byte
+    with contextlib.suppress(UnreadableBackup):
+        Tables().load(backup_format.decoded(recalling(bytes(damaged)), BUILT_IN))

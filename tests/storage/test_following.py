@@ -13,11 +13,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ResourceAggregate, TaskEvent
-from aurorad.log.errors import LogLost
+from aurorad.log.errors import LogFailed, LogLost
 from aurorad.storage import entries, materialise, operations
 from aurorad.storage.database import Database
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.following import Following, Settings, StorageFailed, following
+from aurorad.storage.following import Following, Settings, following
 from aurorad.storage.operations import InsertTasks, NewTasks, SaveTasks, inserted
 from aurorad.storage.shared import Shared
 from aurorad.storage.snapshots import Snapshots
@@ -258,7 +258,7 @@ def test_in_bites_or_not_the_same_becomes_of_it() -> None:
 
 
 async def test_a_lost_log_and_a_failing_disk_end_the_storage_of_a_leader(tmp_path: Path) -> None:
-    for failure, told in ((LogLost("a later proposal"), LogLost), (OSError(5, "Input/output error"), StorageFailed)):
+    for failure, told in ((LogLost("a later proposal"), LogLost), (OSError(5, "Input/output error"), LogFailed)):
         log = FollowedLog()
         with pytest.raises(BaseExceptionGroup) as caught:
             await _write_on(log, tmp_path / told.__name__, failure)

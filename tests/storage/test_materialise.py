@@ -118,3 +118,15 @@ async def test_a_database_that_cannot_be_created_is_tried_again(
         await folder.mkdir()
         await written(stats)
     assert content(path) == (0, {"a": task("a")})
+
+
+async def test_begun_anew_nothing_of_before_is_left(tmp_path: Path) -> None:
+    stats, path = Vars(), tmp_path / "state.db"
+    materialiser = Materialiser(path, None, {Table.TASKS: {"z": task("z")}}, 3, stats)
+    async with running(materialiser):
+        await written(stats)
+        materialiser.follow(4, change(None, task("y")))
+        materialiser.begin_anew(7, {Table.TASKS: {"a": task("a")}})
+        materialiser.follow(8, change(task("a"), RUNNING))
+        await written(stats)
+    assert content(path) == (8, {"a": RUNNING})

@@ -269,3 +269,28 @@ async def test_whoever_waits_for_a_snapshot_hears_of_it() -> None:
         await world.snapshots.ordered()
         assert taken.is_set()
         assert not world.storage.snapshot_taken.is_set()
+
+
+async def test_a_crash_at_any_moment_leaves_the_old_state_or_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "PART_ROWS", dict.fromkeys(Table, 1))
+    async with running(max_entry_bytes=200) as world:  # so that entries are in frames
+        await world.save("a")
+
+        async def others() -> None:
+            for number in range(5):
+                await world.save(f"new-{number}")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            await world.snapshots.replace(other_tables())
+            nursery.cancel_scope.cancel()
+    whole = world.log.entries
+    ends = []
+    for size in range(len(whole) + 1):
+        world.log.entries = whole[:size]
+        tables = replayed(world.log)
+        if tables.copy() == other_tables().copy():
+            ends.append(size)
+        else:
+            assert set(tables.rows(Table.TASKS)) <= {"a", *(f"new-{number}" for number in range(5))}
+    assert ends == [len(whole)], "only the last entry makes it the new one"

@@ -1,20 +1,17 @@
-"""Which log and which leadership the flags ask for: those of a cluster of one, or those shared with others."""
+"""Leadership and log that are shared with other schedulers: over ZooKeeper, and among the members of the log."""
 
 from __future__ import annotations
 
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import NamedTuple
 
 import trio
 
 from aurorad.flags import Flags
-from aurorad.garbage import leave_long_lived_alone
-from aurorad.leader.alone import Alone
 from aurorad.leader.client import ZooKeeperSettings
 from aurorad.leader.face import Leadership
 from aurorad.leader.group import Group
@@ -26,57 +23,24 @@ from aurorad.log.peers import TcpPeers
 from aurorad.log.replicated import Settings as LogSettings
 from aurorad.log.replicated import replicated_log
 from aurorad.startup import CannotStart
-from aurorad.storage.following import Following, Settings, following, local_log
+from aurorad.storage.following import Follow, Following, Settings, following
 from aurorad.vars import Vars
 
 
-class Ensemble(NamedTuple):
-    """The schedulers that stand in for each other, as one of them sees it."""
-
-    leadership: Leadership
-    follow: Callable[[], AbstractAsyncContextManager[Following]]
-    """Opens the log, and follows it."""
-    is_alone: bool
-    """There is nobody else."""
-
-
 @asynccontextmanager
-async def ensemble(flags: Flags, settings: Settings, stats: Vars, host: str, port: int) -> AsyncIterator[Ensemble]:
-    """What the flags ask for, as long as the block lasts. `host` and `port` are where others find this scheduler.
-
-    Raises `CannotStart`; in a group, `ZooKeeperRefused`, and what opening the log does.
-    """
-    endpoint = flags.serverset_endpoint_name
-    if not flags.replicated:
-        follow = partial(_alone, flags, settings, stats)
-        yield Ensemble(Alone(host, port, endpoint), partial(_leaving_it_alone, follow), is_alone=True)
-        return
+async def several(
+    flags: Flags, settings: Settings, stats: Vars, host: str, port: int
+) -> AsyncIterator[tuple[Leadership, Follow]]:
+    """As `ensemble.ensemble`, where there are others."""
     assert flags.serverset_path is not None, "flags are checked"
     assert flags.native_log_zk_group_path is not None
     zookeeper = ZooKeeper(_zookeeper_settings(flags), stats)
-    leadership = ZooKeeperLeadership(zookeeper, flags.serverset_path, host, port, endpoint)
+    leadership = ZooKeeperLeadership(zookeeper, flags.serverset_path, host, port, flags.serverset_endpoint_name)
     group = Group(zookeeper, flags.native_log_zk_group_path)
     async with trio.open_nursery() as nursery:
         await nursery.start(zookeeper.run)
-        follow = partial(_member, flags, settings, stats, group)
-        yield Ensemble(leadership, partial(_leaving_it_alone, follow), is_alone=False)
+        yield leadership, partial(_member, flags, settings, stats, group)
         nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _leaving_it_alone(follow: Callable[[], AbstractAsyncContextManager[Following]]) -> AsyncIterator[Following]:
-    """What was read is there to stay: it is not searched for garbage."""
-    async with follow() as state, trio.open_nursery() as nursery:
-        nursery.start_soon(leave_long_lived_alone)
-        yield state
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _alone(flags: Flags, settings: Settings, stats: Vars) -> AsyncIterator[Following]:
-    database = flags.work_dir / "state.db"
-    async with local_log(flags.work_dir, stats) as log, following(log, database, settings, stats, alone=True) as state:
-        yield state
 
 
 @asynccontextmanager
@@ -84,13 +48,14 @@ async def _member(flags: Flags, settings: Settings, stats: Vars, group: Group) -
     assert flags.native_log_file_path is not None
     rng = random.Random()  # noqa: S311 - spreads retries, guards nothing
     alone = flags.native_log_quorum_size == 1
+    cluster_id = flags.native_log_cluster_id or flags.cluster_name
     listener, me = await _listening(flags)
     try:
-        peers = TcpPeers(listener, me, flags.cluster_name, stats, rng, _certificates(flags))
+        peers = TcpPeers(listener, me, cluster_id, stats, rng, _certificates(flags))
     except OSError as error:
         raise CannotStart(f"-native_log_tls_...: these files cannot be used: {error}") from None
     log_settings = LogSettings(
-        flags.cluster_name,
+        cluster_id,
         flags.native_log_quorum_size,
         flags.native_log_election_retries,
         Timing(write_s=flags.native_log_write_timeout, election_s=flags.native_log_election_timeout),

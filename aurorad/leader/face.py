@@ -20,6 +20,10 @@ class Defeated(Exception):
     """What was asked for takes a leader, and this process is none any more. The text says why."""
 
 
+class ZooKeeperRefused(Exception):
+    """The ensemble refuses what we ask for, and would do so again. The text says what."""
+
+
 class Leadership(Protocol):
     """One process's part in who leads. To lead in ZooKeeper is permission to try: who may write, the log decides."""
 

@@ -31,6 +31,7 @@ from kazoo.exceptions import (
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
 
 from aurorad.leader.client import CONNECTED, REFUSED, SUSPENDED, ZooKeeperSettings, make_client
+from aurorad.leader.face import ZooKeeperRefused as ZooKeeperRefused
 from aurorad.vars import Vars
 
 _log = logging.getLogger(__name__)
@@ -49,10 +50,6 @@ _INTERRUPTIONS = (
     RequestTimeoutError,
     ThrottledOpError,
 )
-
-
-class ZooKeeperRefused(Exception):
-    """The ensemble refuses what we ask for, and would do so again. The text says what."""
 
 
 class SessionLost(Exception):

@@ -7,7 +7,7 @@ what came last.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,7 +92,9 @@ class Following:
             async with aclosing(batches(self.position + 1)) as some:
                 async for records in some:
                     await self._apply(records)
-        except (LookupError, ReplacedMeanwhile):  # truncated, with a snapshot behind; or replaced by one that has begun
+        except (LookupError, ReplacedMeanwhile) as missed:
+            if isinstance(missed, LookupError) and self.position + 1 >= self.log.begin:
+                raise  # else it was truncated, and there is a snapshot behind
             self.position = self.log.begin - 1
             self._replay = Replay(Tables(self._stats) if self.position < 0 else None, self._stats, self._shared)
             return False
@@ -121,6 +123,10 @@ class Following:
             self.tables.become(self._replay.tables)
             self._replay.tables = self.tables
             self._materialiser.begin_anew(position, self.tables.copy())
+
+
+Follow = Callable[[], AbstractAsyncContextManager[Following]]
+"""Opens a log and follows it, as long as the block lasts."""
 
 
 async def _run(part: Storage | Snapshots, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

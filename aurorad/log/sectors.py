@@ -101,17 +101,18 @@ def decode(data: bytes, offset: int) -> Batch | None:
     found = header(data, offset)
     if found is None:
         return None
-    end = offset + length(found.size)
-    if end > len(data) or zlib.crc32(memoryview(data)[offset + _BODY_FROM : end]) != found.body_checksum:
+    size = found.size
+    end = offset + length(size)
+    written = data[offset + _BODY_FROM : end]
+    if end > len(data) or zlib.crc32(written) != found.body_checksum:
         return None
-    payload = bytearray(data[offset:end])
-    del payload[::SECTOR]
-    return Batch(found, bytes(payload[_HEADER.size : _HEADER.size + found.size]), end)
+    body = bytearray(written)
+    del body[SECTOR - _BODY_FROM :: SECTOR]
+    return Batch(found, bytes(body[:size]), end)
 
 
 def _header_checksum(data: bytes | bytearray, offset: int) -> int:
-    fields = memoryview(data)[offset + _CHECKED_FROM : offset + _BODY_FROM]
-    return zlib.crc32(fields, data[offset])
+    return zlib.crc32(data[offset + _CHECKED_FROM : offset + _BODY_FROM], data[offset])
 
 
 def is_blank(data: bytes, offset: int) -> bool:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -377,4 +379,38 @@ def test_a_real_disk_that_is_full_refuses_until_there_is_room(tmp_path: Path) ->
         journal.close()
         journal = Journal.open(Folder(tmp_path / "log"), alone=True, rng=random.Random(1))
         assert journal.read(taken, 1) == [b"next"]
+        journal.close()
+
+
+WRITER = """
+import pathlib, random, sys
+from aurorad.log.disk import Folder
+from aurorad.log.journal import Journal
+from aurorad.log.messages import Begin, Known, Wrote
+journal = Journal.open(Folder(pathlib.Path(sys.argv[1])), alone=True, rng=random.Random(1), segment_bytes=64 << 10)
+while True:
+    end = journal.end
+    values = [b"%06d" % at * random.randint(1, 2000) for at in range(end, end + 3)]
+    journal.append([Wrote((1, 1), end, values), Known(end), *([Begin(end - 50)] if end > 100 else [])])
+    print(journal.end, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_at_any_moment_leaves_what_it_said(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    said = 0
+    for _ in range(4):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        for _ in range(rng.randint(1, 30)):
+            said = int(writer.stdout.readline())
+        writer.kill()
+        said = max([said, *map(int, writer.stdout.read().split())])
+        writer.stdout.close()
+        writer.wait()
+        journal = Journal.open(Folder(tmp_path), alone=True, rng=rng, segment_bytes=64 << 10)
+        assert journal.end in (said, said + 3)
+        for at, value in values_of(journal, 100_000).items():
+            assert isinstance(value, bytes)
+            assert {value[i : i + 6] for i in range(0, len(value), 6)} == {b"%06d" % at}
         journal.close()

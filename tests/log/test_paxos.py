@@ -468,6 +468,27 @@ def test_one_initialized_member_alone_is_no_log() -> None:
     assert alive(network.nodes["b"]).status is Status.EMPTY
 
 
+def test_disks_initialized_by_mistake_do_not_outvote_one_who_knows_the_log() -> None:
+    network = cluster(1)
+    write(network, lead(network, "a"), 5)
+    for address in "bc":
+        node = network.nodes[address]
+        node.crash()
+        node.paper = initialized()
+        node.start()
+    network.nodes["a"].crash()
+    network.nodes["a"].start()
+    network.run(1.0)
+    network.cut |= {("a", "b"), ("a", "c")}
+    network.elect("b")
+    network.run(6.0)
+    assert network.nodes["b"].events == [NotElected("the log is new, and a did not answer")]
+    network.cut.clear()
+    network.elect("b")
+    network.run(6.0)
+    assert isinstance(network.nodes["b"].events[-1], Refused | NotElected)
+
+
 def test_two_initialized_members_take_in_a_third() -> None:
     network = Network(1)
     for address in "ab":

@@ -105,6 +105,14 @@ def test_a_leader_cut_off_acknowledges_and_confirms_nothing() -> None:
     assert all_equal(network)
 
 
+def test_a_leader_cut_off_makes_room_though_it_has_nothing_to_write() -> None:
+    network = cluster(1)
+    old = lead(network, "a")
+    network.cut |= {("a", "b"), ("a", "c")}
+    network.run(4.0)
+    assert Lost("No quorum answered for 3 s", timed_out=True) in old.events
+
+
 def test_what_was_in_flight_when_a_leader_died_is_in_the_log_of_all_or_none() -> None:
     network = cluster(1)
     old = lead(network, "a")

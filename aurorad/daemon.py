@@ -76,24 +76,34 @@ _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
 
 def run(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT. Raises `CannotStart` and `StartAgain`; any other exception is a defect."""
-    stats = Vars()
     try:
-        daemon = _Daemon(flags, stats)
+        daemon = _Daemon(flags, Vars())
+    except _OUTSIDE_OUR_POWER as error:
+        raise CannotStart(str(error)) from error
+    try:
         trio.run(daemon.run)
     except _OUTSIDE_OUR_POWER as error:
         raise CannotStart(str(error)) from error
     except BaseExceptionGroup as group:
-        outside, rest = group.split(_OUTSIDE_OUR_POWER)
-        ended, rest = rest.split(_NO_MORE_LEADER) if rest is not None else (None, None)
-        defects = rest.split(_FOLLOWING_FROM_THAT)[1] if rest is not None else None
-        if defects is not None or (outside is None and ended is None):
-            raise
-        if outside is not None:
-            raise CannotStart(_texts(outside)) from group
-        assert ended is not None
-        raise StartAgain(daemon.why_ended or _texts(ended)) from group
-    if daemon.why_ended is not None:
-        raise StartAgain(daemon.why_ended)
+        _judge(group, daemon.ending)
+    if daemon.ending.why is not None:
+        raise StartAgain(daemon.ending.why)
+
+
+def _judge(group: BaseExceptionGroup[BaseException], ending: Ending) -> None:
+    """Nothing, if it was told to end, and all that happened is that it does not lead any more."""
+    outside, rest = group.split(_OUTSIDE_OUR_POWER)
+    ended, rest = rest.split(_NO_MORE_LEADER) if rest is not None else (None, None)
+    defects = rest.split(_FOLLOWING_FROM_THAT)[1] if rest is not None else None
+    if defects is not None:
+        raise group
+    if outside is not None:
+        raise CannotStart(_texts(outside)) from group
+    if not ending.begun.is_set():
+        if ended is None:
+            raise group
+        raise StartAgain(_texts(ended)) from group
+    _log.warning("while it ended: %s", _texts(ended or group))
 
 
 def now_ms() -> int:
@@ -111,17 +121,12 @@ class _Daemon:
         self._tiers = configured_tiers(flags)
         self._webhook = webhooks.configured(flags.webhook_config)
         self._told: set[str] = set()
-        self._ending = Ending()
+        self.ending = Ending()
         self._watchdog = Watchdog(stats)
         self._lifecycle = Lifecycle(stats)
         declare_process(stats, now_ms)
         self._hostname = flags.hostname or _name_of(flags.ip)
         self._address = flags.ip or flags.hostname or _LOOPBACK
-
-    @property
-    def why_ended(self) -> str | None:
-        """Why it is to be started again, if it is."""
-        return self._ending.why
 
     async def run(self) -> None:
         """All roles, until told to stop."""
@@ -143,7 +148,7 @@ class _Daemon:
                     await roles.start(self._schedule, scheduler, control, observer_port)
                 trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
                 kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
-                if not self._ending.begun.is_set():
+                if not self.ending.begun.is_set():
                     print(f"aurorad: ready{kept}", flush=True)
             signals.cancel_scope.cancel()
 
@@ -151,12 +156,12 @@ class _Daemon:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             task_status.started()
             async for number in signals:  # until the very end: a second one must not cut the orderly stop short
-                self._ending.told(signal.Signals(number).name)
+                self.ending.told(signal.Signals(number).name)
 
     async def _observe(
         self, sock: socket.socket, scheduler_url: str | None, *, task_status: trio.TaskStatus[None]
     ) -> None:
-        observer, stopping = observer_for(self._flags), self._ending.begun
+        observer, stopping = observer_for(self._flags), self.ending.begun
         app = observer_app(observer, self._hostname, now_ms, Vars(), stopping, scheduler_url)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(observer.run)
@@ -175,6 +180,7 @@ class _Daemon:
     ) -> None:
         flags, stats, port = self._flags, self._stats, sock.getsockname()[1]
         given = self._surroundings(observer_port)
+        stats.gauge("framework_registered", lambda: 0)  # until it leads
         settings = Settings(now_ms, flags.dlog_max_entry_size, flags.dlog_snapshot_interval)
         async with trio.open_nursery() as servers, ensemble(flags, settings, stats, self._hostname, port) as others:
 
@@ -190,7 +196,7 @@ class _Daemon:
             front = Front(servers, sock, partial(self._serve, "scheduler"), follower=follower, leader=leader)
             role = SchedulerRole(
                 lifecycle=self._lifecycle,
-                ending=self._ending,
+                ending=self.ending,
                 leadership=others.leadership,
                 follow=others.follow,
                 begin_reign=partial(self._begin_reign, given=given, servers=servers, control=control),
@@ -224,11 +230,11 @@ class _Daemon:
         reign = await Reign.begin(storage, given)
         if control is not None and isinstance(reign.engine, SimulatedEngine):
             app = scheduler_app(Vars(), simulation_endpoints(reign.engine, now_ms))
-            await servers.start(self._serve, "control", app, control, self._ending.begun)
+            await servers.start(self._serve, "control", app, control, self.ending.begun)
         return reign
 
     def _ends(self) -> Blueprint:
-        return lifecycle_endpoints(partial(self._ending.told, "/quitquitquit"), _abort)
+        return lifecycle_endpoints(partial(self.ending.told, "/quitquitquit"), _abort)
 
     async def _serve(
         self,

@@ -356,7 +356,7 @@ def _check_ensemble(flags: Flags) -> None:
     for name in _LOG_TLS:
         without = [f"-{other}" for other in _LOG_TLS if other not in given]
         if name in given and without:
-            raise FlagError(f"-{name}={given[name]}: {', '.join(without)} was expected with it")
+            raise FlagError(f"-{name}={given[name]}: together with it {', '.join(without)} was expected")
     if flags.serverset_path is not None and flags.serverset_path == flags.native_log_zk_group_path:
         path = flags.serverset_path
         raise FlagError(f"-native_log_zk_group_path={path}: another path than that of -serverset_path was expected")

@@ -1,13 +1,20 @@
-"""What the daemon refuses to start on."""
+"""What the daemon refuses to start on, and how it ends."""
 
 import os
 from pathlib import Path
 
 import pytest
+import trio
 
-from aurorad.daemon import run
+from aurorad.daemon import _Daemon, run
 from aurorad.flags import Flags
+from aurorad.leader.face import Defeated, ZooKeeperRefused
+from aurorad.lifecycle import StartAgain
+from aurorad.log.errors import LogFailed, LogLost, NotElected
+from aurorad.main import main
+from aurorad.scheduler.service import EngineGone
 from aurorad.startup import CannotStart
+from aurorad.storage.storage import OutcomeUnknown, StorageNotReady
 
 
 def why_not(work_dir: Path) -> str:
@@ -58,3 +65,79 @@ def test_a_host_name_that_nobody_knows_is_told(tmp_path: Path) -> None:
         CannotStart, match=r"cannot listen on no\.such\.host\.invalid:0: .*-hostname, must be an address of"
     ):
         run(Flags(work_dir=tmp_path / "w", hostname="no.such.host.invalid", http_port=0, observer_port=0))
+
+
+# --- How it ends ---
+
+
+def ended_by(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *errors: Exception, because: str | None = None, told: bool = False
+) -> None:
+    """`run` of a daemon in which these errors come out of tasks, perhaps after its end has begun."""
+
+    async def failing(self: _Daemon) -> None:
+        await trio.lowlevel.checkpoint()
+        if told:
+            self.ending.told("SIGTERM")
+        if because is not None:
+            self.ending.because(because)
+        if errors:
+            raise ExceptionGroup("tasks", [ExceptionGroup("a task", [error]) for error in errors])
+
+    monkeypatch.setattr(_Daemon, "run", failing)
+    run(Flags(work_dir=tmp_path / "w"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LogLost("a later proposal"), NotElected("no quorum"), EngineGone("it"), LogFailed("disk"), Defeated("expired")],
+)
+def test_who_cannot_lead_any_more_wants_to_be_started_again(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(StartAgain, match=f"^{error}$"):
+        ended_by(monkeypatch, tmp_path, StorageNotReady("Storage has stopped"), error, OutcomeUnknown("perhaps"))
+
+
+def test_the_reason_it_gave_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(StartAgain, match=r"^promise lost$"):
+        ended_by(monkeypatch, tmp_path, LogLost("closed"), because="promise lost")
+    with pytest.raises(StartAgain, match=r"^led for long$"):
+        ended_by(monkeypatch, tmp_path, because="led for long")
+
+
+def test_who_was_told_to_end_and_lost_the_log_meanwhile_has_done_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended_by(monkeypatch, tmp_path, LogLost("a later proposal"), told=True)
+    assert "while it ended: a later proposal" in caplog.text
+
+
+def test_what_is_wrong_outside_is_told_before_what_follows_from_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(CannotStart, match=r"^bad credentials$"):
+        ended_by(monkeypatch, tmp_path, ZooKeeperRefused("bad credentials"), LogLost("closed"))
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_defect_is_one_whatever_else_happens(told: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ExceptionGroup) as defect:
+        ended_by(monkeypatch, tmp_path, LogLost("closed"), ValueError("ours"), told=told)
+    assert defect.group_contains(ValueError, match="ours")
+    with pytest.raises(ExceptionGroup):
+        ended_by(monkeypatch, tmp_path, StorageNotReady("for no reason"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(StartAgain("x"), 75), (CannotStart("x"), 1), (ValueError("x"), 1), (None, 0)]
+)
+def test_the_exit_status_tells_a_supervisor_what_to_do(
+    error: Exception | None, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ending(flags: Flags) -> None:
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr("aurorad.daemon.run", ending)
+    assert main([f"-work_dir={tmp_path}"]) == status

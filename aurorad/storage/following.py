@@ -92,7 +92,9 @@ class Following:
             async with aclosing(batches(self.position + 1)) as some:
                 async for records in some:
                     await self._apply(records)
-        except (LookupError, ReplacedMeanwhile):  # truncated, with a snapshot behind; or replaced by one that has begun
+        except (LookupError, ReplacedMeanwhile) as missed:
+            if isinstance(missed, LookupError) and self.position + 1 >= self.log.begin:
+                raise  # else it was truncated, and there is a snapshot behind
             self.position = self.log.begin - 1
             self._replay = Replay(Tables(self._stats) if self.position < 0 else None, self._stats, self._shared)
             return False

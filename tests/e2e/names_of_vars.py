@@ -85,6 +85,7 @@ EXPORTED: dict[str, list[str]] = {
         *all_of("TaskGroupBatchWorker_", "queue_size items_processed batches_processed"),
         *timed("TaskGroupBatchWorker_batch_locked"),
     ],
+    "backups": all_of("scheduler_backup_", "success failed"),
     "engine": [
         "framework_registered",
         *all_of("scheduler_", "framework_reregisters framework_disconnects resource_offers lost_executors"),
@@ -150,6 +151,7 @@ EXPORTED: dict[str, list[str]] = {
     "storage": [
         *all_of("scheduler_log_", "un_snapshotted_transactions bytes_written entries_written bytes_read"),
         *all_of("scheduler_log_", "entries_read bad_frames_read snapshots"),
+        *all_of("scheduler_backup_", "success failed"),
         *timed("scheduler_log_native_append", "scheduler_storage_recover", "scheduler_log_snapshot"),
         *all_of("task_queries_", "by_id by_job by_host all"),
         *all_of("task_store_index_", "job_items host_items"),
@@ -213,7 +215,6 @@ NOT_HERE: dict[str, list[str]] = {
         *all_of("task_delivery_delay_SOURCE_EXECUTOR_", "errors reconnects timeouts 50_0_percentile"),
     ],
     "nobody has to say who he is yet": ["shiro_authorization_failures", "shiro_bad_requests"],
-    "there are no backups yet": all_of("scheduler_backup_", "success failed"),
     "the log is a file: its entries are not deflated or skipped, and it neither times out nor fails and goes on": [
         "scheduler_log_deflated_entries_read",
         *all_of("scheduler_log_native_", "read_timeouts append_timeouts truncate_timeouts native_entries_skipped"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -74,3 +75,24 @@ def test_a_leader_makes_room_in_time_and_asks_to_be_started_again(tmp_path: Path
         assert first.wait_for_end() == START_AGAIN
         assert first.log().count("led for -max_leading_duration=2secs") == 2, first.log()
         assert them.by_name[them.leader()] is not first
+
+
+def test_one_with_another_quorum_stands_aside_and_says_so(them: Schedulers) -> None:
+    leader = them.leader()
+    other = next(name for name in them.by_name if name != leader)
+    member = them.by_name[other]
+    assert member.stop() == 0
+    right = member.flags
+    member.flags = tuple(re.sub("(quorum_size)=.*", r"\1=1", flag) for flag in right)
+    member.start()
+    eventually("it knows that it must not lead", lambda: variables(member)["scheduler_fit_to_lead"] == 0)
+    why = str(variables(member)["scheduler_unfit_to_lead_because"])
+    assert "quorum" in why
+    assert member.get("/health") == f"OK\nThis scheduler cannot lead: {why}\n"
+    assert f"this scheduler cannot lead: {why}" in member.log()
+    create(them.by_name[leader], "more")
+    assert member.stop() == 0
+    member.flags = right
+    member.start()
+    eventually("it may lead", lambda: variables(member)["scheduler_fit_to_lead"] == 1)
+    eventually("it has learned what came meanwhile", lambda: running_tasks(member) == 10)

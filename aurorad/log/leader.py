@@ -90,6 +90,9 @@ class Leader:
         if self._in_flight and now >= self._in_flight[0][1] + self._here.timing.write_s:
             return f"No quorum took a write within {self._here.timing.write_s:g} s"
         if now >= self._beat_at:
+            # In beats, not by the clock: after this machine stood still the others have their time to answer.
+            if (self._token - self.confirmed) * self._here.timing.beat_s >= self._here.timing.write_s:
+                return f"No quorum answered for {self._here.timing.write_s:g} s"
             self.beat(now)
             self.change_voters(now)
         return None

@@ -346,6 +346,7 @@ async def test_members_that_are_cut_off_stalled_garbled_and_killed_keep_what_was
                 await leader.restart()
 
     async with running(tmp_path, 3) as ensemble:
+        await ensemble.leader()  # a new log begins with all of them
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write_on, ensemble)
             for _ in range(40):

@@ -62,7 +62,7 @@ class Driver:
         """Until cancelled. Raises `OSError` or `LogDamaged` if the disk fails."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            nursery.start_soon(self.scribe.run, self._durable)
+            nursery.start_soon(self.scribe.run, self._durable, self.step)
             self.step()
             nursery.start_soon(self._tick)
             nursery.start_soon(self._watch_group)
@@ -71,6 +71,7 @@ class Driver:
 
     def step(self) -> None:
         """Do what the member says."""
+        self.member.room = self.scribe.has_room(_SMALL_BYTES)
         if self.member.member != self._introduced:
             self._introduced = self.member.member
             self._peers.introduce(Peer(self.member.member, self._quorum))

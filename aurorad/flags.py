@@ -239,6 +239,9 @@ class Flags:
     native_log_port: int | None = _flag(
         None, _REPLICATED, "Where its other members reach this one; unset = LIBPROCESS_PORT, or any free", check.port
     )
+    native_log_cluster_id: str | None = _flag(
+        None, _REPLICATED, "Whose log it is: members of another one are turned away; unset = -cluster_name"
+    )
     native_log_election_timeout: Duration = _flag(15.0, _REPLICATED, "How long an attempt to lead it takes", _positive)
     native_log_election_retries: int = _flag(20, _REPLICATED, "Attempts, before the process ends", _positive)
     native_log_read_timeout: Duration = _flag(

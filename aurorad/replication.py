@@ -48,13 +48,14 @@ async def _member(flags: Flags, settings: Settings, stats: Vars, group: Group) -
     assert flags.native_log_file_path is not None
     rng = random.Random()  # noqa: S311 - spreads retries, guards nothing
     alone = flags.native_log_quorum_size == 1
+    cluster_id = flags.native_log_cluster_id or flags.cluster_name
     listener, me = await _listening(flags)
     try:
-        peers = TcpPeers(listener, me, flags.cluster_name, stats, rng, _certificates(flags))
+        peers = TcpPeers(listener, me, cluster_id, stats, rng, _certificates(flags))
     except OSError as error:
         raise CannotStart(f"-native_log_tls_...: these files cannot be used: {error}") from None
     log_settings = LogSettings(
-        flags.cluster_name,
+        cluster_id,
         flags.native_log_quorum_size,
         flags.native_log_election_retries,
         Timing(write_s=flags.native_log_write_timeout, election_s=flags.native_log_election_timeout),

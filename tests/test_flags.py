@@ -16,6 +16,7 @@ ENSEMBLE = [
     "-native_log_zk_group_path=/aurora/log",
     "-native_log_file_path=/log",
 ]
+TLS = [f"-native_log_tls_{name}=/log/{name}.pem" for name in ("key", "certificate", "ca")]
 
 
 def test_without_arguments_every_flag_has_its_default() -> None:
@@ -148,7 +149,7 @@ def test_whatever_is_given_only_a_flag_error_comes_out(arguments: list[str]) -> 
 
 @given(st.sampled_from([field.name for field in dataclasses.fields(Flags)]), st.text(max_size=12))
 def test_whatever_the_value_a_flag_takes_it_or_says_what_was_expected(name: str, text: str) -> None:
-    with_it = [argument for argument in ENSEMBLE if not argument.startswith(f"-{name}=")]
+    with_it = [argument for argument in (*ENSEMBLE, *TLS) if not argument.startswith(f"-{name}=")]
     if name.startswith("simulated_"):
         with_it = ["-engine=simulated"]
     try:

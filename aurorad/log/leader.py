@@ -115,7 +115,7 @@ class Leader:
         if new is None:
             return
         choosing = (self._configuration.ids & new.ids) - self._distrusted
-        if sum(self._heard.get(member, 0) > self._token - _LATELY for member in choosing) < here.quorum:
+        if sum(self._heard.get(member, -_LATELY) > self._token - _LATELY for member in choosing) < here.quorum:
             return  # nobody could choose it
         self._voters = choosing
         self._configuration = new

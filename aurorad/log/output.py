@@ -32,6 +32,8 @@ class Lost(NamedTuple):
     """Leading has ended for good. What was in flight may come to be chosen or not."""
 
     why: str
+    timed_out: bool = False
+    """No quorum answered in time; otherwise somebody else leads."""
 
 
 class Confirmed(NamedTuple):

@@ -231,7 +231,7 @@ class Member:
         if self._known_at is not None and now >= self._known_at:
             self._replica.write_known()
         if self._leader is not None and (why := self._leader.tick(now)) is not None:
-            self._step_down(now, why)
+            self._step_down(now, why, timed_out=True)
         if self._candidate is not None and (verdict := self._candidate.tick(now)) is not None:
             self._give_up(verdict)
         self._settle(now)
@@ -354,13 +354,13 @@ class Member:
         if self._candidate is not None:
             self._candidate.rejected(now, message)
 
-    def _step_down(self, now: float, why: str) -> None:
+    def _step_down(self, now: float, why: str, *, timed_out: bool = False) -> None:
         """Leading is over; what was not told to lead yet tries again."""
         assert self._leader is not None
         lost, self._leader = self._leader, None
         if self._leads or self._candidate is None:
             self._leads = False
-            self._events.append(Lost(why))
+            self._events.append(Lost(why, timed_out))
         else:
             self._candidate.outbid(now, max(lost.proposal[0], self._replica.promised[0]))
 

@@ -247,7 +247,7 @@ class ReplicatedLog:
         if isinstance(event, Confirmed):
             self._confirmations.confirmed(event.token)
         elif isinstance(event, Lost):
-            self._stats.count("scheduler_log_native_append_failures")
+            self._stats.count(f"scheduler_log_native_append_{'timeouts' if event.timed_out else 'failures'}")
             self._lose(event.why)
         else:
             self._outcomes.append(event)
@@ -292,7 +292,9 @@ class ReplicatedLog:
         return f"FOLLOWER of {followed[0]}" if followed is not None else "FOLLOWER"
 
     def _lags(self) -> dict[str, Value]:
-        """By how many positions each other member is known to be behind."""
+        """By how many positions each other member was behind when it was last heard, if this one leads."""
+        if not self._member.leads:
+            return {}
         return {
             f"scheduler_log_native_lag_{_NOT_IN_NAME.sub('_', address)}": max(0, self._member.end - end)
             for address, end in sorted(self._driver.ends.items())

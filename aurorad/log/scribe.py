@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -24,7 +23,7 @@ MAX_BACKLOG = 32 << 20
 """Bytes that wait for the disk, at most: whoever brings more has to wait too."""
 
 _BATCH_BYTES = 8 << 20
-_RETRY_S, _REFILL_S = 1.0, 30.0  # how often a full disk is asked again, for what must be written and for more
+_RETRY_S, _REFILL_S = 1.0, 5.0  # how often a full disk is asked again, for what must be written and for more
 _RECORD_BYTES, _VALUE_BYTES = 4096, 16  # what lies around them on disk, at most
 
 
@@ -41,7 +40,6 @@ class Scribe:
         self._waiting: list[tuple[int, Sequence[Record], int]] = []
         self._more = trio.Event()
         self._progress = trio.Event()
-        self._refill_at = -math.inf
 
     def add(self, ticket: int, records: Sequence[Record]) -> None:
         """Write these down behind all others."""
@@ -66,6 +64,11 @@ class Scribe:
 
     async def run(self, durable: Callable[[int], None]) -> None:
         """Write until cancelled; `durable` is told the last ticket of each batch. Raises `OSError`, which is final."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_room)
+            await self._write_all(durable)
+
+    async def _write_all(self, durable: Callable[[int], None]) -> None:
         while True:
             await self._more.wait()
             ticket, records, size = self._take()
@@ -74,8 +77,6 @@ class Scribe:
             self._progress.set()
             self._progress = trio.Event()
             durable(ticket)
-            if self._journal.room < self.backlog + LOW_WATER + HEADROOM and trio.current_time() >= self._refill_at:
-                await self._refill()
 
     async def close(self) -> None:
         """Let the journal go, even if cancelled."""
@@ -109,12 +110,20 @@ class Scribe:
                 self.is_stuck = False
                 return
 
-    async def _refill(self) -> None:
-        try:
-            await self._off_loop(lambda: self._journal.reserve(self.backlog + LOW_WATER, HEADROOM))
-        except LogFull as full:
-            _logger.warning("This log member has hardly any room left: %s", full)
-            self._refill_at = trio.current_time() + _REFILL_S
+    async def _keep_room(self) -> None:
+        """Have some made ahead, as long as there is any; a disk that was full is asked again."""
+        is_short = False
+        while True:
+            while self.has_room(LOW_WATER):
+                await self._progress.wait()
+            try:
+                await self.make_room(LOW_WATER)
+                is_short = False
+            except LogFull as full:
+                if not is_short:
+                    _logger.warning("This log member has hardly any room left: %s", full)
+                is_short = True
+                await trio.sleep(_REFILL_S)
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
         """One at a time, and not abandoned: a cancelled caller waits until the disk has answered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from aurorad.api import binary
 from aurorad.api.calls import Call, CreateJob, GetJobs, Reply
@@ -12,7 +13,7 @@ from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType
 from tests.cluster.schedulers import Scheduler
 from tests.e2e.jobs import shell_job
 
-ROLE = "www-data"
+ROLE, ENVIRONMENT = "www-data", "devel"
 NOT_DONE = ("Storage is not READY", "The scheduler's disk is full: nothing was changed.")
 """What an answer says if nothing was changed, and trying again is worth it."""
 
@@ -25,7 +26,7 @@ class NotDone(Exception):
     """It was not, and it may be tried again."""
 
 
-def ask(url: str, what: Call, timeout_s: float = 10.0, session: requests.Session | None = None) -> Response:
+def ask(url: str, what: Call, timeout_s: float = 5.0, session: requests.Session | None = None) -> Response:
     """The answer of whoever leads, as far as the one at `url` knows. Raises `Unknown` and `NotDone`."""
     body = binary.encode_message(MessageHeader(what.method(), MessageType.CALL, 0), what)
     headers = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
@@ -34,8 +35,9 @@ def ask(url: str, what: Call, timeout_s: float = 10.0, session: requests.Session
     except requests.ConnectTimeout as error:
         raise NotDone(f"not reached: {type(error).__name__}") from None
     except requests.RequestException as error:
-        if "refused" in str(error):
-            raise NotDone("refused") from None
+        cause = getattr(error.args[0] if error.args else None, "reason", None)
+        if isinstance(cause, NewConnectionError):
+            raise NotDone("not reached") from None
         raise Unknown(type(error).__name__) from None
     if answer.status_code == 503:
         raise NotDone(answer.text[:200])

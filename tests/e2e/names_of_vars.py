@@ -85,6 +85,7 @@ EXPORTED: dict[str, list[str]] = {
         *all_of("TaskGroupBatchWorker_", "queue_size items_processed batches_processed"),
         *timed("TaskGroupBatchWorker_batch_locked"),
     ],
+    "backups": all_of("scheduler_backup_", "success failed"),
     "engine": [
         "framework_registered",
         *all_of("scheduler_", "framework_reregisters framework_disconnects resource_offers lost_executors"),

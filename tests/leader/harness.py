@@ -16,7 +16,8 @@ from aurorad.leader.zookeeper import ZooKeeper
 from aurorad.vars import Vars
 from tests.zookeeper import PATIENCE_S
 
-SESSION_S = 2.0
+LONG_S = 10.0  # a busy machine does not lose it
+SHORT_S = 2.0  # for tests that wait for its end
 
 
 @asynccontextmanager
@@ -24,7 +25,7 @@ async def connected(
     *endpoints: str, stats: Vars | None = None, patience_s: float = PATIENCE_S, **settings: Any
 ) -> AsyncIterator[ZooKeeper]:
     """A session that is kept up within."""
-    settings.setdefault("session_timeout_s", SESSION_S)
+    settings.setdefault("session_timeout_s", LONG_S)
     zookeeper = ZooKeeper(ZooKeeperSettings(endpoints, **settings), stats or Vars())
     async with trio.open_nursery() as nursery:
         await nursery.start(zookeeper.run)

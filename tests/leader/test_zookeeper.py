@@ -16,7 +16,7 @@ from kazoo.security import ACL, Id, make_digest_acl_credential
 from aurorad.leader.client import ZooKeeperSettings
 from aurorad.leader.zookeeper import Session, SessionLost, ZooKeeper, ZooKeeperRefused
 from aurorad.vars import Vars
-from tests.leader.harness import SESSION_S, connected, nodes, until
+from tests.leader.harness import SHORT_S, connected, nodes, until
 from tests.zookeeper import Ensemble, Relay
 from tests.zookeeper import ZooKeeper as Server
 
@@ -64,7 +64,7 @@ async def test_another_session_follows_one_that_expired(zookeeper: Server) -> No
 
 
 async def test_a_session_lives_on_at_another_server_when_its_own_is_killed(ensemble: Ensemble) -> None:
-    async with connected(*ensemble.addresses, stats=(stats := Vars()), session_timeout_s=10) as session:
+    async with connected(*ensemble.addresses, stats=(stats := Vars())) as session:
         before = await session.session()
         name = await session.hold(before, PATH, "n", b"")
         _server_of(ensemble, session).stop()
@@ -90,10 +90,10 @@ def _server_of(ensemble: Ensemble, session: ZooKeeper) -> Server:
 
 async def test_without_a_word_for_its_whole_time_a_session_is_over(zookeeper: Server) -> None:
     with Relay(zookeeper) as relay:
-        async with connected(relay.address, stats=(stats := Vars())) as session:
+        async with connected(relay.address, stats=(stats := Vars()), session_timeout_s=SHORT_S) as session:
             first = await session.session()
             with relay.still():
-                why = f"there was no word from ZooKeeper for the session's whole time of {SESSION_S:g} s"
+                why = f"there was no word from ZooKeeper for the session's whole time of {SHORT_S:g} s"
                 assert await lasts(session) == why
                 assert stats.get("zk_connection_state_LOST") == 1
             assert await session.session() is not first

@@ -15,7 +15,7 @@ import trio
 from aurorad.leader.face import Defeated, Leader, Leadership
 from aurorad.leader.zookeeper import ZooKeeper
 from aurorad.leader.zookeeper_leadership import ZooKeeperLeadership
-from tests.leader.harness import connected, nodes, until
+from tests.leader.harness import SHORT_S, connected, nodes, until
 from tests.zookeeper import PATIENCE_S, Ensemble, Relay
 from tests.zookeeper import ZooKeeper as Server
 
@@ -153,7 +153,8 @@ async def test_a_leader_cannot_be_advertised_when_its_session_is_over(zookeeper:
 
 async def test_a_leader_that_is_cut_off_is_defeated_before_another_is_elected(ensemble: Ensemble) -> None:
     with Relay(ensemble.servers[0]) as relay:
-        async with candidate(relay.address) as leader, candidate(*ensemble.addresses) as other:
+        short = {"session_timeout_s": SHORT_S}
+        async with candidate(relay.address, **short) as leader, candidate(*ensemble.addresses, **short) as other:
             await leader.leadership.elected()
             ends: list[str] = []
 
@@ -174,7 +175,7 @@ async def test_a_leader_that_is_cut_off_is_defeated_before_another_is_elected(en
 
 async def test_short_losses_of_the_connection_are_tolerated(zookeeper: Server) -> None:
     with Relay(zookeeper) as relay:
-        async with candidate(relay.address, session_timeout_s=10) as leader:
+        async with candidate(relay.address) as leader:
             await leader.leadership.elected()
             await leader.leadership.advertise()
             with trio.move_on_after(1):

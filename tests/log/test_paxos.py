@@ -15,6 +15,7 @@ from aurorad.log.messages import (
     Known,
     Metadata,
     Peer,
+    Promise,
     Status,
     Stored,
     Wrote,
@@ -98,7 +99,7 @@ def test_a_leader_cut_off_acknowledges_and_confirms_nothing() -> None:
     write(network, lead(network, "b"), 5)
     assert not any(isinstance(event, Confirmed) for event in old.events[-1:])
     network.run(3.0)
-    assert Lost("No quorum took a write within 3 s") in old.events
+    assert Lost("No quorum took a write within 3 s", timed_out=True) in old.events
     network.cut.clear()
     network.run(2.0)
     assert all_equal(network)
@@ -124,6 +125,18 @@ def test_of_two_who_stand_at_once_one_leads() -> None:
     network.elect("b")
     network.run(5.0)
     assert sum(alive(node).leads for node in network.nodes.values()) == 1
+
+
+def test_nobody_is_asked_for_a_promise_before_ones_own_is_durable() -> None:
+    """Else, after a crash, the same proposal could be used for something else."""
+    member = Member("a", "c", 2, Stored(Status.VOTING, 5), random.Random(1))
+    member.members(0.0, {"b": Peer(6, 2)})
+    member.elect(0.0)
+    out = member.take()
+    assert out.sendings == []
+    assert out.records == [Metadata(Status.VOTING, 5, (1, 5))]
+    member.durable(0.0, out.ticket)
+    assert [sending.message for sending in member.take().sendings] == [Promise((1, 5), 2, NOBODY, 0)]
 
 
 def test_without_a_quorum_nobody_is_elected() -> None:

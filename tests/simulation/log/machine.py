@@ -81,7 +81,7 @@ class Machine:
     def start(self) -> None:
         if self.process is not None or self.gone:
             return
-        self.life += 1
+        self.life = self.world.next_life()
         self.disk.room = 0 if self.is_full else _PLENTY
         self.disk.read_error = 5 if self.unreadable else None
         try:

@@ -210,7 +210,8 @@ class Process:
         return self.journal.room >= self._backlog + size + _RECORD_BYTES + HEADROOM
 
     def _makes_room(self, size: int) -> bool:
-        if not self._has_room(size) and size > _SMALL_BYTES:
+        if not self._has_room(size) and (size > _SMALL_BYTES or self._world.timeline.now >= self._refill_at):
+            self._refill_at = self._world.timeline.now + _RETRY_S
             with contextlib.suppress(LogFull):
                 self.journal.reserve(self._backlog + size + _RECORD_BYTES, HEADROOM)
         return self._has_room(size)

@@ -51,7 +51,7 @@ class World:
         self.history = History()
         self.is_stormy = True
         size = stress.size or rng.choice((3,) * 14 + (5,) * 4 + (1,))
-        drawn = rng.random() < 0.1
+        drawn = size > 1 and rng.random() < 0.1
         self.initialize = drawn if stress.initialize is None else stress.initialize
         """Whether empty members make a log by themselves."""
         self.quorum = size // 2 + 1
@@ -64,6 +64,7 @@ class World:
             Machine(self, address, self.quorum, initialized=not self.initialize) for address in ADDRESSES[:size]
         ]
         self._used = size
+        self._lives = 0
         self.weather = stress.weather or _draw_weather(rng)
         self.network.weather = self.weather
         self.reads = rng.choice((0.1, 0.5)) if stress.reads is None else stress.reads
@@ -99,6 +100,10 @@ class World:
     @property
     def may_add(self) -> bool:
         return self._used < len(ADDRESSES)
+
+    def next_life(self) -> int:
+        self._lives += 1
+        return self._lives
 
     def lost(self, process: Process) -> None:
         """It does not lead any more, so it ends and is started again, by and by."""

@@ -1,0 +1,58 @@
+"""Whether the members of one log, all stopped, hold the same, and have made the same of it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from aurorad.log.disk import Folder
+from aurorad.log.journal import Journal
+from aurorad.log.messages import Value
+from aurorad.storage.database import Database
+from aurorad.storage.shared import Shared
+from tests.cluster.schedulers import Scheduler
+
+_PART = 1 << 20
+
+
+def disagreements(schedulers: Sequence[Scheduler]) -> Iterator[str]:
+    logs = {one.name: learned(one) for one in schedulers}
+    for (name, log), (other, others) in itertools.combinations(logs.items(), 2):
+        common = log.keys() & others.keys()
+        if not common:
+            yield f"the logs of {name} and {other} have nothing in common: {_extent(log)} and {_extent(others)}"
+        for position in sorted(common):
+            if log[position] != others[position]:
+                yield f"at {position} {name} has {log[position]!r:.200}, and {other} {others[position]!r:.200}"
+                break
+    states = {one.name: rows(one) for one in schedulers}
+    for (name, state), (other, others_state) in itertools.combinations(states.items(), 2):
+        for row in sorted(state ^ others_state, key=repr)[:6]:
+            owner = name if row in state else other
+            yield f"only the database of {owner}, of {name} and {other}, has {row!r:.1000}"
+
+
+def learned(scheduler: Scheduler) -> Mapping[int, Value]:
+    """What is known to be chosen, by position."""
+    journal = Journal.open(Folder(scheduler.log_folder), alone=True, rng=random.Random(0))
+    try:
+        at, values = journal.begin, {}
+        while at < journal.learned_to:
+            for value in journal.read(at, _PART):
+                values[at] = value
+                at += 1
+        return {position: value for position, value in values.items() if position < journal.learned_to}
+    finally:
+        journal.close()
+
+
+def rows(scheduler: Scheduler) -> set[object]:
+    """All that its database holds."""
+    with contextlib.closing(Database(scheduler.database)) as database:
+        return set(itertools.chain.from_iterable(database.load(Shared())))
+
+
+def _extent(log: Mapping[int, Value]) -> str:
+    return f"{min(log)} to {max(log)}" if log else "nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
@@ -26,12 +27,19 @@ from aurorad.startup import CannotStart
 from aurorad.storage.following import Follow, Following, Settings, following
 from aurorad.vars import Vars
 
+_log = logging.getLogger(__name__)
+
 
 @asynccontextmanager
 async def several(
     flags: Flags, settings: Settings, stats: Vars, host: str, port: int
 ) -> AsyncIterator[tuple[Leadership, Follow]]:
     """As `ensemble.ensemble`, where there are others."""
+    if flags.engine == "local":
+        _log.warning(
+            "-engine=local with several schedulers is for trying it out: each runs tasks on its own machine, and the next "
+            "leader takes those of this one for lost, and starts them again"
+        )
     assert flags.serverset_path is not None, "flags are checked"
     assert flags.native_log_zk_group_path is not None
     zookeeper = ZooKeeper(_zookeeper_settings(flags), stats)

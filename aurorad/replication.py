@@ -37,8 +37,8 @@ async def several(
     """As `ensemble.ensemble`, where there are others."""
     if flags.engine == "local":
         _log.warning(
-            "-engine=local with several schedulers is for trying it out: each runs tasks on its own machine, and the next "
-            "leader takes those of this one for lost, and starts them again"
+            "-engine=local with several schedulers is for trying it out: tasks run on the leader's machine, "
+            "and the next leader takes them for lost and starts them again"
         )
     assert flags.serverset_path is not None, "flags are checked"
     assert flags.native_log_zk_group_path is not None

@@ -104,7 +104,9 @@ class Driver:
             self.member.room = await self._has_room(size)
             if isinstance(message, Fetched) and not self.member.room:
                 return
-        elif isinstance(message, Accepted | Heard | Behind | Promised):
+        elif not self.member.room:
+            self.member.room = self.scribe.has_room(size)  # the others do not offer again what was refused
+        if isinstance(message, Accepted | Heard | Behind | Promised):
             self.ends[sender] = message.end
         self.member.receive(trio.current_time(), sender, message)
         self.step()

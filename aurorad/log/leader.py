@@ -118,7 +118,8 @@ class Leader:
         if new is None:
             return
         choosing = (self._configuration.ids & new.ids) - self._distrusted
-        if sum(self._heard.get(member, -_LATELY) > self._token - _LATELY for member in choosing) < here.quorum:
+        there = [member for member in choosing & present if self._heard.get(member, -_LATELY) > self._token - _LATELY]
+        if len(there) < here.quorum:
             return  # nobody could choose it
         self._voters = choosing
         self._configuration = new

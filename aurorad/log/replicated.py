@@ -206,13 +206,15 @@ class ReplicatedLog:
         return receipt
 
     async def truncate(self, before: int) -> None:
-        """As `face.Log` says."""
+        """As `face.Log` says; returns when this member has forgotten them."""
         started = trio.current_time()
         self._check()
         receipt = Placed(self._member.truncate(started, before), 0, started)
         self._receipts.add(receipt)
         self._driver.step()
         await receipt.wait()
+        while self._journal.begin < self._member.begin and self._why_lost is None:
+            await self._driver.stepped()
         self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
 
     def _place(self, entries: Sequence[bytes], size: int, started_s: float) -> Placed:

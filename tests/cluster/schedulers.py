@@ -50,7 +50,7 @@ class Scheduler:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        assert self._supervisor is None, f"{self.name} is there already"
+        assert not self.supervised, f"{self.name} is there already"
         self._told.clear()
         self._supervisor = threading.Thread(target=self._supervise, name=f"supervisor of {self.name}", daemon=True)
         self._supervisor.start()
@@ -60,6 +60,12 @@ class Scheduler:
         self._told.set()
         self.signal(how)
         self.wait()
+
+    def set(self, flag: str, value: object) -> None:
+        """For its next start; None is no such flag."""
+        self.flags = [given for given in self.flags if given.partition("=")[0] != f"-{flag}"]
+        if value is not None:
+            self.flags.append(f"-{flag}={value}")
 
     def wait(self) -> None:
         """Until it has ended for good."""
@@ -85,6 +91,11 @@ class Scheduler:
     @property
     def runs(self) -> bool:
         return self._process is not None
+
+    @property
+    def supervised(self) -> bool:
+        """It runs, or will again in a moment."""
+        return self._supervisor is not None and self._supervisor.is_alive()
 
     def leads(self, timeout_s: float = 1.0) -> bool:
         return self.status_of("/leaderhealth", timeout_s) == 200
@@ -145,15 +156,21 @@ class Scheduler:
 
 
 class Site:
-    """`count` schedulers, three ZooKeepers, and what connects them."""
+    """`count` schedulers, one ZooKeeper or three, and what connects them."""
 
     def __init__(
-        self, network: Network, folder: Path, *flags: str, count: int = 3, mounts: Mapping[str, str] | None = None
+        self,
+        network: Network,
+        folder: Path,
+        *flags: str,
+        count: int = 3,
+        zookeepers: int = 3,
+        mounts: Mapping[str, str] | None = None,
     ) -> None:
         self.network = network
         self._folder = folder
         self._flags = flags
-        self.zookeeper_machines = [network.machine() for _ in range(3)]
+        self.zookeeper_machines = [network.machine() for _ in range(zookeepers)]
         self.zookeepers = self._ensemble()
         self.schedulers: list[Scheduler] = []
         for _ in range(count):
@@ -194,7 +211,7 @@ class Site:
         for zookeeper in self.zookeepers:
             zookeeper.wait()
         for scheduler in self.schedulers:
-            if not scheduler.runs:
+            if not scheduler.supervised:
                 scheduler.start()
 
     def stop(self) -> None:
@@ -218,6 +235,14 @@ class Site:
     def followers(self) -> list[Scheduler]:
         leader = self.leader()
         return [one for one in self.schedulers if one is not leader]
+
+    def have_lead(self, one: Scheduler) -> None:
+        """Others that lead are told to end, and started again."""
+        while (leader := self.leader()) is not one:
+            leader.stop()
+            self.leader()
+            leader.start()
+            self.settle()
 
     def settle(self, within_s: float = PATIENCE_S) -> Scheduler:
         """Until one leads and all the others follow it, with all that it has."""
@@ -247,6 +272,8 @@ class Site:
             f"server.{n}={machine.address}:{quorum_port}:{election_port}\n"
             for n, machine in enumerate(self.zookeeper_machines, 1)
         ]
+        if len(lines) == 1:
+            lines = []  # it is alone
         servers = []
         for n, machine in enumerate(self.zookeeper_machines, 1):
             folder = self._folder / f"zookeeper-{n}"
@@ -268,11 +295,11 @@ def _number(value: object) -> int:
 
 @contextmanager
 def site(
-    folder: Path, *flags: str, count: int = 3, mounts: Mapping[str, str] | None = None
+    folder: Path, *flags: str, count: int = 3, zookeepers: int = 3, mounts: Mapping[str, str] | None = None
 ) -> Iterator[Site]:
     """Not started."""
     with network() as wires:
-        it = Site(wires, folder, *flags, count=count, mounts=mounts)
+        it = Site(wires, folder, *flags, count=count, zookeepers=zookeepers, mounts=mounts)
         try:
             yield it
         finally:

@@ -8,15 +8,17 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test simulate soak chaos lint bench binaries clean
+.PHONY: help setup run test simulate simulate-log soak chaos chaos-cluster lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
 	@echo "make run    start a cluster on this machine and run a first job on it (ONCE=1: end by itself)"
 	@echo "make test   run the tests"
 	@echo "make simulate  run the whole scheduler through faults in simulated time (SEEDS=1000 SEED=0 TRACE=file)"
+	@echo "make simulate-log  run the replicated log alone through faults of disks, network and clocks (SEEDS=1000 SEED=0 TRACE=file)"
 	@echo "make soak   storms of users and of kill -9 over a whole cluster (ROUNDS=20 SECONDS=60 SEED=1)"
 	@echo "make chaos  kill -9 executors, coordinators, launcher and processes of tasks at any moment (RUNS=500 SEED=1)"
+	@echo "make chaos-cluster  cut, kill and stop three schedulers and ZooKeepers in network namespaces (ROUNDS=200 SEED=1; root)"
 	@echo "make lint   check types, style and the floors of the architecture"
 	@echo "make bench  measure, and print the figures next to their goals"
 	@echo "make binaries  bundle the programs into dist/aurora, which needs no Python, and try them"
@@ -46,14 +48,17 @@ run: $(INSTALLED)
 		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
-	@for tool in chromium chromedriver thrift; do command -v $$tool >/dev/null || { \
-		echo "make: $$tool is missing: apt-get install chromium chromium-driver thrift-compiler" >&2; exit 1; }; done
+	@for tool in chromium chromedriver curl ip sqlite3 thrift; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 sqlite3 thrift-compiler" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 simulate: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0) $(if $(TRACE),--trace $(TRACE))
+
+simulate-log: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.simulation.log --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0) $(if $(TRACE),--trace $(TRACE))
 
 soak: $(INSTALLED_DEV)
 	CHAOS_ROUNDS=$(or $(ROUNDS),20) CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(or $(SEED),1) \
@@ -62,6 +67,9 @@ soak: $(INSTALLED_DEV)
 chaos: $(INSTALLED_DEV)
 	CHAOS_RUNS=$(or $(RUNS),500) CHAOS_SEED=$(or $(SEED),1) \
 		$(BIN)/python -m pytest -s tests/soak/test_violence.py
+
+chaos-cluster: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.cluster --rounds $(or $(ROUNDS),200) --seed $(or $(SEED),1)
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .

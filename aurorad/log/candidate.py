@@ -145,6 +145,8 @@ class Candidate:
         self._voters = self._who_votes(best)
         if len(self._voters & self._answers.keys()) < here.quorum:
             return None
+        if best.placed[-1].configuration is None and self._unheard():
+            return None  # one of them may know of a log that the others were too new for
         if (why := here.objection(best.placed[-1].configuration)) is not None:
             return Verdict(why, refused=True)
         self._best = best
@@ -182,9 +184,16 @@ class Candidate:
         here = self._here
         here.outbox.send(tuple(address for address in here.others if address not in answered), self._promise)
 
+    def _unheard(self) -> list[str]:
+        """Who is known to be a member of this cluster, and has not even said that it does not promise."""
+        heard = {sender for sender, _ in self._answers.values()} | self._silent.keys()
+        return [address for address, peer in self._here.peers.items() if peer is not None and address not in heard]
+
     def _what_is_missing(self) -> str:
         answered = sorted(sender for sender, _ in self._answers.values())
         silent = "".join(f"; {address} does not: {why}" for address, why in sorted(self._silent.items()))
         if self._best is not None:
             return f"what {', '.join(answered)} know could not be fetched"
+        if len(self._voters & self._answers.keys()) >= self._here.quorum:
+            return f"the log is new, and {', '.join(self._unheard())} did not answer"
         return f"no quorum of {self._here.quorum} promised: {', '.join(answered) or 'nobody'} did{silent}"

@@ -90,6 +90,9 @@ class Leader:
         if self._in_flight and now >= self._in_flight[0][1] + self._here.timing.write_s:
             return f"No quorum took a write within {self._here.timing.write_s:g} s"
         if now >= self._beat_at:
+            # In beats, not by the clock: after this machine stood still the others have their time to answer.
+            if (self._token - self.confirmed) * self._here.timing.beat_s >= self._here.timing.write_s:
+                return f"No quorum answered for {self._here.timing.write_s:g} s"
             self.beat(now)
             self.change_voters(now)
         return None
@@ -115,7 +118,8 @@ class Leader:
         if new is None:
             return
         choosing = (self._configuration.ids & new.ids) - self._distrusted
-        if sum(self._heard.get(member, -_LATELY) > self._token - _LATELY for member in choosing) < here.quorum:
+        there = [member for member in choosing & present if self._heard.get(member, -_LATELY) > self._token - _LATELY]
+        if len(there) < here.quorum:
             return  # nobody could choose it
         self._voters = choosing
         self._configuration = new

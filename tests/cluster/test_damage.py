@@ -78,7 +78,7 @@ def test_flipped_bits_in_the_log_are_told_where_and_mended_by_the_others(ledger:
 def test_bits_that_flip_under_a_leader_are_never_served(ledger: Ledger) -> None:
     """It finds them when it reads for an empty member, ends, and comes back as one who must learn."""
     ledger.add()
-    leader, (lost, other) = ledger.site.leader(), ledger.site.followers()
+    leader, lost = ledger.site.leader(), ledger.site.followers()[0]
     lost.stop(signal.SIGKILL)
     empty(lost.disk)
     flip_some_bits(newest(leader.log_folder), random.Random(3))
@@ -110,6 +110,40 @@ def test_a_damaged_database_is_made_again(ledger: Ledger, part: str) -> None:
 
 
 def test_after_all_that_the_logs_and_databases_of_all_agree(ledger: Ledger) -> None:
+    ledger.site.quiet()
+    for one in ledger.site.schedulers:
+        one.stop(signal.SIGKILL)
+    assert list(disagreements(ledger.site.schedulers)) == []
+
+
+def test_with_two_damaged_members_nobody_pretends_until_the_last_good_log_is_restored(
+    ledger: Ledger, tell: Tell
+) -> None:
+    """What the damaged ones took, nobody can know any more. The operator decides that the third one's log counts."""
+    ledger.add()
+    leader, damaged = ledger.site.leader(), ledger.site.followers()
+    for one in damaged:
+        one.stop(signal.SIGKILL)
+        flip_some_bits(newest(one.log_folder), random.Random(5))
+        one.start()
+    eventually("the last one leads no more", lambda: not leader.leads(), 60)
+    for one in damaged:
+        eventually("it serves", lambda one=one: one.status_of("/health"), 60)  # type: ignore[misc]
+        assert "RECOVERING" in one.get("/health")
+    assert ledger.site.leading() is None
+    assert ledger.try_one(leader) != ""
+
     for one in ledger.site.schedulers:
         one.stop()
-    assert list(disagreements(ledger.site.schedulers)) == []
+        one.log_folder.rename(one.folder / "lost")
+        one.database.unlink()
+    good = leader.folder / "lost"
+    status, said = tell("log", "restore", f"--from-log={good}", f"--path={leader.log_folder}")
+    assert status == 0, said
+    shutil.copytree(leader.log_folder, damaged[0].log_folder)
+    leader.start()
+    damaged[0].start()
+    ledger.check(ledger.site.leader())
+    damaged[1].start()
+    ledger.site.settle()
+    ledger.check_with(damaged)

@@ -1,85 +1,114 @@
-"""Disks that are full, or can only be read: told in words, and all goes on as soon as it can."""
+"""Disks of members that are full or fail: the others go on, nothing is lost, and all is well again afterwards."""
 
 from __future__ import annotations
 
-from tests.cluster.calls import NOT_DONE
-from tests.cluster.disks import on_a_failing_disk, on_a_small_disk
-from tests.cluster.ledger import Ledger
-from tests.cluster.schedulers import Scheduler
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.calls import NotDone, Unknown, create, jobs
+from tests.cluster.disks import Disk, disk
+from tests.cluster.schedulers import Scheduler, Site, site
 from tests.e2e.cluster import eventually
 
-LARGE = "# " + "x" * 700_000
+PADDING = "x" * 200_000
 
 
-def lag(leader: Scheduler, of: Scheduler) -> int:
-    return int(str(leader.variables().get(f"scheduler_log_native_lag_{of.machine.address}_8083", 0)))
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[list[Disk]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(disk(tmp_path / f"disk-{name}", 80)) for name in "abc"]
 
 
-def test_a_follower_without_room_takes_no_part_until_it_has_some(ledger: Ledger) -> None:
-    full, other = ledger.site.followers()
-    with on_a_small_disk(full, 24) as disk:
-        leader = ledger.site.settle()
-        ledger.add(24, LARGE)
-        assert lag(leader, full) > 0
-        assert "hardly any room" in full.written()
-        assert full.variables()["log/recovered"] == 1
-        other.stop()
-        assert ledger.try_one(leader) != ""
-        disk.grow(400)
-        ledger.add()
-        other.start()
-        ledger.site.settle()
-        ledger.check_with([full, other])
-        ledger.site.settle()
+@pytest.fixture
+def small(disks: list[Disk], tmp_path: Path) -> Iterator[Site]:
+    """Three schedulers with small disks of their own."""
+    with site(tmp_path, "-native_log_initialize", disks=[one.path for one in disks]) as them:
+        them.start()
+        yield them
 
 
-def test_a_leader_without_room_refuses_writes_in_words(ledger: Ledger) -> None:
-    full = ledger.site.followers()[0]
-    with on_a_small_disk(full, 400) as disk:
-        ledger.site.settle()
-        ledger.site.have_lead(full)
-        ledger.add()
-        disk.shrink()
-        refusal = eventually("a refusal", lambda: ledger.try_one(full, LARGE), 60)
-        assert refusal == NOT_DONE[1]
-        assert full.status_of("/health") == 503
-        assert full.get("/health").startswith("SICK\n")
-        ledger.check(full)
-        disk.grow(600)
-        eventually("there is room", lambda: ledger.try_one(full, LARGE) == "")
-        eventually("it is well", lambda: full.get("/health") == "OK\n")
-        assert full.leads()
-        ledger.check(full)
+def of(scheduler: Scheduler, disks: list[Disk]) -> Disk:
+    (its,) = [one for one in disks if one.path == scheduler.disk]
+    return its
 
 
-def test_a_follower_whose_disk_fails_ends_and_comes_back_with_all(ledger: Ledger) -> None:
-    failing, other = ledger.site.followers()
-    with on_a_failing_disk(failing) as disk:
-        ledger.site.settle()
-        disk.fail()
-        ledger.add()
-        eventually("it ends", lambda: not failing.supervised, 60)
-        assert failing.tail() == ""
-        failing.wait()
-        ledger.add()
-        disk.repair()
-        failing.start()
-        ledger.site.settle()
-        ledger.check_with([failing, other])
-        ledger.site.settle()
+def test_a_full_disk_holds_nobody_else_up_and_refuses_in_words(small: Site, disks: list[Disk]) -> None:
+    leader = small.settle()
+    follower = small.followers()[0]
+    made: set[str] = set()
+    names = map("job-{}".format, itertools.count())
+
+    of(follower, disks).fill()
+    for name in itertools.islice(names, 120):  # more than what it has in reserve
+        assert create(leader, name, padding=PADDING)
+        made.add(name)
+    of(follower, disks).make_room()
+    assert small.settle() is leader
+
+    of(leader, disks).fill()
+
+    def refusal() -> str | None:
+        name = next(names)
+        try:
+            assert create(leader, name, padding=PADDING)
+        except NotDone as why:
+            return str(why)
+        made.add(name)
+        return None
+
+    assert "disk is full" in eventually("a refusal", refusal, 60.0)
+    assert jobs(leader) == made
+    assert leader.status_of("/health") == 503
+    of(leader, disks).make_room()
+
+    def accepted() -> bool:
+        name = next(names)
+        try:
+            create(leader, name)
+        except NotDone:
+            return False
+        made.add(name)
+        return True
+
+    eventually("room is noticed", accepted, 30.0)
+    eventually("health", lambda: leader.status_of("/health") == 200)
+    assert small.settle() is leader
+    leader.kill()
+    second = eventually("another leads", lambda: (found := small.leading()) is not leader and found, 40.0)
+    assert isinstance(second, Scheduler)
+    assert jobs(second) == made
+    small.settle()
 
 
-def test_a_leader_whose_disk_fails_makes_room_for_another(ledger: Ledger) -> None:
-    failing = ledger.site.followers()[0]
-    with on_a_failing_disk(failing) as disk:
-        ledger.site.settle()
-        ledger.site.have_lead(failing)
-        ledger.add()
-        disk.fail()
-        ledger.add()
-        assert ledger.site.leader() is not failing
-        failing.stop()
-        disk.repair()
-        failing.start()
-        ledger.site.settle()
-        ledger.check(ledger.site.leader())
+def test_a_disk_that_fails_ends_its_scheduler_and_no_other(small: Site, disks: list[Disk]) -> None:
+    leader = small.settle()
+    follower = small.followers()[0]
+    made = set()
+
+    of(follower, disks).fail()
+    for n in range(5):
+        assert create(leader, f"early-{n}")
+        made.add(f"early-{n}")
+    follower.wait()  # its supervisor gives up: it cannot start on such a disk
+    of(follower, disks).repair()
+    follower.start()
+    assert small.settle() is leader
+
+    of(leader, disks).fail()
+    try:
+        create(leader, "perhaps")
+    except (NotDone, Unknown):
+        pass
+    second = eventually("another leads", lambda: (found := small.leading()) is not leader and found, 40.0)
+    assert isinstance(second, Scheduler)
+    assert create(second, "late")
+    assert jobs(second) - {"perhaps"} == made | {"late"}
+    leader.wait()
+    assert leader.endings[-1] == 1, leader.endings
+    of(leader, disks).repair()
+    leader.start()
+    assert small.settle() is second

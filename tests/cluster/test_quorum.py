@@ -13,7 +13,9 @@ from tests.e2e.cluster import eventually
 
 def unfit(one: Scheduler, why: str) -> None:
     """It says why it cannot lead: in log, health and statistics."""
-    eventually(f"{one.name} says: {why}", lambda: why in str(one.variables().get("scheduler_unfit_to_lead_because")), 60)
+    eventually(
+        f"{one.name} says: {why}", lambda: why in str(one.variables().get("scheduler_unfit_to_lead_because")), 60
+    )
     values = one.variables()
     assert values["scheduler_fit_to_lead"] == 0
     assert why in str(values["scheduler_log_native_unfit"])

@@ -105,6 +105,14 @@ def test_a_leader_cut_off_acknowledges_and_confirms_nothing() -> None:
     assert all_equal(network)
 
 
+def test_a_leader_cut_off_makes_room_though_it_has_nothing_to_write() -> None:
+    network = cluster(1)
+    old = lead(network, "a")
+    network.cut |= {("a", "b"), ("a", "c")}
+    network.run(4.0)
+    assert Lost("No quorum answered for 3 s", timed_out=True) in old.events
+
+
 def test_what_was_in_flight_when_a_leader_died_is_in_the_log_of_all_or_none() -> None:
     network = cluster(1)
     old = lead(network, "a")
@@ -466,6 +474,27 @@ def test_one_initialized_member_alone_is_no_log() -> None:
     network.run(6.0)
     assert isinstance(network.nodes["a"].events[-1], NotElected)
     assert alive(network.nodes["b"]).status is Status.EMPTY
+
+
+def test_disks_initialized_by_mistake_do_not_outvote_one_who_knows_the_log() -> None:
+    network = cluster(1)
+    write(network, lead(network, "a"), 5)
+    for address in "bc":
+        node = network.nodes[address]
+        node.crash()
+        node.paper = initialized()
+        node.start()
+    network.nodes["a"].crash()
+    network.nodes["a"].start()
+    network.run(1.0)
+    network.cut |= {("a", "b"), ("a", "c")}
+    network.elect("b")
+    network.run(6.0)
+    assert network.nodes["b"].events == [NotElected("the log is new, and a did not answer")]
+    network.cut.clear()
+    network.elect("b")
+    network.run(6.0)
+    assert isinstance(network.nodes["b"].events[-1], Refused | NotElected)
 
 
 def test_two_initialized_members_take_in_a_third() -> None:

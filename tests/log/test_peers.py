@@ -167,12 +167,12 @@ async def test_a_slow_member_loses_messages_and_holds_nobody_up(monkeypatch: pyt
         assert not slow.heard
         slow.gate.set()
         await until(lambda: slow.heard)
-        await exchange_after_drain(one, slow)
+        await until_it_heard(one, slow)
 
 
-async def exchange_after_drain(one: Member, slow: Member) -> None:
+async def until_it_heard(one: Member, slow: Member) -> None:
     with trio.fail_after(30):
-        while slow.heard[-1] != (one.me, Fetch(5)):
+        while slow.heard[-1:] != [(one.me, Fetch(5))]:
             one.tcp.send(slow.me, Fetch(5))
             await trio.sleep(0.01)
 
@@ -361,3 +361,17 @@ async def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
         await member(certificates=good._replace(key=tmp_path / "nothing"))
     with pytest.raises(OSError, match="KEY_VALUES_MISMATCH"):
         await member(certificates=good._replace(key=authority.member("other").key))
+
+
+async def test_who_does_not_read_for_too_long_is_dialled_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(dialling, "SILENCE_S", 0.2)
+    one, deaf = await member(), await member()
+    deaf.gate = trio.Event()
+    async with running(one, deaf):
+        for _ in range(150):
+            one.tcp.send(deaf.me, Fetched(NOBODY, 0, 0, [bytes(100_000)], Placed()))
+        await until(lambda: f"Log member {deaf.me}: no answer in time" in caplog.messages)
+        deaf.gate.set()
+        await until_it_heard(one, deaf)

@@ -189,5 +189,17 @@ def test_the_first_leader_of_a_new_log_names_all_who_are_there() -> None:
     member.elect(0.0)
     member.durable(0.0, member.take().ticket)
     member.receive(0.0, "b", Promised(B, (1, A), 0, NOBODY, 0, (), [Placed()]))
+    assert not any(isinstance(sending.message, Write) for sending in member.take().sendings)  # c may know of a log
+    member.receive(0.0, "c", Promised(C, (1, A), 0, NOBODY, 0, (), [Placed()]))
     writes = [sending.message for sending in member.take().sendings if isinstance(sending.message, Write)]
     assert writes == [Write((1, A), NOBODY, 0, [BEFORE], 0)]
+
+
+def test_no_change_is_begun_that_needs_a_disk_which_has_just_gone() -> None:
+    """It was heard a moment ago; and the one whose seat would be taken may only have moved."""
+    one = leading()
+    beaten(one, B, C)
+    one.member.members(one.now, {"b": Peer(D, 2)})
+    one.work()
+    beaten(one, D)
+    assert not any(isinstance(value, Configuration) for write in one.written() for value in write.values)

@@ -36,6 +36,7 @@ from aurorad.storage.tables import Table
 from tests.simulation import legal
 from tests.simulation.jobs import ENVIRONMENT, draw_config
 from tests.simulation.ledger import Ledger
+from tests.simulation.member import Member
 from tests.simulation.node import Node
 from tests.simulation.trace import Trace
 
@@ -47,7 +48,7 @@ class Clients:
     """What they share. `node` is whom they reach, if anybody."""
 
     def __init__(
-        self, rng: random.Random, trace: Trace, ledger: Ledger, node: Callable[[], Node | None], size: int
+        self, rng: random.Random, trace: Trace, ledger: Ledger, node: Callable[[], Node | Member | None], size: int
     ) -> None:
         self.rng = rng
         self.ledger = ledger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import trio
 from tests.simulation.determinism import AfterSteps, seeded
 
 if TYPE_CHECKING:
+    from tests.simulation.member import Member
+    from tests.simulation.node import Node
     from tests.simulation.simulation import Simulation
 
 Fault = Callable[["Simulation"], Awaitable[None]]
@@ -40,8 +43,9 @@ async def lost_messages(simulation: Simulation) -> None:
 async def broken_connections(simulation: Simulation) -> None:
     rng = seeded(simulation.seed, "connections")
     async for _ in _moments(simulation, rng.uniform(8, 25)):
-        if simulation.connection is not None:
-            simulation.connection.break_for(rng.choice((0.01, 1.0, 10.0)) * rng.random())
+        connections = [node.connection for node in simulation.nodes if node.connection is not None]
+        if connections:
+            rng.choice(connections).break_for(rng.choice((0.01, 1.0, 10.0)) * rng.random())
 
 
 async def cut_hosts(simulation: Simulation) -> None:
@@ -64,9 +68,9 @@ async def crashes(simulation: Simulation) -> None:
     """At a moment, at an await of any task, at a call of the disk; with and without what the disk had not synced."""
     rng = seeded(simulation.seed, "crashes")
     async for _ in _moments(simulation, rng.uniform(5, 25)):
-        node = simulation.node
-        if node is None or node.is_dead:
+        if not simulation.nodes:
             continue
+        node = _a_node(simulation, rng)
         power_loss = rng.random() < 0.5
         match rng.randrange(3):
             case 0:
@@ -81,8 +85,8 @@ async def crashes(simulation: Simulation) -> None:
 async def full_disk(simulation: Simulation) -> None:
     rng = seeded(simulation.seed, "full disk")
     async for _ in _moments(simulation, rng.uniform(10, 30)):
-        node = simulation.node
-        if node is not None and not node.is_dead:
+        if simulation.nodes:
+            node = _a_node(simulation, rng)
             node.disk.room = rng.randrange(3000)
             simulation.trace("disk", f"has room for {node.disk.room} bytes")
             await trio.sleep(rng.uniform(0.1, 8))
@@ -114,6 +118,12 @@ FAULTS: tuple[Fault, ...] = (
     slow_disk,
     clock_jumps,
 )
+
+
+def _a_node(simulation: Simulation, rng: random.Random) -> Node | Member:
+    """Often who leads."""
+    leading = [node for node in simulation.nodes if node.is_serving]
+    return rng.choice(leading if leading and rng.random() < 0.6 else simulation.nodes)
 
 
 async def _moments(simulation: Simulation, mean_s: float):  # type: ignore[no-untyped-def]

@@ -107,6 +107,8 @@ class Machine:
         self.world.trace(self.address, f"starts, life {self.life}:", journal.stored._replace(tail=len(journal.stored.tail)))
         self.world.network.up(self.process)
         self.process.enter(self.process.step)
+        if self.process is not None:
+            self.process.enter(self.process.refill)
 
     def start_soon(self, within_s: float = 2.0) -> None:
         self.world.timeline.after(self.rng.uniform(0.01, within_s), self.start)
@@ -223,7 +225,8 @@ class Machine:
     def mend(self) -> None:
         """Somebody has brought a good copy of the damaged disk."""
         for name, offset, mask in self.flipped:
-            self._flip(name, offset, mask)
+            if name in self.disk.files:
+                self._flip(name, offset, mask)
         self.flipped.clear()
 
     def keep_copy(self) -> None:

@@ -74,7 +74,6 @@ class Process:
         """What will be: tickets, records, and their size."""
         self._world = machine.world
         self._backlog = 0
-        self._refill_at = 0.0
         self._placed: deque[Placed] = deque()
         self._asked: deque[Asked] = deque()
         self._served: set[str] = set()
@@ -178,6 +177,8 @@ class Process:
             return
         members = self._world.network.members - {self.address}
         if members != self.others.keys():
+            for gone in sorted(self.others.keys() - members):
+                self._world.network.disconnect(self.address, gone)
             self.others = {address: self.others.get(address) for address in sorted(members)}
             self._tell_members()
 
@@ -201,6 +202,8 @@ class Process:
             self.member.room = self._makes_room(_wire_size(message.values))
             if isinstance(message, Fetched) and not self.member.room:
                 return
+        elif not self.member.room:
+            self.member.room = self._has_room(0)
         self.member.receive(self.machine.clock(), sender, message)
         self.step()
 
@@ -210,8 +213,7 @@ class Process:
         return self.journal.room >= self._backlog + size + _RECORD_BYTES + HEADROOM
 
     def _makes_room(self, size: int) -> bool:
-        if not self._has_room(size) and (size > _SMALL_BYTES or self._world.timeline.now >= self._refill_at):
-            self._refill_at = self._world.timeline.now + _RETRY_S
+        if not self._has_room(size) and size > _SMALL_BYTES:
             with contextlib.suppress(LogFull):
                 self.journal.reserve(self._backlog + size + _RECORD_BYTES, HEADROOM)
         return self._has_room(size)
@@ -240,15 +242,13 @@ class Process:
         self.step()
         if self.waiting and not self.writing:
             self._write_next()
-        self._refill()
 
-    def _refill(self) -> None:
-        now = self._world.timeline.now
-        if self.journal.room < self._backlog + LOW_WATER + HEADROOM and now >= self._refill_at:
-            try:
+    def refill(self) -> None:
+        """Make room ahead, every now and then."""
+        self.later(_RETRY_S, self.refill)
+        if self.journal.room < self._backlog + LOW_WATER + HEADROOM:
+            with contextlib.suppress(LogFull):
                 self.journal.reserve(self._backlog + LOW_WATER, HEADROOM)
-            except LogFull:
-                self._refill_at = now + _RETRY_S
 
     def _serve(self, asker: str, first: int) -> None:
         self._served.discard(asker)

@@ -116,7 +116,7 @@ class _Daemon:
         self._flags = flags
         self._executor_arguments = executor_arguments(flags)
         if "scheduler" in flags.role:  # an observer alone keeps nothing
-            check_work_dir(flags.work_dir)
+            check_work_dir(flags.work_dir, flags.native_log_file_path, flags.backup_dir)
         self._stats = stats
         self._tiers = configured_tiers(flags)
         self._webhook = webhooks.configured(flags.webhook_config)

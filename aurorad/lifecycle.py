@@ -51,7 +51,6 @@ class Lifecycle:
         assert state in NEXT[self.state], f"from {' to '.join(self._story)} there is no way to {state}"
         if state is self.state:
             return
-        _log.debug("%s", state)
         self.state = state
         self._story.append(state)
 

@@ -78,7 +78,7 @@ def _run_daemon(values: Flags) -> int:
         print(f"aurorad: {error}", file=sys.stderr)
         return 1
     except StartAgain as why:
-        log.error("ended, to be started again: %s", why)
+        log.warning("ended, to be started again: %s", why)
         return START_AGAIN
     except BaseException:
         log.critical("aurorad cannot go on", exc_info=True)

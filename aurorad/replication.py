@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
@@ -26,12 +27,19 @@ from aurorad.startup import CannotStart
 from aurorad.storage.following import Follow, Following, Settings, following
 from aurorad.vars import Vars
 
+_log = logging.getLogger(__name__)
+
 
 @asynccontextmanager
 async def several(
     flags: Flags, settings: Settings, stats: Vars, host: str, port: int
 ) -> AsyncIterator[tuple[Leadership, Follow]]:
     """As `ensemble.ensemble`, where there are others."""
+    if flags.engine == "local":
+        _log.warning(
+            "-engine=local with several schedulers is for trying it out: tasks run on the leader's machine, "
+            "and the next leader takes them for lost and starts them again"
+        )
     assert flags.serverset_path is not None, "flags are checked"
     assert flags.native_log_zk_group_path is not None
     zookeeper = ZooKeeper(_zookeeper_settings(flags), stats)
@@ -48,29 +56,39 @@ async def _member(flags: Flags, settings: Settings, stats: Vars, group: Group) -
     assert flags.native_log_file_path is not None
     rng = random.Random()  # noqa: S311 - spreads retries, guards nothing
     alone = flags.native_log_quorum_size == 1
-    cluster_id = flags.native_log_cluster_id or flags.cluster_name
-    listener, me = await _listening(flags)
-    try:
-        peers = TcpPeers(listener, me, cluster_id, stats, rng, _certificates(flags))
-    except OSError as error:
-        raise CannotStart(f"-native_log_tls_...: these files cannot be used: {error}") from None
     log_settings = LogSettings(
-        cluster_id,
+        _cluster_id(flags),
         flags.native_log_quorum_size,
         flags.native_log_election_retries,
         Timing(write_s=flags.native_log_write_timeout, election_s=flags.native_log_election_timeout),
         flags.native_log_initialize,
     )
     database = flags.work_dir / "state.db"
+    listener, me = await _listening(flags)
     async with (
+        listener,
         aclosing(group.members()) as members,
-        replicated_log(flags.native_log_file_path, peers, members, log_settings, stats, rng) as log,
+        replicated_log(
+            flags.native_log_file_path, _peers(flags, listener, me, stats, rng), members, log_settings, stats, rng
+        ) as log,
         trio.open_nursery() as nursery,
         following(log, database, settings, stats, alone=alone) as state,
     ):
         await nursery.start(group.stay, me)
         yield state
         nursery.cancel_scope.cancel()
+
+
+def _peers(flags: Flags, listener: trio.SocketListener, me: str, stats: Vars, rng: random.Random) -> TcpPeers:
+    """Raises `CannotStart`."""
+    try:
+        return TcpPeers(listener, me, _cluster_id(flags), stats, rng, _certificates(flags))
+    except OSError as error:
+        raise CannotStart(f"-native_log_tls_...: these files cannot be used: {error}") from None
+
+
+def _cluster_id(flags: Flags) -> str:
+    return flags.native_log_cluster_id or flags.cluster_name
 
 
 def _zookeeper_settings(flags: Flags) -> ZooKeeperSettings:

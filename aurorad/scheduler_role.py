@@ -186,12 +186,15 @@ class SchedulerRole(Generic[AnyReign]):
             self._reign = reign
             await self._front.lead(reign)
             self._takeover_s = trio.current_time() - self._elected_at
-            _log.log(logging.DEBUG if self._alone else logging.INFO, "leads, %.2f s after election", self._takeover_s)
+            self._say("leads, %.2f s after its election", self._takeover_s)
             self._serves(task_status)
             try:
                 await self._leadership.advertise()
             except Defeated as defeat:
                 self._ending.because(str(defeat))
+
+    def _say(self, what: str, *args: object) -> None:
+        _log.log(logging.DEBUG if self._alone else logging.INFO, what, *args)
 
     def _serves(self, task_status: trio.TaskStatus[None]) -> None:
         if not self._has_served:
@@ -220,6 +223,7 @@ class SchedulerRole(Generic[AnyReign]):
         """Unless the end has begun: then it is cancelled here."""
         await trio.lowlevel.checkpoint_if_cancelled()
         self._lifecycle.enter(state)
+        self._say("%s", state)
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[trio.CancelScope]:

@@ -38,10 +38,10 @@ def backup_folder(flags: Flags) -> BackupFolder:
     return folder
 
 
-def check_work_dir(folder: Path) -> None:
+def check_work_dir(folder: Path, *within: Path | None) -> None:
     """Make it if it is not there. Its mode will be set: that must not happen to a folder that serves others too.
 
-    Raises `CannotStart`.
+    `within` are folders that may be there too, for flags name them. Raises `CannotStart`.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,5 +53,6 @@ def check_work_dir(folder: Path) -> None:
     for place in (folder, *folder.glob("*"), *folder.glob("log/*")):
         if not os.access(place, os.R_OK | os.W_OK):
             raise CannotStart(f"-work_dir={folder} cannot be used: this user may not read and write {place}")
-    if there - {"lost+found"} and not there & {"agent", "backups", "log", "state.db"}:
+    named = {"lost+found", *(path.relative_to(folder).parts[0] for path in within if path and folder in path.parents)}
+    if there - named and not there & {"agent", "backups", "log", "state.db"}:
         raise CannotStart(f"-work_dir={folder} cannot be used: other things are kept there, and aurorad wants it alone")

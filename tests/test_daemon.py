@@ -13,7 +13,7 @@ from aurorad.lifecycle import StartAgain
 from aurorad.log.errors import LogFailed, LogLost, NotElected
 from aurorad.main import main
 from aurorad.scheduler.service import EngineGone
-from aurorad.startup import CannotStart
+from aurorad.startup import CannotStart, check_work_dir
 from aurorad.storage.storage import OutcomeUnknown, StorageNotReady
 
 
@@ -32,6 +32,17 @@ def test_a_work_dir_that_holds_other_things_is_refused_and_left_as_it_is(tmp_pat
     )
     assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert os.listdir(tmp_path) == ["passwd"]
+
+
+def test_a_log_that_was_begun_in_the_work_dir_is_no_other_thing(tmp_path: Path) -> None:
+    (tmp_path / "member").mkdir()
+    with pytest.raises(CannotStart, match="other things are kept there"):
+        check_work_dir(tmp_path)
+    with pytest.raises(CannotStart, match="other things are kept there"):
+        check_work_dir(tmp_path, tmp_path / "another", None)
+    check_work_dir(tmp_path, tmp_path / "member", None)
+    (tmp_path / "member" / "deep").mkdir()
+    check_work_dir(tmp_path, Path("/elsewhere"), tmp_path / "member" / "deep")
 
 
 @pytest.mark.parametrize("below", [".", "sub"])

@@ -62,7 +62,7 @@ class Driver:
         """Until cancelled. Raises `OSError` or `LogDamaged` if the disk fails."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            nursery.start_soon(self.scribe.run, self._durable)
+            nursery.start_soon(self.scribe.run, self._durable, self.step)
             self.step()
             nursery.start_soon(self._tick)
             nursery.start_soon(self._watch_group)
@@ -71,6 +71,7 @@ class Driver:
 
     def step(self) -> None:
         """Do what the member says."""
+        self.member.room = self.scribe.has_room(_SMALL_BYTES)
         if self.member.member != self._introduced:
             self._introduced = self.member.member
             self._peers.introduce(Peer(self.member.member, self._quorum))
@@ -103,9 +104,7 @@ class Driver:
             self.member.room = await self._has_room(size)
             if isinstance(message, Fetched) and not self.member.room:
                 return
-        elif not self.member.room:
-            self.member.room = self.scribe.has_room(size)  # the others do not offer again what was refused
-        if isinstance(message, Accepted | Heard | Behind | Promised):
+        elif isinstance(message, Accepted | Heard | Behind | Promised):
             self.ends[sender] = message.end
         self.member.receive(trio.current_time(), sender, message)
         self.step()
@@ -154,11 +153,11 @@ class Driver:
             self._nursery.start_soon(self._read_for, asker, first)
 
     async def _read_for(self, asker: str, first: int) -> None:
+        first = max(first, self._journal.begin)
         try:
-            first = max(first, self._journal.begin)
             values = await trio.to_thread.run_sync(self._journal.read, first, _FETCH_BYTES, limiter=self._readers)
-        except LookupError:  # forgotten meanwhile, or not there yet: it will ask again
-            return
+        except LookupError:  # forgotten meanwhile, or not there yet
+            values = []
         finally:
             self._served.discard(asker)
         self._peers.send(asker, self.member.fetched(first, values))

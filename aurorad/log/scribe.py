@@ -62,10 +62,17 @@ class Scribe:
         while self.backlog > MAX_BACKLOG:
             await self._progress.wait()
 
-    async def run(self, durable: Callable[[int], None]) -> None:
-        """Write until cancelled; `durable` is told the last ticket of each batch. Raises `OSError`, which is final."""
+    async def rest(self) -> None:
+        """Until the disk has done what it is doing."""
+        await self._off_loop(lambda: None)
+
+    async def run(self, durable: Callable[[int], None], roomy: Callable[[], None]) -> None:
+        """Write until cancelled. Raises `OSError`, which is final.
+
+        `durable` is told the last ticket of each batch, `roomy` that there is room again.
+        """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_room)
+            nursery.start_soon(self._keep_room, roomy)
             await self._write_all(durable)
 
     async def _write_all(self, durable: Callable[[int], None]) -> None:
@@ -110,7 +117,7 @@ class Scribe:
                 self.is_stuck = False
                 return
 
-    async def _keep_room(self) -> None:
+    async def _keep_room(self, roomy: Callable[[], None]) -> None:
         """Have some made ahead, as long as there is any; a disk that was full is asked again."""
         is_short = False
         while True:
@@ -119,6 +126,7 @@ class Scribe:
             try:
                 await self.make_room(LOW_WATER)
                 is_short = False
+                roomy()
             except LogFull as full:
                 if not is_short:
                     _logger.warning("This log member has hardly any room left: %s", full)

@@ -7,6 +7,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import trio
 
@@ -14,7 +15,7 @@ from aurorad.log.errors import LogFull
 from aurorad.pace import Pace
 from aurorad.rules.tiers import Tiers
 from aurorad.storage import backup_format
-from aurorad.storage.backup_folder import BackupFolder, NewBackup, NoSuchBackup, name_at
+from aurorad.storage.backup_folder import BackupFolder, NewBackup, name_at
 from aurorad.storage.backup_format import UnreadableBackup
 from aurorad.storage.storage import OutcomeUnknown, Storage, StorageNotReady
 from aurorad.storage.tables import Table, Tables
@@ -85,7 +86,7 @@ class Backups:
 
     async def load(self, name: str) -> Tables:
         """What the file of that name holds. Raises `NoSuchBackup`, `CannotLoad`."""
-        load = lambda: loaded(self._folder, name, self._tiers)  # noqa: E731 - a thread's work
+        load = partial(loaded, self._folder, name, self._tiers)
         return await trio.to_thread.run_sync(load, abandon_on_cancel=True)
 
     async def _save(self) -> None:
@@ -136,6 +137,3 @@ def loaded(folder: BackupFolder, name: str, tiers: Tiers) -> Tables:
     except OSError as error:
         raise CannotLoad(f"Failed to read backup {path}: {error.strerror}") from None
     return tables
-
-
-__all__ = ["BackupFolder", "Backups", "CannotLoad", "NoSuchBackup", "loaded"]

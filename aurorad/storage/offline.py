@@ -1,4 +1,6 @@
-"""``aurorad log restore``: a backup into a new log, while no scheduler runs (storage sheet, A7, "Offline recovery").
+"""``aurorad log restore``: a backup, or what another log tells, into a new log, while no scheduler runs.
+
+It stands for the original's recovery tool (storage sheet, A7).
 
 The log begins at a position that is as high as the time, in microseconds: whatever still stands for a position of the
 log that was lost, such as a state.db, is recognised as older than this one, and thrown away.
@@ -11,12 +13,14 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from aurorad.api import units
-from aurorad.log.disk import Folder
+from aurorad.log.disk import Folder, ReadOnlyFolder
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse, LogUnknown
+from aurorad.log.inspection import inspect
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Begin, Known, Metadata, Proposal, Status, Stored, Wrote
 from aurorad.log.segments import Segments
@@ -25,9 +29,13 @@ from aurorad.rules.tiers import TierError, Tiers
 from aurorad.storage import entries
 from aurorad.storage.backup_folder import BackupFolder, NoSuchBackup
 from aurorad.storage.backups import CannotLoad, loaded
+from aurorad.storage.entries import UnreadableLog
+from aurorad.storage.replay import Replay
+from aurorad.storage.shared import Shared
 from aurorad.storage.snapshots import every_part
 from aurorad.storage.storage import MAX_ENTRY_BYTES
 from aurorad.storage.tables import Table, Tables
+from aurorad.vars import Vars
 
 NOT_EMPTY = "Refusing to recover into non-empty persistence"
 
@@ -45,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _given(arguments)
     try:
         chosen = tiers.parse(given.tier_config.read_bytes()) if given.tier_config else tiers.BUILT_IN
-        tables = _loaded(given.from_backup, chosen)
+        tables = _loaded(given.from_backup, chosen) if given.from_backup else _replayed(given.from_log)
         begin, now_ms = time.time_ns() // 1000, time.time_ns() // 1_000_000
         records = _records(tables, now_ms, given.dlog_max_entry_size)
         if given.path is not None:
@@ -56,12 +64,13 @@ def main(arguments: Sequence[str]) -> int:
         print(f"aurorad log restore: {error}", file=sys.stderr)
         return 1
     counts = ", ".join(f"{len(tables.rows(table))} {table.replace('_', ' ')}" for table in Table)
-    print(f"{given.from_backup} is restored into {given.path or given.work_dir}: {counts}")
+    print(f"{given.from_backup or given.from_log} is restored into {given.path or given.work_dir}: {counts}")
     return 0
 
 
 class _Given(NamedTuple):
-    from_backup: Path
+    from_backup: Path | None
+    from_log: Path
     path: Path | None
     work_dir: Path
     tier_config: Path | None
@@ -71,17 +80,19 @@ class _Given(NamedTuple):
 def _given(arguments: Sequence[str]) -> _Given:
     parser = ArgumentParser(
         "aurorad log restore",
-        description="Restore a backup into a new log. No scheduler may run. docs/backups.md tells when and how.",
+        description="Restore a state into a new log. No scheduler may run. docs/backups.md tells when and how.",
         allow_abbrev=False,
     )
-    parser.add_argument("--from-backup", type=Path, required=True, metavar="FILE", help="the backup")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--from-backup", type=Path, metavar="FILE", help="a backup")
+    source.add_argument("--from-log", type=Path, metavar="FOLDER", help="a log, of either kind; it is not changed")
     into = parser.add_mutually_exclusive_group(required=True)
     into.add_argument("--path", type=Path, metavar="FOLDER", help="log of a member of several: -native_log_file_path")
     into.add_argument("--work_dir", type=Path, metavar="FOLDER", help="-work_dir of a scheduler that is alone")
     parser.add_argument("--tier_config", type=Path, metavar="FILE", help="as the scheduler's flag")
     parser.add_argument("--dlog_max_entry_size", type=_size, default=MAX_ENTRY_BYTES, help="as the scheduler's flag")
     given = parser.parse_args(list(arguments))
-    return _Given(given.from_backup, given.path, given.work_dir, given.tier_config, given.dlog_max_entry_size)
+    return _Given(**vars(given))
 
 
 def _size(text: str) -> int:
@@ -96,6 +107,30 @@ def _loaded(file: Path, known: Tiers) -> Tables:
         return loaded(BackupFolder(file.parent, 1), file.name, known)
     except (NoSuchBackup, CannotLoad) as error:
         raise Refused(str(error)) from None
+
+
+def _replayed(folder: Path) -> Tables:
+    """All that a log tells, up to its very end: whoever wrote that may have had it acknowledged by others."""
+    try:
+        disk = ReadOnlyFolder(folder)
+    except OSError as error:
+        raise Refused(f"{folder} cannot be read: {error.strerror}") from None
+    with closing(disk):
+        if disk.is_in_use():
+            raise Refused(f"{folder} is in use: stop the scheduler")
+        found = inspect(disk)
+        replay = Replay(Tables() if found.facts["begin"] == 0 else None, Vars(), Shared())
+        try:
+            for entry in found.entries():
+                if isinstance(entry.value, bytes):
+                    replay.feed(entry.position, entry.value)
+        except UnreadableLog as error:
+            raise Refused(str(error)) from None
+    if found.damages:
+        raise found.damages[0]
+    if replay.tables is None:
+        raise Refused(f"{folder} holds no whole snapshot")
+    return replay.tables
 
 
 def restore_alone(work_dir: Path, begin: int, records: Iterable[bytes]) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,19 +29,17 @@ PATIENCE_S = 60.0
 class Scheduler:
     """`start` begins a supervisor, that starts the process again whenever it asks for it, or was killed."""
 
-    def __init__(self, name: str, machine: Machine, folder: Path, flags: Sequence[str], *, runs_on_a: str = "") -> None:
-        """`runs_on_a` is a shell command that makes its disk, in a mount namespace of its own, as `mount ... "$DISK"`."""
+    def __init__(self, name: str, machine: Machine, folder: Path, disk: Path, flags: Sequence[str]) -> None:
         self.name = name
         self.machine = machine
         self.folder = folder
-        self.disk = folder / "disk"
+        self.disk = disk
         """Where all is that it must not lose."""
         self.disk.mkdir(parents=True, exist_ok=True)
         self.log_folder = self.disk / "log"
         self.database = self.disk / "work" / "state.db"
         self.url = f"http://{machine.address}:{HTTP_PORT}"
         self.flags = list(flags)
-        self.mounts = runs_on_a
         self.endings: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._told = threading.Event()
@@ -50,7 +47,7 @@ class Scheduler:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        assert self._supervisor is None, f"{self.name} is there already"
+        assert not self.supervised, f"{self.name} is there already"
         self._told.clear()
         self._supervisor = threading.Thread(target=self._supervise, name=f"supervisor of {self.name}", daemon=True)
         self._supervisor.start()
@@ -60,6 +57,12 @@ class Scheduler:
         self._told.set()
         self.signal(how)
         self.wait()
+
+    def set(self, flag: str, value: object) -> None:
+        """For its next start; None is no such flag."""
+        self.flags = [given for given in self.flags if given.partition("=")[0] != f"-{flag}"]
+        if value is not None:
+            self.flags.append(f"-{flag}={value}")
 
     def wait(self) -> None:
         """Until it has ended for good."""
@@ -86,6 +89,11 @@ class Scheduler:
     def runs(self) -> bool:
         return self._process is not None
 
+    @property
+    def supervised(self) -> bool:
+        """It runs, or will again in a moment."""
+        return self._supervisor is not None and self._supervisor.is_alive()
+
     def leads(self, timeout_s: float = 1.0) -> bool:
         return self.status_of("/leaderhealth", timeout_s) == 200
 
@@ -102,7 +110,7 @@ class Scheduler:
         return ""
 
     def variables(self) -> Mapping[str, object]:
-        """None while there is no answer."""
+        """None of them while there is no answer."""
         text = self.get("/vars.json")
         values: Mapping[str, object] = json.loads(text) if text.startswith("{") else {}
         return values
@@ -134,10 +142,8 @@ class Scheduler:
 
     def _popen(self) -> subprocess.Popen[bytes]:
         command = [*self.machine.enter, "setpriv", "--pdeathsig", "KILL"]
-        if self.mounts:
-            command += ["unshare", "--mount", "sh", "-c", f'{self.mounts} && exec "$@"', "sh"]
         command += [sys.executable, "-m", "aurorad.main", *self.flags]
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DISK": str(self.disk), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
@@ -145,34 +151,41 @@ class Scheduler:
 
 
 class Site:
-    """`count` schedulers, three ZooKeepers, and what connects them."""
+    """`count` schedulers, one ZooKeeper or three, and what connects them."""
 
     def __init__(
-        self, network: Network, folder: Path, *flags: str, count: int = 3, mounts: Mapping[str, str] | None = None
+        self,
+        network: Network,
+        folder: Path,
+        *flags: str,
+        count: int = 3,
+        zookeepers: int = 3,
+        disks: Sequence[Path] = (),
     ) -> None:
         self.network = network
         self._folder = folder
         self._flags = flags
-        self.zookeeper_machines = [network.machine() for _ in range(3)]
+        self.zookeeper_machines = [network.machine() for _ in range(zookeepers)]
         self.zookeepers = self._ensemble()
         self.schedulers: list[Scheduler] = []
-        for _ in range(count):
-            self.add(mounts=(mounts or {}).get("abcde"[len(self.schedulers)], ""))
+        for n in range(count):
+            self.add(disk=disks[n] if disks else None)
 
-    def add(self, *flags: str, mounts: str = "") -> Scheduler:
+    def add(self, *flags: str, disk: Path | None = None) -> Scheduler:
         """One more, with an empty disk; it is not started."""
         name = "abcde"[len(self.schedulers)]
         machine = self.network.machine()
         folder = self._folder / name
         folder.mkdir(mode=0o700)
+        disk = disk or folder / "disk"
         own = [
             f"-hostname={machine.address}",
             f"-ip={machine.address}",
             f"-http_port={HTTP_PORT}",
             f"-native_log_port={LOG_PORT}",
             "-observer_port=0",
-            f"-work_dir={folder / 'disk' / 'work'}",
-            f"-native_log_file_path={folder / 'disk' / 'log'}",
+            f"-work_dir={disk / 'work'}",
+            f"-native_log_file_path={disk / 'log'}",
             "-native_log_quorum_size=2",
             "-native_log_zk_group_path=/aurora/log",
             "-serverset_path=/aurora/scheduler",
@@ -183,7 +196,7 @@ class Site:
             *self._flags,
             *flags,
         ]
-        self.schedulers.append(Scheduler(name, machine, folder, own, runs_on_a=mounts))
+        self.schedulers.append(Scheduler(name, machine, folder, disk, own))
         return self.schedulers[-1]
 
     def start(self) -> None:
@@ -194,7 +207,7 @@ class Site:
         for zookeeper in self.zookeepers:
             zookeeper.wait()
         for scheduler in self.schedulers:
-            if not scheduler.runs:
+            if not scheduler.supervised:
                 scheduler.start()
 
     def stop(self) -> None:
@@ -219,6 +232,14 @@ class Site:
         leader = self.leader()
         return [one for one in self.schedulers if one is not leader]
 
+    def have_lead(self, one: Scheduler) -> None:
+        """Others that lead are told to end, and started again."""
+        while (leader := self.leader()) is not one:
+            leader.stop()
+            self.leader()
+            leader.start()
+            self.settle()
+
     def settle(self, within_s: float = PATIENCE_S) -> Scheduler:
         """Until one leads and all the others follow it, with all that it has."""
 
@@ -238,6 +259,17 @@ class Site:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.tails()}") from None
 
+    def quiet(self) -> None:
+        """Until all databases are where the log is."""
+
+        def same() -> bool:
+            positions = {str(one.variables().get("scheduler_log_native_learned")) for one in self.schedulers}
+            lags = {str(one.variables().get("storage_database_lag")) for one in self.schedulers}
+            return len(positions) == 1 and lags == {"0"}
+
+        self.settle()
+        eventually("all databases are up to date", same, PATIENCE_S)
+
     def tails(self) -> str:
         return "\n".join(f"--- {one.name}, endings {one.endings}:\n{one.tail()}" for one in self.schedulers)
 
@@ -247,14 +279,14 @@ class Site:
             f"server.{n}={machine.address}:{quorum_port}:{election_port}\n"
             for n, machine in enumerate(self.zookeeper_machines, 1)
         ]
+        if len(lines) == 1:
+            lines = []  # it is alone
         servers = []
         for n, machine in enumerate(self.zookeeper_machines, 1):
             folder = self._folder / f"zookeeper-{n}"
             (folder / "data").mkdir(parents=True)
             (folder / "data" / "myid").write_text(f"{n}\n")
-            servers.append(
-                ZooKeeper(folder, client_port, "".join(lines), host=machine.address, enter=machine.enter)
-            )
+            servers.append(ZooKeeper(folder, client_port, "".join(lines), host=machine.address, enter=machine.enter))
         return servers
 
 
@@ -267,17 +299,11 @@ def _number(value: object) -> int:
 
 
 @contextmanager
-def site(
-    folder: Path, *flags: str, count: int = 3, mounts: Mapping[str, str] | None = None
-) -> Iterator[Site]:
+def site(folder: Path, *flags: str, count: int = 3, zookeepers: int = 3, disks: Sequence[Path] = ()) -> Iterator[Site]:
     """Not started."""
     with network() as wires:
-        it = Site(wires, folder, *flags, count=count, mounts=mounts)
+        it = Site(wires, folder, *flags, count=count, zookeepers=zookeepers, disks=disks)
         try:
             yield it
         finally:
             it.stop()
-
-
-def waited(began: float) -> float:
-    return time.monotonic() - began

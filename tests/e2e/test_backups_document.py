@@ -81,6 +81,9 @@ def test_a_backup_is_made_looked_into_gone_back_to_and_restored_after_the_log_wa
     operator.run("systemctl stop aurorad && systemctl start aurorad")
     until_jobs_are(operator, "kept")
 
+    (several,) = commands("backups.md", "From one scheduler to several, and back")
+    assert "member: 2 tasks" in operator.run(several)
+
 
 def test_a_backup_of_the_original_is_looked_at_and_moved_here(operator: World) -> None:
     (look,) = commands("migration.md", "Look before you move")

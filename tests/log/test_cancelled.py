@@ -45,7 +45,7 @@ class Life:
         self.acknowledged: list[bytes] = []
         self.submitted: list[bytes] = []
         self.is_whole = False
-        journal = Journal.open(self.disk, alone=True, rng=random.Random(1), segment_bytes=64 << 10)
+        journal = Journal.open(self.disk, alone=True, rng=random.Random(1), segment_bytes=256 << 10)
         journal.append([Metadata(Status.VOTING, 0, NOBODY)])
         journal.close()
 
@@ -70,7 +70,7 @@ class Life:
 
     async def _open(self) -> ReplicatedLog:
         rng = random.Random(2)
-        journal = Journal.open(self.disk, alone=True, rng=rng, segment_bytes=64 << 10)
+        journal = Journal.open(self.disk, alone=True, rng=rng, segment_bytes=256 << 10)
         return ReplicatedLog(journal, Nobody(), group(), Settings("west"), Vars(), rng)
 
     async def _write(self, log: ReplicatedLog, name: bytes) -> None:

@@ -167,12 +167,12 @@ async def test_a_slow_member_loses_messages_and_holds_nobody_up(monkeypatch: pyt
         assert not slow.heard
         slow.gate.set()
         await until(lambda: slow.heard)
-        await exchange_after_drain(one, slow)
+        await until_it_heard(one, slow)
 
 
-async def exchange_after_drain(one: Member, slow: Member) -> None:
+async def until_it_heard(one: Member, slow: Member) -> None:
     with trio.fail_after(30):
-        while slow.heard[-1] != (one.me, Fetch(5)):
+        while slow.heard[-1:] != [(one.me, Fetch(5))]:
             one.tcp.send(slow.me, Fetch(5))
             await trio.sleep(0.01)
 
@@ -221,6 +221,8 @@ async def test_a_member_of_another_cluster_is_turned_away_and_both_say_so(caplog
         await until(lambda: len(caplog.messages) >= 3)
     assert f"Log member {other.me}: it belongs to the log of cluster 'east', 'west' was expected" in caplog.messages
     assert f"Log member {one.me}: it belongs to the log of cluster 'west', 'east' was expected" in caplog.messages
+    turned_away = [text for text in caplog.messages if text.startswith("Log member 127.0.0.1: ")]
+    assert len(turned_away) <= 2, "a stranger that keeps coming is told of now and then"
     assert (one.heard, other.heard, one.met, other.met) == ([], [], {}, {})
 
 
@@ -361,3 +363,17 @@ async def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
         await member(certificates=good._replace(key=tmp_path / "nothing"))
     with pytest.raises(OSError, match="KEY_VALUES_MISMATCH"):
         await member(certificates=good._replace(key=authority.member("other").key))
+
+
+async def test_who_does_not_read_for_too_long_is_dialled_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(dialling, "SILENCE_S", 0.2)
+    one, deaf = await member(), await member()
+    deaf.gate = trio.Event()
+    async with running(one, deaf):
+        for _ in range(150):
+            one.tcp.send(deaf.me, Fetched(NOBODY, 0, 0, [bytes(100_000)], Placed()))
+        await until(lambda: f"Log member {deaf.me}: no answer in time" in caplog.messages)
+        deaf.gate.set()
+        await until_it_heard(one, deaf)

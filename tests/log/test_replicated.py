@@ -110,9 +110,11 @@ async def test_what_was_truncated_is_gone_everywhere_and_cannot_be_read(tmp_path
         for number in range(150):
             await write(leader, bytes([number]) * 100_000)
         kept = await write(leader, b"kept")
+        assert leader.log.size > 8 << 20
         await leader.log.truncate(kept)
+        assert leader.log.begin == kept
+        assert leader.log.size < 8 << 20
         await write(leader, b"more")
-        await until(lambda: leader.log.begin == kept and leader.log.size < 8 << 20)
         with pytest.raises(LookupError):
             await entries(leader.log, 1)
         await late.start()
@@ -192,10 +194,9 @@ async def test_nobody_leads_with_another_quorum_than_the_others(tmp_path: Path) 
         odd.settings = ensemble.settings._replace(quorum=3)
         await odd.restart()
         await until(lambda: odd.var("peers_connected") == 2)
-        await until(lambda: odd.log.unfit)
-        with pytest.raises(Refused):
+        await until(lambda: "quorum" in str(odd.var("unfit")))
+        with pytest.raises(Refused, match="quorum"):
             await odd.log.lead()
-        assert "quorum" in str(odd.var("unfit"))
 
 
 async def test_a_member_of_another_cluster_has_no_part(tmp_path: Path) -> None:
@@ -284,7 +285,12 @@ async def test_a_follower_without_room_takes_nothing_and_holds_nobody_up(tmp_pat
         assert poor.log.end < leader.log.end
         assert not poor.var("stuck")
         await until(lambda: "no room" in str(poor.log.unfit))
+        await leader.stop()  # nobody writes any more
         disk.room = 1 << 30
+        with trio.fail_after(30):
+            await poor.log.fit()
+        await leader.start()
+        await ensemble.leader()
         await has(poor, *written)
 
 
@@ -341,14 +347,18 @@ async def test_members_that_are_cut_off_stalled_garbled_and_killed_keep_what_was
 
     async with running(tmp_path, 3) as ensemble:
         await ensemble.leader()  # a new log begins with all of them
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(write_on, ensemble)
-            for _ in range(40):
-                victim = rng.choice(ensemble.members)
-                await _misbehave(victim, rng)
-                await trio.sleep(rng.uniform(0, 0.2))
-                _behave(victim)
-            nursery.cancel_scope.cancel()
+        with trio.fail_after(100):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write_on, ensemble)
+                mishaps = 0
+                while mishaps < 40 or len(writer.acknowledged) < 40:
+                    mishaps += 1
+                    victim = rng.choice(ensemble.members)
+                    await _misbehave(victim, rng)
+                    await trio.sleep(rng.uniform(0, 0.2))
+                    _behave(victim)
+                    await trio.sleep(rng.uniform(0, 0.2) if mishaps > 40 else 0)
+                nursery.cancel_scope.cancel()
         for member in ensemble.members:
             await member.restart()
         leader = await ensemble.leader()
@@ -356,7 +366,6 @@ async def test_members_that_are_cut_off_stalled_garbled_and_killed_keep_what_was
         found = await entries(leader.log)
         writer.acknowledged.append(b"1000000")
         writer.check(found)
-        assert len(writer.acknowledged) > 20
         for member in ensemble.members:
             await has(member, *found)
 

@@ -37,7 +37,13 @@ ALLOCATE_S = 0.3
 class Session(Protocol):
     """The scheduler that is connected."""
 
+    number: int
+    """The later it came to be, the higher."""
+
     def tell(self, event: Event) -> None: ...
+
+    def replaced(self) -> None:
+        """A later one is connected: this one is no more listened to."""
 
 
 class Watch(Protocol):
@@ -91,20 +97,33 @@ class Cluster:
         self._is_lost = is_lost
         self._numbers = itertools.count(1)
         self._session: Session | None = None
+        self._newest = 0
         self._agents: dict[str, _Agent] = {}
         self._gone: dict[str, str] = {}  # tasks of agents that were given up, and of which
         self._allocating: set[str] = set()
 
     # The scheduler's calls.
 
-    def connect(self, session: Session) -> None:
-        self._session = session
+    def connect(self, session: Session) -> bool:
+        """Whether it is taken: not if a later one was, for this is one framework."""
+        if session.number < self._newest:
+            return False
+        self._newest = session.number
+        replaced, self._session = self._session, session
+        if replaced is not None and replaced is not session:
+            self._forget_offers()
+            replaced.replaced()
         for agent_id in self._agents:
             self._offer_soon(agent_id)
+        return True
 
-    def disconnect(self) -> None:
+    def disconnect(self, session: Session) -> None:
         """Offers are void; tasks go on."""
-        self._session = None
+        if self._session is session:
+            self._session = None
+            self._forget_offers()
+
+    def _forget_offers(self) -> None:
         for agent in self._agents.values():
             agent.offers.clear()
             agent.filtered_until_s = 0.0

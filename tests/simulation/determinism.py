@@ -6,6 +6,7 @@ Trio's deterministic scheduling is private (Hypothesis uses it); this is the one
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 def run(main: Callable[[], Awaitable[T]], seed: int, disk_s: Callable[[], float]) -> T:
     """`trio.run(main)`, the same way for the same seed. What would go to a thread takes `disk_s()` seconds instead."""
-    with _deterministic(seed), _without_threads(disk_s):
+    with _deterministic(seed), _without_threads(disk_s), _with_processes():
         return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
@@ -49,6 +50,53 @@ def _without_threads(disk_s: Callable[[], float]) -> Iterator[None]:
         yield
     finally:
         trio.to_thread.run_sync = real
+
+
+class Process:
+    """Tasks that can be stopped all at once, and go on later, as by SIGSTOP and SIGCONT."""
+
+    def __init__(self) -> None:
+        self.is_stopped = False
+        self._held: list[tuple[trio.lowlevel.Task, Any]] = []
+
+    def enter(self) -> None:
+        """The present task belongs to it, and all that it starts from now on."""
+        _process.set(self)
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+    def go_on(self) -> None:
+        self.is_stopped = False
+        held, self._held = self._held, []
+        for task, then in held:
+            trio.lowlevel.reschedule(task, then)
+
+    def hold(self, task: trio.lowlevel.Task, then: Any) -> None:
+        task._abort_func = None  # as when it is rescheduled: nothing else wakes it
+        task.custom_sleep_data = None
+        self._held.append((task, then))
+
+
+_process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
+
+
+@contextlib.contextmanager
+def _with_processes() -> Iterator[None]:
+    real = _run.Runner.reschedule
+
+    def reschedule(self: _run.Runner, task: trio.lowlevel.Task, next_send: Any = _run._NO_SEND) -> None:
+        process = task.context.get(_process)
+        if process is not None and process.is_stopped:
+            process.hold(task, next_send)
+        else:
+            real(self, task, next_send)
+
+    _run.Runner.reschedule = reschedule  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        _run.Runner.reschedule = real  # type: ignore[method-assign]
 
 
 class AfterSteps(trio.abc.Instrument):

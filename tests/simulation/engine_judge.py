@@ -14,7 +14,7 @@ from aurorad.api.tasks import ScheduledTask
 from aurorad.engine.base import Offer, Offers, StatusUpdate, TaskInfo, TaskState
 from tests.simulation import legal
 from tests.simulation.amounts import Amounts
-from tests.simulation.cluster import Cluster, reachable
+from tests.simulation.cluster import Cluster, Session, reachable
 from tests.simulation.hosts import Host
 from tests.simulation.ledger import Ledger
 from tests.simulation.trace import Trace
@@ -37,7 +37,7 @@ class EngineJudge:
         self._trace = trace
         self._ledger = ledger
         self._cluster = cluster
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, tuple[Session, Offer]] = {}
         self._used: set[str] = set()
         self._void: dict[str, Callable[[], bool]] = {}
         """Offers of connections that ended, and whether the scheduler has heard of that."""
@@ -46,13 +46,14 @@ class EngineJudge:
         self.awake_s = math.inf
         """Since when there is a scheduler."""
 
-    def offered(self, event: Offers) -> None:
-        self._offers.update((offer.id, offer) for offer in event.offers)
+    def offered(self, event: Offers, to: Session) -> None:
+        self._offers.update((offer.id, (to, offer)) for offer in event.offers)
 
-    def offers_void(self, heard: Callable[[], bool] = lambda: True) -> None:
+    def offers_void(self, of: Session, heard: Callable[[], bool] = lambda: True) -> None:
         """A connection ended, and its offers with it; `heard` tells whether the scheduler knows."""
-        self._void.update(dict.fromkeys(self._offers, heard))
-        self._offers.clear()
+        for offer_id in [offer_id for offer_id, (to, _) in self._offers.items() if to is of]:
+            self._void[offer_id] = heard
+            del self._offers[offer_id]
 
     def launching(self, offer_id: str, tasks: tuple[TaskInfo, ...]) -> None:
         offer = self._use(offer_id, "launches")
@@ -118,7 +119,7 @@ class EngineJudge:
             self._trace.violated("one live task an instance", f"{info.task_id} beside {other_id} {other.status.name}")
 
     def _use(self, offer_id: str, what: str) -> Offer | None:
-        offer = self._offers.pop(offer_id, None)
+        _, offer = self._offers.pop(offer_id, (None, None))
         heard = self._void.pop(offer_id, lambda: True)
         if offer is None and heard():
             why = "a second time" if offer_id in self._used else "although its connection ended"

@@ -22,11 +22,13 @@ from aurorad.engine.base import (
     StatusUpdate,
     TaskInfo,
 )
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import Cluster, Session
 from tests.simulation.timeline import Timeline
 from tests.simulation.trace import Trace
 
 FRAMEWORK_ID = "framework-1"
+ENDS_S = 2.0
+"""So long after another one took its place at most a scheduler still makes calls, which nobody hears."""
 
 
 @dataclasses.dataclass
@@ -49,8 +51,8 @@ class Odds:
 class EngineWatch(Protocol):
     """Who judges what the scheduler tells the engine, at the moment at which it does."""
 
-    def offered(self, event: Offers) -> None: ...
-    def offers_void(self, heard: Callable[[], bool]) -> None: ...
+    def offered(self, event: Offers, to: Session) -> None: ...
+    def offers_void(self, of: Session, heard: Callable[[], bool]) -> None: ...
     def launching(self, offer_id: str, tasks: tuple[TaskInfo, ...]) -> None: ...
     def declining(self, offer_id: str) -> None: ...
     def killing(self, task_id: str) -> None: ...
@@ -61,8 +63,16 @@ class Connection:
     """The engine of one incarnation of the scheduler. It implements `aurorad.engine.base.Engine`."""
 
     def __init__(
-        self, cluster: Cluster, timeline: Timeline, odds: Odds, rng: random.Random, trace: Trace, watch: EngineWatch
+        self,
+        cluster: Cluster,
+        timeline: Timeline,
+        odds: Odds,
+        rng: random.Random,
+        trace: Trace,
+        watch: EngineWatch,
+        number: int = 0,
     ) -> None:
+        self.number = number
         self._cluster = cluster
         self._timeline = timeline
         self._odds = odds
@@ -70,6 +80,7 @@ class Connection:
         self._trace = trace
         self._watch = watch
         self._events: trio.MemorySendChannel[Event] | None = None
+        self._replaced = trio.Event()
         self._sent = 0
         self._session = 0
         self._is_connected = False
@@ -79,7 +90,7 @@ class Connection:
         self._events = events
         self._register(framework_id or FRAMEWORK_ID)
         try:
-            await trio.sleep_forever()
+            await self._replaced.wait()
         finally:
             self.close()
 
@@ -89,18 +100,18 @@ class Connection:
             self._events = None
             self._session += 1
             self._is_connected = False
-            self._cluster.disconnect()
+            self._cluster.disconnect(self)
 
     def break_for(self, duration_s: float) -> None:
         """Disconnect, and connect again later; what is under way is lost."""
         if self._is_connected and self._events is not None:
             self._session += 1
             self._is_connected = False
-            self._cluster.disconnect()
+            self._cluster.disconnect(self)
             self._trace("network", f"disconnected for {duration_s:.3f} s")
             self._send(Disconnected())
             told = self._sent
-            self._watch.offers_void(lambda: self._taken() > told)
+            self._watch.offers_void(self, lambda: self._taken() > told)
             session = self._session
             self._timeline.after(duration_s, lambda: self._reconnect(session))
 
@@ -108,12 +119,23 @@ class Connection:
         if self._session == session and self._events is not None:
             self._register(FRAMEWORK_ID)
 
+    def replaced(self) -> None:
+        """Another scheduler is connected: this one is told so, and is never heard again."""
+        self._session += 1
+        self._is_connected = False
+        self._trace("network", f"connection {self.number} is replaced")
+        self._timeline.after(self._delay(), self._replaced.set)
+        by = trio.current_time() + ENDS_S
+        self._watch.offers_void(self, lambda: trio.current_time() > by)
+
     def _register(self, framework_id: str) -> None:
         assert self._events is not None
+        if not self._cluster.connect(self):
+            self._replaced.set()
+            return
         self._trace("network", f"registered {framework_id}")
         self._is_connected = True
         self._send(Registered(framework_id))
-        self._cluster.connect(self)
 
     # Events.
 
@@ -144,7 +166,7 @@ class Connection:
                 return
             self._trace("event", _told(event))
             if isinstance(event, Offers):
-                self._watch.offered(event)
+                self._watch.offered(event, self)
             self._send(event)
 
         self._timeline.at(at, arrive)

@@ -94,6 +94,66 @@ class WatchedLog:
         await self._log.confirm()
 
 
+class Services:
+    """All that only a leader has."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        engine: Connection,
+        flags: Flags,
+        rng: random.Random,
+        now_ms: Callable[[], int],
+        stats: Vars,
+    ) -> None:
+        def new_uuid() -> UUID:
+            return UUID(int=rng.getrandbits(128), version=4)
+
+        self.engine = engine
+        self.scheduler = Scheduler(
+            storage=storage,
+            engine=engine,
+            flags=flags,
+            stats=stats,
+            now_ms=now_ms,
+            rng=rng,
+            new_uuid=new_uuid,
+            hostname="scheduler",
+        )
+        self.updater = Updater(
+            storage,
+            self.scheduler.states,
+            now_ms,
+            stats,
+            flags,
+            sla=self.scheduler.sla,
+            rng=rng,
+            keep_place=self.scheduler.reservations.keep_place,
+        )
+        self.api: Api = api_of(
+            storage=storage,
+            scheduler=self.scheduler,
+            updater=self.updater,
+            flags=flags,
+            tiers=tiers.BUILT_IN,
+            stats=stats,
+            new_uuid=new_uuid,
+        )
+
+    @property
+    def registered(self) -> trio.Event:
+        return self.scheduler.registered
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.scheduler.run)
+            await nursery.start(self.updater.run)
+            task_status.started()
+
+    async def wind_up(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 class Node:
     """`run` until it is crashed; then `disk` is what the next one finds, and `in_flight` what may or may not be there.
 
@@ -156,23 +216,12 @@ class Node:
         interval_s = self._flags.dlog_snapshot_interval
         snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.replay.transactions)
         self.storage.snapshot = snapshots.ordered
-        self.scheduler = self._scheduler(self.storage)
-        updater = Updater(
-            self.storage,
-            self.scheduler.states,
-            self._now_ms,
-            self.stats,
-            self._flags,
-            sla=self.scheduler.sla,
-            rng=self._rng,
-            keep_place=self.scheduler.reservations.keep_place,
-        )
-        self._api = self._new_api(updater)
+        services = Services(self.storage, self.connection, self._flags, self._rng, self._now_ms, self.stats)
+        self._api = services.api
         async with trio.open_nursery() as nursery:
             await nursery.start(self.storage.run)
             nursery.start_soon(snapshots.run)
-            await nursery.start(self.scheduler.run)
-            await nursery.start(updater.run)
+            await nursery.start(services.run)
             self.started_s = trio.current_time()
             self.is_serving = not self.is_dead
 
@@ -188,29 +237,3 @@ class Node:
         if not self.is_dead and self._log is not None:
             self._log.told(position)
             self._durable(changes)
-
-    def _new_uuid(self) -> UUID:
-        return UUID(int=self._rng.getrandbits(128), version=4)
-
-    def _scheduler(self, storage: Storage) -> Scheduler:
-        return Scheduler(
-            storage=storage,
-            engine=self.connection,
-            flags=self._flags,
-            stats=self.stats,
-            now_ms=self._now_ms,
-            rng=self._rng,
-            new_uuid=self._new_uuid,
-            hostname="scheduler",
-        )
-
-    def _new_api(self, updater: Updater) -> Api:
-        return api_of(
-            storage=self.storage,
-            scheduler=self.scheduler,
-            updater=updater,
-            flags=self._flags,
-            tiers=tiers.BUILT_IN,
-            stats=self.stats,
-            new_uuid=self._new_uuid,
-        )

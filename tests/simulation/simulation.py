@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import itertools
 import logging
 import random
 from collections.abc import Sequence
@@ -21,21 +22,27 @@ from tests.simulation import clients as workload
 from tests.simulation import determinism, faults
 from tests.simulation.clients import Clients
 from tests.simulation.cluster import Cluster, machine
+from tests.simulation.election import Election
 from tests.simulation.ending import Ending
 from tests.simulation.engine_judge import EngineJudge
 from tests.simulation.hosts import Host
 from tests.simulation.jobs import Fates
 from tests.simulation.judge import Judge
 from tests.simulation.ledger import Ledger, changes_of
+from tests.simulation.member import Around, Member, new_disk, small_disks
 from tests.simulation.network import Connection, Odds
 from tests.simulation.node import Node
 from tests.simulation.promises import MIN_INSTANCES
 from tests.simulation.timeline import Timeline
 from tests.simulation.trace import Trace, Violation
+from tests.simulation.truth import Truth
+from tests.simulation.wires import Wires
 
 START_MS = 1_700_000_000_000
 LARGE_EVERY = 50
 """One seed in so many is several times as large."""
+GROUPS = (1, 1, 3, 3, 5)
+"""How many schedulers there are, and how often."""
 STRESS_WEIGHT = 20
 CHECK_S = 5.0
 ENDLESS_STEPS = 100_000
@@ -60,6 +67,8 @@ class Stress(NamedTuple):
 
     faults: tuple[faults.Fault, ...] | None = None
     actions: tuple[workload.Action, ...] = ()
+    group: int | None = None
+    """How many schedulers."""
 
 
 def run_seed(seed: int, stress: Stress = Stress()) -> Result:  # noqa: B008 - a value
@@ -75,7 +84,8 @@ def run_seed(seed: int, stress: Stress = Stress()) -> Result:  # noqa: B008 - a 
     logging.getLogger("aurorad").addHandler(handler := _Complaints(trace))
     logging.getLogger("aurorad").setLevel(logging.ERROR)
     try:
-        determinism.run(simulate, seed, pace.draw_s)
+        with small_disks():
+            determinism.run(simulate, seed, pace.draw_s)
     except BaseExceptionGroup as group:
         for error in _leaves(group):
             trace.violations.append(Violation("nothing breaks", repr(error)))
@@ -86,6 +96,19 @@ def run_seed(seed: int, stress: Stress = Stress()) -> Result:  # noqa: B008 - a 
         if was_enabled:
             gc.enable()
     return Result(seed, trace.violations, trace.lines)
+
+
+class Seat:
+    """A machine for a scheduler: its disk, and who runs there."""
+
+    def __init__(self, address: str, disk: FakeDisk) -> None:
+        self.address = address
+        self.disk = disk
+        self.node: Node | Member | None = None
+        self.is_lost = False
+        """Whether the next one finds another disk, an empty one."""
+        self.clock_ms = 0
+        """How far its clock is ahead of others'."""
 
 
 class DiskPace:
@@ -133,14 +156,23 @@ class Simulation:
         self.clock_ms = 0
         """How far the wall clock was set forward."""
         self.pace = pace
-        self.node: Node | None = None
-        self.disk = FakeDisk(determinism.seeded(seed, "disk"))
-        self.connection: Connection | None = None
+        group = determinism.seeded(seed, "group")
+        self.group = group.choice(GROUPS) if stress.group is None else stress.group
+        disks = determinism.seeded(seed, "disk")
+        self.seats = (
+            [Seat("scheduler", FakeDisk(disks))]
+            if self.group == 1
+            else [Seat(f"scheduler-{n}", new_disk(disks, initialized=True)) for n in range(self.group)]
+        )
+        self.wire_odds = Odds()
+        self.wires = Wires(self.timeline, self.wire_odds, determinism.seeded(seed, "wires"))
+        self.truth = Truth(trace, self._durable)
+        self._connections = itertools.count(1)
+        self._reach_rng = determinism.seeded(seed, "reach")
         self.clients = Clients(determinism.seeded(seed, "clients"), trace, self.ledger, self._reachable, size)
         self._network_rng = network
         self._scope = trio.CancelScope()
         self._steps = determinism.Steps(ENDLESS_STEPS, self._give_up)
-        self._in_flight: Sequence[Sequence[bytes]] = ()  # when the last scheduler died
         hosts = determinism.seeded(seed, "hosts")
         for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
             self.cluster.add(self._host(number, hosts))
@@ -161,7 +193,16 @@ class Simulation:
         async with trio.open_nursery() as nursery:
             trio.lowlevel.add_instrument(self._steps)
             nursery.start_soon(self.timeline.run)
-            nursery.start_soon(self._schedule)
+            self.around = Around(
+                tuple(seat.address for seat in self.seats),
+                self.wires,
+                Election(self.timeline, determinism.seeded(self.seed, "election"), self.trace),
+                self.truth,
+                self._new_connection,
+                self._led,
+            )
+            for seat in self.seats:
+                nursery.start_soon(self._schedule, seat)
             self._audit()
             async with trio.open_nursery() as storm:
                 storm.start_soon(self._act)
@@ -175,34 +216,74 @@ class Simulation:
     def is_condemned(self) -> bool:
         return bool(self.trace.violations)
 
-    async def _schedule(self) -> None:
-        """One scheduler after the other, each on what the one before left on the disk."""
-        number = 0
-        while True:
-            number += 1
-            self.trace("node", f"starts, number {number}")
-            self.connection = Connection(
-                self.cluster, self.timeline, self.odds, self._network_rng, self.trace, self.engine_judge
-            )
-            node = self.node = Node(
-                self.disk,
-                self.connection,
-                self.flags,
-                determinism.seeded(self.seed, f"node {number}"),
-                self.now_ms,
-                segment_bytes=self.segment_bytes,
-                recovered=self._recovered,
-                durable=self._durable,
-            )
-            self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
-            await node.run()
-            self.trace("node", "is dead")
-            self.engine_judge.offers_void()
-            self.disk, self._in_flight = node.disk, node.in_flight
-            await trio.sleep(self.rng.random() * 3)
+    @property
+    def nodes(self) -> list[Node | Member]:
+        """The schedulers that live."""
+        return [seat.node for seat in self.seats if seat.node is not None and not seat.node.is_dead]
 
-    def _recovered(self, storage: Storage) -> None:
-        changes = self.ledger.recovered(storage.tables, self._in_flight)
+    @property
+    def members(self) -> list[Member]:
+        return [node for node in self.nodes if isinstance(node, Member)]
+
+    async def _schedule(self, seat: Seat) -> None:
+        """One scheduler after the other, each on what the one before left on the disk."""
+        life = 0
+        while True:
+            life += 1
+            self.trace("node", f"{seat.address} starts, number {life}")
+            node = seat.node = self._new_node(seat, life) if self.group == 1 else self._new_member(seat, life)
+            async with trio.open_nursery() as nursery:  # its tasks are its own, to be stopped together
+                nursery.start_soon(node.run)
+            self.trace("node", f"{seat.address} is dead")
+            if node.connection is not None:
+                self.engine_judge.offers_void(node.connection)
+            seat.disk = node.disk
+            await trio.sleep(self.rng.random() * 3)
+            if seat.is_lost:
+                seat.disk, seat.is_lost = new_disk(self.rng, initialized=False), False
+                self.trace("node", f"{seat.address} has a new disk")
+
+    def _new_node(self, seat: Seat, life: int) -> Node:
+        in_flight = seat.node.in_flight if isinstance(seat.node, Node) else ()
+        self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
+        return Node(
+            seat.disk,
+            self._new_connection(),
+            self.flags,
+            determinism.seeded(self.seed, f"node {life}"),
+            self.now_ms,
+            segment_bytes=self.segment_bytes,
+            recovered=lambda storage: self._recovered(storage, in_flight),
+            durable=self._durable,
+        )
+
+    def _new_member(self, seat: Seat, life: int) -> Member:
+        rng = determinism.seeded(self.seed, f"{seat.address} {life}")
+        return Member(
+            seat.address, seat.disk, self.around, self.flags, rng, lambda: self.now_ms() + seat.clock_ms, life
+        )
+
+    def _new_connection(self) -> Connection:
+        return Connection(
+            self.cluster,
+            self.timeline,
+            self.odds,
+            self._network_rng,
+            self.trace,
+            self.engine_judge,
+            next(self._connections),
+        )
+
+    def _led(self, member: Member) -> None:
+        """It has read the log to its end, and begins to write."""
+        self.trace("node", f"{member.address} leads")
+        self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
+        assert member.storage is not None
+        if self.around.elected is member:
+            self.ledger.compare(member.storage.tables, f"when {member.address} begins to lead")
+
+    def _recovered(self, storage: Storage, in_flight: Sequence[Sequence[bytes]]) -> None:
+        changes = self.ledger.recovered(storage.tables, in_flight)
         self.trace("node", f"recovered, {len(changes)} changes more than were told")
         if changes:
             self.judge.durable(changes)
@@ -213,18 +294,35 @@ class Simulation:
     def _ended(self, task: ScheduledTask) -> None:
         self.engine_judge.gave_up(task, self.flags.transient_task_state_timeout)
 
-    def _reachable(self) -> Node | None:
-        return self.node if self.node is not None and self.node.is_serving else None
+    def _reachable(self) -> Node | Member | None:
+        """Who says that it leads; of several, one."""
+        serving = [node for node in self.nodes if node.is_serving]
+        return self._reach_rng.choice(serving) if serving else None
 
     def _audit(self) -> None:
         """Now and then: nothing spins; when nothing is on its way to the log, the tables are what the log holds."""
         steps, self._steps.count = self._steps.count, 0
         if steps > MOST_STEPS * (5 if self.is_large else 1):
             self.trace.violated("nothing spins", f"{steps} steps in {CHECK_S} s")
-        node = self._reachable()
-        if node is not None and node.storage._commits.last() is None:
-            self.ledger.compare(node.storage.tables, "between writes")
+        for node in self.nodes:
+            if isinstance(node, Member):
+                self._audit_member(node)
+            elif node.is_serving and node.storage._commits.last() is None:
+                self.ledger.compare(node.storage.tables, "between writes")
         self.timeline.after(CHECK_S, self._audit)
+
+    def _audit_member(self, member: Member) -> None:
+        """Its tables are those at its position; nobody knows more than the log."""
+        state, storage, truth = member.state, member.storage, self.truth
+        if state is None or member.log is None or member.is_gone:
+            return
+        if storage is not None:
+            if storage._commits.last() is None and member.log.end == truth.next:
+                self.ledger.compare(storage.tables, f"of {member.address}, between writes")
+        elif state.position >= truth.next:
+            self.trace.violated("one log", f"{member.address} is at {state.position}, the log ends at {truth.next}")
+        elif state.position >= truth.last_entry:
+            self.ledger.compare(state.tables, f"of {member.address}, which follows")
 
     async def _act(self) -> None:
         rng = self.clients.rng
@@ -246,7 +344,13 @@ class Simulation:
         self.is_storm = self.fates.is_storm = False
         self.odds.calm()
         self.pace.slowness = 1.0
-        self.disk.room = 1 << 40
+        self.wire_odds.calm()
+        self.wires.cut.clear()
+        self.around.election.cut.clear()
+        for node in self.nodes:
+            node.disk.room = 1 << 40
+            if isinstance(node, Member):
+                node.go_on()
         for host in self.cluster.hosts:
             self.cluster.back(host)
         overhead = (self.flags.thermos_executor_cpu, round(self.flags.thermos_executor_ram / (1 << 20)))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -9,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aurorad.log.errors import LogFull, LogLost
 from aurorad.storage.commits import GRACE_S, MOST_UNDER_WAY, Commit, GroupCommit, OutcomeUnknown, StorageNotReady
+from tests.simulation import determinism
 
 
 class SlowReceipt:
@@ -255,3 +258,70 @@ async def test_it_is_not_waited_for_longer_than_is_decent(autojump_clock: MockCl
     assert [await outcome(a), await outcome(b)] == [OutcomeUnknown] * 2
     assert story.told == ["not b", "not a"]
     assert trio.current_time() - stopped == pytest.approx(GRACE_S)
+
+
+class DelayedReceipt:
+    def __init__(self, last: int, delay_s: float) -> None:
+        self._last = last
+        self._at = trio.current_time() + delay_s
+
+    async def wait(self) -> int:
+        await trio.sleep_until(self._at)
+        return self._last
+
+
+class DelayedLog(FarLog):
+    """Takes its time for everything, and is full now and then."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__()
+        self._rng = rng
+
+    async def submit(self, entries: Sequence[bytes]) -> DelayedReceipt:  # type: ignore[override]
+        await trio.sleep(self._rng.random() / 100)
+        if self._rng.random() < 0.1:
+            raise LogFull("no room")
+        self.entries += entries
+        return DelayedReceipt(len(self.entries) - 1, self._rng.random() / 10)
+
+
+def test_whatever_await_it_is_cancelled_at_each_writer_is_told_the_truth() -> None:
+    for steps in range(1, 400, 3):
+        rng = random.Random(steps)
+        log = DelayedLog(rng)
+        determinism.run(partial(_cancelled_after, steps, log, rng), steps, lambda: 0.0)
+
+
+async def _cancelled_after(steps: int, log: DelayedLog, rng: random.Random) -> None:
+    commits = GroupCommit(log, probe=[])
+    story, ends = Story(commits), dict[str, type[BaseException] | None]()
+
+    async def write(writer: int) -> None:
+        for number in range(10):
+            name = f"{writer}.{number}"
+            try:
+                ends[name] = await outcome(story.add(name))
+            except StorageNotReady:
+                return
+            await trio.sleep(rng.random() / 50)
+
+    scope = trio.CancelScope()
+
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        with scope:
+            await commits.run(task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        trio.lowlevel.add_instrument(determinism.AfterSteps(steps, scope.cancel))
+        async with trio.open_nursery() as writers:
+            for writer in range(5):
+                writers.start_soon(write, writer)
+        scope.cancel()
+    stored = {entry.decode(): at for at, entry in enumerate(log.entries)}
+    durable = [said.split(" at ") for said in story.told if " at " in said]
+    assert [(name, int(at)) for name, at in durable] == sorted(stored.items(), key=lambda pair: pair[1])[: len(durable)]
+    assert {name for name, end in ends.items() if end is None} == {name for name, _ in durable}
+    undone = {name for name, end in ends.items() if end is not None}
+    assert undone == {said.removeprefix("not ") for said in story.told if said.startswith("not ")}
+    assert not any(name in stored for name, end in ends.items() if end in (LogFull, StorageNotReady))

@@ -189,3 +189,41 @@ async def tables_before(log: LedLog, last: int) -> Tables | None:
             if position < last:
                 replay.feed(position, record)
     return replay.tables
+
+
+async def test_a_log_can_be_restored_into_one_of_the_other_kind_and_back(tmp_path: Path) -> None:
+    async with open_storage(tmp_path / "alone", stats=Vars(), now_ms=lambda: 1) as storage:
+        await storage.write(lambda tx: tx.save_tasks(task("a"), task("b")))
+        await storage.snapshot()
+        await storage.write(lambda tx: tx.remove_tasks(["a"]))
+        expected = storage.tables.copy()
+        assert from_log(tmp_path / "alone" / "log", "--path", tmp_path / "early") == 1, "it is in use"
+    assert from_log(tmp_path / "alone" / "log", "--path", tmp_path / "member") == 0
+    assert from_log(tmp_path / "member", "--work_dir", tmp_path / "back") == 0
+    async with open_storage(tmp_path / "back", stats=Vars(), now_ms=lambda: 1) as storage:
+        assert storage.tables.copy() == expected
+    async with open_storage(tmp_path / "alone", stats=Vars(), now_ms=lambda: 1) as storage:
+        assert storage.tables.copy() == expected
+
+
+def from_log(log: Path, *options: object) -> int:
+    return main(["log", "restore", f"--from-log={log}", *map(str, options)])
+
+
+async def test_a_log_that_is_damaged_or_tells_nothing_is_not_restored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_storage(tmp_path / "alone", stats=Vars(), now_ms=lambda: 1) as storage:
+        for name in "abc":
+            await storage.write(lambda tx, name=name: tx.save_tasks(task(name)))
+    (segment,) = (tmp_path / "alone" / "log").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 3] ^= 1
+    segment.write_bytes(content)
+    assert from_log(tmp_path / "alone" / "log", "--path", tmp_path / "member") == 1
+    assert " is damaged at byte " in capsys.readouterr().err
+    assert from_log(tmp_path / "none", "--path", tmp_path / "member") == 1
+    assert f"{tmp_path / 'none'} cannot be read" in capsys.readouterr().err
+    assert from_log(tmp_path, "--path", tmp_path / "member") == 1
+    assert "holds no log" in capsys.readouterr().err
+    assert not (tmp_path / "member").exists()

@@ -21,7 +21,8 @@ from aurorad.api.tasks import ScheduledTask, TaskQuery
 from aurorad.pace import Pace
 from aurorad.scheduler.rpc.answers import Handlers, Refused, given_text, ok
 from aurorad.scheduler.rpc.finding import find, given_query
-from aurorad.storage.backups import Backups, CannotLoad, NoSuchBackup
+from aurorad.storage.backup_folder import NoSuchBackup
+from aurorad.storage.backups import Backups, CannotLoad
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Changes, Table, Tables
 

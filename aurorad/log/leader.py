@@ -117,6 +117,9 @@ class Leader:
         new = next_configuration(self._configuration, here.me, here.address, here.peers, gone)
         if new is None:
             return
+        unseated = self._configuration.ids - new.ids
+        if any(now < self._missed.get(member, now) + here.timing.away_s for member in unseated):
+            return  # it may only have moved
         choosing = (self._configuration.ids & new.ids) - self._distrusted
         there = [member for member in choosing & present if self._heard.get(member, -_LATELY) > self._token - _LATELY]
         if len(there) < here.quorum:

@@ -1,7 +1,7 @@
 """What goes wrong. **A new fault is one function in `FAULTS`.**
 
-Only what must be survivable is injected: a disk is lost, damaged or exchanged only as long as a quorum of those who vote
-is unharmed, by any configuration that may count.
+Only what must be survivable is injected: a disk is lost, damaged or exchanged only as long as a quorum of those who
+vote is unharmed, by any configuration that may count.
 """
 
 from __future__ import annotations

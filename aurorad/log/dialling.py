@@ -21,13 +21,13 @@ MAX_QUEUE_BYTES = 16 << 20
 MAX_WAIT_S = 2.0
 """What could not be sent for so long is not worth sending."""
 
-HELLO_S = 3.0
+HELLO_S = 2.0
 """Connecting and saying hello may take so long."""
 ALIVE_S = 2.0
 """How often something is said, if only that one is there."""
 SILENCE_S = 10.0
 """After this much of it a connection is given up."""
-FIRST_RETRY_S, LAST_RETRY_S = 0.1, 2.0
+FIRST_RETRY_S, LAST_RETRY_S = 0.1, 1.0
 
 _SEND_BYTES = 256 << 10
 _RECEIVE_BYTES = 64 << 10
@@ -125,7 +125,7 @@ class Dialled:
         theirs = await receive_hello(stream)
         hello.check(theirs, mine)
         if theirs.sender != self._member:
-            raise Stranger(f"it says that it is {theirs.sender}")
+            raise Stranger(f"it says that it is {theirs.sender!r}")
         return theirs
 
     async def _send(self, stream: trio.abc.Stream, all_of_it: trio.CancelScope) -> None:

@@ -218,6 +218,7 @@ class ReplicatedLog:
         await receipt.wait()
         while self._journal.begin < self._member.begin and self._why_lost is None:
             await self._driver.stepped()
+        await self._driver.scribe.rest()
         self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
 
     def _place(self, entries: Sequence[bytes], size: int, started_s: float) -> Placed:

@@ -347,14 +347,18 @@ async def test_members_that_are_cut_off_stalled_garbled_and_killed_keep_what_was
 
     async with running(tmp_path, 3) as ensemble:
         await ensemble.leader()  # a new log begins with all of them
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(write_on, ensemble)
-            for _ in range(40):
-                victim = rng.choice(ensemble.members)
-                await _misbehave(victim, rng)
-                await trio.sleep(rng.uniform(0, 0.2))
-                _behave(victim)
-            nursery.cancel_scope.cancel()
+        with trio.fail_after(100):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write_on, ensemble)
+                mishaps = 0
+                while mishaps < 40 or len(writer.acknowledged) < 40:
+                    mishaps += 1
+                    victim = rng.choice(ensemble.members)
+                    await _misbehave(victim, rng)
+                    await trio.sleep(rng.uniform(0, 0.2))
+                    _behave(victim)
+                    await trio.sleep(rng.uniform(0, 0.2) if mishaps > 40 else 0)
+                nursery.cancel_scope.cancel()
         for member in ensemble.members:
             await member.restart()
         leader = await ensemble.leader()
@@ -362,7 +366,6 @@ async def test_members_that_are_cut_off_stalled_garbled_and_killed_keep_what_was
         found = await entries(leader.log)
         writer.acknowledged.append(b"1000000")
         writer.check(found)
-        assert len(writer.acknowledged) > 20
         for member in ensemble.members:
             await has(member, *found)
 

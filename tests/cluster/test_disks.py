@@ -50,19 +50,20 @@ def test_a_full_disk_holds_nobody_else_up_and_refuses_in_words(small: Site, disk
     assert small.settle() is leader
 
     of(leader, disks).fill()
+    for padding in (200_000, 20_000, 2_000, 0):  # the smaller ones have room where the larger have none
 
-    def refusal() -> str | None:
-        name = next(names)
-        try:
-            assert create(leader, name, padding=PADDING)
-        except NotDone as why:
-            return str(why)
-        made.add(name)
-        return None
+        def refusal(padding: int = padding) -> str | None:
+            name = next(names)
+            try:
+                assert create(leader, name, padding="x" * padding)
+            except NotDone as why:
+                return str(why)
+            made.add(name)
+            return None
 
-    assert "disk is full" in eventually("a refusal", refusal, 60.0)
+        assert "disk is full" in eventually("a refusal", refusal, 60.0)
     assert jobs(leader) == made
-    assert leader.status_of("/health") == 503
+    eventually("it says so", lambda: leader.status_of("/health") == 503)
     of(leader, disks).make_room()
 
     def accepted() -> bool:

@@ -142,9 +142,7 @@ class Scheduler:
 class Site:
     """`count` schedulers, three ZooKeepers, and what connects them."""
 
-    def __init__(
-        self, network: Network, folder: Path, *flags: str, count: int = 3, disks: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, network: Network, folder: Path, *flags: str, count: int = 3, disks: Sequence[Path] = ()) -> None:
         self.network = network
         self._folder = folder
         self._flags = flags
@@ -248,9 +246,7 @@ class Site:
             folder = self._folder / f"zookeeper-{n}"
             (folder / "data").mkdir(parents=True)
             (folder / "data" / "myid").write_text(f"{n}\n")
-            servers.append(
-                ZooKeeper(folder, client_port, "".join(lines), host=machine.address, enter=machine.enter)
-            )
+            servers.append(ZooKeeper(folder, client_port, "".join(lines), host=machine.address, enter=machine.enter))
         return servers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -100,10 +100,8 @@ def test_a_disk_that_fails_ends_its_scheduler_and_no_other(small: Site, disks: l
     assert small.settle() is leader
 
     of(leader, disks).fail()
-    try:
+    with suppress(NotDone, Unknown):
         create(leader, "perhaps")
-    except (NotDone, Unknown):
-        pass
     second = eventually("another leads", lambda: (found := small.leading()) is not leader and found, 40.0)
     assert isinstance(second, Scheduler)
     assert create(second, "late")

@@ -1,4 +1,4 @@
-"""Members that lose their disk, or get back an old or damaged one: they vote for nothing that they may have forgotten."""
+"""Members that lose their disk, or get an old or damaged one back: they vote for nothing they may have forgotten."""
 
 from __future__ import annotations
 

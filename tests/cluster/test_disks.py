@@ -14,13 +14,13 @@ from tests.cluster.disks import Disk, disk
 from tests.cluster.schedulers import Scheduler, Site, site
 from tests.e2e.cluster import eventually
 
-PADDING = "x" * 200_000
+PADDING = "x" * 300_000
 
 
 @pytest.fixture
 def disks(tmp_path: Path) -> Iterator[list[Disk]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(disk(tmp_path / f"disk-{name}", 80)) for name in "abc"]
+        yield [stack.enter_context(disk(tmp_path / f"disk-{name}", 300)) for name in "abc"]
 
 
 @pytest.fixture

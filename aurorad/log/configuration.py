@@ -37,6 +37,8 @@ def objection(me: Peer, address: str, cluster: str, peers: Peers, recorded: Conf
     what = f"{flag}, but the log says {recorded.quorum}"
     if me.quorum < recorded.quorum:
         return f"{what}, and it can only be raised"
+    if me.quorum > len(recorded.members):
+        return f"{what}, and names only {_names(recorded)} so far"
     if me.quorum + recorded.quorum <= len(recorded.members):
         return f"{what}: raise it by one at a time"
     unheard = sorted(other for other, peer in peers.items() if peer is None)

@@ -1,114 +1,101 @@
-"""The number of members: changed as documented, and refused in words where it would be dangerous."""
+"""Members and their number: mistakes are refused in words and harm nothing; the documented way harms nobody."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
-
-from tests.cluster.agreement import disagreements
-from tests.cluster.calls import create, jobs
+from tests.cluster.conftest import initialize
+from tests.cluster.ledger import Ledger, adding
 from tests.cluster.schedulers import Scheduler, Site, site
 from tests.e2e.cluster import eventually
 
 
-@pytest.fixture
-def them(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, "-native_log_initialize") as started:
-        started.start()
-        yield started
+def unfit(one: Scheduler, why: str) -> None:
+    """It says why it cannot lead: in log, health and statistics."""
+    eventually(
+        f"{one.name} says: {why}", lambda: why in str(one.variables().get("scheduler_unfit_to_lead_because")), 60
+    )
+    values = one.variables()
+    assert values["scheduler_fit_to_lead"] == 0
+    assert why in str(values["scheduler_log_native_unfit"])
+    assert one.status_of("/health") == 200
+    assert f"This scheduler cannot lead: {why}" in one.get("/health")
+    assert f"this scheduler cannot lead: {why}" in one.written()
 
 
-def restart_with(scheduler: Scheduler, quorum: int) -> None:
-    scheduler.stop()
-    assert scheduler.endings[-1] == 0, scheduler.tail()
-    set_quorum(scheduler, quorum)
-    scheduler.start()
+def fit(one: Scheduler) -> None:
+    eventually(f"{one.name} is fit", lambda: one.variables().get("scheduler_fit_to_lead") == 1, 60)
+    assert one.get("/health") == "OK\n"
 
 
-def set_quorum(scheduler: Scheduler, quorum: int) -> None:
-    (at,) = [n for n, flag in enumerate(scheduler.flags) if flag.startswith("-native_log_quorum_size=")]
-    scheduler.flags[at] = f"-native_log_quorum_size={quorum}"
+def address(one: Scheduler) -> str:
+    return f"{one.machine.address}:8083"
 
 
-def say_why(schedulers: Sequence[Scheduler], *words: str) -> None:
-    """In the log, /health and /vars of each of them: why they cannot lead."""
-    for one in schedulers:
-
-        def told(one: Scheduler = one) -> bool:
-            reason = str(one.variables().get("scheduler_unfit_to_lead_because", ""))
-            return all(word in reason and word in one.get("/health") and word in one.written() for word in words)
-
-        try:
-            eventually(f"{one.name} says {words}", told, 40.0)
-        except AssertionError as late:
-            reason = one.variables().get("scheduler_unfit_to_lead_because")
-            raise AssertionError(f"{late}; but {reason!r}, {one.get('/health')!r}\n{one.tail()}") from None
-
-
-def test_from_three_members_to_five(them: Site) -> None:
-    leader = them.settle()
-    assert create(leader, "before")
-    for one in [*them.followers(), leader]:  # one after the other, the leader last
-        restart_with(one, 3)
-        eventually("it serves", lambda one=one: one.status_of("/health") == 200)  # type: ignore[misc]
-    leader = them.settle()
-    assert create(leader, "between")
-    for _ in range(2):
-        new = them.add()
-        new.flags.remove("-native_log_initialize")
-        set_quorum(new, 3)
-        new.start()
-    leader = them.settle(120.0)
-    assert create(leader, "after")
-    voting = [one for one in them.schedulers if one.variables()["log/recovered"] == 1]
-    assert len(voting) == 5
-
-    for one in [leader, them.followers()[0]]:  # any two may be gone now
-        one.stop(signal.SIGKILL)
-    left = [one for one in them.schedulers if one.runs]
-    second = eventually("one of those left leads", lambda: next((one for one in left if one.leads()), None), 60.0)
-    assert jobs(second) == {"before", "between", "after"}
-    assert create(second, "last")
+def test_a_wrong_quorum_on_one_member_is_told_and_the_others_go_on(ledger: Ledger) -> None:
+    ledger.add()
+    wrong, other = ledger.site.followers()
+    wrong.stop()
+    wrong.set("native_log_quorum_size", 3)
+    wrong.start()
+    unfit(wrong, "-native_log_quorum_size=3 here, but ")
+    unfit(other, f"-native_log_quorum_size=2 here, but {address(wrong)} runs with -native_log_quorum_size=3")
+    ledger.add()
+    wrong.stop()
+    fit(other)
+    ledger.check(ledger.site.leader())
+    wrong.set("native_log_quorum_size", 2)
 
 
-def test_a_quorum_that_is_no_majority_is_refused_and_nothing_is_harmed(them: Site) -> None:
-    leader = them.settle()
-    assert create(leader, "before")
-    for one in them.schedulers:
+def test_with_more_members_than_a_quorum_is_made_for_nobody_new_leads(ledger: Ledger) -> None:
+    """Who leads goes on: it takes a second leader for two quorums to miss each other."""
+    ledger.add()
+    leader, followers = ledger.site.leader(), ledger.site.followers()
+    more = [ledger.site.add(), ledger.site.add()]
+    for one in more:
+        one.start()
+    for one in [*more, *followers]:
+        unfit(one, "-native_log_quorum_size=2 is no majority of the 5 members seen: ")
+    ledger.add()
+    leader.stop()
+    for one in [*more, *followers]:
+        unfit(one, "-native_log_quorum_size=2 is no majority of the 4 members seen: ")
+    assert ledger.site.leading() is None
+    for one in more:
         one.stop()
-    for one in them.schedulers:
-        set_quorum(one, 1)
-    them.start()
-    say_why(them.schedulers, "quorum")
-    assert them.leading() is None
-    for one in them.schedulers:
+        ledger.site.schedulers.remove(one)
+    ledger.check(ledger.site.leader())
+    leader.start()
+    ledger.site.settle()
+
+
+def test_from_three_members_to_five_while_users_write(tmp_path: Path) -> None:
+    with site(tmp_path, zookeepers=1) as them:
+        for one in them.schedulers:
+            initialize(one.log_folder)
+        them.start()
+        them.settle()
+        ledger = Ledger(them)
+        with adding(ledger):
+            raise_the_quorum(them)
+            for _ in range(2):
+                more = them.add()
+                more.set("native_log_quorum_size", 3)
+                more.start()
+            them.settle()
+        ledger.check(them.leader())
+        leader, *others = them.leader(), *them.followers()
+        others[0].stop(signal.SIGKILL)
+        leader.stop(signal.SIGKILL)
+        ledger.check_with(others[1:])
+
+
+def raise_the_quorum(them: Site) -> None:
+    """One after the other, those that follow first."""
+    for one in [*them.followers(), them.leader()]:
         one.stop()
-        set_quorum(one, 2)
-    them.start()
-    leader = them.settle()
-    assert jobs(leader) == {"before"}
-    assert create(leader, "after")
+        one.set("native_log_quorum_size", 3)
+        one.start()
+        eventually(f"{one.name} serves", lambda one=one: one.status_of("/vars"), 60)  # type: ignore[misc]
     them.settle()
-    for one in them.schedulers:
-        one.stop(signal.SIGKILL)
-    assert [text for text in disagreements(them.schedulers) if " at " in text] == []
-
-
-def test_members_too_many_for_their_quorum_do_not_lead(them: Site) -> None:
-    leader = them.settle()
-    assert create(leader, "before")
-    new = them.add()
-    new.flags.remove("-native_log_initialize")
-    new.start()
-    eventually("the new one is there", lambda: new.status_of("/health") == 200, 60.0)
-    for one in them.schedulers[:3]:
-        one.kill()
-    say_why(them.schedulers[:3], "quorum")
-    assert them.leading() is None
-    new.stop()
-    them.schedulers.remove(new)
-    leader = them.settle()
-    assert jobs(leader) == {"before"}

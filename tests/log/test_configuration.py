@@ -38,7 +38,8 @@ def peers(quorum: int, *members: int) -> Peers:
             recorded(2, A, B, C),
             "-native_log_quorum_size=3, but the log says 2, and noth",
         ),
-        (3, peers(3, B), recorded(1, A), None),
+        (3, peers(3, B), recorded(1, A), "-native_log_quorum_size=3, but the log says 1, and names only a so far"),
+        (3, peers(3, B, C), recorded(2, A, B), "-native_log_quorum_size=3, but the log says 2, and names only a, b s"),
         (2, {"b": Peer(A, 2)}, None, "a and b have the same journal"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Callable
 
 import trio
 
@@ -83,10 +84,11 @@ class Election:
 class Candidate:
     """One process's `aurorad.leader.face.Leadership`."""
 
-    def __init__(self, election: Election, me: str) -> None:
+    def __init__(self, election: Election, me: str, is_gone: Callable[[], bool]) -> None:
         self._election = election
         self._me = Leader(me, 0, {})
         self._address = me
+        self._is_gone = is_gone
         self._session: Session | None = None
         self._tenure: Session | None = None
         self._why_over = ""
@@ -105,7 +107,7 @@ class Candidate:
                     self._session = self._election.open(self._address)
                 self._session.heard_s = now
                 self._leaders = self._election.leaders
-            elif self._session is not None and not self._election.is_patient and self._session.heard_s < now - SESSION_S:
+            elif not self._election.is_patient and self._session and self._session.heard_s < now - SESSION_S:
                 self._over("no word for a session's whole time")
             self._heard.set()
             self._heard = trio.Event()
@@ -155,7 +157,7 @@ class Candidate:
 
     @property
     def _is_linked(self) -> bool:
-        return self._address not in self._election.cut
+        return self._address not in self._election.cut and not self._is_gone()
 
     def _over(self, why: str) -> None:
         if self._tenure is not None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.simulation.determinism import AfterSteps, seeded
+from tests.simulation.member import Member
+from tests.simulation.node import Node
 
 if TYPE_CHECKING:
-    from tests.simulation.member import Member
-    from tests.simulation.node import Node
     from tests.simulation.simulation import Simulation
 
 Fault = Callable[["Simulation"], Awaitable[None]]
@@ -23,7 +23,8 @@ def draw(simulation: Simulation) -> list[Fault]:
     rng = seeded(simulation.seed, "faults")
     if rng.random() < 0.1:
         return []
-    return [fault for fault in FAULTS if rng.random() < 0.45]
+    alone = [fault for fault in FAULTS if rng.random() < 0.45]
+    return alone + [fault for fault in FAULTS_OF_GROUPS if simulation.group > 1 and rng.random() < 0.4]
 
 
 async def bad_network(simulation: Simulation) -> None:
@@ -108,6 +109,86 @@ async def clock_jumps(simulation: Simulation) -> None:
         simulation.trace("clock", f"is set to {simulation.now_ms()}")
 
 
+async def bad_wires(simulation: Simulation) -> None:
+    """Between schedulers."""
+    rng, odds = seeded(simulation.seed, "bad wires"), simulation.wire_odds
+    odds.loss = rng.choice((0.0, 0.02, 0.1))
+    odds.repetition = rng.choice((0.0, 0.1))
+    odds.delay_s = rng.choice((0.002, 0.02, 0.3))
+    odds.straggling = rng.choice((0.0, 0.05, 0.2))
+    odds.straggle_s = rng.choice((0.5, 5.0))
+
+
+async def partitions(simulation: Simulation) -> None:
+    """Some schedulers do not reach the others, or cannot be reached by them, or both."""
+    rng = seeded(simulation.seed, "partitions")
+    addresses = [seat.address for seat in simulation.seats]
+    async for _ in _moments(simulation, rng.uniform(8, 25)):
+        leading = [node.address for node in simulation.members if node.is_serving]
+        some = leading if leading and rng.random() < 0.5 else rng.sample(addresses, rng.randint(1, len(addresses) // 2))
+        ways = [(one, other) for one in some for other in addresses if other not in some]
+        back = [way[::-1] for way in ways]
+        cut = rng.choice((ways, back, ways + back, ways + back))
+        simulation.trace("wires", f"cut {' '.join(f'{one}>{other}' for one, other in cut)}")
+        simulation.wires.cut.update(cut)
+        from_election = some if rng.random() < 0.5 else []
+        simulation.around.election.cut.update(from_election)
+        await trio.sleep(rng.choice((1.0, 5.0, 20.0)) * rng.random())
+        simulation.wires.cut.difference_update(cut)
+        simulation.around.election.cut.difference_update(from_election)
+        simulation.trace("wires", "are mended")
+
+
+async def lost_sessions(simulation: Simulation) -> None:
+    """Who leads is told that it does not, or does not hear that it does not."""
+    rng = seeded(simulation.seed, "sessions")
+    async for _ in _moments(simulation, rng.uniform(8, 25)):
+        if rng.random() < 0.5:
+            simulation.around.election.expire_one()
+            continue
+        one = rng.choice(simulation.seats).address
+        simulation.trace("election", f"{one} is cut off")
+        simulation.around.election.cut.add(one)
+        await trio.sleep(rng.uniform(0, 20))
+        simulation.around.election.cut.discard(one)
+
+
+async def freezes(simulation: Simulation) -> None:
+    """A scheduler stands still, and goes on as if nothing had been."""
+    rng = seeded(simulation.seed, "freezes")
+    async for _ in _moments(simulation, rng.uniform(8, 20)):
+        if simulation.members:
+            node = _a_node(simulation, rng)
+            assert not isinstance(node, Node)
+            simulation.trace("node", f"{node.address} stands still")
+            node.freeze()
+            await trio.sleep(rng.choice((0.5, 5.0, 15.0)) * rng.random())
+            node.go_on()
+            simulation.engine_judge.awake_s = trio.current_time()
+            simulation.trace("node", f"{node.address} goes on")
+
+
+async def lost_disks(simulation: Simulation) -> None:
+    """One at a time, when all the others vote: whoever lost its disk votes no more until it has learned everything."""
+    rng = seeded(simulation.seed, "lost disks")
+    async for _ in _moments(simulation, rng.uniform(8, 25)):
+        seat = rng.choice(simulation.seats)
+        others = [other for other in simulation.seats if other is not seat]
+        if any(other.is_lost for other in simulation.seats):
+            continue
+        if all(other.node is not None and other.node in simulation.nodes and other.node.votes for other in others):
+            seat.is_lost = True
+            simulation.trace("node", f"{seat.address} loses its disk")
+            if seat.node is not None:
+                seat.node.crash(power_loss=True)
+
+
+async def different_clocks(simulation: Simulation) -> None:
+    rng = seeded(simulation.seed, "clocks")
+    for seat in simulation.seats:
+        seat.clock_ms = round(rng.uniform(-5000, 5000))
+
+
 FAULTS: tuple[Fault, ...] = (
     bad_network,
     broken_connections,
@@ -117,6 +198,14 @@ FAULTS: tuple[Fault, ...] = (
     full_disk,
     slow_disk,
     clock_jumps,
+)
+FAULTS_OF_GROUPS: tuple[Fault, ...] = (
+    bad_wires,
+    partitions,
+    lost_sessions,
+    freezes,
+    lost_disks,
+    different_clocks,
 )
 
 

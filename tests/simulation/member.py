@@ -174,13 +174,13 @@ class Member:
         self._rng = rng
         self._now_ms = now_ms
         self._scope = trio.CancelScope()
-        self._leadership = Candidate(around.election, address)
+        self._leadership = Candidate(around.election, address, lambda: self.is_gone)
         self._lead: Services | None = None
         self._serving: Services | None = None
         self._sender, self._requests = trio.open_memory_channel[_Request](100)
         self._pending: list[_Request] = []
         self._wire = Wire(around.wires, address, lambda: self.is_gone)
-        self.log: _WatchedLog
+        self.log: _WatchedLog | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -190,6 +190,11 @@ class Member:
     def is_serving(self) -> bool:
         """As a leader, as far as it knows."""
         return not self.is_gone and self._serving is not None and self._leadership.is_advertised
+
+    @property
+    def votes(self) -> bool:
+        """As a member of the log."""
+        return not self.is_gone and self.log is not None and self.log._member.status is Status.VOTING
 
     def crash(self, power_loss: bool) -> None:
         """Now, in the middle of whatever goes on. Nothing that it still does counts."""
@@ -271,6 +276,7 @@ class Member:
 
     @contextlib.asynccontextmanager
     async def _follow(self) -> AsyncIterator[Following]:
+        assert self.log is not None
         recovered = await recover(self.log, NO_DATABASE, self.stats, alone=False)
         flags = self._flags
         settings = following.Settings(self._now_ms, flags.dlog_max_entry_size, flags.dlog_snapshot_interval)

@@ -105,6 +105,10 @@ class Seat:
         self.address = address
         self.disk = disk
         self.node: Node | Member | None = None
+        self.is_lost = False
+        """Whether the next one finds another disk, an empty one."""
+        self.clock_ms = 0
+        """How far its clock is ahead of others'."""
 
 
 class DiskPace:
@@ -189,7 +193,7 @@ class Simulation:
         async with trio.open_nursery() as nursery:
             trio.lowlevel.add_instrument(self._steps)
             nursery.start_soon(self.timeline.run)
-            self._around = Around(
+            self.around = Around(
                 tuple(seat.address for seat in self.seats),
                 self.wires,
                 Election(self.timeline, determinism.seeded(self.seed, "election"), self.trace),
@@ -217,6 +221,10 @@ class Simulation:
         """The schedulers that live."""
         return [seat.node for seat in self.seats if seat.node is not None and not seat.node.is_dead]
 
+    @property
+    def members(self) -> list[Member]:
+        return [node for node in self.nodes if isinstance(node, Member)]
+
     async def _schedule(self, seat: Seat) -> None:
         """One scheduler after the other, each on what the one before left on the disk."""
         life = 0
@@ -231,6 +239,9 @@ class Simulation:
                 self.engine_judge.offers_void(node.connection)
             seat.disk = node.disk
             await trio.sleep(self.rng.random() * 3)
+            if seat.is_lost:
+                seat.disk, seat.is_lost = new_disk(self.rng, initialized=False), False
+                self.trace("node", f"{seat.address} has a new disk")
 
     def _new_node(self, seat: Seat, life: int) -> Node:
         in_flight = seat.node.in_flight if isinstance(seat.node, Node) else ()
@@ -248,7 +259,9 @@ class Simulation:
 
     def _new_member(self, seat: Seat, life: int) -> Member:
         rng = determinism.seeded(self.seed, f"{seat.address} {life}")
-        return Member(seat.address, seat.disk, self._around, self.flags, rng, self.now_ms, life)
+        return Member(
+            seat.address, seat.disk, self.around, self.flags, rng, lambda: self.now_ms() + seat.clock_ms, life
+        )
 
     def _new_connection(self) -> Connection:
         return Connection(
@@ -266,7 +279,7 @@ class Simulation:
         self.trace("node", f"{member.address} leads")
         self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
         assert member.storage is not None
-        if self._around.elected is member:
+        if self.around.elected is member:
             self.ledger.compare(member.storage.tables, f"when {member.address} begins to lead")
 
     def _recovered(self, storage: Storage, in_flight: Sequence[Sequence[bytes]]) -> None:
@@ -301,7 +314,7 @@ class Simulation:
     def _audit_member(self, member: Member) -> None:
         """Its tables are those at its position; nobody knows more than the log."""
         state, storage, truth = member.state, member.storage, self.truth
-        if state is None or member.is_gone:
+        if state is None or member.log is None or member.is_gone:
             return
         if storage is not None:
             if storage._commits.last() is None and member.log.end == truth.next:
@@ -333,7 +346,7 @@ class Simulation:
         self.pace.slowness = 1.0
         self.wire_odds.calm()
         self.wires.cut.clear()
-        self._around.election.cut.clear()
+        self.around.election.cut.clear()
         for node in self.nodes:
             node.disk.room = 1 << 40
             if isinstance(node, Member):

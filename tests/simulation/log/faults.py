@@ -87,6 +87,22 @@ def cuts(world: World) -> None:
     world.timeline.after(rng.choice((0.3, 3.0, 10.0)) * rng.random(), heal)
 
 
+def leaders_cut_off(world: World) -> None:
+    """Who leads hears nobody for a while, its clients apart, and somebody else stands."""
+    leader = world.leader()
+    if leader is None:
+        return
+    one, others = leader.address, sorted(leader.others)
+    cut = {pair for other in others for pair in ((one, other), (other, one))}
+    world.trace("", f"{one} is cut off")
+    world.network.cut |= cut
+    world.timeline.after(world.rng.uniform(1, 6), world.network.cut.difference_update, cut)
+    for other in others[:2]:
+        if other in world.network.processes:
+            process = world.network.processes[other]
+            process.later(world.rng.uniform(0, 1), process.elect)
+
+
 def reconnects(world: World) -> None:
     rng = world.rng
     addresses = [machine.address for machine in world.here()]
@@ -306,6 +322,7 @@ FAULTS: tuple[Fault, ...] = (
     freezes,
     clocks_jump,
     cuts,
+    leaders_cut_off,
     reconnects,
     weather_changes,
     old_views,

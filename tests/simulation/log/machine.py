@@ -115,10 +115,10 @@ class Machine:
 
     def wrote(self, records: Sequence[Record]) -> None:
         """They are durable."""
-        before = self.paper.metadata.member
+        before = self.paper.metadata
         self.paper.write(records)
-        self.world.judge.holds(self, records)
-        if self.is_old and self.paper.metadata.member != before:
+        self.world.judge.holds(self, records, before.status)
+        if self.is_old and self.paper.metadata.member != before.member:
             self.is_old = False
 
     def crash(self, *, power: bool) -> None:

@@ -14,7 +14,7 @@ from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.leader.face import Defeated
 from aurorad.lifecycle import Ending, Lifecycle
-from aurorad.log import scribe
+from aurorad.log import driving, scribe
 from aurorad.log.errors import LogFailed, LogFull, LogLost, NotElected
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Metadata, Status
@@ -38,7 +38,7 @@ from tests.simulation.truth import Truth
 from tests.simulation.wires import Wire, Wires
 
 SEGMENT_BYTES = 16 << 10
-LOW_WATER, HEADROOM = 6 << 10, 4 << 10
+LOW_WATER, HEADROOM, SMALL = 16 << 10, 4 << 10, 2 << 10
 SECTOR = 512
 GRACE_S = 1.0
 
@@ -60,12 +60,12 @@ _ENDS = (
 @contextlib.contextmanager
 def small_disks() -> Iterator[None]:
     """Room is kept by the kilobyte, since disks are copied."""
-    was = scribe.LOW_WATER, scribe.HEADROOM
-    scribe.LOW_WATER, scribe.HEADROOM = LOW_WATER, HEADROOM
+    was = scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES
+    scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES = LOW_WATER, HEADROOM, SMALL
     try:
         yield
     finally:
-        scribe.LOW_WATER, scribe.HEADROOM = was
+        scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES = was
 
 
 def new_disk(rng: random.Random, *, initialized: bool) -> FakeDisk:
@@ -163,7 +163,7 @@ class Member:
         self.disk = disk
         self.is_dead = False
         self.stats = Vars()
-        self.process = Process()
+        self.process = Process(address)
         self.connection: Connection | None = None
         self.storage: Storage | None = None
         self.state: Following | None = None

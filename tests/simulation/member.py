@@ -41,6 +41,8 @@ SEGMENT_BYTES = 16 << 10
 LOW_WATER, HEADROOM, SMALL = 16 << 10, 4 << 10, 2 << 10
 SECTOR = 512
 GRACE_S = 1.0
+SLEEPY_S = 1.0
+"""Within this time, whoever stood still has read what came meanwhile."""
 
 _ENDS = (
     Down,
@@ -209,6 +211,10 @@ class Member:
         self.go_on()
         self._scope.cancel()
 
+    def was_frozen(self, within_s: float) -> bool:
+        """Now, or so long ago at most."""
+        return self.process.is_stopped or self.frozen_s > trio.current_time() - within_s
+
     def freeze(self) -> None:
         self.process.stop()
 
@@ -291,6 +297,7 @@ class Member:
         if not self.is_gone:
             self._around.led(self)
         self.connection = self._around.new_connection()
+        self.connection.is_asleep = lambda: self.was_frozen(SLEEPY_S)
         self._lead = Services(storage, self.connection, self._flags, self._rng, self._now_ms, self.stats)
         if self.is_dead:
             self.connection.close()

@@ -303,7 +303,7 @@ class Simulation:
     def _audit(self) -> None:
         """Now and then: nothing spins; when nothing is on its way to the log, the tables are what the log holds."""
         steps, self._steps.count = self._steps.count, 0
-        if steps > MOST_STEPS * (5 if self.is_large else 1):
+        if steps > MOST_STEPS * self.group * (5 if self.is_large else 1):
             self.trace.violated("nothing spins", f"{steps} steps in {CHECK_S} s")
         for node in self.nodes:
             if isinstance(node, Member):

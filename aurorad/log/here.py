@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aurorad.log.configuration import objection
+from aurorad.log.configuration import objection, twins
 from aurorad.log.messages import Configuration, Message, Peer
 from aurorad.log.outbox import Outbox
 from aurorad.log.replica import Replica
@@ -65,6 +65,10 @@ class Here:
     def see(self, peers: Mapping[str, Peer | None]) -> None:
         self.peers = {address: peer for address, peer in peers.items() if address != self.address}
         self.others = tuple(sorted(self.peers))
+
+    @property
+    def twins(self) -> frozenset[int]:
+        return twins(self.me, self.peers)
 
     def objection(self, recorded: Configuration | None) -> str | None:
         return objection(self.me, self.address, self.cluster, self.peers, recorded)

@@ -193,6 +193,7 @@ def old_disks(world: World) -> None:
 
 def _put_back(machine: Machine) -> None:
     world = machine.world
+    machine.forget_strange_copies()
     if not (world.is_stormy and machine.copies and may_lose(world, machine) and _others_know(world, machine)):
         return
     machine.crash(power=False)

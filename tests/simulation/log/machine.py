@@ -232,7 +232,7 @@ class Machine:
         self.flipped.clear()
 
     def keep_copy(self) -> None:
-        if self.process is not None:
+        if self.process is not None and not self.flipped:
             self.copies.append((self.disk.after_process_crash(), clone(self.paper)))
             del self.copies[:-3]
 

@@ -133,13 +133,13 @@ class ReplicatedLog:
 
     async def _read(self, position: int) -> tuple[int, list[tuple[int, bytes]]]:
         """Some entries from there on, and the position behind them."""
-        started = trio.current_time()
+        started, end = trio.current_time(), self._end
         try:
             values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
         except LogDamaged as damage:
             raise _failed(damage) from damage
         self._stats.observe("scheduler_log_native_read", trio.current_time() - started)
-        values = values[: self._end - position]  # what is behind is not known to stay
+        values = values[: end - position]  # what was behind may have been cut off meanwhile
         entries = [(at, value) for at, value in enumerate(values, position) if isinstance(value, bytes)]
         self._stats.count("scheduler_log_entries_read", len(entries))
         self._stats.count("scheduler_log_bytes_read", sum(len(entry) for _, entry in entries))

@@ -259,7 +259,7 @@ class Process:
             values = self.journal.read(first, self._world.fetch_bytes)
         except LookupError:
             return
-        message = self.member.fetched(first, values)
+        message = self.member.fetched(first, values[: max(0, self.journal.learned_to - first)])
         self._world.judge.said(self, message)
         self._world.network.send(self, asker, message)
 

@@ -53,7 +53,8 @@ def ask(url: str, what: Call, timeout_s: float = 5.0, session: requests.Session 
 
 def create(scheduler: Scheduler, name: str, instances: int = 1, padding: str = "") -> bool:
     """Whether it says that it did."""
-    answer = ask(scheduler.url, CreateJob(shell_job(name, f"false {padding}", instances=instances)))
+    call = CreateJob(shell_job(name, f"false {padding}", instances=instances))
+    answer = ask(scheduler.url, call, timeout_s=30.0)
     return answer.response_code is ResponseCode.OK
 
 

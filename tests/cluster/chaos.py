@@ -71,7 +71,7 @@ def _round(site: Site, number: int, name: str, seed: str) -> tuple[Users, float]
     fault, other_leads = FAULTS[name]
     rng = random.Random(seed)
     leader = site.leader()
-    with Users(site.schedulers, f"round-{number}", seed) as users:
+    with Users(site.schedulers, leader, f"round-{number}", seed) as users:
         time.sleep(BEFORE_S)
         began = time.monotonic()
         heal = fault(site, leader, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.cluster.calls import NotDone, Unknown, create, jobs
 from tests.cluster.disks import Disk, disk
+from tests.cluster.ledger import Ledger
 from tests.cluster.schedulers import Scheduler, Site, site
 from tests.e2e.cluster import eventually
 
@@ -85,6 +87,29 @@ def test_a_full_disk_holds_nobody_else_up_and_refuses_in_words(small: Site, disk
     small.settle()
 
 
+def test_a_follower_without_room_says_so_and_counts_for_nothing(small: Site, disks: list[Disk]) -> None:
+    leader = small.settle()
+    full, other = small.followers()
+    ledger = Ledger(small)
+    of(full, disks).fill()
+    why = "Its disk has no room for the log"
+
+    def is_full() -> bool:
+        ledger.add(1, PADDING)
+        return why in str(full.variables()["scheduler_unfit_to_lead_because"])
+
+    eventually("it has no room", is_full, 60.0)
+    assert full.get("/health") == f"OK\nThis scheduler cannot lead: {why}\n"
+    other.stop(signal.SIGKILL)
+    assert ledger.try_one(leader) != ""
+    of(full, disks).make_room()
+    small.leader()
+    ledger.add()
+    other.start()
+    small.settle()
+    ledger.check_with([full, other])
+
+
 def test_a_disk_that_fails_ends_its_scheduler_and_no_other(small: Site, disks: list[Disk]) -> None:
     leader = small.settle()
     follower = small.followers()[0]
@@ -95,6 +120,10 @@ def test_a_disk_that_fails_ends_its_scheduler_and_no_other(small: Site, disks: l
         assert create(leader, f"early-{n}")
         made.add(f"early-{n}")
     follower.wait()  # its supervisor gives up: it cannot start on such a disk
+    assert follower.endings[-1] == 1
+    last = follower.written().splitlines()[-1]
+    assert last.startswith(f"aurorad: {follower.disk}"), follower.tail()
+    assert "Read-only file system" in last
     of(follower, disks).repair()
     follower.start()
     assert small.settle() is leader

@@ -78,6 +78,7 @@ def _round(site: Site, number: int, name: str, seed: str) -> tuple[Users, float]
         try:
             if other_leads:
                 _taken_over(site, leader, users)
+                time.sleep(rng.uniform(0, 3.0))  # for the former leader to miss something
             else:
                 time.sleep(rng.uniform(0, 1.5 * SESSION_S))
         finally:

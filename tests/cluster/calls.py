@@ -59,7 +59,7 @@ def create(scheduler: Scheduler, name: str, instances: int = 1, padding: str = "
 
 
 def jobs(scheduler: Scheduler) -> set[str]:
-    answer = ask(scheduler.url, GetJobs(ROLE))
+    answer = ask(scheduler.url, GetJobs(ROLE), timeout_s=60.0)  # with all that they are
     assert answer.result is not None
     assert answer.result.get_jobs_result is not None, answer
     return {job.key.name for job in answer.result.get_jobs_result.configs}

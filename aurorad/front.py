@@ -82,11 +82,13 @@ class Front:
             await shown.ended.wait()
 
     async def _show(self, app: QuartTrio) -> None:
-        shown = _Shown(trio.Event(), trio.Event())
+        if self._sock.fileno() < 0:  # stopped: a scheduler may be told to end at the moment it begins to lead
+            return
+        shown, before = _Shown(trio.Event(), trio.Event()), tuple(self._shown)
+        self._shown.append(shown)  # for `stop`, which may come while it starts
         await self._servers.start(self._run, app, self._sock.dup(), shown)
-        for before in self._shown:
-            before.stopping.set()
-        self._shown.append(shown)
+        for one in before:
+            one.stopping.set()
 
     async def _run(
         self, app: QuartTrio, sock: socket.socket, shown: _Shown, *, task_status: trio.TaskStatus[None]

@@ -149,17 +149,34 @@ class SchedulerRole(Generic[AnyReign]):
         """Until the log is ours to write. Raises `NotElected`."""
         while True:
             await self._until_fit(log)
-            await self._leadership.elected()
+            if not await self._elected_while_fit(log):
+                await self._leadership.withdraw()  # for others to lead
+                continue
             self._elected_at = trio.current_time()
             try:
                 await log.lead()
             except Refused as refusal:
                 self._tell_unfit(str(refusal))
-                await self._leadership.withdraw()  # for somebody else to lead
+                await self._leadership.withdraw()
                 await trio.sleep(LOOK_S)
             else:
                 self.unfit = None
                 return
+
+    async def _elected_while_fit(self, log: LedLog) -> bool:
+        """Whether it was elected before there was a reason not to be."""
+        is_elected = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_when_unfit, log, nursery.cancel_scope)
+            await self._leadership.elected()
+            is_elected = True
+            nursery.cancel_scope.cancel()
+        return is_elected
+
+    async def _cancel_when_unfit(self, log: LedLog, scope: trio.CancelScope) -> None:
+        while log.unfit is None:
+            await trio.sleep(LOOK_S)
+        scope.cancel()
 
     async def _until_fit(self, log: LedLog) -> None:
         while (why := log.unfit) is not None:

@@ -116,6 +116,19 @@ async def test_stopped_it_takes_nobody_and_answers_all_it_has_taken() -> None:
     assert it.answers == ["follower"]
 
 
+async def test_a_leader_told_to_end_while_it_begins_to_serve_does_end() -> None:
+    async with world() as it, trio.open_nursery() as clients:
+        await it.front.follow(ANY)
+        clients.start_soon(it.ask)
+        await it.follower.asked.wait()
+        clients.start_soon(it.front.lead, ANY)
+        clients.start_soon(it.front.stop)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        it.follower.may.set()
+        await it.front.lead(ANY)  # type: ignore[arg-type]  # too late: nobody is served
+    assert it.answers == ["follower"]
+
+
 async def test_stopping_twice_and_what_never_served_does_no_harm() -> None:
     async with world() as it:
         await it.front.stop()

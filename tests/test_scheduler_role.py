@@ -417,6 +417,22 @@ async def test_who_cannot_lead_does_not_stand_and_says_why(
         assert world.stats.get("scheduler_fit_to_lead") == 1
 
 
+async def test_a_candidate_that_gets_unfit_stands_aside_and_says_why(autojump_clock: MockClock) -> None:
+    world = World()
+    async with world.alive():
+        await trio.sleep(1)
+        assert world.did[-1] == "stand"
+        world.unfit, world.is_fit = "another quorum was seen", trio.Event()
+        await trio.sleep(LOOK_S)
+        assert world.did[-1] == "withdraw"
+        assert world.stats.get("scheduler_unfit_to_lead_because") == "another quorum was seen"
+        world.unfit = None
+        world.is_fit.set()
+        world.lead()
+        await wait_all_tasks_blocked()
+        assert world.is_in(State.ACTIVE)
+
+
 async def test_who_must_not_lead_makes_room_for_others_and_stands_again(autojump_clock: MockClock) -> None:
     world = World()
     world.lead()

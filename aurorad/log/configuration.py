@@ -13,21 +13,19 @@ Peers = Mapping[str, Peer | None]
 def objection(me: Peer, address: str, cluster: str, peers: Peers, recorded: Configuration | None) -> str | None:
     """Why this member must not lead, in a sentence.
 
-    Two quorums must always share a member. So the quorum is a majority of all members there are, all agree on it, and
-    it differs from what the log says in one way only: it was raised, everywhere, and still shares a member with any
-    quorum of before.
+    Two quorums must always share a member. So the quorum is a majority of all members there are, and the one that the
+    log says. Where the log says none, all agree on it. It differs from the log's in one way only: it was raised,
+    everywhere, and still shares a member with any quorum of before. (One other member with a wrong flag keeps nobody
+    from leading by the right one: it promises nothing to who has another.)
     """
     flag = f"-native_log_quorum_size={me.quorum}"
     seen = sorted([address, *peers])
     if 2 * me.quorum <= len(seen):
         return f"{flag} is no majority of the {len(seen)} members seen: {', '.join(seen)}"
-    for other, peer in sorted(peers.items()):
-        if peer is not None and peer.quorum != me.quorum:
-            return f"{flag} here, but {other} runs with -native_log_quorum_size={peer.quorum}"
-    if twins := twice(me, address, peers):
-        return f"{' and '.join(twins)} have the same journal: one is a copy of the other, and must go"
+    if both := twice(me, address, peers):
+        return f"{' and '.join(both)} have the same journal: one is a copy of the other, and must go"
     if recorded is None:
-        return None
+        return _disagreement(me, peers)
     if recorded.cluster != cluster:
         return f"the log is that of the cluster {recorded.cluster!r}, not of {cluster!r}"
     if me.member not in recorded.ids:
@@ -37,11 +35,22 @@ def objection(me: Peer, address: str, cluster: str, peers: Peers, recorded: Conf
     what = f"{flag}, but the log says {recorded.quorum}"
     if me.quorum < recorded.quorum:
         return f"{what}, and it can only be raised"
+    if me.quorum > len(recorded.members):
+        return f"{what}, and names only {_names(recorded)} so far"
     if me.quorum + recorded.quorum <= len(recorded.members):
         return f"{what}: raise it by one at a time"
     unheard = sorted(other for other, peer in peers.items() if peer is None)
     if unheard:
         return f"{what}, and nothing is known yet of the flag of {', '.join(unheard)}"
+    return _disagreement(me, peers)
+
+
+def _disagreement(me: Peer, peers: Peers) -> str | None:
+    for other, peer in sorted(peers.items()):
+        if peer is not None and peer.quorum != me.quorum:
+            return (
+                f"-native_log_quorum_size={me.quorum} here, but {other} runs with -native_log_quorum_size={peer.quorum}"
+            )
     return None
 
 
@@ -52,6 +61,12 @@ def twice(me: Peer, address: str, peers: Peers) -> list[str]:
         if peer is not None and peer.member and seen.setdefault(peer.member, other) != other:
             return [seen[peer.member], other]
     return []
+
+
+def twins(me: Peer, peers: Peers) -> frozenset[int]:
+    """Ids that more than one address has: what one of these disks says does not hold for the other."""
+    ids = [me.member, *(peer.member for peer in peers.values() if peer is not None)]
+    return frozenset(member for member in ids if member and ids.count(member) > 1)
 
 
 def first_configuration(me: Peer, address: str, cluster: str, peers: Peers) -> Configuration:

@@ -104,9 +104,7 @@ class Driver:
             self.member.room = await self._has_room(size)
             if isinstance(message, Fetched) and not self.member.room:
                 return
-        elif not self.member.room:
-            self.member.room = self.scribe.has_room(size)  # the others do not offer again what was refused
-        if isinstance(message, Accepted | Heard | Behind | Promised):
+        elif isinstance(message, Accepted | Heard | Behind | Promised):
             self.ends[sender] = message.end
         self.member.receive(trio.current_time(), sender, message)
         self.step()
@@ -155,11 +153,11 @@ class Driver:
             self._nursery.start_soon(self._read_for, asker, first)
 
     async def _read_for(self, asker: str, first: int) -> None:
+        first = max(first, self._journal.begin)
         try:
-            first = max(first, self._journal.begin)
             values = await trio.to_thread.run_sync(self._journal.read, first, _FETCH_BYTES, limiter=self._readers)
-        except LookupError:  # forgotten meanwhile, or not there yet: it will ask again
-            return
+        except LookupError:  # forgotten meanwhile, or not there yet
+            values = []
         finally:
             self._served.discard(asker)
         self._peers.send(asker, self.member.fetched(first, values))

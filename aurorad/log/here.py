@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aurorad.log.configuration import objection
+from aurorad.log.configuration import objection, twins
 from aurorad.log.messages import Configuration, Message, Peer
 from aurorad.log.outbox import Outbox
 from aurorad.log.replica import Replica
@@ -27,6 +27,8 @@ class Timing(NamedTuple):
     """After being outbid, the next try waits that long, or up to twice that."""
     fetch_s: float = 2.0
     """A fetch that is not answered by then is asked again, of another member."""
+    away_s: float = 3.0
+    """A member not seen for so long has not only moved: who is at its address may have its seat."""
     gone_s: float = 60.0
     """A member not seen for so long loses its seat, if somebody without one is there."""
     resend_s: float = 0.2
@@ -63,6 +65,10 @@ class Here:
     def see(self, peers: Mapping[str, Peer | None]) -> None:
         self.peers = {address: peer for address, peer in peers.items() if address != self.address}
         self.others = tuple(sorted(self.peers))
+
+    @property
+    def twins(self) -> frozenset[int]:
+        return twins(self.me, self.peers)
 
     def objection(self, recorded: Configuration | None) -> str | None:
         return objection(self.me, self.address, self.cluster, self.peers, recorded)

@@ -42,6 +42,7 @@ class Leader:
         self._accepted_at: dict[int, int] = {}  # member -> the last beat sent when it said so
         self._heard: dict[int, int] = {}  # member -> the last beat it answered
         self._distrusted: set[int] = set()
+        self._twins: frozenset[int] = here.twins
         self._missed: dict[int, float] = {}  # member with a seat, not seen since
         self._resent: dict[int, tuple[float, tuple[Proposal, int]]] = {}  # when, and where the member stood then
         self._lacking: dict[int, int] = {}  # member -> the end of the piece it was sent, of more
@@ -106,6 +107,11 @@ class Leader:
         here.tell_all(Beat(self.proposal, self._token, self._told, here.replica.end))
         self._count_heard(here.replica.member, self._token)
 
+    def see(self, now: float) -> None:
+        """The members, or what they say of themselves, are others now."""
+        self._twins = self._here.twins
+        self.change_voters(now)
+
     def change_voters(self, now: float) -> None:
         """Write the next step towards a log in which all vote who are seen, if there is one and none is under way."""
         here = self._here
@@ -117,8 +123,15 @@ class Leader:
         new = next_configuration(self._configuration, here.me, here.address, here.peers, gone)
         if new is None:
             return
-        choosing = (self._configuration.ids & new.ids) - self._distrusted
-        there = [member for member in choosing & present if self._heard.get(member, -_LATELY) > self._token - _LATELY]
+        unseated = self._configuration.ids - new.ids
+        if any(now < self._missed.get(member, now) + here.timing.away_s for member in unseated):
+            return  # it may only have moved
+        choosing = self._configuration.ids & new.ids
+        there = [
+            member
+            for member in self._counted(choosing) & present
+            if self._heard.get(member, -_LATELY) > self._token - _LATELY
+        ]
         if len(there) < here.quorum:
             return  # nobody could choose it
         self._voters = choosing
@@ -177,7 +190,7 @@ class Leader:
 
     def _choose(self) -> None:
         replica = self._here.replica
-        to = min(replica.end, _shared_by(self._here.quorum, self._voters - self._distrusted, self._accepted))
+        to = min(replica.end, _shared_by(self._here.quorum, self._counted(self._voters), self._accepted))
         if to <= replica.learned_to or to < self.opened_to:
             return
         replica.learn(to)
@@ -186,6 +199,9 @@ class Leader:
         if to > self._changed_at and self._voters != self._configuration.ids:
             self._voters = self._configuration.ids
             self._choose()
+
+    def _counted(self, voters: frozenset[int]) -> frozenset[int]:
+        return voters - self._distrusted - self._twins if self._distrusted or self._twins else voters
 
     def tell_learned(self) -> None:
         """Tell the others what is chosen if no write is on its way that would tell them."""
@@ -196,9 +212,7 @@ class Leader:
 
     def _count_heard(self, member: int, token: int) -> None:
         self._heard[member] = max(token, self._heard.get(member, 0))
-        self.confirmed = max(
-            self.confirmed, _shared_by(self._here.quorum, self._voters - self._distrusted, self._heard)
-        )
+        self.confirmed = max(self.confirmed, _shared_by(self._here.quorum, self._counted(self._voters), self._heard))
 
     def _resend(self, now: float, sender: str, stands: Behind | Heard) -> None:
         """Send what a member lacks, if it is here in memory. If not, it fetches what is learned and then asks again."""

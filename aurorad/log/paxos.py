@@ -221,7 +221,7 @@ class Member:
         """Who else is in the group, by address; None as long as nothing is heard from there. Call it at each change."""
         self._here.see(peers)
         if self._leader is not None:
-            self._leader.change_voters(now)
+            self._leader.see(now)
         self._settle(now)
 
     def tick(self, now: float) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import random
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -163,7 +162,7 @@ class TcpPeers:
                 raise Stranger(f"there are {MAX_CONNECTIONS} connections already")
             await self._serve(stream, deliver)
         except (Malformed, Stranger, *BROKEN) as error:
-            self._failed(source, error)
+            self._failed(source, error, complaint=f"{source} {type(error).__name__}")
         finally:
             self._connections -= 1
             await trio.aclose_forcefully(stream)
@@ -179,7 +178,7 @@ class TcpPeers:
             await stream.send_all(hello.frame(self._encoder.encode(mine)))
         hello.check(theirs, mine)
         if theirs.receiver != self.me:
-            raise Stranger(f"it looks for {theirs.receiver}, this is {self.me}")
+            raise Stranger(f"it looks for {theirs.receiver!r}, this is {self.me}")
         with trio.CancelScope() as scope:
             older = self._accepted.pop(theirs.sender, None)
             if older is not None:
@@ -213,19 +212,19 @@ class TcpPeers:
                 self._count("messages_received")
                 await deliver(sender, message, len(payload))
 
-    def _failed(self, other: str, error: BaseException) -> None:
-        """A connection with `other` has ended, or could not be made."""
+    def _failed(self, other: str, error: BaseException, complaint: str | None = None) -> None:
+        """A connection with `other` has ended, or could not be made; what is one `complaint` is logged now and then."""
         if isinstance(error, Malformed):
             self._count("malformed")
         elif isinstance(error, Stranger) or isinstance(error.__cause__, ssl.SSLError):
             self._count("strangers")
         text = f"{other}: {reason(error)}"
-        now = trio.current_time()
-        if now - self._complaints.get(text, -math.inf) < _REPEAT_S:
+        complaint, now = complaint or text, trio.current_time()
+        if now - self._complaints.get(complaint, -math.inf) < _REPEAT_S:
             return
         if len(self._complaints) >= _MAX_COMPLAINTS:
             self._complaints.clear()
-        self._complaints[text] = now
+        self._complaints[complaint] = now
         _logger.warning("Log member %s", text)
 
     def _count(self, what: str) -> None:
@@ -240,9 +239,9 @@ class TcpPeers:
 
 
 def _source(stream: trio.SocketStream) -> str:
-    """Who dialled, for a log line."""
+    """Who dialled, for a log line: from which machine."""
     try:
         peer = stream.socket.getpeername()
     except OSError:  # gone already
         return "somebody"
-    return f"{peer[0]}:{peer[1]}" if stream.socket.family in (socket.AF_INET, socket.AF_INET6) else str(peer)
+    return str(peer[0])

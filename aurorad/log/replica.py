@@ -144,6 +144,7 @@ class Replica:
         self._not_durable_from(self.learned_to)
         self.recent.overlay(self.learned_to, values)
         self.learn(self.learned_to + len(values))
+        self._known = self.learned_to
 
     def configurations(self) -> list[Placed]:
         """The last configuration learned, and those behind it that are here, be they chosen or not."""

@@ -15,7 +15,7 @@ import trio
 from aurorad.log import paxos
 from aurorad.log.disk import Folder
 from aurorad.log.driving import Driver
-from aurorad.log.errors import LogFailed, LogLost, NotElected, Refused
+from aurorad.log.errors import LogDamaged, LogFailed, LogLost, NotElected, Refused
 from aurorad.log.face import Batches
 from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
@@ -134,7 +134,10 @@ class ReplicatedLog:
     async def _read(self, position: int) -> tuple[int, list[tuple[int, bytes]]]:
         """Some entries from there on, and the position behind them."""
         started = trio.current_time()
-        values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
+        try:
+            values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
+        except LogDamaged as damage:
+            raise _failed(damage) from damage
         self._stats.observe("scheduler_log_native_read", trio.current_time() - started)
         values = values[: self._end - position]  # what is behind is not known to stay
         entries = [(at, value) for at, value in enumerate(values, position) if isinstance(value, bytes)]
@@ -215,6 +218,7 @@ class ReplicatedLog:
         await receipt.wait()
         while self._journal.begin < self._member.begin and self._why_lost is None:
             await self._driver.stepped()
+        await self._driver.scribe.rest()
         self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
 
     def _place(self, entries: Sequence[bytes], size: int, started_s: float) -> Placed:
@@ -314,7 +318,8 @@ async def replicated_log(
 ) -> AsyncIterator[ReplicatedLog]:
     """This member, whose disk is `folder`, as long as the block lasts. Raises all that `Journal.open` does.
 
-    An error of the disk cancels the block, and comes out in an exception group: `LogFailed`, `LogDamaged`.
+    An error of the disk, or damage that is found later, cancels the block, and comes out in an exception group as
+    `LogFailed`.
     """
     journal = await trio.to_thread.run_sync(lambda: Journal.open(Folder(folder), alone=settings.quorum == 1, rng=rng))
     if journal.damage is not None:
@@ -334,8 +339,13 @@ async def replicated_log(
 async def _run(log: ReplicatedLog, *, task_status: trio.TaskStatus[None]) -> None:
     try:
         await log.run(task_status=task_status)
-    except* OSError as errors:
-        raise LogFailed(f"the log's disk failed: {_first(errors)}") from errors
+    except* (OSError, LogDamaged) as errors:
+        raise _failed(_first(errors)) from errors
+
+
+def _failed(error: BaseException) -> LogFailed:
+    """Damage that is found while the log is in use, too: the next opening makes the best of it."""
+    return LogFailed(f"the log's disk failed: {error}")
 
 
 def _first(error: BaseException) -> BaseException:

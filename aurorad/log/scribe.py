@@ -62,6 +62,10 @@ class Scribe:
         while self.backlog > MAX_BACKLOG:
             await self._progress.wait()
 
+    async def rest(self) -> None:
+        """Until the disk has done what it is doing."""
+        await self._off_loop(lambda: None)
+
     async def run(self, durable: Callable[[int], None], roomy: Callable[[], None]) -> None:
         """Write until cancelled. Raises `OSError`, which is final.
 

@@ -74,6 +74,7 @@ class Following:
             pass
         if self._replay.tables is None:
             raise no_snapshot(self.log)
+        self._materialiser.reach(self.position)
         log, settings = self.log, self._settings
         storage = Storage(log, self.tables, settings.max_entry_bytes, self._materialiser.follow)
         transactions = self._replay.transactions

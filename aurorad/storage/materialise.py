@@ -59,6 +59,11 @@ class Materialiser:
             changes.note_in(self._dirty)
             self._wake.set()
 
+    def reach(self, position: int) -> None:
+        """Nothing changed up to `position`: a database left behind there would be older than a log that is cut soon."""
+        if position > self._position:
+            self.follow(position, Changes())
+
     def begin_anew(self, position: int, rows: dict[Table, dict[Any, Any]]) -> None:
         """The log at `position` stands for `rows` and nothing else: what was written before is thrown away."""
         self._position, self._dirty, self._replaced = position, _nothing() | rows, True

@@ -1,1 +1,1 @@
-"""Schedulers as they are in earnest: real processes and ZooKeepers, each on a machine of its own as the network sees it."""
+"""Schedulers as they are in earnest: real processes and ZooKeepers, each on a machine of its own to the network."""

@@ -50,7 +50,7 @@ def run(site: Site, names: Iterable[str], seed: int, tell: Callable[[str], None]
         )
         if wrong:
             raise Broken("\n".join([f"round {number}, {name}", *wrong, site.tails()]))
-    _quiet(site)
+    site.quiet()
     for one in site.schedulers:
         one.stop(signal.SIGKILL)
     if wrong := list(disagreements(site.schedulers)):
@@ -118,15 +118,3 @@ def _odd(site: Site, told: dict[str, int]) -> Iterable[str]:
         for status in one.endings:
             if status not in (0, 75, -signal.SIGKILL):
                 yield f"{one.name} ended with {status}"
-
-
-def _quiet(site: Site) -> None:
-    """Until all databases are where the log is."""
-
-    def same() -> bool:
-        positions = {str(one.variables().get("scheduler_log_native_learned")) for one in site.schedulers}
-        lags = {str(one.variables().get("storage_database_lag")) for one in site.schedulers}
-        return len(positions) == 1 and lags == {"0"}
-
-    site.settle()
-    eventually("all databases are up to date", same, 60.0)

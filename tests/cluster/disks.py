@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -29,11 +29,14 @@ class Disk:
 
     def fill(self) -> None:
         """Not a byte more is to be had."""
-        with (self.path / "filler").open("ab", buffering=0) as filler:
-            for size in (1 << 20, 4096, 1):
-                with suppress(OSError):
-                    while filler.write(b"x" * size):
-                        pass
+        size, used = 1 << 30, 0
+        with (self.path / "filler").open("wb") as filler:
+            while size:
+                try:
+                    os.posix_fallocate(filler.fileno(), used, size)
+                    used += size
+                except OSError:
+                    size //= 2
             os.fsync(filler.fileno())
 
     def make_room(self) -> None:

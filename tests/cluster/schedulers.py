@@ -47,7 +47,7 @@ class Scheduler:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        assert self._supervisor is None, f"{self.name} is there already"
+        assert not self.supervised, f"{self.name} is there already"
         self._told.clear()
         self._supervisor = threading.Thread(target=self._supervise, name=f"supervisor of {self.name}", daemon=True)
         self._supervisor.start()
@@ -57,6 +57,12 @@ class Scheduler:
         self._told.set()
         self.signal(how)
         self.wait()
+
+    def set(self, flag: str, value: object) -> None:
+        """For its next start; None is no such flag."""
+        self.flags = [given for given in self.flags if given.partition("=")[0] != f"-{flag}"]
+        if value is not None:
+            self.flags.append(f"-{flag}={value}")
 
     def wait(self) -> None:
         """Until it has ended for good."""
@@ -82,6 +88,11 @@ class Scheduler:
     @property
     def runs(self) -> bool:
         return self._process is not None
+
+    @property
+    def supervised(self) -> bool:
+        """It runs, or will again in a moment."""
+        return self._supervisor is not None and self._supervisor.is_alive()
 
     def leads(self, timeout_s: float = 1.0) -> bool:
         return self.status_of("/leaderhealth", timeout_s) == 200
@@ -140,15 +151,21 @@ class Scheduler:
 
 
 class Site:
-    """`count` schedulers, three ZooKeepers, and what connects them."""
+    """`count` schedulers, one ZooKeeper or three, and what connects them."""
 
     def __init__(
-        self, network: Network, folder: Path, *flags: str, count: int = 3, disks: Sequence[Path] = ()
+        self,
+        network: Network,
+        folder: Path,
+        *flags: str,
+        count: int = 3,
+        zookeepers: int = 3,
+        disks: Sequence[Path] = (),
     ) -> None:
         self.network = network
         self._folder = folder
         self._flags = flags
-        self.zookeeper_machines = [network.machine() for _ in range(3)]
+        self.zookeeper_machines = [network.machine() for _ in range(zookeepers)]
         self.zookeepers = self._ensemble()
         self.schedulers: list[Scheduler] = []
         for n in range(count):
@@ -190,7 +207,7 @@ class Site:
         for zookeeper in self.zookeepers:
             zookeeper.wait()
         for scheduler in self.schedulers:
-            if not scheduler.runs:
+            if not scheduler.supervised:
                 scheduler.start()
 
     def stop(self) -> None:
@@ -215,6 +232,14 @@ class Site:
         leader = self.leader()
         return [one for one in self.schedulers if one is not leader]
 
+    def have_lead(self, one: Scheduler) -> None:
+        """Others that lead are told to end, and started again."""
+        while (leader := self.leader()) is not one:
+            leader.stop()
+            self.leader()
+            leader.start()
+            self.settle()
+
     def settle(self, within_s: float = PATIENCE_S) -> Scheduler:
         """Until one leads and all the others follow it, with all that it has."""
 
@@ -234,6 +259,17 @@ class Site:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.tails()}") from None
 
+    def quiet(self) -> None:
+        """Until all databases are where the log is."""
+
+        def same() -> bool:
+            positions = {str(one.variables().get("scheduler_log_native_learned")) for one in self.schedulers}
+            lags = {str(one.variables().get("storage_database_lag")) for one in self.schedulers}
+            return len(positions) == 1 and lags == {"0"}
+
+        self.settle()
+        eventually("all databases are up to date", same, PATIENCE_S)
+
     def tails(self) -> str:
         return "\n".join(f"--- {one.name}, endings {one.endings}:\n{one.tail()}" for one in self.schedulers)
 
@@ -243,14 +279,14 @@ class Site:
             f"server.{n}={machine.address}:{quorum_port}:{election_port}\n"
             for n, machine in enumerate(self.zookeeper_machines, 1)
         ]
+        if len(lines) == 1:
+            lines = []  # it is alone
         servers = []
         for n, machine in enumerate(self.zookeeper_machines, 1):
             folder = self._folder / f"zookeeper-{n}"
             (folder / "data").mkdir(parents=True)
             (folder / "data" / "myid").write_text(f"{n}\n")
-            servers.append(
-                ZooKeeper(folder, client_port, "".join(lines), host=machine.address, enter=machine.enter)
-            )
+            servers.append(ZooKeeper(folder, client_port, "".join(lines), host=machine.address, enter=machine.enter))
         return servers
 
 
@@ -263,10 +299,10 @@ def _number(value: object) -> int:
 
 
 @contextmanager
-def site(folder: Path, *flags: str, count: int = 3, disks: Sequence[Path] = ()) -> Iterator[Site]:
+def site(folder: Path, *flags: str, count: int = 3, zookeepers: int = 3, disks: Sequence[Path] = ()) -> Iterator[Site]:
     """Not started."""
     with network() as wires:
-        it = Site(wires, folder, *flags, count=count, disks=disks)
+        it = Site(wires, folder, *flags, count=count, zookeepers=zookeepers, disks=disks)
         try:
             yield it
         finally:

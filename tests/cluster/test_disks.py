@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.calls import NotDone, Unknown, create, jobs
 from tests.cluster.disks import Disk, disk
+from tests.cluster.ledger import Ledger
 from tests.cluster.schedulers import Scheduler, Site, site
 from tests.e2e.cluster import eventually
 
-PADDING = "x" * 200_000
+PADDING = "x" * 300_000
 
 
 @pytest.fixture
 def disks(tmp_path: Path) -> Iterator[list[Disk]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(disk(tmp_path / f"disk-{name}", 80)) for name in "abc"]
+        yield [stack.enter_context(disk(tmp_path / f"disk-{name}", 300)) for name in "abc"]
 
 
 @pytest.fixture
@@ -50,19 +52,20 @@ def test_a_full_disk_holds_nobody_else_up_and_refuses_in_words(small: Site, disk
     assert small.settle() is leader
 
     of(leader, disks).fill()
+    for padding in (200_000, 20_000, 2_000, 0):  # the smaller ones have room where the larger have none
 
-    def refusal() -> str | None:
-        name = next(names)
-        try:
-            assert create(leader, name, padding=PADDING)
-        except NotDone as why:
-            return str(why)
-        made.add(name)
-        return None
+        def refusal(padding: int = padding) -> str | None:
+            name = next(names)
+            try:
+                assert create(leader, name, padding="x" * padding)
+            except NotDone as why:
+                return str(why)
+            made.add(name)
+            return None
 
-    assert "disk is full" in eventually("a refusal", refusal, 60.0)
+        assert "disk is full" in eventually("a refusal", refusal, 60.0)
     assert jobs(leader) == made
-    assert leader.status_of("/health") == 503
+    eventually("it says so", lambda: leader.status_of("/health") == 503)
     of(leader, disks).make_room()
 
     def accepted() -> bool:
@@ -84,6 +87,29 @@ def test_a_full_disk_holds_nobody_else_up_and_refuses_in_words(small: Site, disk
     small.settle()
 
 
+def test_a_follower_without_room_says_so_and_counts_for_nothing(small: Site, disks: list[Disk]) -> None:
+    leader = small.settle()
+    full, other = small.followers()
+    ledger = Ledger(small)
+    of(full, disks).fill()
+    why = "Its disk has no room for the log"
+
+    def is_full() -> bool:
+        ledger.add(1, PADDING)
+        return why in str(full.variables()["scheduler_unfit_to_lead_because"])
+
+    eventually("it has no room", is_full, 60.0)
+    assert full.get("/health") == f"OK\nThis scheduler cannot lead: {why}\n"
+    other.stop(signal.SIGKILL)
+    assert ledger.try_one(leader) != ""
+    of(full, disks).make_room()
+    small.leader()
+    ledger.add()
+    other.start()
+    small.settle()
+    ledger.check_with([full, other])
+
+
 def test_a_disk_that_fails_ends_its_scheduler_and_no_other(small: Site, disks: list[Disk]) -> None:
     leader = small.settle()
     follower = small.followers()[0]
@@ -94,15 +120,17 @@ def test_a_disk_that_fails_ends_its_scheduler_and_no_other(small: Site, disks: l
         assert create(leader, f"early-{n}")
         made.add(f"early-{n}")
     follower.wait()  # its supervisor gives up: it cannot start on such a disk
+    assert follower.endings[-1] == 1
+    last = follower.written().splitlines()[-1]
+    assert last.startswith(f"aurorad: {follower.disk}"), follower.tail()
+    assert "Read-only file system" in last
     of(follower, disks).repair()
     follower.start()
     assert small.settle() is leader
 
     of(leader, disks).fail()
-    try:
+    with suppress(NotDone, Unknown):
         create(leader, "perhaps")
-    except (NotDone, Unknown):
-        pass
     second = eventually("another leads", lambda: (found := small.leading()) is not leader and found, 40.0)
     assert isinstance(second, Scheduler)
     assert create(second, "late")

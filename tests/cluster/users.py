@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import requests
 
@@ -74,7 +75,7 @@ class Users:
         ends = sorted(ended for _, ended in self.acknowledged)
         before = [end for end in ends if end <= since]
         points = [before[-1] if before else since, *(end for end in ends if end > since)]
-        return max((later - earlier for earlier, later in zip(points, points[1:], strict=False)), default=0.0)
+        return max((later - earlier for earlier, later in pairwise(points)), default=0.0)
 
     @property
     def unknown(self) -> int:

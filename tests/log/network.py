@@ -194,6 +194,7 @@ class Network:
         self.acknowledged: dict[int, tuple[bytes, Proposal]] = {}
         self.written_with: Proposal = (0, 0)  # the highest proposal with which a write was acknowledged
         self.leaders: dict[Proposal, str] = {}
+        self.disks_may_go = True
         self.disks_lost = 0
         self.shelf: list[tuple[str, Paper]] = []
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
@@ -328,11 +329,13 @@ class Network:
             assert node.member.promised <= message.proposal
 
     def whole(self) -> bool:
-        """Whether a disk may be lost now: all others are there and vote, and the log knows all of them."""
+        """Whether a disk may be lost now: all are there and vote, the log knows all of them, and needs not all."""
         members = [node.member for node in self.nodes.values() if node.member is not None]
         if len(members) < len(self.nodes) or any(member.status is not Status.VOTING for member in members):
             return False
         ids = {member.member for member in members}
+        if len(ids) <= max(node.quorum for node in self.nodes.values()):
+            return False
         placed = [node.paper.placed() for node in self.nodes.values()]
         chosen = [one.configuration for one in placed if one.position in self.chosen]
         return len(chosen) == len(placed) and all(one is not None and one.ids == ids for one in chosen)
@@ -376,12 +379,47 @@ def storm(seed: int, size: int = 3, seconds: float = 30.0, *, restless: bool = F
     if restless:
         bad = Faults(lost=0.01, late=rng.choice([0.0, 0.02]), slow=0.01)
     network = cluster(seed, size, bad)
+    _trouble(network, rng, seconds, restless)
+    _calm_down(network)
+    return network
+
+
+def growth(seed: int) -> Network:
+    """From three members to five, as documented, in rough weather."""
+    rng = random.Random(seed)
+    weather = Faults(lost=0.01, late=rng.choice([0.0, 0.02]), slow=0.01)
+    network = cluster(seed, 3, weather)
+    network.disks_may_go = False  # for a while all three are needed
+    _trouble(network, rng, 5.0, restless=False)
+    _calm_down(network)
+    network.faults = weather
+    for node in rng.sample(list(network.nodes.values()), 3):
+        if node.member is not None:
+            node.crash()
+        node.quorum = 3
+        node.start()
+        _trouble(network, rng, rng.random() * 2, restless=False)
+    for address in "de":
+        network.add(address, 3)
+        _trouble(network, rng, rng.random() * 5, restless=False)
+    _calm_down(network)
+    network.disks_may_go = True
+    network.faults = weather
+    _trouble(network, rng, 10.0, restless=True)
+    _calm_down(network)
+    return network
+
+
+def _trouble(network: Network, rng: random.Random, seconds: float, restless: bool) -> None:
     until = network.now + seconds
     while network.now < until:
         _mishap(network, rng)
         if restless and rng.random() < 0.2:
             _lose_a_disk(network, rng)
         network.run(rng.choice([0.001, 0.01, 0.1, 0.5]) * rng.random())
+
+
+def _calm_down(network: Network) -> None:
     network.faults = Faults()
     network.cut.clear()
     for node in network.nodes.values():
@@ -394,7 +432,6 @@ def storm(seed: int, size: int = 3, seconds: float = 30.0, *, restless: bool = F
         network.run(0.01)
     network.run(5.0)
     _check_end(network, leader)
-    return network
 
 
 def _mishap(network: Network, rng: random.Random) -> None:
@@ -426,7 +463,7 @@ def _mishap(network: Network, rng: random.Random) -> None:
 
 def _lose_a_disk(network: Network, rng: random.Random) -> None:
     """If that must do no harm: all others are well."""
-    if not network.whole():
+    if not (network.disks_may_go and network.whole()):
         return
     node = rng.choice(list(network.nodes.values()))
     node.crash()
@@ -460,6 +497,8 @@ if __name__ == "__main__":
     acknowledged = changed = lost = 0
     for seed in range(int(sys.argv[1]), int(sys.argv[2])):
         try:
+            if seed % 5 == 4:
+                growth(seed)
             done = storm(seed, random.Random(seed).choice([3, 3, 5]), restless=seed % 2 == 1)
         except BaseException:
             print("seed", seed, flush=True)

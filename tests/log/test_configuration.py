@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aurorad.log.configuration import Peers, first_configuration, next_configuration, objection, twice
+from aurorad.log.configuration import Peers, first_configuration, next_configuration, objection, twice, twins
 from aurorad.log.messages import Configuration, Peer
 
 A, B, C, D, E = 1, 2, 3, 4, 5
@@ -28,6 +28,8 @@ def peers(quorum: int, *members: int) -> Peers:
         (2, peers(2, B, C, D), recorded(2, A, B, C), "-native_log_quorum_size=2 is no majority of the 4 members seen"),
         (2, {"b": None, "c": None, "d": None}, None, "-native_log_quorum_size=2 is no majority of the 4 members seen"),
         (2, {**peers(2, B), "c": Peer(C, 3)}, None, "-native_log_quorum_size=2 here, but c runs with -native_log_qu"),
+        (2, {**peers(2, B), "c": Peer(C, 3)}, recorded(2, A, B, C), None),  # c is wrong, not those who are right
+        (3, {**peers(3, B), "c": Peer(C, 2)}, recorded(2, A, B, C), "-native_log_quorum_size=3 here, but c runs with"),
         (2, peers(2, B), recorded(2, B, C, D), "the log does not name this member as one who votes; it names b, c, d"),
         (2, peers(2, B), Configuration("x", 2, ((A, "a"),)), "the log is that of the cluster 'x', not of 'c'"),
         (2, peers(2, B), recorded(3, A, B, C, D, E), "-native_log_quorum_size=2, but the log says 3, and it can only"),
@@ -38,7 +40,8 @@ def peers(quorum: int, *members: int) -> Peers:
             recorded(2, A, B, C),
             "-native_log_quorum_size=3, but the log says 2, and noth",
         ),
-        (3, peers(3, B), recorded(1, A), None),
+        (3, peers(3, B), recorded(1, A), "-native_log_quorum_size=3, but the log says 1, and names only a so far"),
+        (3, peers(3, B, C), recorded(2, A, B), "-native_log_quorum_size=3, but the log says 2, and names only a, b s"),
         (2, {"b": Peer(A, 2)}, None, "a and b have the same journal"),
     ],
 )
@@ -93,6 +96,8 @@ def test_a_member_that_moved_keeps_its_seat() -> None:
 
 
 def test_copies_of_a_journal_are_found() -> None:
+    assert twins(Peer(A, 2), {"b": Peer(B, 2), "c": Peer(B, 2), "d": Peer(0, 2), "e": Peer(0, 2)}) == {B}
+    assert twins(Peer(A, 2), {"b": Peer(A, 2), "c": None}) == {A}
     assert twice(Peer(A, 2), "a", peers(2, B, C)) == []
     assert twice(Peer(A, 2), "a", {"b": Peer(B, 2), "c": Peer(B, 2)}) == ["b", "c"]
     assert twice(Peer(A, 2), "a", {"b": Peer(0, 2), "c": Peer(0, 2)}) == []

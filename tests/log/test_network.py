@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.log.network import storm
+from tests.log.network import growth, storm
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -15,6 +15,11 @@ def test_three_members_lose_nothing(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_disks_may_be_lost_one_after_the_other(seed: int) -> None:
     assert storm(seed, 3, restless=True).acknowledged
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_three_members_become_five(seed: int) -> None:
+    assert len(growth(seed).nodes) == 5
 
 
 @pytest.mark.parametrize("seed", range(10))

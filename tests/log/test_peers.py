@@ -221,6 +221,8 @@ async def test_a_member_of_another_cluster_is_turned_away_and_both_say_so(caplog
         await until(lambda: len(caplog.messages) >= 3)
     assert f"Log member {other.me}: it belongs to the log of cluster 'east', 'west' was expected" in caplog.messages
     assert f"Log member {one.me}: it belongs to the log of cluster 'west', 'east' was expected" in caplog.messages
+    turned_away = [text for text in caplog.messages if text.startswith("Log member 127.0.0.1: ")]
+    assert len(turned_away) <= 2, "a stranger that keeps coming is told of now and then"
     assert (one.heard, other.heard, one.met, other.met) == ([], [], {}, {})
 
 

@@ -183,6 +183,16 @@ def test_a_member_without_a_seat_confirms_nothing() -> None:
     assert Confirmed(token) in one.events
 
 
+def test_what_one_of_two_copies_says_does_not_count() -> None:
+    one = leading()
+    one.member.members(one.now, {"b": Peer(B, 2), "elsewhere": Peer(B, 2), "c": Peer(C, 2)})
+    position = one.append()
+    one.hear(Accepted(B, NEW, position + 1))
+    assert one.member.learned_to == position
+    one.hear(Accepted(C, NEW, position + 1))
+    assert one.member.learned_to == position + 1
+
+
 def test_the_first_leader_of_a_new_log_names_all_who_are_there() -> None:
     member = Member("a", "c", 2, Stored(Status.VOTING, A), random.Random(1))
     member.members(0.0, {"b": Peer(B, 2), "c": Peer(C, 2)})

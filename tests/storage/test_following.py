@@ -132,6 +132,18 @@ async def test_who_leads_goes_on_with_the_very_tables_that_followed(tmp_path: Pa
         assert ids(state.tables) == rows
 
 
+async def test_positions_without_entries_do_not_leave_the_database_of_a_leader_behind(tmp_path: Path) -> None:
+    log, stats = FollowedLog(), Vars()
+    async with followed(log, tmp_path, stats) as state:
+        async with led(log) as leader:
+            await leader.save("a")
+            await materialised(stats)
+        log.skip(3)
+        async with state.leading():
+            await materialised(stats)
+    assert content(tmp_path) == (3, {"a"})
+
+
 async def test_who_is_behind_the_beginning_of_the_log_begins_anew_with_the_snapshot(tmp_path: Path) -> None:
     log, stats = FollowedLog(), Vars()
     async with led(log) as leader, followed(log, tmp_path, stats) as state:

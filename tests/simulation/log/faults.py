@@ -1,5 +1,8 @@
-"""What goes wrong. **A new fault is one function in `FAULTS`.** Only what must be survivable is injected: a disk is lost,
-damaged or exchanged only as long as a quorum of those who vote is unharmed, by any configuration that may count."""
+"""What goes wrong. **A new fault is one function in `FAULTS`.**
+
+Only what must be survivable is injected: a disk is lost, damaged or exchanged only as long as a quorum of those who
+vote is unharmed, by any configuration that may count.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +90,22 @@ def cuts(world: World) -> None:
     world.timeline.after(rng.choice((0.3, 3.0, 10.0)) * rng.random(), heal)
 
 
+def leaders_cut_off(world: World) -> None:
+    """Who leads hears nobody for a while, its clients apart, and somebody else stands."""
+    leader = world.leader()
+    if leader is None:
+        return
+    one, others = leader.address, sorted(leader.others)
+    cut = {pair for other in others for pair in ((one, other), (other, one))}
+    world.trace("", f"{one} is cut off")
+    world.network.cut |= cut
+    world.timeline.after(world.rng.uniform(1, 6), world.network.cut.difference_update, cut)
+    for other in others[:2]:
+        if other in world.network.processes:
+            process = world.network.processes[other]
+            process.later(world.rng.uniform(0, 1), process.elect)
+
+
 def reconnects(world: World) -> None:
     rng = world.rng
     addresses = [machine.address for machine in world.here()]
@@ -98,7 +117,13 @@ def weather_changes(world: World) -> None:
     """It gets better or worse."""
     bad = world.weather
     world.network.weather = world.rng.choice(
-        (bad, bad._replace(lost=0.0, late=0.0), bad._replace(lost=0.5), bad._replace(late=0.5), bad._replace(delay_s=0.6))
+        (
+            bad,
+            bad._replace(lost=0.0, late=0.0),
+            bad._replace(lost=0.5),
+            bad._replace(late=0.5),
+            bad._replace(delay_s=0.6),
+        )
     )
 
 
@@ -167,7 +192,12 @@ def copies_are_kept(world: World) -> None:
 def old_disks(world: World) -> None:
     """A copy of the disk is put back: whatever it has forgotten, all others know."""
     machine = world.rng.choice(world.here())
-    if not machine.copies or not may_lose(world, machine) or len(machine.papers) > 1 or not _others_know(world, machine):
+    if (
+        not machine.copies
+        or not may_lose(world, machine)
+        or len(machine.papers) > 1
+        or not _others_know(world, machine)
+    ):
         return
     machine.crash(power=False)
     if len(machine.papers) > 1 or not _others_know(world, machine):
@@ -253,8 +283,10 @@ def may_lose(world: World, lost: Machine) -> bool:
     sound = {machine.paper.metadata.member for machine in world.here() if machine is not lost and _is_sound(machine)}
     configurations = [one for machine in world.here() for one in _configurations(machine)]
     known = all(_configurations(machine) for machine in world.here() if machine is not lost and _is_sound(machine))
-    return bool(configurations) and known and all(
-        len(sound & one.ids) >= max(one.quorum, world.quorum) for one in configurations
+    return (
+        bool(configurations)
+        and known
+        and all(len(sound & one.ids) >= max(one.quorum, world.quorum) for one in configurations)
     )
 
 
@@ -306,6 +338,7 @@ FAULTS: tuple[Fault, ...] = (
     freezes,
     clocks_jump,
     cuts,
+    leaders_cut_off,
     reconnects,
     weather_changes,
     old_views,

@@ -11,9 +11,11 @@ from aurorad.log.journal import Journal
 from aurorad.log.messages import (
     NOBODY,
     Accepted,
+    Beat,
     Caught,
     Configuration,
     Fetched,
+    Forgotten,
     Heard,
     Message,
     Metadata,
@@ -55,6 +57,9 @@ class Judge:
         """Which disks ever had a value at a position, durably."""
         self._wrote: dict[tuple[Proposal, int], Value] = {}
         self._last_acked = -1
+        self._tokens: dict[Proposal, int] = {}  # of the last beat
+        self._accepted: dict[tuple[Proposal, int], tuple[int, int]] = {}  # who said that up to where, after which beat
+        self._found_out: tuple[Proposal, int] | None = None
 
     # --- Disks ---
 
@@ -88,12 +93,20 @@ class Judge:
         if not process.machine.flipped:
             self._violated("a crash is no damage", f"{process.address} while it runs: {damage}")
 
-    def holds(self, machine: Machine, records: Sequence[Record]) -> None:
+    def holds(self, machine: Machine, records: Sequence[Record], before: Status) -> None:
         """These are durable now."""
         member = machine.paper.metadata.member
         for record in records:
+            if isinstance(record, Metadata) and before in (Status.EMPTY, Status.STARTING):
+                self._initialized(machine, record)
             if isinstance(record, Wrote | Caught):
                 self._hold(member, record.first, record.values)
+
+    def _initialized(self, machine: Machine, now: Metadata) -> None:
+        statuses = [other.paper.metadata.status for other in machine.world.here()]
+        left = sum(status in (Status.STARTING, Status.VOTING) for status in statuses)
+        if now.status is Status.VOTING and now.placed.configuration is None and left < 2 * machine.quorum - 1:
+            self._violated("all begin together", f"{machine.address} votes, of all there are {statuses}")
 
     def _hold(self, member: int, first: int, values: Sequence[Value]) -> None:
         for position, value in enumerate(values, first):
@@ -116,6 +129,10 @@ class Judge:
                 self._votes(process, message.member, "accepts")
                 if (paper.last, paper.end) < (message.proposal, message.end) and paper.learned_to < message.end:
                     self._violated("said only what is durable", f"{who} says {message}, on disk is {_tell(paper)}")
+            case Beat(proposal, token):
+                self._tokens[proposal] = token
+            case Forgotten(proposal, member):
+                self._found_out = (proposal, member)
             case Heard():
                 if process.member.promised > message.proposal:
                     self._violated("what is promised is kept", f"{who} answers a beat: {message}")
@@ -135,6 +152,27 @@ class Judge:
                             f"{who} serves {value!r} at {position}, where {self.log[position]!r} is",
                         )
                 self._values_are_real(who, message.values)
+
+    def heard(self, message: Message) -> None:
+        """Before a member hears of it."""
+        self._found_out = None
+        if isinstance(message, Accepted):
+            known = self._accepted.get((message.proposal, message.member), (0, 0))
+            if message.end > known[0]:
+                self._accepted[message.proposal, message.member] = message.end, self._tokens.get(message.proposal, 0)
+
+    def was_heard(self, process: Process, message: Message) -> None:
+        """After it was."""
+        if not isinstance(message, Heard) or not process.leads or process.member.last != message.proposal:
+            return
+        if (message.proposal, message.member) not in self._accepted:
+            return
+        end, token = self._accepted[message.proposal, message.member]
+        has_less = message.last != message.proposal or message.end < end
+        if message.token > token and has_less and self._found_out != (message.proposal, message.member):
+            self._violated(
+                "an old disk is found out", f"{process.address} trusts {message}, which accepted up to {end}"
+            )
 
     def _votes(self, process: Process, member: int, what: str) -> None:
         told: Metadata = process.machine.paper.metadata
@@ -200,7 +238,9 @@ class Judge:
     def elected(self, process: Process, event: Elected) -> None:
         one = (process.address, process.life)
         if self.leaders.setdefault(event.proposal, one) != one:
-            self._violated("one leader a proposal", f"{one} and {self.leaders[event.proposal]} lead as {event.proposal}")
+            self._violated(
+                "one leader a proposal", f"{one} and {self.leaders[event.proposal]} lead as {event.proposal}"
+            )
         if event.end <= self._last_acked or process.delivered < event.end:
             self._violated(
                 "what was acknowledged is kept",

@@ -104,7 +104,9 @@ class Machine:
         self.flipped.clear()
         self.unreadable = False
         self.process = Process(self, journal, self.life)
-        self.world.trace(self.address, f"starts, life {self.life}:", journal.stored._replace(tail=len(journal.stored.tail)))
+        self.world.trace(
+            self.address, f"starts, life {self.life}:", journal.stored._replace(tail=len(journal.stored.tail))
+        )
         self.world.network.up(self.process)
         self.process.enter(self.process.step)
         if self.process is not None:
@@ -115,10 +117,10 @@ class Machine:
 
     def wrote(self, records: Sequence[Record]) -> None:
         """They are durable."""
-        before = self.paper.metadata.member
+        before = self.paper.metadata
         self.paper.write(records)
-        self.world.judge.holds(self, records)
-        if self.is_old and self.paper.metadata.member != before:
+        self.world.judge.holds(self, records, before.status)
+        if self.is_old and self.paper.metadata.member != before.member:
             self.is_old = False
 
     def crash(self, *, power: bool) -> None:

@@ -204,8 +204,10 @@ class Process:
                 return
         elif not self.member.room:
             self.member.room = self._has_room(0)
+        self._world.judge.heard(message)
         self.member.receive(self.machine.clock(), sender, message)
         self.step()
+        self._world.judge.was_heard(self, message)
 
     # --- The disk ---
 

@@ -14,6 +14,7 @@ from tests.simulation.trace import Trace
 
 BEAT_S = 0.5
 SESSION_S = 4.0
+HEARS_S = 0.1
 
 
 @dataclasses.dataclass(eq=False)
@@ -100,6 +101,7 @@ class Candidate:
         task_status.started()
         while True:
             await trio.sleep(BEAT_S * (0.5 + self._election.rng.random()))
+            await trio.sleep(HEARS_S * self._election.rng.random())  # there and back again
             now = trio.current_time()
             if self._is_linked:
                 if self._session is None or self._session.is_over:

@@ -69,6 +69,10 @@ class Election:
         if self._sessions:
             self._end(self._line[0] if self._line and self.rng.random() < 0.7 else self.rng.choice(self._sessions))
 
+    def expire(self, owner: str) -> None:
+        for session in [one for one in self._sessions if one.owner == owner]:
+            self._end(session)
+
     def _expire(self) -> None:
         now = trio.current_time()
         for session in [one for one in self._sessions if one.heard_s < now - SESSION_S]:

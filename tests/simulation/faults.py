@@ -158,16 +158,18 @@ async def dethroned(simulation: Simulation) -> None:
     rng = seeded(simulation.seed, "dethroned")
     addresses = [seat.address for seat in simulation.seats]
     async for _ in _moments(simulation, rng.uniform(8, 16)):
-        leading = [node.address for node in simulation.members if node.is_serving]
+        leading = [node for node in simulation.members if node.is_serving and node.connection is not None]
         if leading:
-            one = rng.choice(leading)
+            node = rng.choice(leading)
+            one, lasts_s = node.address, rng.uniform(1, 4)
             cut = [way for other in addresses if other != one for way in ((one, other), (other, one))]
-            simulation.trace("election", f"{one} is cut off")
+            simulation.trace("wires", f"{one} is cut off from all, and its session ends")
             simulation.around.election.cut.add(one)
-            await trio.sleep(rng.uniform(0, 5))
-            simulation.trace("wires", f"{one} is cut off")
             simulation.wires.cut.update(cut)
-            await trio.sleep(rng.uniform(0, 3))
+            node.connection.break_for(lasts_s)
+            await trio.sleep(rng.random() / 2)
+            simulation.around.election.expire(one)
+            await trio.sleep(lasts_s)
             simulation.wires.cut.difference_update(cut)
             simulation.trace("wires", "are mended")
             await trio.sleep(rng.uniform(0, 5))

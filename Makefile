@@ -48,8 +48,8 @@ run: $(INSTALLED)
 		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
-	@for tool in chromium chromedriver curl ip sqlite3 thrift; do command -v $$tool >/dev/null || { \
-		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 sqlite3 thrift-compiler" >&2; exit 1; }; done
+	@for tool in chromium chromedriver curl ip openssl sqlite3 thrift; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 openssl sqlite3 thrift-compiler" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)

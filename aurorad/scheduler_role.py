@@ -174,7 +174,7 @@ class SchedulerRole(Generic[AnyReign]):
         return is_elected
 
     async def _cancel_when_unfit(self, log: LedLog, scope: trio.CancelScope) -> None:
-        while log.unfit is None:
+        while log.unfit is None:  # noqa: ASYNC110 - nobody tells when there is a reason
             await trio.sleep(LOOK_S)
         scope.cancel()
 

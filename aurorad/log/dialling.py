@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import socket
 import ssl
@@ -63,12 +64,16 @@ class Dialled:
         self._told = told
         self._frames: deque[tuple[float, bytes]] = deque()
         self._size = 0
+        self._rest = b""  # of a frame whose beginning was sent
+        self._idle: int | None = None  # what to write to while nothing is being sent; None also if it is encrypted
         self._more = trio.Event()
         self._again = trio.Event()
         self._talking = trio.CancelScope()
 
     def add(self, frame: bytes) -> None:
         """Send it soon, or drop it."""
+        if self._idle is not None and not self._frames and self._sent_at_once(self._idle, frame):
+            return
         if self._size and self._size + len(frame) > MAX_QUEUE_BYTES:
             self._drop_old()
             if self._size and self._size + len(frame) > MAX_QUEUE_BYTES:
@@ -77,6 +82,17 @@ class Dialled:
         self._frames.append((trio.current_time(), frame))
         self._size += len(frame)
         self._more.set()
+
+    def _sent_at_once(self, descriptor: int, frame: bytes) -> bool:
+        """Past the task that sends, whose turn would come later; it sends what the socket does not take now."""
+        try:
+            sent = os.write(descriptor, frame)
+        except OSError:  # there is no room, or the connection is broken, as that task will find
+            return False
+        if 0 < sent < len(frame):
+            self._idle, self._rest = None, frame[sent:]
+            self._more.set()
+        return sent > 0
 
     def begin_anew(self) -> None:
         """Connect again, since there is something else to say in the hello."""
@@ -117,6 +133,7 @@ class Dialled:
                 await self._send(stream, nursery.cancel_scope)
             raise trio.TooSlowError
         finally:
+            self._idle, self._rest = None, b""
             await trio.aclose_forcefully(stream)  # a farewell may take for ever
 
     async def _exchange(self, stream: trio.abc.Stream) -> Hello:
@@ -131,7 +148,10 @@ class Dialled:
     async def _send(self, stream: trio.abc.Stream, all_of_it: trio.CancelScope) -> None:
         """Until sending takes too long, which ends `all_of_it`."""
         while True:
+            if not self._more.is_set():
+                self._idle = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
             await self._more.wait()
+            self._idle = None
             all_of_it.deadline = trio.current_time() + SILENCE_S
             await stream.send_all(self._take() or hello.ALIVE)
             all_of_it.deadline = math.inf
@@ -144,7 +164,7 @@ class Dialled:
     def _take(self) -> bytes:
         """What to send next, at once; empty if there is nothing."""
         self._drop_old()
-        some: list[bytes] = []
+        some, self._rest = [self._rest] if self._rest else [], b""
         size = 0
         while self._frames and size < _SEND_BYTES:
             _, frame = self._frames.popleft()

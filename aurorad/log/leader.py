@@ -123,6 +123,9 @@ class Leader:
         new = next_configuration(self._configuration, here.me, here.address, here.peers, gone)
         if new is None:
             return
+        unseated = self._configuration.ids - new.ids
+        if any(now < self._missed.get(member, now) + here.timing.away_s for member in unseated):
+            return  # it may only have moved
         choosing = self._configuration.ids & new.ids
         there = [
             member

@@ -53,7 +53,7 @@ def _syncs(folder: Path, members: int) -> Iterator[Figure]:
     times = _sync(folder / "sync-here")
     for other in others:
         other.wait()
-    yield f"{members} writing and syncing 512 bytes: each", f"{1 / statistics.mean(times):,.0f}/s", ""
+    yield f"writing and syncing 512 bytes, {members} at a time: each", f"{1 / statistics.mean(times):,.0f}/s", ""
     yield "  p50, p99", _percentiles(times), ""
 
 
@@ -128,7 +128,7 @@ async def _write(log: ReplicatedLog, writers: int, count: int, members: int) -> 
         took = time.perf_counter() - start
         nursery.cancel_scope.cancel()
     return [
-        (f"{members} members, {writers} writers of {ENTRY_BYTES} bytes", f"{count / took:,.0f}/s", ""),
+        (f"members: {members}, writers: {writers}, each entry of {ENTRY_BYTES} bytes", f"{count / took:,.0f}/s", ""),
         ("  p50, p99", _percentiles(times), ""),
     ]
 
@@ -139,7 +139,7 @@ async def _write_large(log: ReplicatedLog, members: int) -> list[Figure]:
     for receipt in receipts:
         await receipt.wait()
     rate = LARGE * LARGE_BYTES / (time.perf_counter() - start) / (1 << 20)
-    return [(f"{members} members, entries of 512 KB", f"{rate:,.0f} MB/s", "")]
+    return [(f"members: {members}, entries of 512 KB", f"{rate:,.0f} MB/s", "")]
 
 
 async def _confirm(log: ReplicatedLog, members: int) -> list[Figure]:
@@ -148,7 +148,7 @@ async def _confirm(log: ReplicatedLog, members: int) -> list[Figure]:
         start = time.perf_counter()
         await log.confirm()
         times.append(time.perf_counter() - start)
-    return [(f"{members} members, a read is confirmed: p50, p99", _percentiles(times), "")]
+    return [(f"members: {members}, a read is confirmed: p50, p99", _percentiles(times), "")]
 
 
 def _percentiles(times: list[float]) -> str:

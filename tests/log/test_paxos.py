@@ -279,7 +279,7 @@ def test_a_lost_disk_is_another_member_that_votes_once_the_log_names_it() -> Non
     node.start()
     assert alive(node).status is Status.EMPTY
     assert "aurorad log initialize" in (alive(node).unfit() or "")
-    network.run(3.0)
+    network.run(8.0)
     assert alive(node).status is Status.VOTING
     assert alive(node).member != before
     placed = leader.paper.placed().configuration

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 from collections.abc import AsyncIterator
@@ -25,12 +26,12 @@ async def test_what_a_leader_writes_all_members_have(tmp_path: Path, count: int)
     async with running(tmp_path, count) as ensemble:
         leader = await ensemble.leader()
         first = await write(leader, b"a", b"b")
-        assert await write(leader, b"c") == first + 1
+        second = await write(leader, b"c")
         for member in ensemble.members:
             await has(member, b"a", b"b", b"c")
         positions = [at async for some in leader.log.read(0) for at, _ in some]
-        assert positions == [first - 1, first, first + 1]
-        assert leader.log.end == first + 2
+        assert positions == [first - 1, first, second]
+        assert leader.log.end > second > first, "the log may have written something of its own between"
         assert leader.stats.get("scheduler_log_entries_written") == 3
         assert leader.stats.get("log/ensemble_size") == count
         assert all(member.stats.get("log/recovered") == 1 for member in ensemble.members)
@@ -42,7 +43,7 @@ async def test_many_writes_under_way_keep_their_order(tmp_path: Path) -> None:
         leader = await ensemble.leader()
         receipts = [await leader.log.submit([b"%d" % number, b"."]) for number in range(300)]
         positions = [await receipt.wait() for receipt in receipts]
-        assert positions == list(range(positions[0], positions[0] + 600, 2))
+        assert all(after >= before + 2 for before, after in itertools.pairwise(positions))
         await has(ensemble.members[-1], *(part for number in range(300) for part in (b"%d" % number, b".")))
 
 

@@ -83,9 +83,7 @@ class Clients:
 
     def _was_excused(self, node: Node | Member, patience_s: float) -> bool:
         """It stood still meanwhile."""
-        return isinstance(node, Member) and (
-            node.process.is_stopped or node.frozen_s > trio.current_time() - patience_s
-        )
+        return isinstance(node, Member) and node.was_frozen(patience_s)
 
     async def writes(self, call: calls.Call, holds: Callable[[], bool]) -> Response | None:
         """A call that, if it is answered OK, has done something that the log holds by then: so that `holds`."""

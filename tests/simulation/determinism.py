@@ -55,7 +55,8 @@ def _without_threads(disk_s: Callable[[], float]) -> Iterator[None]:
 class Process:
     """Tasks that can be stopped all at once, and go on later, as by SIGSTOP and SIGCONT."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.is_stopped = False
         self._held: list[tuple[trio.lowlevel.Task, Any]] = []
 
@@ -79,6 +80,12 @@ class Process:
 
 
 _process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
+
+
+def present() -> str:
+    """The name of the process that the present task belongs to, if it does to any."""
+    process = _process.get()
+    return process.name if process is not None else "scheduler"
 
 
 @contextlib.contextmanager

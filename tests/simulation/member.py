@@ -14,7 +14,7 @@ from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.leader.face import Defeated
 from aurorad.lifecycle import Ending, Lifecycle
-from aurorad.log import scribe
+from aurorad.log import driving, scribe
 from aurorad.log.errors import LogFailed, LogFull, LogLost, NotElected
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Metadata, Status
@@ -38,9 +38,11 @@ from tests.simulation.truth import Truth
 from tests.simulation.wires import Wire, Wires
 
 SEGMENT_BYTES = 16 << 10
-LOW_WATER, HEADROOM = 6 << 10, 4 << 10
+LOW_WATER, HEADROOM, SMALL = 16 << 10, 4 << 10, 2 << 10
 SECTOR = 512
 GRACE_S = 1.0
+SLEEPY_S = 1.0
+"""Within this time, whoever stood still has read what came meanwhile."""
 
 _ENDS = (
     Down,
@@ -60,12 +62,12 @@ _ENDS = (
 @contextlib.contextmanager
 def small_disks() -> Iterator[None]:
     """Room is kept by the kilobyte, since disks are copied."""
-    was = scribe.LOW_WATER, scribe.HEADROOM
-    scribe.LOW_WATER, scribe.HEADROOM = LOW_WATER, HEADROOM
+    was = scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES
+    scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES = LOW_WATER, HEADROOM, SMALL
     try:
         yield
     finally:
-        scribe.LOW_WATER, scribe.HEADROOM = was
+        scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES = was
 
 
 def new_disk(rng: random.Random, *, initialized: bool) -> FakeDisk:
@@ -163,7 +165,7 @@ class Member:
         self.disk = disk
         self.is_dead = False
         self.stats = Vars()
-        self.process = Process()
+        self.process = Process(address)
         self.connection: Connection | None = None
         self.storage: Storage | None = None
         self.state: Following | None = None
@@ -208,6 +210,10 @@ class Member:
             request.done.set()
         self.go_on()
         self._scope.cancel()
+
+    def was_frozen(self, within_s: float) -> bool:
+        """Now, or so long ago at most."""
+        return self.process.is_stopped or self.frozen_s > trio.current_time() - within_s
 
     def freeze(self) -> None:
         self.process.stop()
@@ -291,6 +297,7 @@ class Member:
         if not self.is_gone:
             self._around.led(self)
         self.connection = self._around.new_connection()
+        self.connection.is_asleep = lambda: self.was_frozen(SLEEPY_S)
         self._lead = Services(storage, self.connection, self._flags, self._rng, self._now_ms, self.stats)
         if self.is_dead:
             self.connection.close()

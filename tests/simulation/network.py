@@ -73,6 +73,8 @@ class Connection:
         number: int = 0,
     ) -> None:
         self.number = number
+        self.is_asleep: Callable[[], bool] = lambda: False
+        """Whether its scheduler stands still, or cannot have read all since it did."""
         self._cluster = cluster
         self._timeline = timeline
         self._odds = odds
@@ -111,7 +113,7 @@ class Connection:
             self._trace("network", f"disconnected for {duration_s:.3f} s")
             self._send(Disconnected())
             told = self._sent
-            self._watch.offers_void(self, lambda: self._taken() > told)
+            self._watch.offers_void(self, lambda: self._taken() > told and not self.is_asleep())
             session = self._session
             self._timeline.after(duration_s, lambda: self._reconnect(session))
 
@@ -126,7 +128,7 @@ class Connection:
         self._trace("network", f"connection {self.number} is replaced")
         self._timeline.after(self._delay(), self._replaced.set)
         by = trio.current_time() + ENDS_S
-        self._watch.offers_void(self, lambda: trio.current_time() > by)
+        self._watch.offers_void(self, lambda: trio.current_time() > by and not self.is_asleep())
 
     def _register(self, framework_id: str) -> None:
         assert self._events is not None

@@ -1,5 +1,8 @@
-"""What goes wrong. **A new fault is one function in `FAULTS`.** Only what must be survivable is injected: a disk is lost,
-damaged or exchanged only as long as a quorum of those who vote is unharmed, by any configuration that may count."""
+"""What goes wrong. **A new fault is one function in `FAULTS`.**
+
+Only what must be survivable is injected: a disk is lost, damaged or exchanged only as long as a quorum of those who
+vote is unharmed, by any configuration that may count.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,13 @@ def weather_changes(world: World) -> None:
     """It gets better or worse."""
     bad = world.weather
     world.network.weather = world.rng.choice(
-        (bad, bad._replace(lost=0.0, late=0.0), bad._replace(lost=0.5), bad._replace(late=0.5), bad._replace(delay_s=0.6))
+        (
+            bad,
+            bad._replace(lost=0.0, late=0.0),
+            bad._replace(lost=0.5),
+            bad._replace(late=0.5),
+            bad._replace(delay_s=0.6),
+        )
     )
 
 
@@ -183,7 +192,12 @@ def copies_are_kept(world: World) -> None:
 def old_disks(world: World) -> None:
     """A copy of the disk is put back: whatever it has forgotten, all others know."""
     machine = world.rng.choice(world.here())
-    if not machine.copies or not may_lose(world, machine) or len(machine.papers) > 1 or not _others_know(world, machine):
+    if (
+        not machine.copies
+        or not may_lose(world, machine)
+        or len(machine.papers) > 1
+        or not _others_know(world, machine)
+    ):
         return
     machine.crash(power=False)
     if len(machine.papers) > 1 or not _others_know(world, machine):
@@ -269,8 +283,10 @@ def may_lose(world: World, lost: Machine) -> bool:
     sound = {machine.paper.metadata.member for machine in world.here() if machine is not lost and _is_sound(machine)}
     configurations = [one for machine in world.here() for one in _configurations(machine)]
     known = all(_configurations(machine) for machine in world.here() if machine is not lost and _is_sound(machine))
-    return bool(configurations) and known and all(
-        len(sound & one.ids) >= max(one.quorum, world.quorum) for one in configurations
+    return (
+        bool(configurations)
+        and known
+        and all(len(sound & one.ids) >= max(one.quorum, world.quorum) for one in configurations)
     )
 
 

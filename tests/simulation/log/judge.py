@@ -170,7 +170,9 @@ class Judge:
         end, token = self._accepted[message.proposal, message.member]
         has_less = message.last != message.proposal or message.end < end
         if message.token > token and has_less and self._found_out != (message.proposal, message.member):
-            self._violated("an old disk is found out", f"{process.address} trusts {message}, which accepted up to {end}")
+            self._violated(
+                "an old disk is found out", f"{process.address} trusts {message}, which accepted up to {end}"
+            )
 
     def _votes(self, process: Process, member: int, what: str) -> None:
         told: Metadata = process.machine.paper.metadata
@@ -236,7 +238,9 @@ class Judge:
     def elected(self, process: Process, event: Elected) -> None:
         one = (process.address, process.life)
         if self.leaders.setdefault(event.proposal, one) != one:
-            self._violated("one leader a proposal", f"{one} and {self.leaders[event.proposal]} lead as {event.proposal}")
+            self._violated(
+                "one leader a proposal", f"{one} and {self.leaders[event.proposal]} lead as {event.proposal}"
+            )
         if event.end <= self._last_acked or process.delivered < event.end:
             self._violated(
                 "what was acknowledged is kept",

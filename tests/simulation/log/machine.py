@@ -104,7 +104,9 @@ class Machine:
         self.flipped.clear()
         self.unreadable = False
         self.process = Process(self, journal, self.life)
-        self.world.trace(self.address, f"starts, life {self.life}:", journal.stored._replace(tail=len(journal.stored.tail)))
+        self.world.trace(
+            self.address, f"starts, life {self.life}:", journal.stored._replace(tail=len(journal.stored.tail))
+        )
         self.world.network.up(self.process)
         self.process.enter(self.process.step)
         if self.process is not None:

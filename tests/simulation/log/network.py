@@ -25,8 +25,8 @@ class Weather(NamedTuple):
     late: float = 0.0
     late_s: float = 3.0
     in_order: bool = True
-    """As long as a connection lasts messages come in their order, each once, and end with it. That is what TCP does; the
-    members must bear more than that."""
+    """As long as a connection lasts messages come in their order, each once, and end with it. That is what TCP does;
+    the members must bear more than that."""
 
 
 FAIR = Weather()

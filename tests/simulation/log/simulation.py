@@ -34,6 +34,9 @@ class Stress(NamedTuple):
     reads: float | None = None
 
 
+DRAWN = Stress()
+
+
 class Result(NamedTuple):
     seed: int
     violations: list[Violation]
@@ -224,7 +227,7 @@ def _draw_weather(rng: random.Random) -> Weather:
     )
 
 
-def run_seed(seed: int, stress: Stress = Stress(), *, told: bool = False) -> Result:
+def run_seed(seed: int, stress: Stress = DRAWN, *, told: bool = False) -> Result:
     """`told`: with its trace, even if nothing is wrong."""
     world = World(seed, stress)
     with mock.patch("aurorad.log.recent.KEEP_VALUES", world.kept_values):

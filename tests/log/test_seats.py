@@ -213,3 +213,19 @@ def test_no_change_is_begun_that_needs_a_disk_which_has_just_gone() -> None:
     one.work()
     beaten(one, D)
     assert not any(isinstance(value, Configuration) for write in one.written() for value in write.values)
+
+
+def test_no_change_comes_between_what_is_written_in_pieces() -> None:
+    one = leading()
+    one.see("b", "d")
+    while one.now < 58:
+        beaten(one, B)
+    first = one.member.append(one.now, [b"a piece"], more=True)
+    one.hear(Accepted(B, NEW, first + 1))
+    while one.now < 62:  # c has been away for long enough
+        beaten(one, B)
+    assert one.append() == first + 1
+    one.hear(Accepted(B, NEW, first + 2))
+    beaten(one, B)
+    changes = [write.first for write in one.written() if isinstance(write.values[0], Configuration)]
+    assert changes == [first + 2]

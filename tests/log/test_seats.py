@@ -21,7 +21,7 @@ from aurorad.log.messages import (
     Value,
     Write,
 )
-from aurorad.log.paxos import Confirmed, Elected, Event, Member
+from aurorad.log.paxos import Confirmed, Elected, Event, Member, NotElected
 
 A, B, C, D = 1, 2, 3, 4
 NAMES = {A: "a", B: "b", C: "c", D: "d"}
@@ -93,6 +93,15 @@ def test_a_change_that_may_not_be_chosen_is_promised_by_those_whom_both_sides_na
     assert one.written() == []
     one.hear(promised(B))
     assert one.written() == [Write(NEW, OLD, 1, [AFTER, Nop()], 1)]
+
+
+def test_whose_promise_does_not_count_is_told() -> None:
+    one = Alone([AFTER])
+    one.elect()
+    one.hear(promised(C))
+    while not any(isinstance(event, NotElected) for event in one.events):
+        one.tick()
+    assert one.events == [NotElected("no quorum of 2 promised: a did; c did, but has no vote now")]
 
 
 def test_also_if_another_has_it() -> None:

@@ -214,6 +214,19 @@ def test_the_first_leader_of_a_new_log_names_all_who_are_there() -> None:
     assert writes == [Write((1, A), NOBODY, 0, [BEFORE], 0)]
 
 
+def test_no_new_log_is_begun_that_too_few_would_vote_in() -> None:
+    """They promise, yet nothing is known of them."""
+    member = Member("a", "c", 2, Stored(Status.VOTING, A), random.Random(1))
+    member.members(0.0, {"b": None, "c": None})
+    member.elect(0.0)
+    member.durable(0.0, member.take().ticket)
+    member.receive(0.0, "b", Promised(B, (1, A), 0, NOBODY, 0, (), [Placed()]))
+    member.receive(0.0, "c", Promised(C, (1, A), 0, NOBODY, 0, (), [Placed()]))
+    assert not any(isinstance(sending.message, Write) for sending in member.take().sendings)
+    member.members(0.0, {"b": Peer(B, 2), "c": Peer(C, 2)})
+    assert any(isinstance(sending.message, Write) for sending in member.take().sendings)
+
+
 def test_no_change_is_begun_that_needs_a_disk_which_has_just_gone() -> None:
     """It was heard a moment ago; and the one whose seat would be taken may only have moved."""
     one = leading()

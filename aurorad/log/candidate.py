@@ -202,4 +202,8 @@ class Candidate:
             return f"what {', '.join(answered)} know could not be fetched"
         if len(self._voters & self._answers.keys()) >= self._here.quorum:
             return f"the log is new, and {', '.join(self._unheard())} did not answer"
-        return f"no quorum of {self._here.quorum} promised: {', '.join(answered) or 'nobody'} did{silent}"
+        voters = self._voters or self._answers.keys()
+        voted = sorted(sender for member, (sender, _) in self._answers.items() if member in voters)
+        voteless = ", ".join(sender for sender in answered if sender not in voted)
+        told = f"{', '.join(voted) or 'nobody'} did" + (f"; {voteless} did, but has no vote now" if voteless else "")
+        return f"no quorum of {self._here.quorum} promised: {told}{silent}"

@@ -38,7 +38,7 @@ from tests.simulation.truth import Truth
 from tests.simulation.wires import Wire, Wires
 
 SEGMENT_BYTES = 16 << 10
-LOW_WATER, HEADROOM, SMALL = 16 << 10, 4 << 10, 2 << 10
+_SMALL_DISK = (16 << 10, 4 << 10, 2 << 10, 8 << 10)
 SECTOR = 512
 GRACE_S = 1.0
 SLEEPY_S = 1.0
@@ -66,12 +66,12 @@ def quorum_of(count: int) -> int:
 @contextlib.contextmanager
 def small_disks() -> Iterator[None]:
     """Room is kept by the kilobyte, since disks are copied."""
-    was = scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES
-    scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES = LOW_WATER, HEADROOM, SMALL
+    was = scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES
+    scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES = _SMALL_DISK
     try:
         yield
     finally:
-        scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES = was
+        scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES = was
 
 
 def new_disk(rng: random.Random, *, initialized: bool) -> FakeDisk:

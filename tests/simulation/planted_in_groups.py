@@ -26,9 +26,8 @@ def followers_apply_too_early(patch: pytest.MonkeyPatch) -> None:
 
     async def follow(self: ReplicatedLog, position: int) -> Any:
         while True:
-            while position >= self._journal.end:
-                await trio.sleep(0.05)
-            values = self._journal.read(position, 1 << 20)
+            await trio.sleep(0.05)
+            values = self._journal.read(position, 1 << 20) if position < self._journal.end else []
             entries = [(at, value) for at, value in enumerate(values, position) if isinstance(value, bytes)]
             position += len(values)
             if entries:

@@ -15,7 +15,7 @@ SEEDS = 40
 """At most; nearly all show within a few."""
 
 
-@pytest.mark.parametrize("planted", (*PLANTS, *planted_in_groups.PLANTS), ids=lambda planted: planted.plant.__name__)
+@pytest.mark.parametrize("planted", [*PLANTS, *planted_in_groups.PLANTS], ids=lambda planted: planted.plant.__name__)
 def test_a_planted_bug_is_noticed(planted: Plant) -> None:
     others: list[str] = []
     stress = planted.stress._replace(group=planted.stress.group or 1)

@@ -145,7 +145,7 @@ class Candidate:
         self._voters = self._who_votes(best)
         if len(self._voters & self._answers.keys()) < here.quorum:
             return None
-        if best.placed[-1].configuration is None and self._unheard():
+        if best.placed[-1].configuration is None and (self._unheard() or not self._may_begin()):
             return None  # one of them may know of a log that the others were too new for
         if (why := here.objection(best.placed[-1].configuration)) is not None:
             return Verdict(why, refused=True)
@@ -184,6 +184,12 @@ class Candidate:
         here = self._here
         here.outbox.send(tuple(address for address in here.others if address not in answered), self._promise)
 
+    def _may_begin(self) -> bool:
+        """Whether those whom the first configuration would name can choose it."""
+        here = self._here
+        named = first_configuration(here.me, here.address, here.cluster, here.peers).ids
+        return len(named & self._answers.keys()) >= here.quorum
+
     def _unheard(self) -> list[str]:
         """Who is known to be a member of this cluster, and has not even said that it does not promise."""
         heard = {sender for sender, _ in self._answers.values()} | self._silent.keys()
@@ -196,4 +202,8 @@ class Candidate:
             return f"what {', '.join(answered)} know could not be fetched"
         if len(self._voters & self._answers.keys()) >= self._here.quorum:
             return f"the log is new, and {', '.join(self._unheard())} did not answer"
-        return f"no quorum of {self._here.quorum} promised: {', '.join(answered) or 'nobody'} did{silent}"
+        voters = self._voters or self._answers.keys()
+        voted = sorted(sender for member, (sender, _) in self._answers.items() if member in voters)
+        voteless = ", ".join(sender for sender in answered if sender not in voted)
+        told = f"{', '.join(voted) or 'nobody'} did" + (f"; {voteless} did, but has no vote now" if voteless else "")
+        return f"no quorum of {self._here.quorum} promised: {told}{silent}"

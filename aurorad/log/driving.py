@@ -153,11 +153,12 @@ class Driver:
             self._nursery.start_soon(self._read_for, asker, first)
 
     async def _read_for(self, asker: str, first: int) -> None:
-        first = max(first, self._journal.begin)
+        # As of before: the member may have learned more by now than the journal holds, and that another leader's tail.
+        first, learned_to = max(first, self._journal.begin), self._journal.learned_to
         try:
             values = await trio.to_thread.run_sync(self._journal.read, first, _FETCH_BYTES, limiter=self._readers)
         except LookupError:  # forgotten meanwhile, or not there yet
             values = []
         finally:
             self._served.discard(asker)
-        self._peers.send(asker, self.member.fetched(first, values))
+        self._peers.send(asker, self.member.fetched(first, values[: max(0, learned_to - first)]))

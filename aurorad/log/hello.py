@@ -71,7 +71,8 @@ class Frames:
     """Cuts what comes over a stream into the payloads of frames."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        """Of a payload; may change."""
         self._parts: list[bytes | bytearray] = []
         self._received = 0
         self._needed = _HEAD.size
@@ -87,8 +88,8 @@ class Frames:
         self._needed = _HEAD.size
         while len(stream) - start >= _HEAD.size:
             size, checksum = _HEAD.unpack_from(stream, start)
-            if size > self._max_bytes:
-                raise Malformed(f"a frame of {size} bytes, at most {self._max_bytes} were expected")
+            if size > self.max_bytes:
+                raise Malformed(f"a frame of {size} bytes, at most {self.max_bytes} were expected")
             begin, end = start + _HEAD.size, start + _HEAD.size + size
             if end > len(stream):
                 self._needed = end - start

@@ -52,6 +52,7 @@ class Leader:
         self.confirmed = 0
         self._beat_ends: deque[tuple[int, int]] = deque(maxlen=8)  # beat, the log's end at that time
         self._beat_at = now
+        self._is_amid = False  # more is to follow right behind what was written
         self._told = 0  # up to here the others were told what is chosen
         self._put(now, opening.write)
         self.beat(now)
@@ -68,10 +69,11 @@ class Leader:
 
     # --- What is asked of it ---
 
-    def append(self, now: float, values: Sequence[Value]) -> int:
-        """The position of the first."""
+    def append(self, now: float, values: Sequence[Value], *, more: bool = False) -> int:
+        """The position of the first. `more` follow with the next call, and nothing may come between."""
         replica = self._here.replica
         first = replica.end
+        self._is_amid = more
         self._told = replica.learned_to
         self._put(now, Write(self.proposal, self.proposal, first, values, replica.learned_to))
         return first
@@ -115,7 +117,7 @@ class Leader:
     def change_voters(self, now: float) -> None:
         """Write the next step towards a log in which all vote who are seen, if there is one and none is under way."""
         here = self._here
-        if not self.elected or here.replica.learned_to <= self._changed_at:
+        if self._is_amid or not self.elected or here.replica.learned_to <= self._changed_at:
             return
         present = {peer.member for peer in here.peers.values() if peer is not None} | {here.replica.member}
         self._missed = {member: self._missed.get(member, now) for member in self._voters - present}

@@ -69,7 +69,7 @@ class Output(NamedTuple):
     sendings: Sequence[Sending]
     fetches: Sequence[tuple[str, int]]
     """Who asked for learned values from where on: read about 1 MB from the journal (from max(where, begin) on), off the
-    loop, and send it `Member.fetched(first, values)`."""
+    loop, no further than its `learned_to` before that, and send it `Member.fetched(first, values)`."""
     chosen: Chosen
     """Maybe without values."""
     events: Sequence[Event]

@@ -191,12 +191,14 @@ class Member:
             self._candidate = Candidate(self._here, now)
         self._settle(now)
 
-    def append(self, now: float, values: Sequence[bytes]) -> int:
+    def append(self, now: float, values: Sequence[bytes], *, more: bool = False) -> int:
         """Write `values`; the position of the first. They are in the log once `Output.chosen` has them.
+
+        `more` follow with the next call: nothing of the log's own is put between.
 
         Raises `NotLeading`.
         """
-        first = self._leading().append(now, values)
+        first = self._leading().append(now, values, more=more)
         self._settle(now)
         return first
 
@@ -248,7 +250,10 @@ class Member:
         self._settle(now)
 
     def fetched(self, first: int, values: Sequence[Value]) -> Fetched:
-        """The answer to one of `Output.fetches`: `values` lie in the journal from `first` on."""
+        """The answer to one of `Output.fetches`: `values` lie in the journal from `first` on.
+
+        None may be behind what the *journal* knew to be chosen when reading began: there it may hold an old tail still.
+        """
         replica = self._replica
         learned = values[: max(0, replica.learned_to - first)]
         return Fetched(replica.promised, replica.begin, first, learned, replica.placed)

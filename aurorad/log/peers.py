@@ -30,6 +30,7 @@ MAX_CONNECTIONS = 64
 """From others at a time: several times what any log has members."""
 
 _RECEIVE_BYTES = 256 << 10
+_MAX_STRANGE_BYTES = 64 << 10  # of a frame from somebody who is not (yet) in the group: it must not fill the memory
 _REPEAT_S = 60.0  # the same complaint is made no more often
 _MAX_COMPLAINTS = 100
 
@@ -194,13 +195,14 @@ class TcpPeers:
                     del self._accepted[theirs.sender]
 
     async def _receive(self, sender: str, stream: trio.abc.Stream, scope: trio.CancelScope, deliver: Deliver) -> None:
-        frames = Frames(MAX_FRAME_BYTES)
+        frames = Frames(_MAX_STRANGE_BYTES)
         while True:
             scope.deadline = trio.current_time() + SILENCE_S
             data = await stream.receive_some(_RECEIVE_BYTES)
             if not data:
                 return
             scope.deadline = math.inf
+            frames.max_bytes = MAX_FRAME_BYTES if sender in self._members else _MAX_STRANGE_BYTES
             for payload in frames.feed(data):
                 try:
                     message = self._decoder.decode(payload)

@@ -133,13 +133,13 @@ class ReplicatedLog:
 
     async def _read(self, position: int) -> tuple[int, list[tuple[int, bytes]]]:
         """Some entries from there on, and the position behind them."""
-        started = trio.current_time()
+        started, end = trio.current_time(), self._end
         try:
             values = await trio.to_thread.run_sync(self._journal.read, position, _READ_BYTES)
         except LogDamaged as damage:
             raise _failed(damage) from damage
         self._stats.observe("scheduler_log_native_read", trio.current_time() - started)
-        values = values[: self._end - position]  # what is behind is not known to stay
+        values = values[: end - position]  # what was behind may have been cut off meanwhile
         entries = [(at, value) for at, value in enumerate(values, position) if isinstance(value, bytes)]
         self._stats.count("scheduler_log_entries_read", len(entries))
         self._stats.count("scheduler_log_bytes_read", sum(len(entry) for _, entry in entries))
@@ -201,29 +201,31 @@ class ReplicatedLog:
             self._check()
             await self._driver.scribe.make_room(size_of(entries))
             with trio.CancelScope(shield=True):  # what is begun is finished: it takes no longer than a write may
-                for piece in _pieces(entries):
+                pieces = list(_pieces(entries))
+                for number, piece in enumerate(pieces, 1):
                     size = size_of(piece)
                     while self._receipts.size and self._receipts.size + size > MAX_UNDER_WAY:
                         await self._receipts.fewer.wait()
-                    receipt = self._place(piece, size, started)
+                    receipt = self._place(piece, size, started, more=number < len(pieces))
         return receipt
 
     async def truncate(self, before: int) -> None:
         """As `face.Log` says; returns when this member has forgotten them."""
         started = trio.current_time()
-        self._check()
-        receipt = Placed(self._member.truncate(started, before), 0, started)
-        self._receipts.add(receipt)
-        self._driver.step()
+        async with self._placing:
+            self._check()
+            receipt = Placed(self._member.truncate(started, before), 0, started)
+            self._receipts.add(receipt)
+            self._driver.step()
         await receipt.wait()
         while self._journal.begin < self._member.begin and self._why_lost is None:
             await self._driver.stepped()
         await self._driver.scribe.rest()
         self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
 
-    def _place(self, entries: Sequence[bytes], size: int, started_s: float) -> Placed:
+    def _place(self, entries: Sequence[bytes], size: int, started_s: float, *, more: bool) -> Placed:
         self._check()
-        first = self._member.append(trio.current_time(), entries)
+        first = self._member.append(trio.current_time(), entries, more=more)
         receipt = Placed(first + len(entries) - 1, size, started_s)
         self._receipts.add(receipt)
         self._driver.step()

@@ -53,12 +53,13 @@ def ask(url: str, what: Call, timeout_s: float = 5.0, session: requests.Session 
 
 def create(scheduler: Scheduler, name: str, instances: int = 1, padding: str = "") -> bool:
     """Whether it says that it did."""
-    answer = ask(scheduler.url, CreateJob(shell_job(name, f"false {padding}", instances=instances)))
+    call = CreateJob(shell_job(name, f"false {padding}", instances=instances))
+    answer = ask(scheduler.url, call, timeout_s=30.0)
     return answer.response_code is ResponseCode.OK
 
 
 def jobs(scheduler: Scheduler) -> set[str]:
-    answer = ask(scheduler.url, GetJobs(ROLE))
+    answer = ask(scheduler.url, GetJobs(ROLE), timeout_s=60.0)  # with all that they are
     assert answer.result is not None
     assert answer.result.get_jobs_result is not None, answer
     return {job.key.name for job in answer.result.get_jobs_result.configs}

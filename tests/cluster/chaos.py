@@ -71,13 +71,14 @@ def _round(site: Site, number: int, name: str, seed: str) -> tuple[Users, float]
     fault, other_leads = FAULTS[name]
     rng = random.Random(seed)
     leader = site.leader()
-    with Users(site.schedulers, f"round-{number}", seed) as users:
+    with Users(site.schedulers, leader, f"round-{number}", seed) as users:
         time.sleep(BEFORE_S)
         began = time.monotonic()
         heal = fault(site, leader, rng)
         try:
             if other_leads:
                 _taken_over(site, leader, users)
+                time.sleep(rng.uniform(0, 3.0))  # for the former leader to miss something
             else:
                 time.sleep(rng.uniform(0, 1.5 * SESSION_S))
         finally:

@@ -28,7 +28,7 @@ class Machine:
         self._holder.stdout.readline()  # the namespace is there
         pid = str(self._holder.pid)
         self.enter = ("nsenter", "--target", pid, "--net", "--")
-        with suppress(subprocess.CalledProcessError):  # of tests that were interrupted
+        with suppress(subprocess.CalledProcessError):  # left by tests that were killed
             ip("link", "delete", self._cable)
         ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", pid)
         ip("link", "set", self._cable, "master", bridge, "up")

@@ -16,7 +16,7 @@ from tests.cluster.ledger import Ledger
 from tests.cluster.schedulers import Scheduler, Site, site
 from tests.e2e.cluster import eventually
 
-PADDING = "x" * 300_000
+PADDING = "x" * 280_000
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
@@ -28,7 +29,10 @@ _LIVING = ACTIVE_STATES - {ScheduleStatus.KILLING}
 class Users:
     """They use the things of one round, which nobody has used before. They work within the block."""
 
-    def __init__(self, schedulers: Sequence[Scheduler], name: str, seed: str, count: int = 4) -> None:
+    def __init__(
+        self, schedulers: Sequence[Scheduler], leader: Scheduler, name: str, seed: str, count: int = 4
+    ) -> None:
+        """One more than `count`: who reads what the leader of the beginning says, whatever has become of it."""
         self._schedulers = list(schedulers)
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -41,6 +45,7 @@ class Users:
         self.refused = 0
         self.errors: list[BaseException] = []
         self._threads = [threading.Thread(target=self._use, args=(n, seed), daemon=True) for n in range(count)]
+        self._threads.append(threading.Thread(target=self._insist, args=(leader, seed), daemon=True))
 
     def __enter__(self) -> Users:
         for thread in self._threads:
@@ -101,6 +106,16 @@ class Users:
         except BaseException as error:
             self.errors.append(error)
 
+    def _insist(self, whom: Scheduler, seed: str) -> None:
+        rng = random.Random(f"{seed} insists")
+        try:
+            while not self._over.is_set():
+                with suppress(NotDone, Unknown):
+                    self._read_quota(whom, rng.choice(self.roles), requests.Session(), timeout_s=2.0)
+                self._over.wait(PAUSE_S)
+        except BaseException as error:
+            self.errors.append(error)
+
     def _do(
         self, rng: random.Random, number: int, whom: Scheduler, session: requests.Session, steps: list[str]
     ) -> None:
@@ -146,9 +161,9 @@ class Users:
         self.acknowledged.append((began, ended))
         self._remember(name, replace(operation, began=began, ended=ended, whom=whom.name))
 
-    def _read_quota(self, whom: Scheduler, role: str, session: requests.Session) -> None:
+    def _read_quota(self, whom: Scheduler, role: str, session: requests.Session, timeout_s: float = 5.0) -> None:
         began = time.monotonic()
-        answer = _result(ask(whom.url, GetQuota(role), session=session)).get_quota_result
+        answer = _result(ask(whom.url, GetQuota(role), timeout_s, session)).get_quota_result
         assert answer is not None
         value = next((one.ram_mb for one in answer.quota.resources if one.ram_mb is not None), 0)
         self._remember(f"quota {role}", Operation("read", value, began, time.monotonic(), whom.name))

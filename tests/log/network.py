@@ -173,6 +173,7 @@ class Node:
         if life == self.life and self.member is not None:
             start = max(first, self.paper.begin)
             values = self.paper.read(start, 7) if start <= self.paper.end else []
+            values = values[: max(0, self.paper.learned_to - start)]
             self.network.send(self.address, address, self.member.fetched(start, values))
 
     def _tick(self, life: int) -> None:

@@ -292,6 +292,17 @@ async def test_who_is_not_in_the_group_is_not_heard_until_it_is() -> None:
         assert await stream.receive_some(100) == b""
 
 
+async def test_who_is_not_in_the_group_may_not_fill_the_memory() -> None:
+    one = await member()
+    async with running(one), await _dial(one) as stream:
+        await stream.send_all(greeting(one))
+        await stream.receive_some(5000)
+        with contextlib.suppress(trio.BrokenResourceError):  # where something was left unread
+            await stream.send_all(hello.frame(bytes(100_000))[:80_000])
+            assert await stream.receive_some(100) == b""
+    assert one.count("malformed") == 1
+
+
 async def test_a_malformed_message_ends_its_connection_alone() -> None:
     one, other = await member(), await member()
     async with running(one, other):

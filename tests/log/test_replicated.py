@@ -71,6 +71,21 @@ async def test_a_large_write_goes_in_pieces_and_never_too_many_of_them(
         await has(ensemble.members[-1], *large)
 
 
+async def test_nothing_comes_between_the_pieces_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wrote it counts positions from the last one back."""
+    monkeypatch.setattr(replicated, "_PIECE_BYTES", 10_000)
+    monkeypatch.setattr(replicated, "MAX_UNDER_WAY", 30_000)
+    async with running(tmp_path, 3) as ensemble:
+        leader = await ensemble.leader()
+        large = [bytes([number % 256]) * 5000 for number in range(200)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, leader, *large)
+            await until(lambda: leader.var("under_way_bytes") != 0)
+            await leader.log.truncate(1)
+        positions = [at async for some in leader.log.read(leader.log.begin) for at, _ in some]
+        assert positions[-1] - positions[0] == len(large) - 1
+
+
 async def test_a_follower_that_was_away_catches_up(tmp_path: Path) -> None:
     async with running(tmp_path, 3) as ensemble:
         leader = await ensemble.leader()

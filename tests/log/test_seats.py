@@ -21,7 +21,7 @@ from aurorad.log.messages import (
     Value,
     Write,
 )
-from aurorad.log.paxos import Confirmed, Elected, Event, Member
+from aurorad.log.paxos import Confirmed, Elected, Event, Member, NotElected
 
 A, B, C, D = 1, 2, 3, 4
 NAMES = {A: "a", B: "b", C: "c", D: "d"}
@@ -93,6 +93,15 @@ def test_a_change_that_may_not_be_chosen_is_promised_by_those_whom_both_sides_na
     assert one.written() == []
     one.hear(promised(B))
     assert one.written() == [Write(NEW, OLD, 1, [AFTER, Nop()], 1)]
+
+
+def test_whose_promise_does_not_count_is_told() -> None:
+    one = Alone([AFTER])
+    one.elect()
+    one.hear(promised(C))
+    while not any(isinstance(event, NotElected) for event in one.events):
+        one.tick()
+    assert one.events == [NotElected("no quorum of 2 promised: a did; c did, but has no vote now")]
 
 
 def test_also_if_another_has_it() -> None:
@@ -205,6 +214,19 @@ def test_the_first_leader_of_a_new_log_names_all_who_are_there() -> None:
     assert writes == [Write((1, A), NOBODY, 0, [BEFORE], 0)]
 
 
+def test_no_new_log_is_begun_that_too_few_would_vote_in() -> None:
+    """They promise, yet nothing is known of them."""
+    member = Member("a", "c", 2, Stored(Status.VOTING, A), random.Random(1))
+    member.members(0.0, {"b": None, "c": None})
+    member.elect(0.0)
+    member.durable(0.0, member.take().ticket)
+    member.receive(0.0, "b", Promised(B, (1, A), 0, NOBODY, 0, (), [Placed()]))
+    member.receive(0.0, "c", Promised(C, (1, A), 0, NOBODY, 0, (), [Placed()]))
+    assert not any(isinstance(sending.message, Write) for sending in member.take().sendings)
+    member.members(0.0, {"b": Peer(B, 2), "c": Peer(C, 2)})
+    assert any(isinstance(sending.message, Write) for sending in member.take().sendings)
+
+
 def test_no_change_is_begun_that_needs_a_disk_which_has_just_gone() -> None:
     """It was heard a moment ago; and the one whose seat would be taken may only have moved."""
     one = leading()
@@ -213,3 +235,19 @@ def test_no_change_is_begun_that_needs_a_disk_which_has_just_gone() -> None:
     one.work()
     beaten(one, D)
     assert not any(isinstance(value, Configuration) for write in one.written() for value in write.values)
+
+
+def test_no_change_comes_between_what_is_written_in_pieces() -> None:
+    one = leading()
+    one.see("b", "d")
+    while one.now < 58:
+        beaten(one, B)
+    first = one.member.append(one.now, [b"a piece"], more=True)
+    one.hear(Accepted(B, NEW, first + 1))
+    while one.now < 62:  # c has been away for long enough
+        beaten(one, B)
+    assert one.append() == first + 1
+    one.hear(Accepted(B, NEW, first + 2))
+    beaten(one, B)
+    changes = [write.first for write in one.written() if isinstance(write.values[0], Configuration)]
+    assert changes == [first + 2]

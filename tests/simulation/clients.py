@@ -242,14 +242,26 @@ async def pulse(clients: Clients) -> None:
 
 
 async def look(clients: Clients) -> None:
-    """What is answered is in the log, or was."""
+    """What is answered is in the log, and was the truth at a moment between the question and the answer."""
     job = clients.rng.choice(clients.services)
+    asked = clients.ledger.history.now
     response = await clients.call(calls.GetTasksStatus(TaskQuery(job_keys=frozenset({job}))))
     if response is None or response.result is None or response.result.schedule_status_result is None:
         return
-    for task in response.result.schedule_status_result.tasks:
+    tasks = response.result.schedule_status_result.tasks
+    for task in tasks:
         if task not in clients.ledger.versions.get(task.assigned_task.task_id, ()):
             clients._trace.violated("log before answer", f"{task.assigned_task.task_id} was shown {task.status.name}")
+    shown = {task.assigned_task.task_id: task for task in tasks}
+    if all(shown != state for state in clients.ledger.history.since(job, asked)):
+        states = {task_id: task.status.name for task_id, task in shown.items()}
+        clients._trace.violated("linearizable", f"{job.name} was shown as {states}")
+
+
+async def look_often(clients: Clients) -> None:
+    for _ in range(20):
+        await look(clients)
+        await trio.sleep(clients.rng.random())
 
 
 async def set_quota(clients: Clients) -> None:

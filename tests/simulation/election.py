@@ -14,6 +14,7 @@ from tests.simulation.trace import Trace
 
 BEAT_S = 0.5
 SESSION_S = 4.0
+HEARS_S = 0.1
 
 
 @dataclasses.dataclass(eq=False)
@@ -68,6 +69,10 @@ class Election:
         if self._sessions:
             self._end(self._line[0] if self._line and self.rng.random() < 0.7 else self.rng.choice(self._sessions))
 
+    def expire(self, owner: str) -> None:
+        for session in [one for one in self._sessions if one.owner == owner]:
+            self._end(session)
+
     def _expire(self) -> None:
         now = trio.current_time()
         for session in [one for one in self._sessions if one.heard_s < now - SESSION_S]:
@@ -100,6 +105,7 @@ class Candidate:
         task_status.started()
         while True:
             await trio.sleep(BEAT_S * (0.5 + self._election.rng.random()))
+            await trio.sleep(HEARS_S * self._election.rng.random())  # there and back again
             now = trio.current_time()
             if self._is_linked:
                 if self._session is None or self._session.is_over:

@@ -153,6 +153,29 @@ async def lost_sessions(simulation: Simulation) -> None:
         simulation.around.election.cut.discard(one)
 
 
+async def dethroned(simulation: Simulation) -> None:
+    """Who leads does not hear that its session ends, and for a moment does not reach the others either."""
+    rng = seeded(simulation.seed, "dethroned")
+    addresses = [seat.address for seat in simulation.seats]
+    async for _ in _moments(simulation, rng.uniform(8, 16)):
+        leading = [node for node in simulation.members if node.is_serving and node.connection is not None]
+        if leading:
+            node = rng.choice(leading)
+            one, lasts_s = node.address, rng.uniform(1, 4)
+            cut = [way for other in addresses if other != one for way in ((one, other), (other, one))]
+            simulation.trace("wires", f"{one} is cut off from all, and its session ends")
+            simulation.around.election.cut.add(one)
+            simulation.wires.cut.update(cut)
+            node.connection.break_for(lasts_s)
+            await trio.sleep(rng.random() / 2)
+            simulation.around.election.expire(one)
+            await trio.sleep(lasts_s)
+            simulation.wires.cut.difference_update(cut)
+            simulation.trace("wires", "are mended")
+            await trio.sleep(rng.uniform(0, 5))
+            simulation.around.election.cut.discard(one)
+
+
 async def freezes(simulation: Simulation) -> None:
     """A scheduler stands still, and goes on as if nothing had been."""
     rng = seeded(simulation.seed, "freezes")
@@ -203,6 +226,7 @@ FAULTS_OF_GROUPS: tuple[Fault, ...] = (
     bad_wires,
     partitions,
     lost_sessions,
+    dethroned,
     freezes,
     lost_disks,
     different_clocks,

@@ -15,6 +15,7 @@ from aurorad.storage.replay import Replay
 from aurorad.storage.shared import Shared
 from aurorad.storage.tables import Change, Changes, Row, Table, Tables
 from aurorad.vars import Vars
+from tests.simulation.history import History
 from tests.simulation.trace import Trace
 
 Rows = dict[Table, dict[Any, Any]]
@@ -50,6 +51,8 @@ class Ledger:
         self.quotas: dict[str, list[ResourceAggregate]] = {}
         """All quotas that each role ever had."""
         self.cron_changes = 0
+        self.history: History[dict[str, ScheduledTask]] = History({})
+        """The tasks of each job, by transactions."""
         self._of_job: dict[JobKey, dict[str, None]] = {}
 
     @property
@@ -64,6 +67,8 @@ class Ledger:
         return [self.tasks[task_id] for task_id in self._of_job.get(job, ())]
 
     def apply(self, changes: Sequence[Change]) -> None:
+        self.history.now += 1
+        jobs: dict[JobKey, None] = {}
         for change in changes:
             rows = self.rows[change.table]
             if rows.get(change.key) != change.before:
@@ -74,6 +79,7 @@ class Ledger:
                 rows[change.key] = change.after
             if change.table is Table.TASKS:
                 self._task_changed(change)
+                jobs[(change.after or change.before).assigned_task.task.job] = None
             elif change.table is Table.HOSTS:
                 self.modes.setdefault(change.key, []).append(change.after.mode)
             elif change.table is Table.QUOTAS:
@@ -82,6 +88,8 @@ class Ledger:
                 self.cron_changes += 1
                 if change.after is None:
                     self.runs_to_come.pop(change.key, None)
+        for job in jobs:
+            self.history.tell(job, {task.assigned_task.task_id: task for task in self.job(job)})
 
     def _task_changed(self, change: Change) -> None:
         if change.after is not None:

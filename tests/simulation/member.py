@@ -59,6 +59,10 @@ _ENDS = (
 """What `daemon.py` takes for the end of a leader like any other, and of a machine."""
 
 
+def quorum_of(count: int) -> int:
+    return count // 2 + 1
+
+
 @contextlib.contextmanager
 def small_disks() -> Iterator[None]:
     """Room is kept by the kilobyte, since disks are copied."""
@@ -124,7 +128,7 @@ class Around:
     ) -> None:
         """`led` is told of who has read all, and is about to write."""
         self.addresses = addresses
-        self.quorum = len(addresses) // 2 + 1
+        self.quorum = quorum_of(len(addresses))
         self.wires = wires
         self.election = election
         self.truth = truth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation import planted_in_groups
 from tests.simulation.planted import PLANTS, Plant
 from tests.simulation.simulation import run_seed
 
@@ -14,13 +15,14 @@ SEEDS = 40
 """At most; nearly all show within a few."""
 
 
-@pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: planted.plant.__name__)
+@pytest.mark.parametrize("planted", (*PLANTS, *planted_in_groups.PLANTS), ids=lambda planted: planted.plant.__name__)
 def test_a_planted_bug_is_noticed(planted: Plant) -> None:
     others: list[str] = []
+    stress = planted.stress._replace(group=planted.stress.group or 1)
     for seed in range(SEEDS):
         with pytest.MonkeyPatch.context() as patch:
             planted.plant(patch)
-            broken = [violation.rule for violation in run_seed(seed, planted.stress).violations]
+            broken = [violation.rule for violation in run_seed(seed, stress).violations]
         if planted.rule in broken:
             return
         others += broken

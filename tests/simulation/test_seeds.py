@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from tests.simulation.simulation import run_seed
+from tests.simulation.simulation import Stress, run_seed
 
-SEEDS, A_BATCH = 50, 10
+SEEDS, A_BATCH = 30, 5
 BUSY_SEED = 49
 
 
@@ -21,17 +21,23 @@ def test_everything_holds_whatever_goes_wrong(first: int) -> None:
         assert not result.violations, "\n".join([*result.trace[-40:], f"again: make simulate SEEDS=1 SEED={seed}"])
 
 
-def test_a_seed_does_the_same_again() -> None:
-    one, other = run_seed(BUSY_SEED), run_seed(BUSY_SEED)
+@pytest.mark.parametrize("group", (1, 3))
+def test_a_seed_does_the_same_again(group: int) -> None:
+    stress = Stress(group=group)
+    one, other = run_seed(BUSY_SEED, stress), run_seed(BUSY_SEED, stress)
     assert one.trace == other.trace
     assert len(one.trace) > 500
 
 
-def test_a_seed_does_the_same_in_another_process() -> None:
+@pytest.mark.parametrize("group", (1, 3))
+def test_a_seed_does_the_same_in_another_process(group: int) -> None:
     """Where strings have other hashes, and objects other addresses."""
-    script = f"from tests.simulation.simulation import run_seed; print(*run_seed({BUSY_SEED}).trace, sep=chr(10))"
+    script = (
+        "from tests.simulation.simulation import Stress, run_seed; "
+        f"print(*run_seed({BUSY_SEED}, Stress(group={group})).trace, sep=chr(10))"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     told = subprocess.run(
         [sys.executable, "-c", script], env=environment, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
-    assert told.splitlines() == run_seed(BUSY_SEED).trace
+    assert told.splitlines() == run_seed(BUSY_SEED, Stress(group=group)).trace

@@ -183,27 +183,22 @@ def unreadable_disks(world: World) -> None:
         machine.start_soon(1.0)
 
 
-def copies_are_kept(world: World) -> None:
+def old_disks(world: World) -> None:
+    """A copy of a disk is kept, and put back later: whatever it has forgotten, all others know."""
     machine = _up(world)
     if machine is not None:
         machine.keep_copy()
+        world.timeline.after(world.rng.uniform(0.5, 5), _put_back, machine)
 
 
-def old_disks(world: World) -> None:
-    """A copy of the disk is put back: whatever it has forgotten, all others know."""
-    machine = world.rng.choice(world.here())
-    if (
-        not machine.copies
-        or not may_lose(world, machine)
-        or len(machine.papers) > 1
-        or not _others_know(world, machine)
-    ):
+def _put_back(machine: Machine) -> None:
+    world = machine.world
+    machine.forget_strange_copies()
+    if not (world.is_stormy and machine.copies and may_lose(world, machine) and _others_know(world, machine)):
         return
     machine.crash(power=False)
-    if len(machine.papers) > 1 or not _others_know(world, machine):
-        machine.start_soon(0.5)
-        return
-    machine.put_back(world.rng.randrange(len(machine.copies)))
+    if len(machine.papers) == 1 and _others_know(world, machine):
+        machine.put_back(world.rng.randrange(len(machine.copies)))
     machine.start_soon(0.3)
 
 
@@ -348,7 +343,6 @@ FAULTS: tuple[Fault, ...] = (
     disks_lost,
     bits_flip,
     unreadable_disks,
-    copies_are_kept,
     old_disks,
     machines_replaced,
     machines_move,

@@ -56,7 +56,7 @@ class Judge:
         self._held: dict[int, dict[Value, set[int]]] = {}
         """Which disks ever had a value at a position, durably."""
         self._wrote: dict[tuple[Proposal, int], Value] = {}
-        self._last_acked = -1
+        self._acked_by: dict[Proposal, int] = {}  # the last position that it acknowledged
         self._tokens: dict[Proposal, int] = {}  # of the last beat
         self._accepted: dict[tuple[Proposal, int], tuple[int, int]] = {}  # who said that up to where, after which beat
         self._found_out: tuple[Proposal, int] | None = None
@@ -226,14 +226,14 @@ class Judge:
                 "chosen by a quorum of disks", f"{who} has learned {position}, which {len(holders)} disks have"
             )
 
-    def acknowledged(self, first: int, appends: Sequence[Append]) -> None:
+    def acknowledged(self, proposal: Proposal, first: int, appends: Sequence[Append]) -> None:
         for position, append in enumerate(appends, first):
             self.acked[position] = append.value
             if self.log[position] != append.value:
                 self._violated(
                     "one value a position", f"{append.value!r} is acknowledged, {self.log[position]!r} is at {position}"
                 )
-        self._last_acked = max(self._last_acked, first + len(appends) - 1)
+        self._acked_by[proposal] = max(self._acked_by.get(proposal, -1), first + len(appends) - 1)
 
     def elected(self, process: Process, event: Elected) -> None:
         one = (process.address, process.life)
@@ -241,10 +241,12 @@ class Judge:
             self._violated(
                 "one leader a proposal", f"{one} and {self.leaders[event.proposal]} lead as {event.proposal}"
             )
-        if event.end <= self._last_acked or process.delivered < event.end:
+        # Who is elected late may have been outbid long since.
+        before = max((last for other, last in self._acked_by.items() if other < event.proposal), default=-1)
+        if event.end <= before or process.delivered < event.end:
             self._violated(
                 "what was acknowledged is kept",
-                f"{process.address} leads from {event.end} on, acknowledged is up to {self._last_acked}",
+                f"{process.address} leads from {event.end} on, acknowledged is up to {before}",
             )
 
     # --- The end ---

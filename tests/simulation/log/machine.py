@@ -232,9 +232,14 @@ class Machine:
         self.flipped.clear()
 
     def keep_copy(self) -> None:
-        if self.process is not None:
+        if self.process is not None and not self.flipped:
             self.copies.append((self.disk.after_process_crash(), clone(self.paper)))
             del self.copies[:-3]
+
+    def forget_strange_copies(self) -> None:
+        """Those of a disk that had another id: what that one has said is not known here any more."""
+        mine = self.paper.metadata.member
+        self.copies = [copied for copied in self.copies if copied[1].metadata.member == mine]
 
     def put_back(self, number: int) -> None:
         assert self.process is None

@@ -296,7 +296,7 @@ PLANTS = (
     Plant(
         old_disks_trusted,
         ("an old disk is found out",),
-        Stress((faults.copies_are_kept, faults.old_disks), size=3, seconds=30.0),
+        Stress((faults.old_disks,), size=3),
     ),
     Plant(nothing_is_fetched, ("all catch up", "a leader in the end"), LOST_DISKS),
     Plant(initialized_one_by_one, ("all begin together",), Stress((), initialize=True)),

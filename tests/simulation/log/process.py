@@ -253,12 +253,17 @@ class Process:
                 self.journal.reserve(self._backlog + LOW_WATER, HEADROOM)
 
     def _serve(self, asker: str, first: int) -> None:
-        self._served.discard(asker)
+        """Read at once; what was read is sent a little later, and much may have happened meanwhile."""
         first = max(first, self.journal.begin)
         try:
             values = self.journal.read(first, self._world.fetch_bytes)
         except LookupError:
-            return
+            values = []
+        known = values[: max(0, self.journal.learned_to - first)]
+        self.later(self._world.rng.random() * self.machine.sync_s, self._served_it, asker, first, known)
+
+    def _served_it(self, asker: str, first: int, values: Sequence[Value]) -> None:
+        self._served.discard(asker)
         message = self.member.fetched(first, values)
         self._world.judge.said(self, message)
         self._world.network.send(self, asker, message)
@@ -311,7 +316,7 @@ class Process:
             first, appends, told = self._placed.popleft()
             for position, append in enumerate(appends, first):
                 self._world.history.acknowledged(append, position)
-            self._world.judge.acknowledged(first, appends)
+            self._world.judge.acknowledged(self.member.last, first, appends)
             told()
 
     def _event(self, event: Event) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.log.simulation import run_seed
 
-SEEDS, A_BATCH = 100, 20
+SEEDS, A_BATCH = 120, 20
 BUSY_SEED = 18
 
 

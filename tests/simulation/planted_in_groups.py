@@ -1,0 +1,128 @@
+"""Bugs of schedulers that stand in for each other, planted as those in `planted.py` are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import trio
+
+from aurorad.log import here
+from aurorad.log.journal import Journal
+from aurorad.log.paxos import Elected
+from aurorad.log.receipts import Placed
+from aurorad.log.replicated import ReplicatedLog
+from aurorad.storage.following import Following
+from tests.log.fake_disk import FakeFile
+from tests.simulation import clients, faults, member, simulation
+from tests.simulation.member import new_disk
+from tests.simulation.planted import Plant
+from tests.simulation.simulation import Stress
+
+
+def followers_apply_too_early(patch: pytest.MonkeyPatch) -> None:
+    """What a follower has, it takes for chosen."""
+
+    async def follow(self: ReplicatedLog, position: int) -> Any:
+        while True:
+            while position >= self._journal.end:
+                await trio.sleep(0.05)
+            values = self._journal.read(position, 1 << 20)
+            entries = [(at, value) for at, value in enumerate(values, position) if isinstance(value, bytes)]
+            position += len(values)
+            if entries:
+                yield entries
+
+    patch.setattr(ReplicatedLog, "follow", follow)
+
+
+def leaders_do_not_read_to_the_end(patch: pytest.MonkeyPatch) -> None:
+    read = Following._read
+
+    async def hasty(self: Following, batches: Callable[[int], Any]) -> bool:
+        return batches == self.log.read or await read(self, batches)
+
+    patch.setattr(Following, "_read", hasty)
+
+
+def leaders_read_what_they_knew_before_election(patch: pytest.MonkeyPatch) -> None:
+    async def lead(self: ReplicatedLog) -> None:
+        while not isinstance(await self._elect(), Elected):
+            pass
+        self._end = min(self._end, self._journal.stored.learned_to)
+
+    patch.setattr(ReplicatedLog, "lead", lead)
+
+
+def reads_are_not_confirmed(patch: pytest.MonkeyPatch) -> None:
+    async def confirm(self: ReplicatedLog) -> None:
+        await trio.lowlevel.checkpoint()
+
+    patch.setattr(ReplicatedLog, "confirm", confirm)
+
+
+def acknowledged_without_a_quorum(patch: pytest.MonkeyPatch) -> None:
+    place = ReplicatedLog._place
+
+    def hasty(self: ReplicatedLog, entries: Sequence[bytes], size: int, started_s: float) -> Placed:
+        receipt = place(self, entries, size, started_s)
+        list(self._receipts.done(receipt.last + 1))
+        return receipt
+
+    patch.setattr(ReplicatedLog, "_place", hasty)
+
+
+def a_journal_without_sync(patch: pytest.MonkeyPatch) -> None:
+    append = Journal.append
+
+    def hasty(self: Journal, records: Any) -> None:
+        patch.setattr(FakeFile, "sync", lambda file: None)
+        append(self, records)
+
+    patch.setattr(Journal, "append", hasty)
+
+
+def lost_disks_vote_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(simulation, "new_disk", lambda rng, initialized: new_disk(rng, initialized=True))
+
+
+def a_quorum_of_one(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(member, "quorum_of", lambda count: 1)
+    patch.setattr(here, "objection", lambda *_: None)
+
+
+def followers_miss_an_entry(patch: pytest.MonkeyPatch) -> None:
+    apply = Following._apply
+
+    async def careless(self: Following, records: list[tuple[int, bytes]]) -> None:
+        await apply(self, [record for record in records if record[0] % 16 != 7])
+
+    patch.setattr(Following, "_apply", careless)
+
+
+def _in_three(faults: tuple[faults.Fault, ...], *actions: clients.Action) -> Stress:
+    return Stress(faults, actions, 3)
+
+
+_TROUBLE = (faults.dethroned, faults.freezes)
+
+PLANTS = (
+    Plant(a_quorum_of_one, "one log", _in_three(_TROUBLE, clients.create)),
+    Plant(followers_apply_too_early, "one log", _in_three((faults.bad_wires,), clients.create)),
+    Plant(followers_miss_an_entry, "one truth", _in_three((), clients.create)),
+    Plant(
+        leaders_do_not_read_to_the_end,
+        "one truth",
+        _in_three((faults.slow_disk, faults.lost_sessions, faults.crashes), clients.create),
+    ),
+    Plant(
+        leaders_read_what_they_knew_before_election,
+        "one truth",
+        _in_three((faults.lost_sessions, faults.crashes), clients.create),
+    ),
+    Plant(reads_are_not_confirmed, "linearizable", _in_three((faults.dethroned,), clients.look_often)),
+    Plant(acknowledged_without_a_quorum, "log before acknowledge", _in_three((), clients.create)),
+    Plant(a_journal_without_sync, "one leads", _in_three((faults.crashes,), clients.create)),
+    Plant(lost_disks_vote_at_once, "one leads", _in_three((faults.lost_disks,), clients.create)),
+)

@@ -7,8 +7,9 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -19,10 +20,11 @@ from aurorad.leader.group import Group
 from aurorad.leader.zookeeper import ZooKeeper
 from aurorad.leader.zookeeper_leadership import ZooKeeperLeadership
 from aurorad.log.certificates import Certificates
+from aurorad.log.errors import LogFull, LogUnknown
 from aurorad.log.here import Timing
 from aurorad.log.peers import TcpPeers
+from aurorad.log.replicated import ReplicatedLog, replicated_log
 from aurorad.log.replicated import Settings as LogSettings
-from aurorad.log.replicated import replicated_log
 from aurorad.startup import CannotStart
 from aurorad.storage.following import Follow, Following, Settings, following
 from aurorad.vars import Vars
@@ -68,7 +70,7 @@ async def _member(flags: Flags, settings: Settings, stats: Vars, group: Group) -
     async with (
         listener,
         aclosing(group.members()) as members,
-        replicated_log(
+        _opened(
             flags.native_log_file_path, _peers(flags, listener, me, stats, rng), members, log_settings, stats, rng
         ) as log,
         trio.open_nursery() as nursery,
@@ -77,6 +79,24 @@ async def _member(flags: Flags, settings: Settings, stats: Vars, group: Group) -
         await nursery.start(group.stay, me)
         yield state
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _opened(
+    folder: Path,
+    peers: TcpPeers,
+    members: AsyncIterator[frozenset[str]],
+    settings: LogSettings,
+    stats: Vars,
+    rng: random.Random,
+) -> AsyncIterator[ReplicatedLog]:
+    """`replicated_log`; what keeps it from being opened is told as `CannotStart`."""
+    async with AsyncExitStack() as stack:
+        try:
+            log = await stack.enter_async_context(replicated_log(folder, peers, members, settings, stats, rng))
+        except (OSError, LogFull, LogUnknown) as error:
+            raise CannotStart(f"the log in {folder} cannot be opened: {error}") from error
+        yield log
 
 
 def _peers(flags: Flags, listener: trio.SocketListener, me: str, stats: Vars, rng: random.Random) -> TcpPeers:

@@ -71,7 +71,7 @@ class Driver:
 
     def step(self) -> None:
         """Do what the member says."""
-        self.member.room = self.scribe.has_room(_SMALL_BYTES)
+        self.member.room = self.scribe.has_room(_FETCH_BYTES)  # with less it could not catch up, nor lead for long
         if self.member.member != self._introduced:
             self._introduced = self.member.member
             self._peers.introduce(Peer(self.member.member, self._quorum))

@@ -24,9 +24,8 @@ class Ledger:
 
     def add(self, count: int = 3, padding: str = "") -> None:
         """Have so many more acknowledged."""
-        wanted = len(self.acknowledged) + count
-        while len(self.acknowledged) < wanted:
-            self.try_one(self.site.leader(), padding)
+        for _ in range(count):
+            eventually("a write is acknowledged", lambda: self.try_one(self.site.leader(), padding) == "", 60)
 
     def try_one(self, leader: Scheduler, padding: str = "") -> str:
         """Why it was not acknowledged; empty if it was."""

@@ -30,11 +30,6 @@ def flip_some_bits(file: Path, rng: random.Random) -> None:
     _flip(file, [rng.randrange(64), used - 1 - rng.randrange(64), *(rng.randrange(used) for _ in range(3))])
 
 
-def flip_everywhere(file: Path) -> None:
-    """In each sector that was written."""
-    _flip(file, range(300, len(file.read_bytes().rstrip(b"\0")), 512))
-
-
 def damage_every_page(database: Path) -> None:
     """Of a database, but the first, without which it is none at all."""
     _flip(database, range(4096 + 200, database.stat().st_size, 4096))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -64,9 +64,9 @@ def reads_are_not_confirmed(patch: pytest.MonkeyPatch) -> None:
 def acknowledged_without_a_quorum(patch: pytest.MonkeyPatch) -> None:
     place = ReplicatedLog._place
 
-    def hasty(self: ReplicatedLog, entries: Sequence[bytes], size: int, started_s: float) -> Placed:
-        receipt = place(self, entries, size, started_s)
-        list(self._receipts.done(receipt.last + 1))
+    def hasty(self: ReplicatedLog, *arguments: Any, **more: Any) -> Placed:
+        receipt = place(self, *arguments, **more)
+        self._receipts.done(receipt.last + 1)
         return receipt
 
     patch.setattr(ReplicatedLog, "_place", hasty)

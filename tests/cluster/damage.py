@@ -30,6 +30,11 @@ def flip_some_bits(file: Path, rng: random.Random) -> None:
     _flip(file, [rng.randrange(64), used - 1 - rng.randrange(64), *(rng.randrange(used) for _ in range(3))])
 
 
+def flip_everywhere(file: Path) -> None:
+    """In each sector that was written."""
+    _flip(file, range(300, len(file.read_bytes().rstrip(b"\0")), 512))
+
+
 def damage_every_page(database: Path) -> None:
     """Of a database, but the first, without which it is none at all."""
     _flip(database, range(4096 + 200, database.stat().st_size, 4096))
@@ -42,7 +47,8 @@ def empty(folder: Path) -> None:
 
 
 def _flip(file: Path, places: Iterable[int]) -> None:
-    content = bytearray(file.read_bytes())
-    for at in places:
-        content[at] ^= 0x10
-    file.write_bytes(content)
+    with file.open("r+b") as open_file:  # in place: who uses it sees it
+        content = open_file.read()
+        for at in places:
+            open_file.seek(at)
+            open_file.write(bytes([content[at] ^ 0x10]))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.agreement import disagreements
 from tests.cluster.conftest import Tell
-from tests.cluster.damage import damage_every_page, empty, flip_some_bits, newest, written
+from tests.cluster.damage import damage_every_page, empty, flip_everywhere, flip_some_bits, newest, written
 from tests.cluster.ledger import Ledger
 from tests.e2e.cluster import eventually
 
@@ -76,19 +76,23 @@ def test_flipped_bits_in_the_log_are_told_where_and_mended_by_the_others(ledger:
 
 
 def test_bits_that_flip_under_a_leader_are_never_served(ledger: Ledger) -> None:
-    """It finds them when it reads for an empty member, ends, and comes back as one who must learn."""
-    ledger.add()
-    leader, lost = ledger.site.leader(), ledger.site.followers()[0]
-    lost.stop(signal.SIGKILL)
-    empty(lost.disk)
-    flip_some_bits(newest(leader.log_folder), random.Random(3))
+    """It finds them when it reads for a member that is behind, ends, and comes back as one who must learn."""
+    behind = ledger.site.followers()[0]
+    behind.stop()
+    ledger.add(10)
+    before = ledger.site.leader()
+    before.stop()  # whoever leads next has to read from its disk what was written before
+    before.start()
+    leader = ledger.site.leader()
+    ledger.check(leader)
+    flip_everywhere(newest(leader.log_folder))
     endings = len(leader.endings)
-    lost.start()
+    behind.start()
     eventually("it ends", lambda: len(leader.endings) > endings, 60)
     assert leader.endings[-1] == 75, leader.tail()
     ledger.site.settle()
     assert "is damaged at byte " in leader.written()
-    ledger.check_with([leader, lost])
+    ledger.check_with([leader, behind])
 
 
 @pytest.mark.parametrize("part", ["the head", "all but the head", "its end"])

@@ -318,7 +318,8 @@ class Simulation:
         if state is None or member.log is None or member.is_gone:
             return
         if storage is not None:
-            if storage._commits.last() is None and member.log.end == truth.next:
+            leads = self.around.elected is member  # else it may have learned what it does not apply any more
+            if leads and storage._commits.last() is None and member.log.end == truth.next:
                 self.ledger.compare(storage.tables, f"of {member.address}, between writes")
         elif state.position >= truth.next:
             self.trace.violated("one log", f"{member.address} is at {state.position}, the log ends at {truth.next}")

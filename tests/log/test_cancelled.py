@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from aurorad.log import scribe
+from aurorad.log import driving, scribe
 from aurorad.log.errors import LogLost
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Message, Metadata, Peer, Status
@@ -56,6 +56,7 @@ class Life:
             try:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(log.run)
+                    await log.fit()
                     await log.lead()
                     async with trio.open_nursery() as writers:
                         for name in (b"a", b"b", b"c"):
@@ -88,6 +89,7 @@ class Life:
         log = await self._open()
         async with trio.open_nursery() as nursery:
             await nursery.start(log.run)
+            await log.fit()
             await log.lead()
             await trio.sleep(1)  # a truncation that was cut short is done now
             found = [entry async for some in log.read(log.begin) for _, entry in some]
@@ -100,6 +102,7 @@ class Life:
 def test_whatever_await_it_is_cancelled_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scribe, "HEADROOM", 8 << 10)  # small files are made fast
     monkeypatch.setattr(scribe, "LOW_WATER", 8 << 10)
+    monkeypatch.setattr(driving, "_FETCH_BYTES", 8 << 10)
     for steps in range(1, 2000):
         life = Life()
         rng = random.Random(steps)

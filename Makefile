@@ -52,7 +52,7 @@ test: $(INSTALLED_DEV)
 		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 openssl sqlite3 thrift-compiler" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 simulate: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0) $(if $(TRACE),--trace $(TRACE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aurorad.api.tasks import HostMaintenanceRequest, ScheduledTask
 from aurorad.storage.tables import Change, Table
@@ -16,15 +16,25 @@ MIN_INSTANCES = 2
 
 
 def judge_drains(tasks: Sequence[Change], ledger: Ledger, trace: Trace) -> None:
-    """`tasks` are the tasks changed by one transaction, which is in the ledger: what it drained, it had to judge."""
-    for change in tasks:
+    """`tasks` are the tasks changed by one transaction, which is in the ledger: what it drained, it had to judge.
+
+    It does so one by one. They may have been promised different things, so each is judged by what there was at its turn.
+    """
+    for turn, change in enumerate(tasks):
         if change.before is None or change.after is None or change.before.status not in legal.ON_AGENT:
             continue
         new = change.after.task_events[len(change.before.task_events) :]
         drained = [event for event in new if event.status is legal.S.DRAINING]
         request = ledger.rows[Table.MAINTENANCE].get(change.after.assigned_task.slave_host)
         if drained and request is not None and not _is_forced(request, drained[0].timestamp):
-            _judge(change.after, request, drained[0].timestamp, ledger, trace)
+            job = _as_it_was(ledger.job(change.after.assigned_task.task.job), tasks[turn + 1 :])
+            _judge(change.after, request, drained[0].timestamp, job, trace)
+
+
+def _as_it_was(job: Iterable[ScheduledTask], later: Sequence[Change]) -> list[ScheduledTask]:
+    before = {change.key: change.before for change in later}
+    states = [before.get(task.assigned_task.task_id, task) for task in job]
+    return [task for task in states if task is not None]
 
 
 def _is_forced(request: HostMaintenanceRequest, at_ms: int) -> bool:
@@ -36,13 +46,12 @@ def _judge(
     task: ScheduledTask,
     request: HostMaintenanceRequest,
     at_ms: int,
-    ledger: Ledger,
+    job: Sequence[ScheduledTask],
     trace: Trace,
 ) -> None:
-    job = task.assigned_task.task.job
     policy = task.assigned_task.task.sla_policy or request.default_sla_policy
     counted = policy.count_sla_policy or policy.percentage_sla_policy if policy is not None else None
-    active = [other for other in ledger.job(job) if other.status in legal.ACTIVE]
+    active = [other for other in job if other.status in legal.ACTIVE]
     if policy is None or counted is None or len(active) < MIN_INSTANCES:
         return
     since_ms = at_ms - counted.duration_secs * 1000

@@ -18,7 +18,7 @@ MIN_INSTANCES = 2
 def judge_drains(tasks: Sequence[Change], ledger: Ledger, trace: Trace) -> None:
     """`tasks` are the tasks changed by one transaction, which is in the ledger: what it drained, it had to judge.
 
-    It does so one by one. They may have been promised different things, so each is judged by what there was at its turn.
+    They may have been promised different things, so each is judged by what there was at its turn.
     """
     for turn, change in enumerate(tasks):
         if change.before is None or change.after is None or change.before.status not in legal.ON_AGENT:

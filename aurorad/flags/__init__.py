@@ -1,0 +1,137 @@
+"""Every flag of aurorad, declared once: its name, type, default, group, meaning and check (flags sheet)."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from aurorad import flag_parsing
+from aurorad.flag_parsing import Data, Duration, FlagError, HelpRequested
+from aurorad.flags.checks import ROLES, log_level, time_zone
+from aurorad.flags.cluster import ClusterFlags, default_work_dir
+from aurorad.flags.ensemble import EnsembleFlags
+from aurorad.flags.executor import ExecutorFlags
+from aurorad.flags.jobs import JobFlags
+from aurorad.flags.observer import ObserverFlags
+from aurorad.flags.scheduling import SchedulingFlags
+from aurorad.flags.simulated import SimulatedFlags
+from aurorad.flags.storage import StorageFlags
+from aurorad.flags.tasks import TaskFlags
+
+__all__ = [
+    "ROLES",
+    "Data",
+    "Duration",
+    "FlagError",
+    "Flags",
+    "HelpRequested",
+    "changed",
+    "log_level",
+    "parse",
+    "time_zone",
+    "usage",
+]
+
+_SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
+
+
+_LOG_TLS = ("native_log_tls_key", "native_log_tls_certificate", "native_log_tls_ca")
+_ENSEMBLE = ("zk_endpoints", "serverset_path", "native_log_zk_group_path", "native_log_file_path")
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags(
+    SimulatedFlags,
+    ObserverFlags,
+    ExecutorFlags,
+    StorageFlags,
+    EnsembleFlags,
+    TaskFlags,
+    SchedulingFlags,
+    JobFlags,
+    ClusterFlags,
+):
+    """The values of all flags. `usage` shows the groups of the last base first."""
+
+    @property
+    def replicated(self) -> bool:
+        """Whether there are other schedulers, who share a log and elect who leads."""
+        return bool(self.zk_endpoints) and not self.zk_in_proc
+
+
+def parse(arguments: Sequence[str]) -> Flags:
+    """The daemon's flags. Raises as `flag_parsing.parse`, and `FlagError` for flags that do not go together."""
+    flags = flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
+    _check_ensemble(flags)
+    if flags.engine != "simulated":
+        _refuse_simulation(flags)
+        return flags
+    _check_simulation(flags)
+    if flags.work_dir == default_work_dir():  # pretended tasks are kept apart from real ones
+        return dataclasses.replace(flags, work_dir=flags.work_dir.with_name("aurorad-simulated"))
+    return flags
+
+
+def _check_ensemble(flags: Flags) -> None:
+    """Half of what several schedulers need would leave each of them alone, and a leader."""
+    given = flag_parsing.changed(flags, Flags())
+    if flags.zk_in_proc:
+        if flags.native_log_quorum_size > 1:
+            quorum = flags.native_log_quorum_size
+            raise FlagError(f"-native_log_quorum_size={quorum}: not expected with -zk_in_proc, which is to be alone")
+        return
+    missing = [f"-{name}" for name in _ENSEMBLE if name not in given]
+    for name in (*_ENSEMBLE, "zk_chroot_path", "zk_digest_credentials", "native_log_quorum_size"):
+        if name in given and missing:
+            raise FlagError(f"-{name}={given[name]}: {', '.join(missing)} was expected with it, for several schedulers")
+    for name in _LOG_TLS:
+        without = [f"-{other}" for other in _LOG_TLS if other not in given]
+        if name in given and without:
+            raise FlagError(f"-{name}={given[name]}: together with it {', '.join(without)} was expected")
+    if flags.serverset_path is not None and flags.serverset_path == flags.native_log_zk_group_path:
+        path = flags.serverset_path
+        raise FlagError(f"-native_log_zk_group_path={path}: another path than that of -serverset_path was expected")
+
+
+def _refuse_simulation(flags: Flags) -> None:
+    for name, value in flag_parsing.changed(flags, Flags()).items():
+        if name.startswith("simulated_"):
+            raise FlagError(f"-{name}={value}: -engine=simulated was expected with it")
+
+
+def _check_simulation(flags: Flags) -> None:
+    if "scheduler" not in flags.role:
+        raise FlagError("-engine=simulated: the role scheduler was expected with it, no other has an engine")
+    if flags.stop_tasks_on_exit:
+        raise FlagError("-stop_tasks_on_exit=true: not expected with -engine=simulated, where nothing runs")
+    if flags.simulated_agents is not None:
+        for name, value in flag_parsing.changed(flags, Flags()).items():
+            if name in _AGENT_FLAGS:
+                raise FlagError(f"-{name}={value}: not expected with -simulated_agents, whose file says that")
+    shares = flags.simulated_finish + flags.simulated_fail + flags.simulated_lose
+    if shares > 1:
+        raise FlagError(
+            f"-simulated_finish, -simulated_fail and -simulated_lose add up to {shares:g}: at most 1 was expected"
+        )
+
+
+_AGENT_FLAGS = frozenset(f"simulated_{name}" for name in ("hosts", "cpus", "ram", "disk", "ports", "racks"))
+
+
+def usage() -> str:
+    """All flags by group, one line each, with their defaults."""
+    lines = [
+        "aurorad: one daemon that schedules jobs, runs tasks and shows them.",
+        "",
+        "usage: aurorad [-flag=value ...]",
+        "",
+        "Durations look like 500ms, 10secs, 5mins, 2hrs, 1days; amounts of data like 64MB, 1GB; lists like a,b.",
+        "What follows each flag here is its default.",
+    ]
+    return "\n".join(lines) + "\n" + flag_parsing.usage(Flags())
+
+
+def changed(flags: Flags) -> list[str]:
+    """The flags that are not at their defaults, as they would be written."""
+    return [f"-{name}={value}" for name, value in flag_parsing.changed(flags, Flags()).items()]

@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         choices=("local", "mesos"),
         default="local",
-        help="where tasks of the end-to-end tests run; mesos: on a real one, and only tests that need an engine are run",
+        help="where tasks of end-to-end tests run; mesos: on a real one, with tests that need an engine alone",
     )
 
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         needs_mesos = item.get_closest_marker("real_mesos") is not None
         needs_any = "workers" in getattr(item, "fixturenames", ())
-        if needs_mesos and not with_mesos or with_mesos and not (needs_mesos or needs_any):
+        if (needs_mesos and not with_mesos) or (with_mesos and not (needs_mesos or needs_any)):
             left_out.append(item)
         elif with_mesos and (local := item.get_closest_marker("local_engine")):
             item.add_marker(pytest.mark.skip(reason=f"the local engine's: {local.args[0]}"))

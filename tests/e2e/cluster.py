@@ -50,6 +50,10 @@ class Workers(Protocol):
     def observers(self) -> tuple[str, ...]:
         """Their addresses."""
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """What the agents call themselves."""
+
     def clean_up(self) -> None:
         """End all that runs there; returns when it has ended."""
 
@@ -138,6 +142,11 @@ class Cluster:
     def observers(self) -> tuple[str, ...]:
         """The addresses of all."""
         return self.workers.observers if self.workers else (self.observer,)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of all agents."""
+        return self.workers.hosts if self.workers else ("localhost",)
 
     @property
     def sandboxes(self) -> tuple[Path, ...]:

@@ -1,7 +1,7 @@
 """A real Mesos cluster on this machine: the rig beside the repository, started for tests and stopped with them.
 
-`MESOS_RIG` says where the rig's command is; unset, it is looked for in ``../shared/rigs/mesos`` beside the repository. What
-it installs is kept in `MESOS_RIG_HOME`, or in a temporary folder that every user may enter, since tasks run as theirs.
+`MESOS_RIG` says where the rig's command is; unset, it is looked for in ``../shared/rigs/mesos`` beside the repository.
+What it installs is kept in `MESOS_RIG_HOME`, or in a temporary folder that every user may enter.
 """
 
 from __future__ import annotations

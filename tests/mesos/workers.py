@@ -1,4 +1,4 @@
-"""The rig's agents as worker machines: an executor to fetch, an observer on each, and what the scheduler is told of them."""
+"""The rig's agents as worker machines: an executor to fetch, and an observer on each."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ class MesosWorkers:
     @property
     def folders(self) -> tuple[Path, ...]:
         return tuple(agent.work_dir for agent in self.rig.agents)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(agent.hostname for agent in self.rig.agents)
 
     def clean_up(self) -> None:
         self.rig.tear_down_frameworks()

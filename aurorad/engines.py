@@ -22,6 +22,7 @@ from aurorad.engine.simulated.hosts import Amounts
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.resources import ResourceType
 from aurorad.storage.tables import Table, Tables
 from aurorad.vars import Vars
@@ -61,7 +62,7 @@ def local_engine(
     )
 
 
-async def simulated_engine(flags: Flags, tables: Tables) -> SimulatedEngine:
+async def simulated_engine(flags: Flags, tables: Tables, executors: ExecutorSettings) -> SimulatedEngine:
     """Pretended hosts, with the tasks that they had before a restart. Raises `BadAgents` and `WrongEngine`."""
     if tables.framework_id not in (None, FRAMEWORK_ID):
         raise WrongEngine(
@@ -70,7 +71,7 @@ async def simulated_engine(flags: Flags, tables: Tables) -> SimulatedEngine:
         )
     cluster = simulated_cluster(flags)
     pace = Pace()
-    adoption = _Adoption(cluster, flags)
+    adoption = _Adoption(cluster, executors)
     tasks: tuple[ScheduledTask, ...] = tuple(tables.rows(Table.TASKS).values())
     for start in range(0, len(tasks), _BITE):
         for task in tasks[start : start + _BITE]:
@@ -110,9 +111,9 @@ def simulated_cluster(flags: Flags) -> Cluster:
 class _Adoption:
     """Has tasks of the log go on where they were, if those agents are still there."""
 
-    def __init__(self, cluster: Cluster, flags: Flags) -> None:
+    def __init__(self, cluster: Cluster, executors: ExecutorSettings) -> None:
         self._cluster = cluster
-        self._overhead = (flags.thermos_executor_cpu, flags.thermos_executor_ram / (1 << 20))
+        self._executors = executors
         self._known: dict[TaskConfig, Amounts] = {}
         self._last: tuple[TaskConfig | None, Amounts] = (None, Amounts((), ()))
 
@@ -134,7 +135,7 @@ class _Adoption:
         return self._last[1]
 
     def _asked_for(self, config: TaskConfig) -> Amounts:
-        request = matching.request_of(config, *self._overhead, revocable=False)
+        request = matching.request_of(config, self._executors, revocable=False)
         return Amounts.of(
             Resource(type_.value, amount)
             for bag in (request.task, request.allocated_overhead)

@@ -19,6 +19,7 @@ LOG_LEVELS = {
     "NONE": logging.CRITICAL + 1,
 }
 OFFER_ORDERS = ("CPU", "MEMORY", "DISK", "REVOCABLE_CPU", "RANDOM")
+_MOUNT = re.compile(r"[^:]+:[^:]+:(ro|rw)", re.IGNORECASE)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,:/@\[\]]+):\d{1,5}", re.ASCII)
 
 
@@ -34,6 +35,18 @@ def roles(value: tuple[str, ...]) -> str | None:
     alone = {"executor", "launcher"} & set(value)
     fits = value and set(value) <= set(ROLES) and (not alone or len(value) == 1)
     return None if fits else "scheduler, observer or both; or executor or launcher alone"
+
+
+def uri_of_file(value: str) -> str | None:
+    return None if value and not value.endswith("/") else "a URI that does not end in /"
+
+
+def uris(value: tuple[str, ...]) -> str | None:
+    return next(filter(None, map(uri_of_file, value)), None)
+
+
+def mounts(value: tuple[str, ...]) -> str | None:
+    return None if all(map(_MOUNT.fullmatch, value)) else "host:container:mode, of mode ro or rw"
 
 
 def regex(value: str) -> str | None:

@@ -19,6 +19,7 @@ from aurorad.engine.base import Engine
 from aurorad.flags import Flags
 from aurorad.pace import Pace, give_way
 from aurorad.rules import matching, resources, throttling
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.matching import Request
 from aurorad.scheduler.candidates import Candidates
 from aurorad.scheduler.claims import Claim
@@ -88,6 +89,7 @@ class Placement:
         stats: Vars,
         rng: random.Random,
         now_ms: Callable[[], int],
+        executors: ExecutorSettings,
         revocable_tiers: frozenset[str],
         reservations: Reservations | None = None,
     ) -> None:
@@ -98,9 +100,12 @@ class Placement:
         self._stats = stats
         self._rng = rng
         self._now_ms = now_ms
+        self._executors = executors
         self._revocable_tiers = revocable_tiers
         self._reservations = reservations
-        self._launcher = Launcher(storage=storage, engine=engine, states=states, offers=offers, stats=stats)
+        self._launcher = Launcher(
+            storage=storage, engine=engine, states=states, offers=offers, executors=executors, stats=stats
+        )
         self._permits = Permits(flags.max_schedule_attempts_per_sec)
         self._requests: dict[TaskConfig, Request] = {}
         self._refusals = 0
@@ -210,10 +215,7 @@ class Placement:
             if len(self._requests) >= _MOST_REQUESTS:
                 self._requests.clear()
             request = self._requests[config] = matching.request_of(
-                config,
-                self._flags.thermos_executor_cpu,
-                self._flags.thermos_executor_ram / (1 << 20),
-                config.tier in self._revocable_tiers,
+                config, self._executors, config.tier in self._revocable_tiers
             )
         return request
 

@@ -117,6 +117,25 @@ def addresses(value: tuple[str, ...]) -> str | None:
     return None if fits and value else "host:port of each server, with commas between"
 
 
+def mesos_masters(value: str) -> str | None:
+    where, path = value, "/"
+    if value.startswith("zk://"):
+        servers, slash, path = value.removeprefix("zk://").rpartition("@")[2].partition("/")
+        login = value.removeprefix("zk://").rpartition("@")[0]
+        where, path = servers, slash + path
+        if "@" in value and credentials(login) is not None:
+            path = ""
+    fits = addresses(tuple(where.split(","))) is None and (path == "/" or is_node_path(path))
+    return (
+        None if fits else "host:port, perhaps several with commas between, or zk://[user:password@]host:port,.../path"
+    )
+
+
+def mesos_role(value: str) -> str | None:
+    fits = re.fullmatch(r"(?!\.{1,2}$)(?!-)[^\s/\\\x7f\x08]+", value)
+    return None if fits else "a role such as aurora, without spaces, slashes and a leading dash"
+
+
 def credentials(value: str) -> str | None:
     user, colon, password = value.partition(":")
     return None if user and colon and password else "user:password"

@@ -13,6 +13,10 @@ from aurorad.cgroups import find_hierarchy
 from aurorad.engine.base import Resource
 from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
+from aurorad.engine.local.home import Home
+from aurorad.engine.mesos.engine import MesosEngine
+from aurorad.engine.mesos.framework import framework_info, read_credential
+from aurorad.engine.mesos.launching import Launching
 from aurorad.engine.retention import Policy
 from aurorad.engine.simulated.agents import make_agents, read_agents
 from aurorad.engine.simulated.behaviour import Behaviour
@@ -34,6 +38,10 @@ class WrongEngine(Exception):
     """The work_dir is another engine's: its tasks must not be mistaken for ours."""
 
 
+_MESOS = "mesos"
+"""A file in the work_dir of who schedules onto a Mesos cluster: its framework ids look like our own."""
+
+
 def local_engine(
     flags: Flags,
     tables: Tables,
@@ -48,6 +56,11 @@ def local_engine(
             f"-work_dir={flags.work_dir} is a simulated cluster's, whose tasks would now run in earnest: "
             "another one, or -engine=simulated, was expected"
         )
+    if (flags.work_dir / _MESOS).exists():
+        raise WrongEngine(
+            f"-work_dir={flags.work_dir} is a Mesos cluster's, whose tasks would be given up for lost: "
+            "another one, or -mesos_master_address, was expected"
+        )
     executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
     return LocalEngine(
         flags.work_dir,
@@ -59,6 +72,43 @@ def local_engine(
         stats=stats,
         executor_arguments=executor_arguments,
         hierarchy=find_hierarchy(),
+    )
+
+
+def mesos_engine(
+    flags: Flags, tables: Tables, executors: ExecutorSettings, hostname: str, webui_url: str, stats: Vars
+) -> MesosEngine:
+    """The cluster of these masters. Raises `WrongEngine` and `BadCredential`."""
+    masters, file = flags.mesos_master_address, flags.framework_authentication_file
+    assert masters is not None, "flags are checked"
+    credential = read_credential(file) if file is not None else None
+    own_id = Home(flags.work_dir).known_framework_id()
+    if tables.framework_id is not None and tables.framework_id in (FRAMEWORK_ID, own_id):
+        kind = "a simulated cluster's" if tables.framework_id == FRAMEWORK_ID else "that of a single machine"
+        raise WrongEngine(
+            f"-work_dir={flags.work_dir} is {kind}, whose tasks would be given up for lost: "
+            "another one was expected with -mesos_master_address"
+        )
+    (flags.work_dir / _MESOS).touch()
+    is_announced = credential is not None and flags.framework_announce_principal
+    return MesosEngine(
+        masters=masters,
+        framework=framework_info(
+            name=flags.framework_name,
+            user=flags.executor_user,
+            failover_timeout_s=flags.framework_failover_timeout,
+            role=flags.mesos_role,
+            principal=credential.principal if credential is not None and is_announced else None,
+            hostname=hostname,
+            webui_url=webui_url,
+            revocable=flags.receive_revocable_resources,
+            gpus=flags.allow_gpu_resource,
+            partition_aware=flags.partition_aware,
+        ),
+        credential=credential,
+        launching=Launching(executors.by_name, flags.cluster_name if flags.populate_discovery_info else None),
+        stats=stats,
+        rng=random.Random(),  # noqa: S311 - spreads retries, guards nothing
     )
 
 

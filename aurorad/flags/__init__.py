@@ -67,6 +67,10 @@ def parse(arguments: Sequence[str]) -> Flags:
     flags = flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
     _check_ensemble(flags)
     flags = _with_mesos(flags)
+    if flags.engine == "local" and flags.custom_executor_config is not None:
+        raise FlagError(
+            f"-custom_executor_config={flags.custom_executor_config}: not expected with -engine=local, which has but one"
+        )
     if flags.engine != "simulated":
         _refuse_simulation(flags)
         return flags
@@ -89,6 +93,8 @@ def _with_mesos(flags: Flags) -> Flags:
         )
     if "scheduler" not in flags.role:
         raise FlagError("-mesos_master_address: the role scheduler was expected with it, no other has an engine")
+    if flags.thermos_executor_path is None:
+        raise FlagError("-mesos_master_address: -thermos_executor_path was expected with it")
     return dataclasses.replace(flags, engine="mesos")
 
 

@@ -14,6 +14,7 @@ from frozendict import frozendict
 from aurorad.api.enums import AURORA_EXECUTOR_NAME, Mode
 from aurorad.api.tasks import TaskConfig, Volume
 from aurorad.engine.mesos import tasks as wire
+from aurorad.engine.mesos.messages import Resource
 from aurorad.rules.resources import Bag, ResourceType
 
 _IN_SANDBOX = "${MESOS_SANDBOX=.}"
@@ -82,10 +83,10 @@ def built_in(
         info=wire.Executor(
             type="CUSTOM",
             name=AURORA_EXECUTOR_NAME,
-            command=wire.Command(
+            command=wire.Command(  # noqa: S604 - for an agent's shell, by an operator
                 tuple(wire.Uri(uri, executable=True) for uri in (path, *uris)),
                 value=command,
-                shell=True,  # noqa: S604 - an agent runs it, and the operator wrote it
+                shell=True,
             ),
         ),
         mounts=mounts,
@@ -143,7 +144,7 @@ def _executor(name: str, entry: _Entry) -> Executor:
     )
 
 
-def _overhead(name: str, resources: Iterable[wire.Resource]) -> Bag:
+def _overhead(name: str, resources: Iterable[Resource]) -> Bag:
     bag: dict[ResourceType, float] = {}
     for resource in resources:
         if resource.name not in _SCALARS:

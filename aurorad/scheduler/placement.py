@@ -113,6 +113,7 @@ class Placement:
         self._retries: Timers[TaskConfig] = Timers()
         self._forget_all()
         offers.arrived = self._offers_arrived
+        offers.demand.is_needed = self._needs_offers
         stats.declare(
             "schedule_attempts_fired",
             "schedule_attempts_no_match",
@@ -207,6 +208,7 @@ class Placement:
             request = self._request(config)
             group = self._groups[config] = Group(request, self._shared.acquire(request))
             self._make_ready(group)
+            self._offers.demand.arose()
         group.queue[task.assigned_task.task_id] = None
 
     def _request(self, config: TaskConfig) -> Request:
@@ -268,6 +270,10 @@ class Placement:
     def _offers_arrived(self) -> None:
         if self._waiting:  # others will see for themselves
             self._wake.set()
+
+    def _needs_offers(self) -> bool:
+        """Whom an agent is kept for will soon be waiting."""
+        return bool(self._groups) or bool(self._reservations)
 
     def _unavailable_before_ms(self) -> int:
         return self._now_ms() + round(self._flags.unavailability_threshold * 1000)

@@ -234,6 +234,7 @@ class Scheduler:
         if self.registered.is_set():
             self._stats.count("scheduler_framework_reregisters")
         self._is_connected = True
+        self.offers.demand.connected()
         self.registered.set()
 
     async def _hear_storage(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:

@@ -18,16 +18,16 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """One of Mesos' messages; read from an operator's file, a word that is not Mesos' is a mistake."""
 
 
-class Label(Message):
+class Label(Message, frozen=True):
     key: str
     value: str | None = None
 
 
-class Labels(Message):
+class Labels(Message, frozen=True):
     labels: tuple[Label, ...] = ()
 
 
-class Uri(Message):
+class Uri(Message, frozen=True):
     value: str
     executable: bool | None = None
     extract: bool | None = None
@@ -35,7 +35,7 @@ class Uri(Message):
     output_file: str | None = None
 
 
-class Command(Message):
+class Command(Message, frozen=True):
     uris: tuple[Uri, ...] = ()
     environment: Raw | None = None
     shell: bool | None = None
@@ -44,31 +44,31 @@ class Command(Message):
     user: str | None = None
 
 
-class Parameter(Message):
+class Parameter(Message, frozen=True):
     key: str
     value: str
 
 
-class DockerImage(Message):
+class DockerImage(Message, frozen=True):
     name: str
     credential: Raw | None = None
     config: Raw | None = None
 
 
-class AppcImage(Message):
+class AppcImage(Message, frozen=True):
     name: str
     id: str | None = None
     labels: Labels | None = None
 
 
-class Image(Message):
+class Image(Message, frozen=True):
     type: Literal["DOCKER", "APPC"]
     docker: DockerImage | None = None
     appc: AppcImage | None = None
     cached: bool | None = None
 
 
-class Volume(Message):
+class Volume(Message, frozen=True):
     mode: Literal["RW", "RO"]
     container_path: str
     host_path: str | None = None
@@ -76,7 +76,7 @@ class Volume(Message):
     source: Raw | None = None
 
 
-class DockerInfo(Message):
+class DockerInfo(Message, frozen=True):
     image: str
     network: str | None = None
     port_mappings: Raw | None = None
@@ -86,7 +86,7 @@ class DockerInfo(Message):
     volume_driver: str | None = None
 
 
-class Container(Message):
+class Container(Message, frozen=True):
     type: Literal["DOCKER", "MESOS"]
     volumes: tuple[Volume, ...] = ()
     hostname: str | None = None
@@ -98,7 +98,7 @@ class Container(Message):
     tty_info: Raw | None = None
 
 
-class Port(Message):
+class Port(Message, frozen=True):
     number: int
     name: str | None = None
     protocol: str | None = None
@@ -106,11 +106,11 @@ class Port(Message):
     labels: Labels | None = None
 
 
-class Ports(Message):
+class Ports(Message, frozen=True):
     ports: tuple[Port, ...] = ()
 
 
-class Discovery(Message):
+class Discovery(Message, frozen=True):
     visibility: str
     name: str | None = None
     environment: str | None = None
@@ -120,7 +120,7 @@ class Discovery(Message):
     labels: Labels | None = None
 
 
-class Executor(Message):
+class Executor(Message, frozen=True):
     """Mesos' ExecutorInfo."""
 
     executor_id: Id | None = None
@@ -137,7 +137,7 @@ class Executor(Message):
     labels: Labels | None = None
 
 
-class Task(Message):
+class Task(Message, frozen=True):
     """Mesos' TaskInfo."""
 
     name: str

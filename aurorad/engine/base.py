@@ -18,7 +18,8 @@ from aurorad.api.tasks import Attribute
 class Resource(msgspec.Struct, frozen=True, gc=False):
     """One resource of an offer or a task: a scalar (``cpus mem disk gpus``) or ranges of whole numbers (``ports``).
 
-    ``mem`` and ``disk`` are in MB. Ranges include both ends.
+    ``mem`` and ``disk`` are in MB. Ranges include both ends. `reservation` is opaque: how it is reserved, as the engine
+    wrote it.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Resource(msgspec.Struct, frozen=True, gc=False):
     ranges: tuple[tuple[int, int], ...] = ()
     role: str = "*"
     revocable: bool = False
+    reservation: str | None = None
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):

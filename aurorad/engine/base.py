@@ -21,7 +21,8 @@ NO_CONTAINER = Container(mesos=MesosContainer())
 class Resource(msgspec.Struct, frozen=True, gc=False):
     """One resource of an offer or a task: a scalar (``cpus mem disk gpus``) or ranges of whole numbers (``ports``).
 
-    ``mem`` and ``disk`` are in MB. Ranges include both ends.
+    ``mem`` and ``disk`` are in MB. Ranges include both ends. `reservation` is opaque: how it is reserved, as the engine
+    wrote it.
     """
 
     name: str

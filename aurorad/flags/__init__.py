@@ -68,8 +68,9 @@ def parse(arguments: Sequence[str]) -> Flags:
     _check_ensemble(flags)
     flags = _with_mesos(flags)
     if flags.engine == "local" and flags.custom_executor_config is not None:
+        file = flags.custom_executor_config
         raise FlagError(
-            f"-custom_executor_config={flags.custom_executor_config}: not expected with -engine=local, which has but one"
+            f"-custom_executor_config={file}: there is one executor with -engine=local; another engine was expected"
         )
     if flags.engine != "simulated":
         _refuse_simulation(flags)
@@ -94,7 +95,7 @@ def _with_mesos(flags: Flags) -> Flags:
     if "scheduler" not in flags.role:
         raise FlagError("-mesos_master_address: the role scheduler was expected with it, no other has an engine")
     if flags.thermos_executor_path is None:
-        raise FlagError("-mesos_master_address: -thermos_executor_path was expected with it")
+        raise FlagError(f"-mesos_master_address={given['mesos_master_address']}: -thermos_executor_path was expected")
     return dataclasses.replace(flags, engine="mesos")
 
 

@@ -13,6 +13,7 @@ from aurorad.engine.base import Resource, TaskInfo
 from aurorad.engine.mesos import messages
 from aurorad.engine.mesos import tasks as wire
 from aurorad.engine.mesos.messages import Id
+from aurorad.engine.mesos.translate import wire_resource
 
 TASK_FILE_SYSTEM = "taskfs"
 """Where an executor has its task's image, within its sandbox."""
@@ -146,17 +147,3 @@ def _label(key: str, value: str) -> wire.Label:
 
 def _resources(resources: Iterable[Resource]) -> tuple[messages.Resource, ...]:
     return tuple(map(wire_resource, resources))
-
-
-def wire_resource(resource: Resource) -> messages.Resource:
-    """With the role and the reservation of what it was taken from."""
-    scalar, ranges = resource.scalar, resource.ranges
-    return messages.Resource(
-        name=resource.name,
-        type="SCALAR" if scalar is not None else "RANGES",
-        scalar=messages.Scalar(scalar) if scalar is not None else None,
-        ranges=messages.Ranges(tuple(messages.Range(*span) for span in ranges)) if scalar is None else None,
-        role=resource.role,
-        revocable=messages.Revocable() if resource.revocable else None,
-        reservation=msgspec.Raw(resource.reservation) if resource.reservation is not None else None,
-    )

@@ -60,9 +60,9 @@ class Revocable(msgspec.Struct, frozen=True):
 
 
 class Resource(_Message, frozen=True):
-    """`reservation` and `reservations` say how it is reserved, and go back as they came.
+    """`reservation` says how it is reserved, and goes back as it came.
 
-    The last four mark what is no plain resource: volumes, shared ones, those of a resource provider.
+    The last three mark what is no plain resource: volumes, shared ones, those of a resource provider.
     """
 
     name: str
@@ -72,7 +72,6 @@ class Resource(_Message, frozen=True):
     role: str | None = None
     revocable: Revocable | None = None
     reservation: msgspec.Raw | None = None
-    reservations: msgspec.Raw | None = None
     disk: msgspec.Raw | None = None
     shared: msgspec.Raw | None = None
     provider_id: Id | None = None

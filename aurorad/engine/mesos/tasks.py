@@ -37,7 +37,7 @@ class Uri(Message, frozen=True):
 
 class Command(Message, frozen=True):
     uris: tuple[Uri, ...] = ()
-    environment: Raw | None = None
+    environment: Raw = Raw()
     shell: bool | None = None
     value: str | None = None
     arguments: tuple[str, ...] = ()
@@ -51,8 +51,8 @@ class Parameter(Message, frozen=True):
 
 class DockerImage(Message, frozen=True):
     name: str
-    credential: Raw | None = None
-    config: Raw | None = None
+    credential: Raw = Raw()
+    config: Raw = Raw()
 
 
 class AppcImage(Message, frozen=True):
@@ -73,13 +73,13 @@ class Volume(Message, frozen=True):
     container_path: str
     host_path: str | None = None
     image: Image | None = None
-    source: Raw | None = None
+    source: Raw = Raw()
 
 
 class DockerInfo(Message, frozen=True):
     image: str
     network: str | None = None
-    port_mappings: Raw | None = None
+    port_mappings: Raw = Raw()
     privileged: bool | None = None
     parameters: tuple[Parameter, ...] = ()
     force_pull_image: bool | None = None
@@ -91,11 +91,11 @@ class Container(Message, frozen=True):
     volumes: tuple[Volume, ...] = ()
     hostname: str | None = None
     docker: DockerInfo | None = None
-    mesos: Raw | None = None
-    network_infos: Raw | None = None
-    linux_info: Raw | None = None
-    rlimit_info: Raw | None = None
-    tty_info: Raw | None = None
+    mesos: Raw = Raw()
+    network_infos: Raw = Raw()
+    linux_info: Raw = Raw()
+    rlimit_info: Raw = Raw()
+    tty_info: Raw = Raw()
 
 
 class Port(Message, frozen=True):
@@ -133,7 +133,7 @@ class Executor(Message, frozen=True):
     source: str | None = None
     data: bytes | None = None
     discovery: Discovery | None = None
-    shutdown_grace_period: Raw | None = None
+    shutdown_grace_period: Raw = Raw()
     labels: Labels | None = None
 
 

@@ -71,7 +71,7 @@ class LedLog(Log, Protocol):
     async def lead(self) -> None:
         """Be the one who writes: `read` then gives all that is before what this process will submit.
 
-        Raises `NotElected` after many attempts, `Refused` if this member must not lead as it is.
+        Raises `NotElected` if that failed, and may be tried again, `Refused` if this member must not lead as it is.
         """
 
     async def lost(self) -> str:

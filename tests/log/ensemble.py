@@ -128,7 +128,7 @@ class Ensemble:
     def __init__(self, nursery: trio.Nursery, folder: Path, quorum: int) -> None:
         self.nursery = nursery
         self.group = Group()
-        self.settings = Settings("west", quorum, election_retries=20, timing=QUICK)
+        self.settings = Settings("west", quorum, timing=QUICK)
         self.members: list[Member] = []
         self._folder = folder
 

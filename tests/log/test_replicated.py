@@ -196,9 +196,7 @@ async def test_without_a_quorum_nobody_is_elected(tmp_path: Path) -> None:
     async with running(tmp_path, 3) as ensemble:
         for member in ensemble.members[1:]:
             await member.stop()
-        ensemble.members[0].settings = ensemble.settings._replace(
-            election_retries=2, timing=QUICK._replace(election_s=0.2)
-        )
+        ensemble.members[0].settings = ensemble.settings._replace(timing=QUICK._replace(election_s=0.2))
         await ensemble.members[0].restart()
         with pytest.raises((NotElected, Refused)):
             await ensemble.members[0].log.lead()

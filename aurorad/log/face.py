@@ -31,6 +31,10 @@ class Log(Protocol):
         """After the last entry that can be read."""
 
     @property
+    def reach(self) -> int:
+        """After the last entry that lies here, although it may not be known yet to stay: at least `end`."""
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
 

@@ -57,6 +57,11 @@ class LocalLog:
         return self._segments.end
 
     @property
+    def reach(self) -> int:
+        """Here, what lies there stays."""
+        return self._segments.end
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
         return self._segments.size

@@ -109,6 +109,11 @@ class ReplicatedLog:
         return self._end
 
     @property
+    def reach(self) -> int:
+        """As `face.Log` says."""
+        return max(self._end, self._journal.end)
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
         return self._journal.size

@@ -51,9 +51,12 @@ class _Loaded(NamedTuple):
 async def recover(log: Log, path: Path, stats: Vars, *, alone: bool = True) -> Recovered:
     """Read the state, from the database at `path` as far as it goes; in threads, so that nothing holds the event loop.
 
-    A database that is damaged, older than the log reaches back, or ahead of it, is thrown away; not one beside an empty
-    log, which must have been lost, unless others may have its entries. If nobody has (`alone`), the log must hold a
-    whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
+    A database that is damaged, older than the log reaches back, or ahead of all that lies in it, is thrown away; not one
+    beside an empty log, which must have been lost, unless others may have its entries. If nobody has (`alone`), the log
+    must hold a whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
+
+    A database may stand where the log does not know yet, or not any more after a crash, that its entries stay: what was
+    written into it was known to.
     """
     started = trio.current_time()
     with making_what_stays():
@@ -115,7 +118,7 @@ def _load(path: Path, log: Log, shared: Shared, stats: Vars, alone: bool) -> _Lo
 
 
 def _refuse_lost_log(log: Log, path: Path, position: int | None) -> None:
-    if log.end == 0 and position is not None and position >= 0:
+    if log.reach == 0 and position is not None and position >= 0:
         raise UnreadableLog(
             f"{path} stands for position {position} of a log, but the one in {path.parent / 'log'} is empty: "
             f"put that log back, or remove {path.name} to begin with nothing"
@@ -126,8 +129,8 @@ def _state(found: Database, log: Log, shared: Shared, stats: Vars) -> tuple[Tabl
     position = found.position()
     if position is None:
         raise DatabaseUnusable("it holds nothing yet")
-    if not log.begin <= position + 1 <= log.end:
-        raise DatabaseUnusable(f"it is at position {position}, the log has those from {log.begin} to {log.end - 1}")
+    if not log.begin <= position + 1 <= log.reach:
+        raise DatabaseUnusable(f"it is at position {position}, the log has those from {log.begin} to {log.reach - 1}")
     tables = Tables(stats)
     for some in found.load(shared):
         tables.load(some)

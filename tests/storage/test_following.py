@@ -109,6 +109,35 @@ async def test_its_database_follows_and_the_next_start_reads_nothing_again(tmp_p
         assert ids(state.tables) == {"a", "b"}
 
 
+async def test_a_database_where_the_log_does_not_know_yet_what_stays_is_used(tmp_path: Path) -> None:
+    log, stats = FollowedLog(), Vars()
+    async with led(log) as leader, followed(log, tmp_path, stats):
+        await leader.save("a")
+        await leader.save("b")
+        await materialised(stats)
+        log.end, log.unknown = 1, 1  # after a crash: that "b" stays was not written down
+        known, log.entries = log.entries, log.entries[:1]
+        async with followed(log, tmp_path) as state:
+            assert (state.position, ids(state.tables)) == (1, {"a", "b"})
+            log.entries, log.end, log.unknown = known, 2, 0
+            await leader.remove("b")
+            await wait_all_tasks_blocked()
+            assert (state.position, ids(state.tables)) == (2, {"a"})
+
+
+async def test_a_database_beside_another_log_is_built_anew(tmp_path: Path) -> None:
+    log, stats = FollowedLog(), Vars()
+    async with led(log) as leader, followed(log, tmp_path, stats):
+        await leader.save("a")
+        await leader.save("b")
+        await materialised(stats)
+    other = FollowedLog()
+    async with led(other) as leader:
+        await leader.save("c")
+        async with followed(other, tmp_path) as state:
+            assert ids(state.tables) == {"c"}
+
+
 async def test_who_leads_goes_on_with_the_very_tables_that_followed(tmp_path: Path) -> None:
     log, stats = FollowedLog(), Vars()
     async with followed(log, tmp_path, stats) as state:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -11,15 +12,20 @@ import trio
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ResourceAggregate
+from aurorad.log.disk import Folder
 from aurorad.log.errors import LogDamaged, LogInUse
+from aurorad.log.journal import initialize
 from aurorad.log.local import LocalLog
+from aurorad.log.replicated import Settings as LogSettings
+from aurorad.log.replicated import replicated_log
 from aurorad.storage import commits, materialise, snapshots
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.following import open_storage
+from aurorad.storage.following import Following, Settings, following, open_storage
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.log.small_disk import small_disk
+from tests.log.test_cancelled import Nobody, group
 from tests.storage.samples import JOB, config, task
 from tests.waiting import until
 
@@ -298,3 +304,35 @@ async def test_wherever_the_database_stood_when_the_state_was_replaced_the_next_
             await save(storage, "later")
         async with opened(folder) as storage:
             assert ids(storage) == {"x", "y", "z", "later"}
+
+
+async def test_a_member_that_ends_right_after_a_write_uses_its_database(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That a write stays is noted in a member's journal up to a second later."""
+    stats = Vars()
+    initialize(Folder(tmp_path / "log"), random.Random(1))
+    async with member(tmp_path, stats) as state:
+        await state.log.lead()
+        async with state.leading() as storage:
+            await save(storage, "a", "b")
+            await materialised(stats)
+    async with member(tmp_path, Vars()) as state:
+        assert state.log.end < state.log.reach == state.position + 1
+        assert set(state.tables.rows(Table.TASKS)) == {"a", "b"}
+        await state.log.lead()
+        async with state.leading() as storage:
+            assert ids(storage) == {"a", "b"}
+    assert "built anew" not in caplog.text
+
+
+@asynccontextmanager
+async def member(folder: Path, stats: Vars) -> AsyncIterator[Following]:
+    """The only one of a replicated log."""
+    rng, database = random.Random(1), folder / "state.db"
+    log_settings = LogSettings("example")
+    async with (
+        replicated_log(folder / "log", Nobody(), group(), log_settings, stats, rng) as log,
+        following(log, database, Settings(lambda: 1), stats, alone=True) as state,
+    ):
+        yield state

@@ -30,6 +30,8 @@ class Recovered(NamedTuple):
     """To be fed with what comes after `position`. It has no tables where the log begins with no whole snapshot yet."""
     position: int
     """Of the last entry that was read, -1 if there was none."""
+    whole: int
+    """The same, but not in the midst of an entry of several records: for the database, from which others go on."""
     shared: Shared
     """That of `replay`."""
     database: Database | None
@@ -51,9 +53,9 @@ class _Loaded(NamedTuple):
 async def recover(log: Log, path: Path, stats: Vars, *, alone: bool = True) -> Recovered:
     """Read the state, from the database at `path` as far as it goes; in threads, so that nothing holds the event loop.
 
-    A database that is damaged, older than the log reaches back, or ahead of all that lies in it, is thrown away; not one
-    beside an empty log, which must have been lost, unless others may have its entries. If nobody has (`alone`), the log
-    must hold a whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
+    A database that is damaged, older than the log reaches back, or ahead of all that lies in it, is thrown away; not
+    one beside an empty log, which must have been lost, unless others may have its entries. If nobody has (`alone`), the
+    log must hold a whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
 
     A database may stand where the log does not know yet, or not any more after a crash, that its entries stay: what was
     written into it was known to.
@@ -81,11 +83,12 @@ async def _recover(log: Log, path: Path, stats: Vars, alone: bool) -> Recovered:
     empty = Tables(stats) if log.begin == 0 else None
     replay = Replay(loaded.tables if loaded else empty, stats, shared)
     unwritten: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
-    position, end = loaded.position if loaded else log.begin - 1, log.end
+    whole = position = loaded.position if loaded else log.begin - 1
+    end = log.end
     try:
         async with aclosing(log.read(position + 1)) as batches:
             async for records in batches:
-                await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None)
+                whole = await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None, whole)
                 position = records[-1][0]
         if alone and replay.tables is None:
             raise no_snapshot(log)
@@ -95,7 +98,9 @@ async def _recover(log: Log, path: Path, stats: Vars, alone: bool) -> Recovered:
         raise
     if not loaded and replay.tables is not None:
         unwritten = await trio.to_thread.run_sync(replay.tables.copy)
-    return Recovered(replay, max(position, end - 1), shared, loaded.database if loaded else None, unwritten)
+    position = max(position, end - 1)
+    whole = whole if replay.is_amid else position
+    return Recovered(replay, position, whole, shared, loaded.database if loaded else None, unwritten)
 
 
 def _load(path: Path, log: Log, shared: Shared, stats: Vars, alone: bool) -> _Loaded | None:
@@ -137,9 +142,15 @@ def _state(found: Database, log: Log, shared: Shared, stats: Vars) -> tuple[Tabl
     return tables, position
 
 
-def _feed(replay: Replay, records: list[tuple[int, bytes]], unwritten: dict[Table, dict[Any, Any]] | None) -> None:
+def _feed(
+    replay: Replay, records: list[tuple[int, bytes]], unwritten: dict[Table, dict[Any, Any]] | None, whole: int
+) -> int:
+    """The position of the last record that ends an entry; `whole` if none does."""
     changes = Changes() if unwritten is not None else None
     for position, record in records:
         replay.feed(position, record, changes)
+        if not replay.is_amid:
+            whole = position
     if changes is not None and unwritten is not None:
         changes.note_in(unwritten)
+    return whole

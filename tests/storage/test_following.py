@@ -25,7 +25,7 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Changes, Row, Table, Tables
 from aurorad.vars import Vars
 from tests.storage.memory_log import FollowedLog
-from tests.storage.samples import CONFIG, task
+from tests.storage.samples import CONFIG, config, task
 from tests.waiting import until
 
 SETTINGS = Settings(lambda: 1)
@@ -258,6 +258,30 @@ async def test_a_member_whose_log_was_lost_gets_it_from_the_others(tmp_path: Pat
         await empty.submit([record for _, record in log.entries])
         await wait_all_tasks_blocked()
         assert ids(state.tables) == {"a"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_an_entry_of_which_a_part_came_before_a_restart_is_not_lost(tmp_path: Path, restarted: bool) -> None:
+    """The database must not stand in the midst of it: who goes on there would not see its beginning."""
+    log = FollowedLog()
+    large = entries.transaction([SaveTasks([task("a", config=config(data="x" * 3000))])])
+    parts = entries.records(large, 1000)
+    assert len(parts) > 3
+    await log.submit(entries.records(entries.transaction([SaveTasks([task("first")])]), 1000))
+    if restarted:
+        await log.submit(parts[:2])
+    async with followed(log, tmp_path, stats := Vars()) as state:
+        if not restarted:
+            await log.submit(parts[:2])
+        await wait_all_tasks_blocked()
+        await materialised(stats)
+        assert state.position == 2
+    assert content(tmp_path) == (0, {"first"})
+    await log.submit(parts[2:])
+    async with followed(log, tmp_path, stats := Vars()) as state:
+        assert ids(state.tables) == {"first", "a"}
+        await materialised(stats)
+    assert content(tmp_path) == (log.end - 1, {"first", "a"})
 
 
 async def test_large_entries_are_applied_in_bites_and_yet_whole(

@@ -53,9 +53,9 @@ class _Loaded(NamedTuple):
 async def recover(log: Log, path: Path, stats: Vars, *, alone: bool = True) -> Recovered:
     """Read the state, from the database at `path` as far as it goes; in threads, so that nothing holds the event loop.
 
-    A database that is damaged, older than the log reaches back, or ahead of all that lies in it, is thrown away; not
-    one beside an empty log, which must have been lost, unless others may have its entries. If nobody has (`alone`), the
-    log must hold a whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
+    A database that is damaged, older than the log reaches back, or ahead of all that lies in it, is thrown away. But
+    one that is ahead proves that entries were lost: if nobody else has them (`alone`), it is kept, and the log refused.
+    Then the log must also hold a whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
 
     A database may stand where the log does not know yet, or not any more after a crash, that its entries stay: what was
     written into it was known to.
@@ -123,11 +123,15 @@ def _load(path: Path, log: Log, shared: Shared, stats: Vars, alone: bool) -> _Lo
 
 
 def _refuse_lost_log(log: Log, path: Path, position: int | None) -> None:
-    if log.reach == 0 and position is not None and position >= 0:
-        raise UnreadableLog(
-            f"{path} stands for position {position} of a log, but the one in {path.parent / 'log'} is empty: "
-            f"put that log back, or remove {path.name} to begin with nothing"
-        )
+    if position is None or position < log.reach:
+        return
+    is_now, else_ = f"now ends with position {log.reach - 1}", "go on without what is missing"
+    if log.reach == 0:
+        is_now, else_ = "is empty now", "begin with nothing"
+    raise UnreadableLog(
+        f"{path} stands for position {position} of a log that {is_now}: what was behind is lost or damaged. "
+        f"Put that log back, or remove {path.name} to {else_}"
+    )
 
 
 def _state(found: Database, log: Log, shared: Shared, stats: Vars) -> tuple[Tables, int]:

@@ -249,7 +249,7 @@ async def test_a_member_whose_log_was_lost_gets_it_from_the_others(tmp_path: Pat
         await leader.save("a")
         await materialised(stats)
     shutil.copytree(tmp_path, tmp_path / "alone")
-    with pytest.raises(UnreadableLog, match=r"put that log back, or remove state\.db"):
+    with pytest.raises(UnreadableLog, match=r"Put that log back, or remove state\.db"):
         async with followed(FollowedLog(), tmp_path / "alone", alone=True):
             pass
     empty = FollowedLog()

@@ -12,6 +12,7 @@ import trio
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ResourceAggregate
+from aurorad.log import batches
 from aurorad.log.disk import Folder
 from aurorad.log.errors import LogDamaged, LogInUse
 from aurorad.log.journal import initialize
@@ -19,6 +20,7 @@ from aurorad.log.local import LocalLog
 from aurorad.log.replicated import Settings as LogSettings
 from aurorad.log.replicated import replicated_log
 from aurorad.storage import commits, materialise, snapshots
+from aurorad.storage.database import discard
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import Following, Settings, following, open_storage
 from aurorad.storage.storage import LogFull, Storage
@@ -121,13 +123,32 @@ async def test_a_database_with_a_row_of_rubbish_is_built_anew(tmp_path: Path) ->
         other.close()
 
 
-async def test_a_database_ahead_of_the_log_is_built_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("harm", ["bit flipped", "byte missing", "write missing"])
+async def test_a_log_that_lost_what_its_database_has_is_refused_and_left_as_it_is(tmp_path: Path, harm: str) -> None:
+    """A last write that is damaged looks like one that a crash cut short, but for the database that followed it."""
     async with three_written(tmp_path):
-        with sqlite3.connect(tmp_path / "state.db") as other:
-            other.execute("UPDATE applied SET position = 2")
-            other.execute("DELETE FROM tasks")
-        other.close()
-    assert "it is at position 2, the log has those from 0 to 1" in caplog.text
+        (file,) = (tmp_path / "log").iterdir()
+        good = file.read_bytes()
+        flipped = bytearray(good)
+        flipped[-20] ^= 1
+        first = batches.decode(good, 0)
+        assert first is not None
+        bad = {"bit flipped": flipped, "byte missing": good[:-1], "write missing": good[: first.end_offset]}[harm]
+        file.write_bytes(bad)
+        for _ in range(2):
+            with pytest.raises(UnreadableLog) as refused:
+                async with opened(tmp_path):
+                    pass
+            assert "position 1 of a log that now ends with position 0: what was behind is lost" in str(refused.value)
+            assert file.read_bytes() == bad
+        shutil.copytree(tmp_path, tmp_path / "given up")
+        file.write_bytes(good)
+    discard(tmp_path / "given up" / "state.db")
+    async with opened(tmp_path / "given up") as storage:
+        assert ids(storage) == {"a", "b"}
+        await save(storage, "d")
+    async with opened(tmp_path / "given up") as storage:
+        assert ids(storage) == {"a", "b", "d"}
 
 
 async def test_a_database_beside_a_lost_log_is_kept_and_the_start_refused(tmp_path: Path) -> None:
@@ -136,7 +157,7 @@ async def test_a_database_beside_a_lost_log_is_kept_and_the_start_refused(tmp_pa
         await save(storage, "a")
         await materialised(stats)
     shutil.move(tmp_path / "log", tmp_path / "elsewhere")
-    with pytest.raises(UnreadableLog, match=r"put that log back, or remove state\.db to begin with nothing"):
+    with pytest.raises(UnreadableLog, match=r"Put that log back, or remove state\.db to begin with nothing"):
         async with opened(tmp_path):
             pass
     shutil.rmtree(tmp_path / "log")

@@ -1,8 +1,8 @@
 """The log of one member on its disk: segment files named by the position of their first entry. Everything blocks.
 
-What `append` returned from is durable. A crash can leave a torn last batch, which nobody was told of: it is passed over,
-and cut off by the next append. Anything else that is not as it was written is damage, and opening refuses it. (A last
-batch that was whole once looks like a torn one. Who knows that it was may say so: nothing was changed yet.)
+What `append` returned from is durable. A crash can leave a torn last batch, which nobody was told of: it is passed
+over, and cut off by the next append. Anything else that is not as it was written is damage, and opening refuses it. (A
+last batch that was whole once looks like a torn one. Who knows that it was may say so: nothing was changed yet.)
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from aurorad.vars import Vars
 from tests.log.fake_disk import FakeDisk
 from tests.log.proxy import Proxy, address
 
-QUICK = Timing(beat_s=0.05, write_s=2.0, election_s=2.0, fetch_s=0.5)
+QUICK = Timing(beat_s=0.05, write_s=2.0, election_s=2.0, fetch_s=0.5, full_s=0.5)
 
 
 SEGMENT_BYTES = 1 << 20

@@ -203,6 +203,7 @@ class _Daemon:
                 front=front,
                 stats=stats,
                 alone=others.is_alone,
+                election_attempts=flags.native_log_election_retries,
                 max_registration_delay_s=flags.max_registration_delay,
                 max_leading_duration_s=math.inf if others.is_alone else flags.max_leading_duration,
             )

@@ -27,8 +27,11 @@ from aurorad.storage.tables import Tables
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
-from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.dumps import dump_endpoints
+from aurorad.web.mname import mname_endpoints
+from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
+from aurorad.web.utilization import utilization_endpoints
 
 _WORDS = "This scheduler follows another one: what it shows may be a moment old, and it changes nothing."
 _NO_LEADER = "This scheduler waits to lead: what it shows may be old, and nothing can be changed until one leads."
@@ -123,15 +126,16 @@ def follower_app(
             return Notice(_NO_LEADER)
         return Notice(_WORDS, (f"http://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"))
 
-    pages = scheduler_pages(
-        tables, lambda task: "", given.observer_url, given.flags.cluster_name, given.now_ms, notice=notice
-    )
+    look = scheduler_look(given.flags.cluster_name, given.now_ms, notice)
     return scheduler_app(
         given.stats,
         thrift_endpoint(not_ready, lambda: ANYBODY),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
-        pages,
+        dump_endpoints(tables, look),
+        mname_endpoints(tables),
+        utilization_endpoints(tables, look),
+        scheduler_pages(look, tables, lambda task: "", given.observer_url),
         *others,
     )
 

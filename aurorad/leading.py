@@ -40,10 +40,13 @@ from aurorad.vars import Vars
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.dumps import dump_endpoints
 from aurorad.web.explain import explain_endpoints
-from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.mname import mname_endpoints
+from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.pages.jobs import exists as job_exists
 from aurorad.web.thrift import thrift_endpoint
+from aurorad.web.utilization import utilization_endpoints
 
 _log = logging.getLogger(__name__)
 
@@ -157,12 +160,12 @@ class Reign:
             assert answer.result.get_quota_result is not None
             return answer.result.get_quota_result
 
+        look = scheduler_look(given.flags.cluster_name, given.now_ms)
         pages = scheduler_pages(
+            look,
             tables,
             scheduler.pending_reason,
             given.observer_url,
-            given.flags.cluster_name,
-            given.now_ms,
             quota,
             scheduler.cron.next_run_ms,
             explainer.job,
@@ -174,6 +177,9 @@ class Reign:
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), lambda: ANYBODY),
+            dump_endpoints(tables, look),
+            mname_endpoints(tables),
+            utilization_endpoints(tables, look),
             pages,
             *others,
         )

@@ -27,6 +27,7 @@ from aurorad.storage.tables import Tables
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.diagnostics import diagnostic_endpoints
 from aurorad.web.dumps import dump_endpoints
 from aurorad.web.mname import mname_endpoints
 from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
@@ -132,6 +133,7 @@ def follower_app(
         thrift_endpoint(not_ready, lambda: ANYBODY),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
+        diagnostic_endpoints(look),
         dump_endpoints(tables, look),
         mname_endpoints(tables),
         utilization_endpoints(tables, look),

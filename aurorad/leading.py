@@ -40,6 +40,7 @@ from aurorad.vars import Vars
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.diagnostics import diagnostic_endpoints
 from aurorad.web.dumps import dump_endpoints
 from aurorad.web.explain import explain_endpoints
 from aurorad.web.mname import mname_endpoints
@@ -177,6 +178,7 @@ class Reign:
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), lambda: ANYBODY),
+            diagnostic_endpoints(look),
             dump_endpoints(tables, look),
             mname_endpoints(tables),
             utilization_endpoints(tables, look),

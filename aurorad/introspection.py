@@ -87,7 +87,9 @@ def _tasks() -> Iterator[tuple[trio.lowlevel.Task, int]]:
 
 
 def _stack(task: trio.lowlevel.Task) -> tuple[str, ...]:
-    return tuple(_place(frame, line) for frame, line in task.iter_await_frames())
+    """Without Trio's own core, in which every task ends up that waits."""
+    places = (_place(frame, line) for frame, line in task.iter_await_frames())
+    return tuple(place for place in places if not place.startswith("trio/_core/"))
 
 
 def _place(frame: FrameType, line: int) -> str:

@@ -39,6 +39,7 @@ from aurorad.scheduler import webhooks
 from aurorad.scheduler.limits import configured_tiers
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
+from aurorad.series import Series
 from aurorad.startup import CannotStart, backup_folder, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import Settings
@@ -122,6 +123,8 @@ class _Daemon:
         self._webhook = webhooks.configured(flags.webhook_config)
         self._told: set[str] = set()
         self.ending = Ending()
+        interval_s, retention_s = flags.stat_sampling_interval, flags.stat_retention_period
+        self._series = Series(stats, now_ms, interval_s=interval_s, retention_s=retention_s)
         self._watchdog = Watchdog(stats)
         self._lifecycle = Lifecycle(stats)
         declare_process(stats, now_ms)
@@ -139,6 +142,8 @@ class _Daemon:
         control = server.listen(_LOOPBACK, control_port, "simulated_control_port") if control_port is not None else None
         async with trio.open_nursery() as signals:
             await signals.start(self._heed_signals)
+            if schedules:
+                signals.start_soon(self._series.run)
             async with trio.open_nursery() as roles:
                 if observer is not None:
                     scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
@@ -222,6 +227,7 @@ class _Daemon:
             now_ms=now_ms,
             observer_url=observer_url,
             backup_folder=backup_folder(self._flags),
+            series=self._series,
         )
 
     async def _begin_reign(

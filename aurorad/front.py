@@ -29,6 +29,7 @@ from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
 from aurorad.web.dumps import dump_endpoints
+from aurorad.web.graphs import graph_endpoints
 from aurorad.web.mname import mname_endpoints
 from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
@@ -135,6 +136,7 @@ def follower_app(
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
         diagnostic_endpoints(look),
         dump_endpoints(tables, look),
+        graph_endpoints(given.series, look),
         mname_endpoints(tables),
         utilization_endpoints(tables, look),
         scheduler_pages(look, tables, lambda task: "", given.observer_url),

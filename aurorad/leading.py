@@ -32,6 +32,7 @@ from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.scheduler.webhooks import Webhook
+from aurorad.series import Series
 from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.backups import Backups
 from aurorad.storage.storage import LogFull, Storage
@@ -43,6 +44,7 @@ from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
 from aurorad.web.dumps import dump_endpoints
 from aurorad.web.explain import explain_endpoints
+from aurorad.web.graphs import graph_endpoints
 from aurorad.web.mname import mname_endpoints
 from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.pages.jobs import exists as job_exists
@@ -68,6 +70,7 @@ class Surroundings(NamedTuple):
     observer_url: Callable[[str], str | None]
     """Where a browser finds the observer of a host, if there is one."""
     backup_folder: BackupFolder
+    series: Series
 
 
 class Reign:
@@ -180,6 +183,7 @@ class Reign:
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), lambda: ANYBODY),
             diagnostic_endpoints(look),
             dump_endpoints(tables, look),
+            graph_endpoints(given.series, look),
             mname_endpoints(tables),
             utilization_endpoints(tables, look),
             pages,

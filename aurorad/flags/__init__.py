@@ -64,6 +64,9 @@ def parse(arguments: Sequence[str]) -> Flags:
     """The daemon's flags. Raises as `flag_parsing.parse`, and `FlagError` for flags that do not go together."""
     flags = flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
     _check_ensemble(flags)
+    if flags.stat_retention_period <= flags.stat_sampling_interval:
+        given = flag_parsing.changed(flags, Flags()).get("stat_retention_period", "1hrs")
+        raise FlagError(f"-stat_retention_period={given}: more than -stat_sampling_interval was expected")
     if flags.engine != "simulated":
         _refuse_simulation(flags)
         return flags

@@ -50,7 +50,9 @@ from aurorad.web import server
 from aurorad.web.app import scheduler_app
 from aurorad.web.leader import leader_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
+from aurorad.web.security import security
 from aurorad.web.simulation import simulation_endpoints
+from aurorad.web.users import BadUsers
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ _OUTSIDE_OUR_POWER = (
     BadAgents,
     WrongEngine,
     ZooKeeperRefused,
+    BadUsers,
 )
 _NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, LogFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
@@ -121,6 +124,7 @@ class _Daemon:
         self._stats = stats
         self._tiers = configured_tiers(flags)
         self._webhook = webhooks.configured(flags.webhook_config)
+        self._security = security(flags, stats)
         self._told: set[str] = set()
         self.ending = Ending()
         interval_s, retention_s = flags.stat_sampling_interval, flags.stat_retention_period
@@ -144,6 +148,8 @@ class _Daemon:
             await signals.start(self._heed_signals)
             if schedules:
                 signals.start_soon(self._series.run)
+            if self._security.users is not None:
+                signals.start_soon(self._security.users.run)
             async with trio.open_nursery() as roles:
                 if observer is not None:
                     scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
@@ -252,6 +258,7 @@ class _Daemon:
         task_status: trio.TaskStatus[None],
     ) -> None:
         keep_others_out(app, sock.getsockname()[0], self._hostname)
+        self._security.gate.guard(app)
         async with trio.open_nursery() as nursery:
             grace_s = self._flags.shutdown_grace
             await nursery.start(partial(server.serve, app, sock, stopping=stopping, grace_s=grace_s))

@@ -19,11 +19,13 @@ from aurorad.api.calls import Call
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ServerInfo
 from aurorad.leader.face import Leadership
-from aurorad.leading import ANYBODY, Reign, Surroundings
+from aurorad.leading import Reign, Surroundings
 from aurorad.pages.look import Notice
+from aurorad.rules.permissions import Caller
 from aurorad.scheduler.rpc.answers import Refused, refused
 from aurorad.scheduler_role import Followed
 from aurorad.storage.tables import Tables
+from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
@@ -114,7 +116,7 @@ def follower_app(
     """What a follower serves: statistics, and the tables as they are here, marked as a follower's."""
     server_info = ServerInfo(given.flags.cluster_name, given.flags.viz_job_url_prefix)
 
-    async def not_ready(call: Call, user: str) -> Response:
+    async def not_ready(call: Call, caller: Caller) -> Response:
         answer = refused(Refused("Storage is not READY", ResponseCode.ERROR_TRANSIENT))
         return msgspec.structs.replace(answer, server_info=server_info)
 
@@ -131,7 +133,7 @@ def follower_app(
     look = scheduler_look(given.flags.cluster_name, given.now_ms, notice)
     return scheduler_app(
         given.stats,
-        thrift_endpoint(not_ready, lambda: ANYBODY),
+        thrift_endpoint(not_ready, present_caller),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
         diagnostic_endpoints(look),

@@ -27,6 +27,7 @@ from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from aurorad.web import server
+from aurorad.web.access import Gate
 from tests.storage.samples import JOB, task
 
 
@@ -143,7 +144,9 @@ def follower(tables: Tables, leadership: Alone, unfit: str | None = None) -> Qua
     folder = BackupFolder(Path("/nonexistent"), 1)
     series = Series(Vars(), lambda: 1)
     given = Surroundings(flags, Vars(), BUILT_IN, None, (), "me", lambda: 1, lambda _: None, folder, series)
-    return follower_app(given, tables, leadership, lambda: unfit)
+    app = follower_app(given, tables, leadership, lambda: unfit)
+    Gate(None).guard(app)
+    return app
 
 
 async def body(app: QuartTrio, path: str) -> str:

@@ -14,6 +14,7 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskConfig,
 )
+from aurorad.rules.permissions import ANYBODY
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
@@ -39,7 +40,7 @@ def application(  # type: ignore[no-untyped-def]
     )
     return scheduler_app(
         stats,
-        thrift_endpoint(nobody, lambda: "UNSECURE"),  # type: ignore[arg-type]
+        thrift_endpoint(nobody, lambda: ANYBODY),  # type: ignore[arg-type]
         admin_endpoints(stats, lambda: None),
         pages,
     )

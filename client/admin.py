@@ -41,7 +41,7 @@ def run(arguments: Sequence[str], outside: Outside) -> int:
     words = [argument for argument in arguments if argument not in _GLOBAL_FLAGS]
     with ExitStack() as closing:
         bypass = "--bypass-leader-redirect" in arguments
-        session = Session(terminal, outside, closing, "Aurora Admin", bypass)
+        session = Session(terminal, outside, closing, user_agent="Aurora Admin", bypass_leader_redirect=bypass)
         return guarded(terminal, lambda: _dispatch(words, session))
 
 

@@ -1,4 +1,4 @@
-"""How a cluster's scheduler is told who calls: `auth_mechanism` in clusters.json (client-internals sheet, section 6)."""
+"""How a scheduler is told who calls: `auth_mechanism` in clusters.json (client-internals sheet, section 6)."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from client import clusters
+from client.build import Build
 from client.clock import Clock
 from client.clusters import Cluster
 from client.terminal import Terminal
@@ -21,13 +22,14 @@ if TYPE_CHECKING:  # the HTTP library takes its time to load, and not every comm
 
 @dataclasses.dataclass(frozen=True)
 class Outside:
-    """The parts of the world that tests replace."""
+    """The parts of the world that tests replace. `now` only goes forward, `wall` is seconds since the epoch."""
 
     environ: Mapping[str, str]
     now: Callable[[], float]
     sleep: Callable[[float], None]
     open_url: Callable[[str], bool]
     new_id: Callable[[], str]
+    wall: Callable[[], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Session:
     terminal: Terminal
     outside: Outside
     closing: ExitStack
+    build: Build = dataclasses.field(default_factory=Build)
     user_agent: str = "Aurora V2"
     bypass_leader_redirect: bool = False
     """Have the scheduler that is addressed answer, even if it does not lead."""
@@ -67,7 +70,7 @@ class Session:
         from client.scheduler import Scheduler
         from client.transport import Transport
 
-        mechanism = auth.mechanism(cluster, {})
+        mechanism = auth.mechanism(cluster, self.build.mechanisms)
         transport = Transport(self.leader(cluster.name), self.user_agent, mechanism, self.bypass_leader_redirect)
         return Scheduler(cluster, self.closing.enter_context(transport), self.clock, self.terminal)
 

@@ -27,6 +27,7 @@ from tests.client.fake_scheduler import Drop, FakeScheduler, Http, ok, refused
 from tests.client.values import HELLO, task, tasks
 
 JOBS = ok(get_jobs_result=GetJobsResult(frozenset({JobConfiguration(key=HELLO)})))
+ASKING = " INFO] Retrieving jobs for role *\n"
 NOT_READY = refused("Storage is not READY", ResponseCode.ERROR_TRANSIENT)
 
 
@@ -129,7 +130,7 @@ def test_a_thrift_exception_is_status_20(aurora: Runner, scheduler: FakeSchedule
     scheduler.on(GetJobs, Http(200, body=body))
     ran = aurora("job", "list", "west/*")
     assert ran.code == 20
-    assert ran.err == "Error during thrift call getJobs to west: Invalid method name: 'getJobs'\n"
+    assert ran.err == f"{ASKING}Error during thrift call getJobs to west: Invalid method name: 'getJobs'\n"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\x80\x01\x00\x02\x00\x00\x00\x01x\x00\x00\x00\x00\x00"])
@@ -137,7 +138,7 @@ def test_an_answer_that_is_no_thrift_is_status_20(aurora: Runner, scheduler: Fak
     scheduler.on(GetJobs, Http(200, body=body))
     ran = aurora("job", "list", "west/*")
     assert (ran.code, ran.out) == (20, "")
-    assert ran.err.startswith("Error during thrift call getJobs to west: the answer ")
+    assert ran.err.startswith(f"{ASKING}Error during thrift call getJobs to west: the answer ")
 
 
 def test_what_the_original_sends_is_sent(aurora: Runner, scheduler: FakeScheduler) -> None:
@@ -203,5 +204,5 @@ def test_a_scheduler_that_wants_credentials_is_status_30(aurora: Runner, schedul
     scheduler.on(GetJobs, Http(status))
     ran = aurora("job", "list", "west/*")
     assert ran.code == 30
-    assert ran.err.startswith(f"Not authorized to talk to west: {status}")
+    assert ran.err.startswith(f"{ASKING}Not authorized to talk to west: {status}")
     assert "~/.netrc" in ran.err

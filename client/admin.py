@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from difflib import get_close_matches
 
 from aurorad import __version__
-from client import clusters, helptext
+from client import helptext
 from client.errors import CommandError, Exit
 from client.guard import guarded, real_world
 from client.session import Outside, Session
@@ -58,8 +58,7 @@ def _dispatch(words: list[str], session: Session) -> int:
         case ["version" | "--version", *_]:
             session.terminal.out(helptext.version(__version__))
         case ["get_scheduler", cluster]:
-            found = clusters.find(session.clusters(), cluster)
-            session.terminal.out(f"Found leading scheduler at: {found.scheduler_url.rstrip('/')}")
+            session.terminal.out(f"Found leading scheduler at: {session.leader(cluster).url.rstrip('/')}")
         case ["get_scheduler", *_]:
             raise CommandError(Exit.FATAL, "Incorrect parameters for get_scheduler\n\nget_scheduler CLUSTER")
         case [command, *rest] if command in _ABOUT_HOSTS:

@@ -26,7 +26,7 @@ def _schedule(given: Namespace, session: Session) -> int:
         text = 'Non-cron jobs may only be created with "aurora job create" command'
         raise CommandError(Exit.COMMAND_FAILURE, text)
     scheduler.ask(ScheduleCronJob(job), f"Error scheduling cron job {path}:")
-    session.terminal.out(f"Cron job scheduled, status can be viewed at {pages.job(scheduler.cluster, path.key)}")
+    session.terminal.out(f"Cron job scheduled, status can be viewed at {pages.job(scheduler, path.key)}")
     return Exit.OK
 
 
@@ -48,7 +48,7 @@ def _start(given: Namespace, session: Session) -> int:
     scheduler = session.scheduler(path.cluster)
     scheduler.ask(StartCronJob(path.key), f"Error starting cron job {path}:")
     if given.open_browser:
-        session.open_page(pages.job(scheduler.cluster, path.key))
+        session.open_page(pages.job(scheduler, path.key))
     return Exit.OK
 
 

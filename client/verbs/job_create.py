@@ -40,7 +40,7 @@ def _run(given: Namespace, session: Session) -> int:
         return plans.show(scheduler, CreateJob(job), "Job creation would fail due to error:")
     session.terminal.info(f"Creating job {path.key.name}")
     scheduler.ask(CreateJob(job), "Job creation failed due to error:", Exit.COMMAND_FAILURE)
-    page = pages.job(scheduler.cluster, path.key)
+    page = pages.job(scheduler, path.key)
     if given.open_browser:
         session.open_page(page)
     done = _WAITS[given.wait_until]

@@ -129,7 +129,7 @@ def _kill_and_wait(given: Namespace, scheduler: Scheduler, key: JobKey, instance
 
 def _finished(given: Namespace, session: Session, scheduler: Scheduler, key: JobKey, text: str) -> int:
     if given.open_browser:
-        session.open_page(pages.job(scheduler.cluster, key))
+        session.open_page(pages.job(scheduler, key))
     session.terminal.out(text)
     return Exit.OK
 

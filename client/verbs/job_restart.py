@@ -49,7 +49,7 @@ def _run(given: Namespace, session: Session) -> int:
         session.terminal.info(f"No instances specified, and no active instances found in job {path}")
         session.terminal.info("Nothing to do.")
     if given.open_browser:
-        session.open_page(pages.job(scheduler.cluster, path.key))
+        session.open_page(pages.job(scheduler, path.key))
     session.terminal.out(f"Job {path} restarted successfully")
     return Exit.OK
 

@@ -57,7 +57,7 @@ def _run(given: Namespace, session: Session) -> int:
     if result is None:
         session.terminal.out(messages(response))
         return Exit.OK
-    page = pages.update(scheduler.cluster, result.key.job, result.key.id)
+    page = pages.update(scheduler, result.key.job, result.key.id)
     session.terminal.out(f"Job update has started. View your update progress at {page}")
     if given.open_browser:
         session.open_page(page)

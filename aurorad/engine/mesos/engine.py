@@ -22,6 +22,7 @@ from aurorad.engine.mesos.framework import Credential
 from aurorad.engine.mesos.masters import Address, Masters, masters_at
 from aurorad.engine.mesos.messages import Call, Filters, FrameworkInfo, Id
 from aurorad.engine.mesos.pipeline import Answered
+from aurorad.engine.mesos.unheard import Unheard
 from aurorad.engine.recordio import Records
 from aurorad.pace import Pace
 from aurorad.vars import Vars
@@ -34,6 +35,7 @@ _WAS_WELL_S = 1.0
 """A subscription that lasted so long is made again at once; with one that did not, that could go on for ever."""
 
 _REMOVED = "Framework has been removed"
+_ACCEPTED = 202
 _ANOTHER_STANDING = (307, 401, 403, 503)
 """Who answers a call so does not lead, or does not know us any more."""
 
@@ -47,8 +49,8 @@ class MesosEngine:
     """`aurorad.engine.base.Engine` over the v1 scheduler API.
 
     Calls are sent and not waited for. What any master can be told waits until there is a subscription; what is about
-    an offer or an update of an earlier one is void with it. Tasks that were launched, and of which nothing was heard
-    since, are asked about with every new subscription: so it is soon known if a launch was lost.
+    an offer or an update of an earlier one is void with it. Tasks that were launched over an earlier one, and of which
+    nothing was heard since, are asked about until there is an answer.
     """
 
     def __init__(
@@ -81,9 +83,9 @@ class MesosEngine:
         self._subscribed_at = -math.inf
         self._is_subscribed = trio.Event()
         self._suppressed = False
-        self._unheard_of: dict[str, str] = {}  # tasks that were launched, and their agents
+        self._unheard = Unheard()
         self._events: trio.MemorySendChannel[base.Event]
-        self._refused_send, self._refused = trio.open_memory_channel[StatusUpdate](math.inf)
+        self._dropped_send, self._dropped = trio.open_memory_channel[StatusUpdate](math.inf)
         self._decode_offer = msgspec.json.Decoder(messages.Offer).decode
         stats.declare("mesos_scheduler_subscription_attempts", "mesos_scheduler_call_failures")
         stats.declare("scheduler_driver_kill_failures", "scheduler_framework_message")
@@ -94,8 +96,10 @@ class MesosEngine:
         """As `Engine.run`. Raises `FrameworkFailed`, and in a group `ZooKeeperRefused`."""
         self._events = events
         self._framework_id = framework_id
-        async with masters_at(self._masters) as masters:
+        async with masters_at(self._masters) as masters, trio.open_nursery() as nursery:
+            nursery.start_soon(self._tell_dropped)
             failure = await self._until_failed(masters)
+            nursery.cancel_scope.cancel()
         raise failure
 
     # Subscriptions, one after the other.
@@ -118,6 +122,7 @@ class MesosEngine:
             if self._subscription is not None:
                 self._subscription = None
                 self._is_subscribed = trio.Event()
+                self._unheard.doubt()
                 await self._tell(Disconnected())
             await trio.sleep(wait_s)
 
@@ -126,7 +131,7 @@ class MesosEngine:
             return False
         _log.warning("Mesos has removed framework %s with all its tasks: registering anew", self._framework_id)
         self._framework_id = None
-        self._unheard_of.clear()
+        self._unheard.clear()
         return True
 
     def _wait_s(self, failures: int) -> float:
@@ -143,7 +148,7 @@ class MesosEngine:
                 functools.partial(self._hear, subscription),
                 subscription.calls.run,
                 functools.partial(_until_another, masters, leader),
-                self._tell_refused,
+                functools.partial(self._ask_about_doubted, subscription),
             )
 
     def _subscribe_call(self) -> bytes:
@@ -204,9 +209,6 @@ class MesosEngine:
         await self._tell(Registered(framework_id))
         if self._suppressed:
             await self._call(subscription, Call("SUPPRESS"))
-        if self._unheard_of:
-            asked = tuple(messages.ReconciledTask(Id(task), Id(agent)) for task, agent in self._unheard_of.items())
-            await self._call(subscription, Call("RECONCILE", reconcile=messages.Reconcile(asked)))
 
     async def _offered(self, made: messages.Offers) -> None:
         pace = Pace()
@@ -217,8 +219,7 @@ class MesosEngine:
         await self._tell(base.Offers(tuple(offers)))
 
     async def _updated(self, update: StatusUpdate) -> None:
-        if update.state is not TaskState.TASK_STAGING:  # that is the master's word alone
-            self._unheard_of.pop(update.task_id, None)
+        self._unheard.heard(update)
         await self._tell(update)
 
     async def _announced(self, made: messages.InverseOffers, subscription: Subscription) -> None:
@@ -244,15 +245,32 @@ class MesosEngine:
         except trio.WouldBlock:
             await self._events.send(event)
 
-    async def _tell_refused(self) -> None:
-        async for update in self._refused:
+    # Launches that do not reach an agent.
+
+    async def _ask_about_doubted(self, subscription: Subscription) -> None:
+        await self._is_subscribed.wait()
+        pause_s = _FIRST_WAIT_S
+        while doubted := self._unheard.doubted():
+            await self._call(subscription, Call("RECONCILE", reconcile=messages.Reconcile(doubted)))
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MOST_WAIT_S)
+
+    def _drop(self, tasks: tuple[TaskInfo, ...], state: TaskState, reason: str, message: str) -> None:
+        """These were certainly not launched, and nobody else will tell so."""
+        for task in self._unheard.forget(tasks):
+            update = StatusUpdate(task.task_id, state, task.agent_id, message, reason, "SOURCE_MASTER")
+            self._dropped_send.send_nowait(update)
+
+    async def _tell_dropped(self) -> None:
+        async for update in self._dropped:
             await self._tell(update)
 
     # Calls.
 
     async def launch(self, offer_id: str, tasks: tuple[TaskInfo, ...], refuse_s: float) -> None:
-        self._unheard_of.update((task.task_id, task.agent_id) for task in tasks)
-        if self._subscription is None or self._framework_id is None:
+        self._unheard.launched(tasks)
+        if self._subscription is None or self._framework_id is None:  # Mesos' own driver says the same then
+            self._drop(tasks, TaskState.TASK_DROPPED, "REASON_MASTER_DISCONNECTED", "Master disconnected")
             return
         framework_id = self._framework_id
         launch = messages.Launch(tuple(self._launching.task(task, framework_id) for task in tasks))
@@ -304,7 +322,7 @@ class MesosEngine:
 
     def _answered(self, type_: str, status: int, text: str) -> None:
         """Raises `Lost` if the answer shows that the subscription is no more."""
-        if status == 202:
+        if status == _ACCEPTED:
             return
         self._stats.count("mesos_scheduler_call_failures")
         if type_ == "KILL":
@@ -314,16 +332,10 @@ class MesosEngine:
         _log.error("the Mesos master refuses %s: %d %s", type_, status, text)
 
     def _launch_answered(self, tasks: tuple[TaskInfo, ...], status: int, text: str) -> None:
-        """A launch that was refused is an end of its tasks that nobody else will tell of."""
         self._answered("ACCEPT", status, text)
-        if status == 202:
-            return
-        for task in tasks:
-            if self._unheard_of.pop(task.task_id, None) is not None:
-                why = f"Mesos refuses to launch it: {text}"
-                self._refused_send.send_nowait(
-                    StatusUpdate(task.task_id, TaskState.TASK_ERROR, task.agent_id, why, "REASON_TASK_INVALID")
-                )
+        if status != _ACCEPTED:
+            why = f"Mesos refuses to launch it: {text}"
+            self._drop(tasks, TaskState.TASK_ERROR, "REASON_TASK_INVALID", why)
 
 
 async def _until_another(masters: Masters, leader: Address) -> None:

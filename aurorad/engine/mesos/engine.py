@@ -17,7 +17,7 @@ from aurorad.engine.mesos import messages, translate
 from aurorad.engine.mesos.connection import ANSWER_S, Subscription, subscribed
 from aurorad.engine.mesos.ends import FrameworkFailed as FrameworkFailed
 from aurorad.engine.mesos.ends import FrameworkRemoved as FrameworkRemoved
-from aurorad.engine.mesos.ends import Lost, until_over
+from aurorad.engine.mesos.ends import Lost, Over, until_over
 from aurorad.engine.mesos.framework import Credential
 from aurorad.engine.mesos.masters import Address, Masters, masters_at
 from aurorad.engine.mesos.messages import Call, Filters, FrameworkInfo, Id
@@ -107,12 +107,13 @@ class MesosEngine:
     async def _until_failed(self, masters: Masters) -> FrameworkFailed:
         failures = 0
         while True:
+            leader = await masters.leader()
             try:
-                await self._subscribe(masters)
+                await self._subscribe(masters, leader)
             except FrameworkFailed as failure:
                 if not self._may_register_anew(failure):
                     return failure
-                why: Exception = failure
+                why: Over = Lost("it removed the framework")
             except Lost as lost:
                 why = lost
             was_well = trio.current_time() - self._subscribed_at >= _WAS_WELL_S
@@ -124,7 +125,8 @@ class MesosEngine:
                 self._is_subscribed = trio.Event()
                 self._unheard.doubt()
                 await self._tell(Disconnected())
-            await trio.sleep(wait_s)
+            with trio.move_on_after(wait_s):
+                await masters.another(leader)
 
     def _may_register_anew(self, failure: FrameworkFailed) -> bool:
         if not isinstance(failure, FrameworkRemoved) or not self._register_anew or self._framework_id is None:
@@ -139,9 +141,8 @@ class MesosEngine:
             return 0.0
         return min(_FIRST_WAIT_S * 2.0 ** min(failures - 1, 10), _MOST_WAIT_S) * self._rng.uniform(0.5, 1.0)
 
-    async def _subscribe(self, masters: Masters) -> None:
+    async def _subscribe(self, masters: Masters, leader: Address) -> None:
         """Raises `Over` when the subscription is over."""
-        leader = await masters.leader()
         self._stats.count("mesos_scheduler_subscription_attempts")
         async with subscribed(leader, self._subscribe_call(), self._authorization) as subscription:
             await until_over(

@@ -17,8 +17,9 @@ from aurorad.engine.mesos import messages, translate
 from aurorad.engine.mesos.connection import ANSWER_S, Subscription, subscribed
 from aurorad.engine.mesos.ends import FrameworkFailed as FrameworkFailed
 from aurorad.engine.mesos.ends import FrameworkRemoved as FrameworkRemoved
-from aurorad.engine.mesos.ends import Lost, Over, until_over
+from aurorad.engine.mesos.ends import Lost, until_over
 from aurorad.engine.mesos.framework import Credential
+from aurorad.engine.mesos.launching import Unlaunchable
 from aurorad.engine.mesos.masters import Address, Masters, masters_at
 from aurorad.engine.mesos.messages import Call, Filters, FrameworkInfo, Id
 from aurorad.engine.mesos.pipeline import Answered
@@ -42,7 +43,7 @@ _ANOTHER_STANDING = (307, 401, 403, 503)
 
 class Launching(Protocol):
     def task(self, info: TaskInfo, framework_id: str) -> msgspec.Struct:
-        """Mesos' TaskInfo of a task."""
+        """Mesos' TaskInfo of a task. Raises `Unlaunchable`."""
 
 
 class MesosEngine:
@@ -62,13 +63,11 @@ class MesosEngine:
         launching: Launching,
         stats: Vars,
         rng: random.Random,
-        register_anew: bool = False,
         missed_heartbeats: float = 5.0,
     ) -> None:
         """`masters` is what ``-mesos_master_address`` says, `framework` has no id yet.
 
-        With `register_anew`, a framework that was removed registers under a new id, in place of `FrameworkRemoved`. A
-        connection that was silent for `missed_heartbeats` times the master's interval is dead.
+        A connection that was silent for `missed_heartbeats` times the master's interval is dead.
         """
         self._masters = masters
         self._framework = framework
@@ -76,13 +75,11 @@ class MesosEngine:
         self._launching = launching
         self._stats = stats
         self._rng = rng
-        self._register_anew = register_anew
         self._missed_heartbeats = missed_heartbeats
         self._framework_id: str | None = None
         self._subscription: Subscription | None = None
         self._subscribed_at = -math.inf
         self._is_subscribed = trio.Event()
-        self._suppressed = False
         self._unheard = Unheard()
         self._events: trio.MemorySendChannel[base.Event]
         self._dropped_send, self._dropped = trio.open_memory_channel[StatusUpdate](math.inf)
@@ -111,9 +108,7 @@ class MesosEngine:
             try:
                 await self._subscribe(masters, leader)
             except FrameworkFailed as failure:
-                if not self._may_register_anew(failure):
-                    return failure
-                why: Over = Lost("it removed the framework")
+                return failure
             except Lost as lost:
                 why = lost
             was_well = trio.current_time() - self._subscribed_at >= _WAS_WELL_S
@@ -127,14 +122,6 @@ class MesosEngine:
                 await self._tell(Disconnected())
             with trio.move_on_after(wait_s):
                 await masters.another(leader)
-
-    def _may_register_anew(self, failure: FrameworkFailed) -> bool:
-        if not isinstance(failure, FrameworkRemoved) or not self._register_anew or self._framework_id is None:
-            return False
-        _log.warning("Mesos has removed framework %s with all its tasks: registering anew", self._framework_id)
-        self._framework_id = None
-        self._unheard.clear()
-        return True
 
     def _wait_s(self, failures: int) -> float:
         if failures == 0:
@@ -208,8 +195,6 @@ class MesosEngine:
         self._subscribed_at = trio.current_time()
         self._is_subscribed.set()
         await self._tell(Registered(framework_id))
-        if self._suppressed:
-            await self._call(subscription, Call("SUPPRESS"))
 
     async def _offered(self, made: messages.Offers) -> None:
         pace = Pace()
@@ -235,8 +220,8 @@ class MesosEngine:
         if _REMOVED in text:
             return FrameworkRemoved(
                 f"Mesos has removed framework {self._framework_id} with all its tasks ({text}): nobody can go on as "
-                "this framework. With -framework_register_anew there is a new one, under which all its tasks are lost "
-                "and started again"
+                f"this framework. With -forget_framework={self._framework_id} there will be a new one, for which all "
+                "tasks are lost, and started again"
             )
         return FrameworkFailed(f"the Mesos master ends the subscription: {text}")
 
@@ -273,11 +258,21 @@ class MesosEngine:
         if self._subscription is None or self._framework_id is None:  # Mesos' own driver says the same then
             self._drop(tasks, TaskState.TASK_DROPPED, "REASON_MASTER_DISCONNECTED", "Master disconnected")
             return
-        framework_id = self._framework_id
-        launch = messages.Launch(tuple(self._launching.task(task, framework_id) for task in tasks))
+        launched = [(task, wire) for task in tasks if (wire := self._task(task, self._framework_id)) is not None]
+        if not launched:
+            await self.decline(offer_id, refuse_s)
+            return
+        launch = messages.Launch(tuple(wire for _, wire in launched))
         accept = messages.Accept((Id(offer_id),), (messages.Operation("LAUNCH", launch),), Filters(refuse_s))
-        call = Call("ACCEPT", accept=accept)
-        await self._call(self._subscription, call, functools.partial(self._launch_answered, tasks))
+        answered = functools.partial(self._launch_answered, tuple(task for task, _ in launched))
+        await self._call(self._subscription, Call("ACCEPT", accept=accept), answered)
+
+    def _task(self, task: TaskInfo, framework_id: str) -> msgspec.Struct | None:
+        try:
+            return self._launching.task(task, framework_id)
+        except Unlaunchable as error:
+            self._drop((task,), TaskState.TASK_ERROR, "REASON_TASK_INVALID", str(error))
+        return None
 
     async def decline(self, offer_id: str, refuse_s: float) -> None:
         if self._subscription is not None:
@@ -299,14 +294,12 @@ class MesosEngine:
         await self._call_any(Call("RECONCILE", reconcile=messages.Reconcile(tasks)))
 
     async def suppress(self) -> None:
-        """No more offers, also over later subscriptions, until `revive`."""
-        self._suppressed = True
+        """No more offers; forgotten with the subscription."""
         if self._subscription is not None:
             await self._call(self._subscription, Call("SUPPRESS"))
 
     async def revive(self) -> None:
         """Offers of everything there is, whatever was declined or suppressed."""
-        self._suppressed = False
         if self._subscription is not None:
             await self._call(self._subscription, Call("REVIVE"))
 

@@ -42,6 +42,7 @@ from aurorad.scheduler import webhooks
 from aurorad.scheduler.limits import configured_executors, configured_tiers
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
+from aurorad.series import Series
 from aurorad.startup import CannotStart, backup_folder, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import Settings
@@ -52,7 +53,9 @@ from aurorad.web import server
 from aurorad.web.app import scheduler_app
 from aurorad.web.leader import leader_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
+from aurorad.web.security import security
 from aurorad.web.simulation import simulation_endpoints
+from aurorad.web.users import BadUsers
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ _OUTSIDE_OUR_POWER = (
     BadAgents,
     WrongEngine,
     ZooKeeperRefused,
+    BadUsers,
 )
 _NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, FrameworkFailed, LogFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
@@ -127,8 +131,11 @@ class _Daemon:
         self._stats = stats
         self._tiers = configured_tiers(flags)
         self._webhook = webhooks.configured(flags.webhook_config)
+        self._security = security(flags, stats)
         self._told: set[str] = set()
         self.ending = Ending()
+        interval_s, retention_s = flags.stat_sampling_interval, flags.stat_retention_period
+        self._series = Series(stats, now_ms, interval_s=interval_s, retention_s=retention_s)
         self._watchdog = Watchdog(stats)
         self._lifecycle = Lifecycle(stats)
         declare_process(stats, now_ms)
@@ -146,6 +153,10 @@ class _Daemon:
         control = server.listen(_LOOPBACK, control_port, "simulated_control_port") if control_port is not None else None
         async with trio.open_nursery() as signals:
             await signals.start(self._heed_signals)
+            if schedules:
+                signals.start_soon(self._series.run)
+            if self._security.users is not None:
+                signals.start_soon(self._security.users.run)
             async with trio.open_nursery() as roles:
                 if observer is not None:
                     scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
@@ -210,6 +221,7 @@ class _Daemon:
                 front=front,
                 stats=stats,
                 alone=others.is_alone,
+                election_attempts=flags.native_log_election_retries,
                 max_registration_delay_s=flags.max_registration_delay,
                 max_leading_duration_s=math.inf if others.is_alone else flags.max_leading_duration,
             )
@@ -231,6 +243,7 @@ class _Daemon:
             now_ms=now_ms,
             observer_url=observer_url,
             backup_folder=backup_folder(self._flags),
+            series=self._series,
         )
 
     async def _begin_reign(
@@ -255,6 +268,7 @@ class _Daemon:
         task_status: trio.TaskStatus[None],
     ) -> None:
         keep_others_out(app, sock.getsockname()[0], self._hostname)
+        self._security.gate.guard(app)
         async with trio.open_nursery() as nursery:
             grace_s = self._flags.shutdown_grace
             await nursery.start(partial(server.serve, app, sock, stopping=stopping, grace_s=grace_s))

@@ -162,3 +162,18 @@ def offer_order(value: tuple[str, ...]) -> str | None:
 
 def no_log(value: str) -> str | None:
     return None if log_level(value) == LOG_LEVELS["NONE"] else "NONE"
+
+
+def mechanisms(value: tuple[str, ...]) -> str | None:
+    fits = value == ("NONE",) or (set(value) <= {"BASIC", "NEGOTIATE"} and len(set(value)) == len(value) > 0)
+    return None if fits else "NONE, BASIC, NEGOTIATE or BASIC,NEGOTIATE"
+
+
+def realms(value: tuple[str, ...]) -> str | None:
+    fits = set(value) <= {"INI_AUTHNZ", "KERBEROS5_AUTHN"} and len(set(value)) == len(value) > 0
+    return None if fits else "INI_AUTHNZ, KERBEROS5_AUTHN or both (others cannot be plugged in)"
+
+
+def ini_path(value: str) -> str | None:
+    kind, colon, path = value.rpartition(":")
+    return None if path and (not colon or kind == "file") else "a file's path, perhaps after file:"

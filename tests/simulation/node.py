@@ -71,6 +71,10 @@ class WatchedLog:
         return self._log.end
 
     @property
+    def reach(self) -> int:
+        return self._log.reach
+
+    @property
     def size(self) -> int:
         return self._log.size
 

@@ -62,7 +62,8 @@ class Revocable(msgspec.Struct, frozen=True):
 class Resource(_Message, frozen=True):
     """`reservation` says how it is reserved, and goes back as it came.
 
-    The last three mark what is no plain resource: volumes, shared ones, those of a resource provider.
+    The last three mark what is no plain resource: volumes, shared ones, those of a resource provider. What is raw is
+    empty if it is not there.
     """
 
     name: str
@@ -71,9 +72,9 @@ class Resource(_Message, frozen=True):
     ranges: Ranges | None = None
     role: str | None = None
     revocable: Revocable | None = None
-    reservation: msgspec.Raw | None = None
-    disk: msgspec.Raw | None = None
-    shared: msgspec.Raw | None = None
+    reservation: msgspec.Raw = msgspec.Raw()
+    disk: msgspec.Raw = msgspec.Raw()
+    shared: msgspec.Raw = msgspec.Raw()
     provider_id: Id | None = None
 
 

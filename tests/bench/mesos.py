@@ -166,8 +166,8 @@ async def _launch_all(flags: Flags, known: Callable[[], int] | None) -> tuple[_T
         await nursery.start(scheduler.run)
         with trio.fail_after(WITHIN_S):
             await timed.all_launched.wait()
-            while known is not None and await trio.to_thread.run_sync(known) < TASKS:
-                await trio.sleep(0.02)  # noqa: ASYNC110 - nobody tells us
+            while known is not None and await trio.to_thread.run_sync(known) < TASKS:  # noqa: ASYNC110
+                await trio.sleep(0.02)
         seconds = trio.current_time() - start
         nursery.cancel_scope.cancel()
     return timed, seconds

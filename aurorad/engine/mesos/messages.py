@@ -29,6 +29,10 @@ EVENT_TYPES = (
 )
 
 
+ABSENT = msgspec.Raw()
+"""What is raw and not there: this very value is left out."""
+
+
 class _Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is not there is not written either."""
 
@@ -62,8 +66,7 @@ class Revocable(msgspec.Struct, frozen=True):
 class Resource(_Message, frozen=True):
     """`reservation` says how it is reserved, and goes back as it came.
 
-    The last three mark what is no plain resource: volumes, shared ones, those of a resource provider. What is raw is
-    empty if it is not there.
+    The last three mark what is no plain resource: volumes, shared ones, those of a resource provider.
     """
 
     name: str
@@ -72,9 +75,9 @@ class Resource(_Message, frozen=True):
     ranges: Ranges | None = None
     role: str | None = None
     revocable: Revocable | None = None
-    reservation: msgspec.Raw = msgspec.Raw()
-    disk: msgspec.Raw = msgspec.Raw()
-    shared: msgspec.Raw = msgspec.Raw()
+    reservation: msgspec.Raw = ABSENT
+    disk: msgspec.Raw = ABSENT
+    shared: msgspec.Raw = ABSENT
     provider_id: Id | None = None
 
 

@@ -50,7 +50,7 @@ def wire_resource(resource: base.Resource) -> wire.Resource:
         ranges=wire.Ranges(tuple(wire.Range(*span) for span in resource.ranges)) if ranged else None,
         role=resource.role,
         revocable=wire.Revocable() if resource.revocable else None,
-        reservation=msgspec.Raw(resource.reservation or ""),
+        reservation=msgspec.Raw(resource.reservation) if resource.reservation is not None else wire.ABSENT,
     )
 
 

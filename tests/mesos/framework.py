@@ -6,8 +6,9 @@ import itertools
 import json
 import math
 import random
+import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from frozendict import frozendict
 
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
 from aurorad.engine.base import Event, Offer, Offers, Registered, Resource, StatusUpdate, TaskState
-from aurorad.engine.mesos.engine import MesosEngine
+from aurorad.engine.mesos.engine import FrameworkRemoved, MesosEngine
 from aurorad.engine.mesos.framework import framework_info
 from aurorad.engine.mesos.launching import Launching
 from aurorad.rules import executors
@@ -62,7 +63,6 @@ class Framework:
         self.is_acknowledging = True
         self.events: list[Event] = []
         self._rig = rig
-        self._numbers = itertools.count(1)
         self._used: set[str] = set()
         self._news = trio.Event()
 
@@ -104,7 +104,7 @@ class Framework:
         data = {"cluster": "c", "role": ROLE, "environment": "test", "name": "job", "task": task}
         job = JobKey(ROLE, "test", "job")
         config = TaskConfig(job=job, executor_config=ExecutorConfig("AuroraExecutor", json.dumps(data)))
-        task_id = f"{ROLE}-test-job-0-{next(self._numbers)}"
+        task_id = f"{ROLE}-test-job-0-{uuid.uuid4()}"
         assigned = AssignedTask(task_id, offer.agent_id, offer.hostname, config, frozendict(), 0)
         template = template_of(config, self._executors)
         await self.engine.launch(offer.id, (task_info(template, assigned, offer.agent_id, OWN, OVERHEAD),), 0.0)
@@ -126,9 +126,17 @@ class Launched:
         self.directory = run.resolve()
         self.sandbox = self.directory / "sandbox"
 
-    def pid(self, file: str = "pid") -> int:
-        """What the task wrote into a file of its sandbox, with ``echo $$``."""
-        return int((self.sandbox / file).read_text())
+    async def wrote(self, file: str) -> str:
+        """A line in a file of its sandbox, once it is there."""
+        path = self.sandbox / file
+        with trio.fail_after(LIMIT_S):
+            while not (text := path.read_text() if path.exists() else "").endswith("\n"):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        return text
+
+    async def pid(self, file: str = "pid") -> int:
+        """What it wrote with ``echo $$``."""
+        return int(await self.wrote(file))
 
     @property
     def is_over(self) -> bool:
@@ -139,18 +147,20 @@ class Launched:
         return (self.directory / "executor.log").read_text()
 
 
+async def _run(engine: MesosEngine, events: trio.MemorySendChannel[Event]) -> None:
+    """Until it is torn down."""
+    with suppress(FrameworkRemoved):
+        await engine.run(events, None)
+
+
 @asynccontextmanager
 async def framework(rig: Rig, executor: Path, *, checkpoint: bool = True) -> AsyncIterator[Framework]:
-    """Subscribed; torn down at the end."""
+    """Subscribed; what is left of it at the end ends with the rig."""
     it = Framework(rig, executor, checkpoint=checkpoint)
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(it.engine.run, send, None)
+        nursery.start_soon(_run, it.engine, send)
         nursery.start_soon(it.take, receive)
         await it.until(lambda event: event if isinstance(event, Registered) else None)
-        try:
-            yield it
-        finally:
-            nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(rig.tear_down_frameworks)
+        yield it
+        nursery.cancel_scope.cancel()

@@ -88,6 +88,18 @@ class Scheduler:
         asked = [("job", keys.canonical(job)), *(("instance", str(instance)) for instance in sorted(instances))]
         return self._told("an explanation", lambda: self.transport.get("explain", asked), Explained)
 
+    def sandboxes(self) -> Told | None:
+        """Where its agents keep sandboxes; None from a scheduler that has no agents of its own."""
+        from client.sandboxes import Told
+
+        def attempt() -> bytes:
+            try:
+                return self.transport.get("sandboxes")
+            except DeclinedError:
+                return b"null"
+
+        return self._told("the place of sandboxes", attempt, Told | None)
+
     def _told(self, what: str, get: Callable[[], bytes], kind: type[Told]) -> Told:
         """An answer as JSON; asking again does no harm."""
 

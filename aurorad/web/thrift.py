@@ -15,6 +15,7 @@ from aurorad.api.calls import CALLS, ApplicationException, Call, Reply
 from aurorad.api.results import Response as Answer
 from aurorad.api.struct import ThriftStruct
 from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType, UnrecognizedType, WireError
+from aurorad.rules.permissions import Caller
 
 _JSON_TYPES = {"", "application/x-thrift", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
@@ -28,7 +29,7 @@ _WORTH_COMPRESSING_BYTES = 4 << 10
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
-Handle = Callable[[Call, str], Awaitable[Answer]]
+Handle = Callable[[Call, Caller], Awaitable[Answer]]
 
 
 _UNKNOWN_METHOD = 1
@@ -40,8 +41,8 @@ class Encoding(Enum):
     BINARY = BINARY_TYPE
 
 
-def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
-    """`handle` answers a call made by a user; `user` says who makes the present request."""
+def thrift_endpoint(handle: Handle, caller: Callable[[], Caller]) -> Blueprint:
+    """`handle` answers a call made by a caller; `caller` says who makes the present request."""
     blueprint = Blueprint("thrift", __name__)
 
     @blueprint.route("/api", methods=["GET", "POST"])
@@ -54,7 +55,7 @@ def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
             return Response(f"Malformed request body: {error}\n", 400, mimetype="text/plain")
         if isinstance(call, ApplicationException):
             return await _respond(_envelope(header, MessageType.EXCEPTION), call)
-        return await _respond(_envelope(header, MessageType.REPLY), Reply(await handle(call, user())))
+        return await _respond(_envelope(header, MessageType.REPLY), Reply(await handle(call, caller())))
 
     return blueprint
 

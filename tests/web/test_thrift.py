@@ -39,6 +39,7 @@ from aurorad.api.tasks import (
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails
 from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType
+from aurorad.rules.permissions import ANYBODY
 from aurorad.web.thrift import thrift_endpoint, weight
 
 JSON = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
@@ -60,7 +61,7 @@ def client(heard: list[tuple[Call, str]]) -> Client:
         return Response(ResponseCode.OK, details=(ResponseDetail("done"),))
 
     app = QuartTrio("tests")
-    app.register_blueprint(thrift_endpoint(handle, lambda: "UNSECURE"))
+    app.register_blueprint(thrift_endpoint(handle, lambda: ANYBODY))
     return app.test_client()
 
 

@@ -32,9 +32,18 @@ class Command:
         stderr: IO[bytes] | int | None = None,
     ) -> subprocess.Popen[bytes]:
         """Raises `CommandError` if there is no such program."""
-        as_whom = self.user.options() if self.user is not None else {}
+        user = self.user
         try:
-            return subprocess.Popen(list(self.words), stdin=stdin, stdout=stdout, stderr=stderr, **as_whom)  # type: ignore[call-overload]  # options of one kind, from a dictionary
+            return subprocess.Popen(
+                list(self.words),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                user=user.uid if user is not None else None,
+                group=user.gid if user is not None else None,
+                extra_groups=user.groups if user is not None else None,
+                env=user.environment if user is not None else None,
+            )
         except OSError as error:
             raise CommandError(Exit.COMMAND_FAILURE, f"Error running {self.words[0]}: {error.strerror}") from None
 
@@ -61,17 +70,16 @@ def status_of(process: subprocess.Popen[bytes]) -> int:
 class User(NamedTuple):
     """Somebody whom only root can become."""
 
-    entry: pwd.struct_passwd
+    uid: int
+    gid: int
+    groups: Sequence[int]
+    environment: Mapping[str, str]
 
-    def options(self) -> Mapping[str, object]:
-        name, group = self.entry.pw_name, self.entry.pw_gid
-        own = {"HOME": self.entry.pw_dir, "USER": name, "LOGNAME": name}
-        return {
-            "user": self.entry.pw_uid,
-            "group": group,
-            "extra_groups": os.getgrouplist(name, group),
-            "env": {**os.environ, **own},
-        }
+    @classmethod
+    def of(cls, entry: pwd.struct_passwd) -> User:
+        own = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+        groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+        return cls(entry.pw_uid, entry.pw_gid, groups, {**os.environ, **own})
 
 
 class Ssh(NamedTuple):
@@ -114,7 +122,7 @@ def owner(agents: Agents, task: AssignedTask, wanted: str | None = None) -> User
         if wanted is not None:
             raise CommandError(Exit.INVALID_PARAMETER, f"Only root can become {wanted} on this machine")
         return None
-    return User(pwd.getpwuid(uid))
+    return User.of(pwd.getpwuid(uid))
 
 
 def sandbox(agents: Agents, task: AssignedTask) -> str:

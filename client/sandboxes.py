@@ -8,8 +8,6 @@ import socket
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-import msgspec
-
 from aurorad.api.calls import GetTasksStatus
 from aurorad.api.enums import LIVE_STATES
 from aurorad.api.results import Response
@@ -33,7 +31,7 @@ class Agents(NamedTuple):
 
     @classmethod
     def of(cls, scheduler: Scheduler) -> Agents:
-        """As clusters.json has it; or, without `slave_root` there, as the scheduler tells it, if it has agents of its own.
+        """As clusters.json has it; without `slave_root` there, as a scheduler tells it that has agents of its own.
 
         Raises `CommandError`.
         """
@@ -42,7 +40,7 @@ class Agents(NamedTuple):
         if root is not None:
             return cls(root.rstrip("/"), cluster.text("slave_run_directory") or _LATEST, False)
         told = scheduler.sandboxes()
-        if told is None:
+        if told.slave_root is None:
             raise cluster.lacks("slave_root is needed: the folder where agents keep the sandboxes of tasks")
         return cls(told.slave_root, told.slave_run_directory, True)
 
@@ -55,13 +53,6 @@ class Agents(NamedTuple):
         run = f"executors/thermos-{shlex.quote(task.task_id)}/runs/{shlex.quote(self.run_directory)}"
         sandbox = "" if of_executor else "/sandbox"
         return f"{shlex.quote(self.root)}/slaves/*/frameworks/*/{run}{sandbox}"
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What a scheduler with agents of its own answers, in the words of clusters.json."""
-
-    slave_root: str
-    slave_run_directory: str = _LATEST
 
 
 def live_tasks(

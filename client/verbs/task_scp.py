@@ -16,7 +16,8 @@ from client.errors import CommandError, Exit
 from client.session import Session
 
 _RECURSIVE = re.compile(r"-[346ABCOpqRrsTv]*r[346ABCOpqRrsTv]*")
-_SFTP_SINCE = 9  # the version of OpenSSH whose scp no longer expands patterns in targets, unless told to be like before
+# From this version of OpenSSH on, scp has no shell expand patterns at the other end, unless told to be like before.
+_WITHOUT_SHELL_SINCE = 9
 
 
 class _Place(NamedTuple):
@@ -50,7 +51,7 @@ def _run(given: Namespace, session: Session) -> int:
         text = "Some of these tasks are reached by ssh, and some are on this machine: copy in two steps"
         raise CommandError(Exit.INVALID_PARAMETER, text)
     words = [_remote(place) for place in places]
-    as_before = ["-O"] if places[-1].task is not None and _version() >= _SFTP_SINCE else []
+    as_before = ["-O"] if of_tasks and _version() >= _WITHOUT_SHELL_SINCE else []
     return entering.Command(("scp", *as_before, *given.scp_options, *words)).run()
 
 

@@ -39,7 +39,9 @@ def _run(given: Namespace, session: Session) -> int:
         raise CommandError(Exit.INVALID_PARAMETER, text)
     scheduler = session.scheduler(target.path.cluster)
     failure = "Unable to get information about instance:"
-    there = sandboxes.live_tasks(scheduler, target.path.key, instances, lambda answer: scheduler.require_ok(answer, failure))
+    there = sandboxes.live_tasks(
+        scheduler, target.path.key, instances, lambda answer: scheduler.require_ok(answer, failure)
+    )
     if not there:
         raise CommandError(Exit.INVALID_PARAMETER, f"Job {target.path} not found")
     task = there[0]

@@ -25,11 +25,11 @@ from client.errors import (
     TransportError,
     UnsentError,
 )
-from client.explained import Explained, Plan
+from client.explained import Explained, Plan, Sandboxes
 from client.terminal import Terminal
 
 T = TypeVar("T")
-Told = TypeVar("Told", Explained, Plan)
+Told = TypeVar("Told", Explained, Plan, Sandboxes)
 
 RETRY_WINDOW_S = 600.0
 RETRY_PAUSE_S = 5.0
@@ -87,6 +87,17 @@ class Scheduler:
         """Why these instances of `job`, or all of them, wait. Raises `CommandError`."""
         asked = [("job", keys.canonical(job)), *(("instance", str(instance)) for instance in sorted(instances))]
         return self._told("an explanation", lambda: self.transport.get("explain", asked), Explained)
+
+    def sandboxes(self) -> Sandboxes:
+        """Where its own agents keep the sandboxes of tasks. Raises `CommandError`."""
+
+        def get() -> bytes:
+            try:
+                return self.transport.get("sandboxes")
+            except DeclinedError:
+                return b"{}"
+
+        return self._told("the place of sandboxes", get, Sandboxes)
 
     def _told(self, what: str, get: Callable[[], bytes], kind: type[Told]) -> Told:
         """An answer as JSON; asking again does no harm."""

@@ -25,18 +25,19 @@ JOBS = """
 sleeper = Task(
     name = 'sleeper',
     processes = [Process(name = 'sleep', cmdline = 'sleep {{seconds}}')],
-    resources = Resources(cpu = 0.1, ram = 16 * MB, disk = 16 * MB))
-job = Job(cluster = 'devcluster', role = 'www-data', environment = 'devel', task = sleeper).bind(seconds = '1000')
+    resources = Resources(cpu = '{{cpus}}', ram = 16 * MB, disk = 16 * MB))
+job = Job(cluster = 'devcluster', role = 'www-data', environment = 'devel', task = sleeper).bind(seconds = '1000', cpus = '0.1')
 service = job(service = True, instances = 3)
 quick = UpdateConfig(watch_secs = 0, batch_size = 2)
 jobs = (
     [service(name = name, update_config = quick)
-     for name in ('created', 'killed', 'added', 'restarted', 'shown', 'updated', 'paused', 'back', 'renamed')]
+     for name in ('created', 'killed', 'added', 'restarted', 'shown', 'updated', 'counted', 'paused', 'back', 'renamed')]
     + [job(name = 'adhoc', instances = 1)]
     + [job(name = 'nightly', cron_schedule = '0 3 * * *', cron_collision_policy = 'KILL_EXISTING')]
     + [service(name = 'large', task = sleeper(resources = Resources(cpu = 9999, ram = 16 * MB, disk = 16 * MB)))]
-    + [service(name = name, update_config = quick(pulse_interval_secs = 60)) for name in ('pulsed', 'aborted')]
-    + [service(name = 'promised', instances = 20, tier = 'preferred', sla_policy = CountSlaPolicy(count = 1, duration_secs = 10))]
+    + [service(name = 'aborted', update_config = quick(pulse_interval_secs = 60))]
+    + [service(name = 'promised', instances = 20, tier = 'preferred',
+               sla_policy = CountSlaPolicy(count = 1, duration_secs = 10))]
 )
 """
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
@@ -313,13 +314,13 @@ def test_job_status(aurora: Client, file: Path) -> None:
 
 
 def test_job_status_as_json(aurora: Client, file: Path) -> None:
-    key = running(aurora, "paused", file)
+    key = running(aurora, "counted", file)
     (shown,) = json.loads(aurora.done("job", "status", "--write-json", key).out)
     assert (shown["job"], len(shown["active"]), shown["inactive"]) == (key, 3, [])
     task = shown["active"][0]
     assert task["status"] == "RUNNING"
     assert task["assignedTask"]["instanceId"] == 0
-    assert task["assignedTask"]["task"]["job"] == {"role": "www-data", "environment": "devel", "name": "paused"}
+    assert task["assignedTask"]["task"]["job"] == {"role": "www-data", "environment": "devel", "name": "counted"}
     assert task["assignedTask"]["task"]["isService"] is True
     assert "data" not in task["assignedTask"]["task"]["executorConfig"]
     assert task["taskEvents"][0]["status"] == "PENDING"
@@ -414,11 +415,11 @@ def test_update_list(aurora: Client) -> None:
 
 
 def test_update_pause_resume_and_rollback(aurora: Client, file: Path) -> None:
-    key = f"{ROLE}/pulsed"
-    running(aurora, "pulsed", file)
+    """Of an update that no host has room for."""
+    key = running(aurora, "paused", file)
     none = aurora("update", "pause", key)
     assert (none.code, none.out, none.err) == (6, "", "No active update found for this job.\n")
-    started = aurora.done("update", "start", "--bind=seconds=7", key, file)
+    started = aurora.done("update", "start", "--bind=cpus=9999", key, file)
     assert "Job update has started." in started.out
     paused = aurora.done("update", "pause", "--message", "looking", key)
     assert paused.out == "Update has been paused.\n"

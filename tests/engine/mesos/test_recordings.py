@@ -48,6 +48,7 @@ def cluster() -> Iterator[Rig]:
         yield cluster
 
 
+@pytest.mark.real_mesos
 @pytest.mark.parametrize("name", SCRIPTS)
 async def test_recording_and_real_master_agree_on(name: str, cluster: Rig) -> None:
     heard, lines = await record(name, cluster)

@@ -123,7 +123,10 @@ def follower_app(
         leaders = leadership.leaders
         if len(leaders) != 1:
             return Notice(_NO_LEADER)
-        return Notice(_WORDS, (f"http://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"))
+        return Notice(
+            _WORDS,
+            (f"{given.flags.http_scheme}://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"),
+        )
 
     pages = scheduler_pages(
         tables, lambda task: "", given.observer_url, given.flags.cluster_name, given.now_ms, notice=notice

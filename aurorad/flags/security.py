@@ -56,5 +56,9 @@ class SecurityFlags:
         return self.http_authentication_mechanism != ("NONE",)
 
     @property
+    def http_scheme(self) -> str:
+        return "http" if self.http_tls_key is None else "https"
+
+    @property
     def users_file(self) -> Path | None:
         return Path(self.shiro_ini_path.removeprefix("file:")) if self.shiro_ini_path is not None else None

@@ -29,8 +29,13 @@ from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
-from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.diagnostics import diagnostic_endpoints
+from aurorad.web.dumps import dump_endpoints
+from aurorad.web.graphs import graph_endpoints
+from aurorad.web.mname import mname_endpoints
+from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
+from aurorad.web.utilization import utilization_endpoints
 
 _WORDS = "This scheduler follows another one: what it shows may be a moment old, and it changes nothing."
 _NO_LEADER = "This scheduler waits to lead: what it shows may be old, and nothing can be changed until one leads."
@@ -128,15 +133,18 @@ def follower_app(
             (f"{given.flags.http_scheme}://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"),
         )
 
-    pages = scheduler_pages(
-        tables, lambda task: "", given.observer_url, given.flags.cluster_name, given.now_ms, notice=notice
-    )
+    look = scheduler_look(given.flags.cluster_name, given.now_ms, notice)
     return scheduler_app(
         given.stats,
         thrift_endpoint(not_ready, present_caller),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
-        pages,
+        diagnostic_endpoints(look),
+        dump_endpoints(tables, look),
+        graph_endpoints(given.series, look),
+        mname_endpoints(tables),
+        utilization_endpoints(tables, look),
+        scheduler_pages(look, tables, lambda task: "", given.observer_url),
         *others,
     )
 

@@ -26,7 +26,16 @@ from aurorad.api.struct import (
     Type,
     fields_of,
 )
-from aurorad.api.wire import MAX_DEPTH, MessageHeader, MessageType, Tag, UnionError, UnrecognizedType, WireError
+from aurorad.api.wire import (
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MessageHeader,
+    MessageType,
+    Tag,
+    UnionError,
+    UnrecognizedType,
+    WireError,
+)
 
 S = TypeVar("S", bound=ThriftStruct)
 
@@ -389,6 +398,8 @@ def _collection_reader(element: Type, make: Callable[[list[Any]], Any]) -> Reade
     def read_all(data: Data, position: int) -> tuple[Any, int]:
         got = data[position]
         count, position = _count(data, position + 1, 1)
+        if count > MAX_ELEMENTS:
+            raise WireError(f"a collection of {count} elements: at most {MAX_ELEMENTS} are taken")
         if got != tag and count:
             raise WireError(f"a collection of wire type {got} where {tag} was expected")
         values = []

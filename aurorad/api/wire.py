@@ -1,4 +1,4 @@
-"""What both thrift encodings share: the error for bytes that do not decode, the message around a call, media types."""
+"""What all thrift encodings share: the error for bytes that do not decode, the message around a call, media types."""
 
 from __future__ import annotations
 
@@ -41,9 +41,12 @@ class MessageHeader(NamedTuple):
 # Media types of the encodings over HTTP.
 JSON_TYPE = "application/vnd.apache.thrift.json"
 BINARY_TYPE = "application/vnd.apache.thrift.binary"
+COMPACT_TYPE = "application/vnd.apache.thrift.compact"
 
 # Deeper than any declared struct; keeps unknown nested fields from exhausting the stack.
 MAX_DEPTH = 64
+# Of one collection: more than any cluster has tasks. An element may take one byte on the wire and a hundred in memory.
+MAX_ELEMENTS = 1 << 22
 
 
 class Tag(IntEnum):

@@ -14,6 +14,7 @@ from typing import Any
 
 from frozendict import frozendict
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
+from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.protocol.TJSONProtocol import TJSONProtocol
 from thrift.protocol.TProtocol import TProtocolBase
 from thrift.transport.TTransport import TMemoryBuffer
@@ -29,6 +30,7 @@ PROTOCOLS: dict[str, type[TProtocolBase]] = {
     "binary": TBinaryProtocol,
     "accelerated": TBinaryProtocolAccelerated,
     "json": TJSONProtocol,
+    "compact": TCompactProtocol,
 }
 
 

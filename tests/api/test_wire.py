@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from aurorad.api import binary, tjson
+from aurorad.api import binary, compact, tjson
 from aurorad.api.calls import CreateJob, GetJobs, GetTasksStatus, GetTierConfigs, Reply
 from aurorad.api.enums import JobUpdateStatus, MaintenanceMode, ScheduleStatus
 from aurorad.api.results import QueryRecoveryResult, Response
@@ -57,12 +57,21 @@ ENCODERS: dict[str, Callable[[ThriftStruct], bytes]] = {
     "binary": binary.encode,
     "accelerated": binary.encode,
     "json": tjson.encode,
+    "compact": compact.encode,
 }
 DECODERS: dict[str, Callable[[Any, bytes], ThriftStruct]] = {
     "binary": binary.decode,
     "accelerated": binary.decode,
     "json": tjson.decode,
+    "compact": compact.decode,
 }
+MESSAGES: dict[str, Callable[[MessageHeader, ThriftStruct], bytes]] = {
+    "binary": binary.encode_message,
+    "accelerated": binary.encode_message,
+    "json": tjson.encode_message,
+    "compact": compact.encode_message,
+}
+OWN = ("binary", "json", "compact")
 CALL = MessageHeader("getJobs", MessageType.CALL, 7)
 
 
@@ -82,8 +91,9 @@ def decode_message(protocol: str, data: bytes) -> tuple[MessageHeader, ThriftStr
     if protocol == "json":
         message = tjson.decode_message(data)
         return message.header, message.body(GetJobs)
-    header, start = binary.decode_header(data)
-    return header, binary.read_struct(GetJobs, data, start)[0]
+    encoding = compact if protocol == "compact" else binary
+    header, start = encoding.decode_header(data)
+    return header, encoding.read_struct(GetJobs, data, start)[0]
 
 
 @pytest.mark.parametrize("protocol", ENCODERS)
@@ -91,8 +101,7 @@ def decode_message(protocol: str, data: bytes) -> tuple[MessageHeader, ThriftStr
 @pytest.mark.parametrize("sequence", [0, 4711, -1, 2**31 - 1, -(2**31)])
 def test_messages_are_understood_both_ways(apache: Apache, protocol: str, kind: MessageType, sequence: int) -> None:
     header, body = MessageHeader("getJobs", kind, sequence), GetJobs("www")
-    encode = tjson.encode_message if protocol == "json" else binary.encode_message
-    assert apache.read_message(protocol, GetJobs, encode(header, body)) == (header, body)
+    assert apache.read_message(protocol, GetJobs, MESSAGES[protocol](header, body)) == (header, body)
     assert decode_message(protocol, apache.write_message(protocol, header, body)) == (header, body)
 
 
@@ -126,11 +135,12 @@ def test_values_that_share_a_part_are_written_like_values_that_do_not() -> None:
 
     one, equal, other = TaskConfig(priority=1), TaskConfig(priority=1), TaskConfig(priority=2)
     for value in (pair(one, one), pair(one, equal), pair(one, other)):
-        assert binary.decode(QueryRecoveryResult, binary.encode(value)) == value
+        for protocol in OWN:
+            assert DECODERS[protocol](QueryRecoveryResult, ENCODERS[protocol](value)) == value
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
-@pytest.mark.parametrize("protocol", ["binary", "json"])
+@pytest.mark.parametrize("protocol", OWN)
 def test_doubles_that_are_no_numbers_come_back(protocol: str, value: float) -> None:
     back = DECODERS[protocol](PercentageSlaPolicy, ENCODERS[protocol](PercentageSlaPolicy(value)))
     assert isinstance(back, PercentageSlaPolicy)
@@ -138,7 +148,7 @@ def test_doubles_that_are_no_numbers_come_back(protocol: str, value: float) -> N
 
 
 def test_fields_that_are_unset_are_as_declared_and_collections_and_numbers_never_are() -> None:
-    for decode, empty in ((binary.decode, b"\x00"), (tjson.decode, b"{}")):
+    for decode, empty in ((binary.decode, b"\x00"), (tjson.decode, b"{}"), (compact.decode, b"\x00")):
         config = decode(TaskConfig, empty)
         assert config == TaskConfig()
         assert (config.constraints, config.priority, config.tier) == (frozenset(), 0, None)
@@ -171,13 +181,14 @@ def test_texts_that_are_unset_stay_so_and_are_not_the_empty_ones(unset: ThriftSt
 def test_unknown_fields_are_skipped_whatever_they_hold() -> None:
     """Everything that a JobConfiguration holds is unknown to a struct that uses none of its field ids."""
     job = JobConfiguration(JobKey("a", "b", "c"), task_config=TaskConfig(resources=frozenset({Resource(num_cpus=1.0)})))
-    for protocol in ("binary", "json"):
+    for protocol in OWN:
         assert DECODERS[protocol](GetJobs, ENCODERS[protocol](job)) == GetJobs()
 
 
 def test_a_field_of_another_wire_type_is_skipped() -> None:
     assert binary.decode(GetJobs, b"\x08\x00\x01\x00\x00\x00\x05\x00") == GetJobs()
     assert tjson.decode(GetJobs, b'{"1":{"i32":5}}') == GetJobs()
+    assert compact.decode(GetJobs, b"\x15\x0a\x00") == GetJobs()
     query = tjson.decode(TaskQuery, b'{"7":{"lst":["i32",1,0]},"14":{"str":"www"}}')
     assert query == TaskQuery(role="www")
 
@@ -200,6 +211,8 @@ def test_an_unknown_enum_number_is_unset_in_a_field_and_matches_nothing_in_a_set
     [
         ("binary", b"\x00"),
         ("binary", b"\x0a\x00\x02" + bytes(8) + b"\x0a\x00\x03" + bytes(8) + b"\x00"),
+        ("compact", b"\x00"),
+        ("compact", b"\x26\x02\x16\x02\x00"),
         ("json", b"{}"),
         ("json", b'{"2":{"i64":1},"3":{"i64":1}}'),
     ],
@@ -287,6 +300,40 @@ def test_bytes_of_another_shape_are_refused_at_once(data: bytes) -> None:
     "data",
     [
         b"",
+        b"\x18",
+        b"\x18\x05abc",  # a role, at 14
+        b"\xe8\x05abc",
+        b"\xe8\xff\xff\xff\xff\x7f",
+        b"\xe8\x01\xff\x00",  # not UTF-8
+        b"\x4a\xf8\xff\xff\xff\xff\x07",  # two thousand million strings, in no bytes
+        b"\x4a\x15\x02\x00",  # a set of integers where strings were expected
+        b"\xc5" + b"\xff" * 11 + b"\x00",  # a number without end
+        b"\xc5\xff\xff\xff\xff\x7f\x00",  # 35 bits
+        b"\x0d\xc6\x01\x00",  # no such wire type
+        b"\x0c\xc6\x01" * 100 + b"\x00" * 101,  # structs in structs
+        b"\x09\xc6\x01" + b"\x19" * 100_000,  # lists in lists
+        b"\x0b\xc6\x01\xff\xff\xff\xff\x07\x88",
+    ],
+)
+def test_compact_bytes_of_another_shape_are_refused_at_once(data: bytes) -> None:
+    with pytest.raises(WireError):
+        compact.decode(TaskQuery, data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x82", b"\x82\x21", b"\x83\x21\x00\x00", b"\x82\x22\x00\x00", b"\x82\xe1\x00\x00",
+     b"\x82\x21\xff\xff\xff\xff\x7f\x00", b"\x82\x21\x00\x05abc", b"\x82\x21\x00\x01\xff"],
+)  # fmt: skip
+def test_a_compact_header_that_is_broken_is_refused(data: bytes) -> None:
+    with pytest.raises(WireError):
+        compact.decode_header(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
         b"\x80",
         b"\x80\x01\x00",
         b"\x80\x02\x00\x01" + bytes(8),
@@ -304,6 +351,7 @@ def test_a_message_header_that_is_broken_is_refused(data: bytes) -> None:
 def test_unknown_fields_may_nest_as_deep_as_the_limit() -> None:
     depth = MAX_DEPTH - 1
     assert binary.decode(JobKey, b"\x0c\x00\x63" * depth + b"\x00" * (depth + 1)) == JobKey()
+    assert compact.decode(JobKey, b"\x0c\xc6\x01" * depth + b"\x00" * (depth + 1)) == JobKey()
 
 
 def mutate(data: bytes, numbers: random.Random) -> bytes:
@@ -327,7 +375,7 @@ def mutate(data: bytes, numbers: random.Random) -> bytes:
 @given(st.one_of(any_struct(CreateJob), any_struct(GetTasksStatus), any_struct(LogEntry)), st.integers(0, 2**32))
 def test_whatever_the_bytes_a_wire_error_is_all_that_comes_out(value: ThriftStruct, seed: int) -> None:
     numbers = random.Random(seed)
-    for protocol in ("binary", "json"):
+    for protocol in OWN:
         data = ENCODERS[protocol](value)
         for _ in range(5):
             try:
@@ -340,7 +388,8 @@ def test_whatever_the_bytes_a_wire_error_is_all_that_comes_out(value: ThriftStru
 @FUZZ
 @given(st.binary(max_size=64))
 def test_any_bytes_at_all_are_a_message_or_a_wire_error(data: bytes) -> None:
-    for decode in (tjson.decode_message, binary.decode_header, lambda d: binary.decode(TaskConfig, d)):
+    structs = (lambda d: binary.decode(TaskConfig, d), lambda d: compact.decode(TaskConfig, d))
+    for decode in (tjson.decode_message, binary.decode_header, compact.decode_header, *structs):
         try:
             decode(data)
         except WireError:
@@ -353,7 +402,7 @@ def test_bytes_of_one_struct_are_another_with_what_fits_or_a_wire_error(data: st
     for written in data.draw(st.lists(st.sampled_from(STRUCTS), min_size=5, max_size=5)):
         value = data.draw(any_struct(written))
         read = data.draw(st.sampled_from(STRUCTS))
-        for protocol in ("binary", "json"):
+        for protocol in OWN:
             try:
                 DECODERS[protocol](read, ENCODERS[protocol](value))
             except WireError:

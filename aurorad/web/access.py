@@ -100,6 +100,7 @@ READS: Mapping[str, Access] = {
     "/logs": Access.READ,
     "/logstream": Access.READ,
     "/main": Access.READ,
+    "/output": Access.READ,
     "/process": Access.READ,
     "/rawtask": Access.READ,
     "/task": Access.READ,

@@ -28,6 +28,7 @@ class Acceptor:
         """Reads the keytab. Raises `NoKerberos`. With `debug` it is logged why tickets are refused."""
         try:
             import gssapi  # not above: only who asks for Kerberos needs it
+            from gssapi.raw.misc import GSSError
         except ImportError as error:
             raise NoKerberos(f"KERBEROS5_AUTHN needs the Python package gssapi: {error}") from None
         if not os.access(keytab, os.R_OK):
@@ -40,11 +41,12 @@ class Acceptor:
                 store={"keytab": f"FILE:{keytab}"},
             )
             self._realm = str(self._credentials.name).rpartition("@")[2]
-        except gssapi.exceptions.GSSError as error:
+        except GSSError as error:
             raise NoKerberos(
                 f"-kerberos_server_principal={principal} with -kerberos_server_keytab={keytab}: {error}"
             ) from None
         self._gssapi = gssapi
+        self._refusals = GSSError
         self._debug = debug
         self._limiter = trio.CapacityLimiter(_CHECKS_AT_ONCE)
 
@@ -68,7 +70,7 @@ class Acceptor:
             if not context.complete:
                 raise WrongCredentials
             return str(context.initiator_name)
-        except self._gssapi.exceptions.GSSError as error:
+        except self._refusals as error:
             if self._debug:
                 _log.info("a ticket was refused: %s", error)
             raise WrongCredentials from None

@@ -102,9 +102,11 @@ class TestBasic:
 
     def test_a_password_that_is_refused_is_not_told_again(self, scheduler: FakeScheduler, file: Path) -> None:
         scheduler.on(GetJobs, CHALLENGE)
-        with transport(scheduler.url, auth_mechanism="BASIC", credentials_file=str(file)) as made:
-            with pytest.raises(AuthenticationError, match="does not know this name and password"):
-                made.send(GetJobs())
+        with (
+            transport(scheduler.url, auth_mechanism="BASIC", credentials_file=str(file)) as made,
+            pytest.raises(AuthenticationError, match="does not know this name and password"),
+        ):
+            made.send(GetJobs())
         assert told(scheduler) == [basic("ann", "apple")]
 
     def test_netrc_is_the_file_if_no_other_is_named(self, tmp_path: Path, file: Path) -> None:
@@ -117,9 +119,11 @@ class TestBasic:
     @pytest.mark.parametrize("mode", [0o644, 0o640, 0o606])
     def test_a_file_that_others_can_open_is_not_used(self, scheduler: FakeScheduler, file: Path, mode: int) -> None:
         file.chmod(mode)
-        with transport(scheduler.url, auth_mechanism="BASIC", credentials_file=str(file)) as made:
-            with pytest.raises(AuthenticationError, match=f"can be opened by others .mode {mode:o}.: chmod 600 {file}"):
-                made.send(GetJobs())
+        with (
+            transport(scheduler.url, auth_mechanism="BASIC", credentials_file=str(file)) as made,
+            pytest.raises(AuthenticationError, match=f"can be opened by others .mode {mode:o}.: chmod 600 {file}"),
+        ):
+            made.send(GetJobs())
         assert told(scheduler) == []
 
     @pytest.mark.parametrize(
@@ -137,9 +141,11 @@ class TestBasic:
         if content is not None:
             file.write_text(content)
             file.chmod(0o600)
-        with transport(scheduler.url, auth_mechanism="BASIC", credentials_file=str(file)) as made:
-            with pytest.raises(AuthenticationError) as caught:
-                made.send(GetJobs())
+        with (
+            transport(scheduler.url, auth_mechanism="BASIC", credentials_file=str(file)) as made,
+            pytest.raises(AuthenticationError) as caught,
+        ):
+            made.send(GetJobs())
         assert words in str(caught.value)
         assert "sesame" not in str(caught.value)
 
@@ -150,9 +156,11 @@ class TestKerberos:
     ) -> None:
         monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path}/nothing")
         scheduler.on(GetJobs, NEGOTIATE)
-        with transport(scheduler.url, auth_mechanism="KERBEROS") as made:
-            with pytest.raises(AuthenticationError, match=r'Did you forget to run "kinit"\?'):
-                made.send(GetJobs())
+        with (
+            transport(scheduler.url, auth_mechanism="KERBEROS") as made,
+            pytest.raises(AuthenticationError, match=r'Did you forget to run "kinit"\?'),
+        ):
+            made.send(GetJobs())
 
     def test_a_ticket_is_shown_to_who_asks_for_it_and_only_then(
         self, scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ The scheduler asks for passwords and for tickets of a real realm of Kerberos.
 from __future__ import annotations
 
 import base64
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from aurorad.api.results import Response
 from aurorad.api.tasks import JobConfiguration, JobKey, TaskConfig
 from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType
 from tests import kerberos
+from tests.certificates import certificate
 from tests.e2e.cluster import Cluster, cluster
 from tests.light_hashes import light
 from tests.rules.test_authorization import OF_JOBS
@@ -333,3 +335,50 @@ def variables(of: Cluster) -> dict[str, int]:
 def text(answer: requests.Response) -> str:
     (detail,) = said(answer).details
     return detail.message or ""
+
+
+class TestTheCommandLine:
+    def test_is_refused_without_a_password_and_let_in_with_one(self, scheduler: Cluster) -> None:
+        ran = scheduler.aurora_admin("set_quota", "devcluster", "ads", "1", "1MB", "1MB")
+        assert (ran.returncode, "401" in ran.stdout) == (1, True), ran.stdout
+        netrc = scheduler.folder / ".netrc"
+        netrc.write_text("machine localhost login admin password apple")
+        netrc.chmod(0o600)
+        try:
+            ran = scheduler.aurora_admin("set_quota", "devcluster", "ads", "1", "1MB", "1MB")
+            assert ran.returncode == 0, ran.stdout
+            netrc.write_text("machine localhost login nobody password nut")
+            ran = scheduler.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web")
+            assert ran.returncode != 0
+            assert "Subject nobody is not permitted to" in ran.stdout
+        finally:
+            netrc.unlink()
+
+    def test_shows_a_ticket(self, kerberized: Cluster, realm: kerberos.Realm) -> None:
+        entry = {"name": "devcluster", "scheduler_uri": kerberized.scheduler, "auth_mechanism": "KERBEROS"}
+        (kerberized.folder / "clusters.json").write_text(json.dumps([entry]))
+        ran = kerberized.aurora(
+            "job", "killall", "--no-batching", "devcluster/ads/prod/web", KRB5CCNAME="FILE:/nowhere"
+        )
+        assert (ran.returncode, "kinit" in ran.stdout) == (30, True), ran.stdout
+        ran = kerberized.aurora(
+            "job", "killall", "--no-batching", "devcluster/ads/prod/web", **realm.ticket("ticketed")
+        )
+        assert ran.returncode == 0, ran.stdout
+
+
+def test_everything_may_go_over_tls(tmp_path: Path) -> None:
+    key, made = certificate(tmp_path)
+    users = tmp_path / "users.ini"
+    users.write_text(USERS)
+    flags = ("-http_authentication_mechanism=BASIC", f"-shiro_ini_path={users}")
+    with cluster(tmp_path, *flags, f"-http_tls_key={key}", f"-http_tls_certificate={made}") as it:
+        assert it.scheduler.startswith("https://localhost:")
+        assert requests.get(f"{it.scheduler}/health", verify=str(made), timeout=30).text == "OK\n"
+        page = requests.get(f"{it.observer}/", verify=str(made), timeout=30)
+        assert f"{it.scheduler}/scheduler" in page.text
+        (tmp_path / ".netrc").write_text("machine localhost login deployer password plum")
+        ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web", REQUESTS_CA_BUNDLE=str(made))
+        assert ran.returncode == 0, ran.stdout
+        ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web")
+        assert "CERTIFICATE_VERIFY_FAILED" in ran.stdout or "certificate verify failed" in ran.stdout

@@ -278,7 +278,7 @@ class _Daemon:
         *,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        keep_others_out(app, sock.getsockname()[0], self._hostname)
+        keep_others_out(app, sock.getsockname()[0], self._hostname, self._flags.enable_cors_for)
         self._security.gate.guard(app)
         async with trio.open_nursery() as nursery:
             grace_s = self._flags.shutdown_grace

@@ -42,6 +42,12 @@ class SecurityFlags:
     http_anonymous_reads: bool = declare(
         True, _SECURITY, "With authentication: false closes pages, statistics and reading calls to unknown callers"
     )
+    enable_cors_for: str | None = declare(
+        None,
+        _SECURITY,
+        "The site whose pages may use /api in other people's browsers, as https://host; * = all",
+        check.origin,
+    )
     http_tls_key: Path | None = declare(None, _SECURITY, "PEM file: the HTTP ports' key; they speak TLS then")
     http_tls_certificate: Path | None = declare(
         None, _SECURITY, "PEM file: their certificate, and those up to the root"

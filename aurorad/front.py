@@ -25,6 +25,7 @@ from aurorad.scheduler.rpc.answers import Refused, refused
 from aurorad.scheduler_role import Followed
 from aurorad.storage.tables import Tables
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.pages.blueprint import scheduler_pages
@@ -129,6 +130,7 @@ def follower_app(
     return scheduler_app(
         given.stats,
         thrift_endpoint(not_ready, lambda: ANYBODY),
+        apibeta_endpoint(not_ready, lambda: ANYBODY),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
         pages,

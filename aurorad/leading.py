@@ -38,6 +38,7 @@ from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.explain import explain_endpoints
@@ -171,6 +172,7 @@ class Reign:
         return scheduler_app(
             given.stats,
             thrift_endpoint(api.handle, lambda: ANYBODY),
+            apibeta_endpoint(api.handle, lambda: ANYBODY),
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), lambda: ANYBODY),

@@ -15,7 +15,9 @@ from aurorad.leader.face import Leader, Leadership
 
 BYPASS = "Bypass-Leader-Redirect"
 
-_LEADERS = frozenset({"api", "cron", "explain", "maintenance", "offers", "pendingtasks", "plan", "quotas", "tiers"})
+_LEADERS = frozenset(
+    {"api", "apibeta", "cron", "explain", "maintenance", "offers", "pendingtasks", "plan", "quotas", "tiers"}
+)
 _LEADING = "This is the leading scheduler."
 _FOLLOWING = "Another instance is the leading scheduler."
 _UNKNOWN = "There is no leading scheduler or the leader is unknown."

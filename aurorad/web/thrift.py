@@ -1,35 +1,38 @@
-"""``/api``: thrift over HTTP, in both encodings (wire sheet, section 1; http-endpoints sheet, 3.1)."""
+"""``/api``: thrift over HTTP, in any of its encodings (wire sheet, section 1; http-endpoints sheet, 3.1), and its IDL.
+
+The original knows no compact encoding: that is for programs which read many tasks over a slow line.
+"""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import TypeVar, TypeVarTuple, Unpack
+from pathlib import Path
 
-import trio
 from quart import Blueprint, Response, request
 
-from aurorad.api import binary, tjson
+from aurorad.api import binary, compact, idl, tjson
 from aurorad.api.calls import CALLS, ApplicationException, Call, Reply
 from aurorad.api.results import Response as Answer
 from aurorad.api.struct import ThriftStruct
-from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType, UnrecognizedType, WireError
+from aurorad.api.wire import (
+    BINARY_TYPE,
+    COMPACT_TYPE,
+    JSON_TYPE,
+    MessageHeader,
+    MessageType,
+    UnrecognizedType,
+    WireError,
+)
+from aurorad.web.large import decoded, encoded
 
+IDL = Path(idl.__file__).parent / "api.thrift"
 _JSON_TYPES = {"", "application/x-thrift", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
 # Larger than any job description; a bound so that nobody fills the memory.
 MAX_BODY_BYTES = 16 << 20
-# From here on encoding and decoding take some milliseconds, which others need not wait for.
-_BIG_WEIGHT = 5_000
-_BIG_BODY_BYTES = 256 << 10
-_LONG_TEXT = 1_000
-_WORTH_COMPRESSING_BYTES = 4 << 10
-
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
 Handle = Callable[[Call, str], Awaitable[Answer]]
-
+User = Callable[[], str]
 
 _UNKNOWN_METHOD = 1
 _PROTOCOL_ERROR = 7
@@ -38,9 +41,10 @@ _PROTOCOL_ERROR = 7
 class Encoding(Enum):
     JSON = JSON_TYPE
     BINARY = BINARY_TYPE
+    COMPACT = COMPACT_TYPE
 
 
-def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
+def thrift_endpoint(handle: Handle, user: User) -> Blueprint:
     """`handle` answers a call made by a user; `user` says who makes the present request."""
     blueprint = Blueprint("thrift", __name__)
 
@@ -56,6 +60,11 @@ def thrift_endpoint(handle: Handle, user: Callable[[], str]) -> Blueprint:
             return await _respond(_envelope(header, MessageType.EXCEPTION), call)
         return await _respond(_envelope(header, MessageType.REPLY), Reply(await handle(call, user())))
 
+    @blueprint.get("/api/aurora.thrift")
+    async def interface() -> Response:
+        return Response(text, content_type="text/plain; charset=utf-8")
+
+    text = IDL.read_text()
     return blueprint
 
 
@@ -74,28 +83,29 @@ async def _received() -> tuple[MessageHeader, Call | ApplicationException]:
         raise UnsupportedType(f"Unsupported Content-Type: {request.headers['Content-Type']}")
     body = await request.get_data(as_text=False)
     assert isinstance(body, bytes)
-    return await _off_loop(_decode, encoding, body, big=len(body) > _BIG_BODY_BYTES)
+    return await decoded(_decode, body, encoding)
 
 
 def _request_encoding(content_type: str) -> Encoding | None:
     normal = content_type.replace(" ", "").lower()
-    if normal == BINARY_TYPE:
-        return Encoding.BINARY
+    if normal in (BINARY_TYPE, COMPACT_TYPE):
+        return Encoding(normal)
     return Encoding.JSON if normal in _JSON_TYPES else None
 
 
-def _decode(encoding: Encoding, body: bytes) -> tuple[MessageHeader, Call | ApplicationException]:
+def _decode(body: bytes, encoding: Encoding) -> tuple[MessageHeader, Call | ApplicationException]:
     """The call, or what to answer instead of making it. Raises `WireError` for bytes that are no message."""
     if encoding is Encoding.JSON:
         message = tjson.decode_message(body)
         cls = CALLS.get(message.header.method)
         return message.header, message.body(cls) if cls is not None else _unknown(message.header)
-    header, position = binary.decode_header(body)
+    protocol = compact if encoding is Encoding.COMPACT else binary
+    header, position = protocol.decode_header(body)
     cls = CALLS.get(header.method)
     if cls is None:
         return header, _unknown(header)
     try:
-        return header, binary.read_struct(cls, body, position)[0]
+        return header, protocol.read_struct(cls, body, position)[0]
     except UnrecognizedType as error:
         return header, ApplicationException(f"Unrecognized type {error.tag}", _PROTOCOL_ERROR)
 
@@ -104,39 +114,19 @@ def _unknown(header: MessageHeader) -> ApplicationException:
     return ApplicationException(f"Invalid method name: '{header.method}'", _UNKNOWN_METHOD)
 
 
-def weight(value: object) -> int:
-    """About how many values there are in one to be encoded; for a collection as many as if all were like the first."""
-    if isinstance(value, ThriftStruct):
-        return 1 + sum(weight(getattr(value, name)) for name in value.__struct_fields__)
-    if isinstance(value, tuple | frozenset):
-        return 1 + len(value) * weight(next(iter(value))) if value else 1
-    if isinstance(value, Mapping):
-        return 1 + 2 * len(value)
-    return 1 + len(value) // _LONG_TEXT if isinstance(value, str | bytes) else 1
-
-
 def _envelope(call: MessageHeader, kind: MessageType) -> MessageHeader:
     return MessageHeader(call.method, kind, call.sequence)
 
 
+_ENCODERS = {
+    Encoding.JSON: tjson.encode_message,
+    Encoding.BINARY: binary.encode_message,
+    Encoding.COMPACT: compact.encode_message,
+}
+
+
 async def _respond(header: MessageHeader, body: ThriftStruct) -> Response:
-    encoding = Encoding.BINARY if request.headers.get("Accept") == BINARY_TYPE else Encoding.JSON
-    encode = binary.encode_message if encoding is Encoding.BINARY else tjson.encode_message
-    data = await _off_loop(encode, header, body, big=weight(body) > _BIG_WEIGHT)
-    response = Response(data, 200, content_type=encoding.value)
-    if len(data) >= _WORTH_COMPRESSING_BYTES and request.accept_encodings["gzip"] > 0:
-        response.set_data(await _off_loop(_gzip, data, big=True))
-        response.headers["Content-Encoding"] = "gzip"
-        response.headers["Vary"] = "Accept-Encoding"
-    return response
-
-
-def _gzip(data: bytes) -> bytes:
-    return zlib.compress(data, level=1, wbits=31)
-
-
-async def _off_loop(function: Callable[[Unpack[Args]], T], *args: *Args, big: bool) -> T:
-    """Call `function` here if it is quick, in a thread if it is `big`."""
-    if big:
-        return await trio.to_thread.run_sync(function, *args)
-    return function(*args)
+    accepted = request.headers.get("Accept")
+    encoding = Encoding(accepted) if accepted in (BINARY_TYPE, COMPACT_TYPE) else Encoding.JSON
+    data = await encoded(body, lambda value: _ENCODERS[encoding](header, value))
+    return Response(data, 200, content_type=encoding.value)

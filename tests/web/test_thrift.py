@@ -1,5 +1,6 @@
 import gzip
 import random
+from pathlib import Path
 
 import pytest
 import trio
@@ -7,7 +8,7 @@ from quart import Response as Answer
 from quart.typing import TestClientProtocol as Client
 from quart_trio import QuartTrio
 
-from aurorad.api import binary, tjson
+from aurorad.api import binary, compact, idl, tjson
 from aurorad.api.calls import (
     ApplicationException,
     Call,
@@ -38,10 +39,12 @@ from aurorad.api.tasks import (
     TaskQuery,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails
-from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType
-from aurorad.web.thrift import thrift_endpoint, weight
+from aurorad.api.wire import BINARY_TYPE, COMPACT_TYPE, JSON_TYPE, MessageHeader, MessageType
+from aurorad.web.large import weight
+from aurorad.web.thrift import thrift_endpoint
 
 JSON = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
+COMPACT = {"Content-Type": COMPACT_TYPE, "Accept": COMPACT_TYPE}
 BINARY = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
 
 
@@ -110,6 +113,7 @@ async def test_request_and_reply_encodings_are_independent(client: Client) -> No
         (None, JSON_TYPE),
         (JSON_TYPE, JSON_TYPE),
         (BINARY_TYPE, BINARY_TYPE),
+        (COMPACT_TYPE, COMPACT_TYPE),
         ("*/*", JSON_TYPE),
         ("application/json", JSON_TYPE),
         ("text/html", JSON_TYPE),
@@ -283,14 +287,19 @@ async def test_depth_and_counts_that_are_too_large_are_400(
     assert answer.status_code == 400, await raw(answer)
 
 
-async def test_a_big_answer_is_compressed_when_asked(client: Client) -> None:
-    call = GetTasksStatus(TaskQuery())
-    body = binary.encode_message(header(call), call)
-    answer = await client.post("/api", data=body, headers={**BINARY, "Accept-Encoding": "gzip, deflate"})
-    data = gzip.decompress(await raw(answer))
-    reply = binary.read_struct(Reply, data, binary.decode_header(data)[1])[0]
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert reply.success is not None
-    assert reply.success.result is not None
-    assert reply.success.result.schedule_status_result is not None
-    assert len(reply.success.result.schedule_status_result.tasks) == 2000
+async def test_a_compact_call_gets_a_compact_reply(client: Client, heard: list[tuple[Call, str]]) -> None:
+    call = GetJobs(owner_role="www-data")
+    answer = await client.post("/api", data=compact.encode_message(header(call), call), headers=COMPACT)
+    body = await raw(answer)
+    reply, position = compact.decode_header(body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, COMPACT_TYPE)
+    assert reply == MessageHeader("getJobs", MessageType.REPLY, 7)
+    assert compact.read_struct(Reply, body, position)[0] == Reply(Response(details=(ResponseDetail("done"),)))
+    assert heard == [(call, "UNSECURE")]
+
+
+async def test_the_interface_is_there_for_those_who_want_to_compile_it(client: Client) -> None:
+    answer = await client.get("/api/aurora.thrift")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert await raw(answer) == (Path(idl.__file__).parent / "api.thrift").read_bytes()

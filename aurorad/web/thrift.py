@@ -1,6 +1,7 @@
 """``/api``: thrift over HTTP, in any of its encodings (wire sheet, section 1; http-endpoints sheet, 3.1), and its IDL.
 
-The original knows no compact encoding: that is for programs which read many tasks over a slow line.
+The original knows no compact encoding: that is for programs which read many tasks over a slow line. Thrift's own HTTP
+clients say ``application/x-thrift`` whatever they send; their bodies tell the encoding, and are answered in it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from quart import Blueprint, Response, request
 
@@ -27,7 +29,8 @@ from aurorad.api.wire import (
 from aurorad.web.large import decoded, encoded
 
 IDL = Path(idl.__file__).parent / "api.thrift"
-_JSON_TYPES = {"", "application/x-thrift", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
+_ANY_THRIFT = "application/x-thrift"
+_JSON_TYPES = {"", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
 # Larger than any job description; a bound so that nobody fills the memory.
 MAX_BODY_BYTES = 16 << 20
@@ -51,14 +54,14 @@ def thrift_endpoint(handle: Handle, user: User) -> Blueprint:
     @blueprint.route("/api", methods=["GET", "POST"])
     async def api() -> Response:
         try:
-            header, call = await _received()
+            header, call, encoding = await _received()
         except UnsupportedType as error:
             return Response(str(error), 415, mimetype="text/plain")
         except WireError as error:
             return Response(f"Malformed request body: {error}\n", 400, mimetype="text/plain")
         if isinstance(call, ApplicationException):
-            return await _respond(_envelope(header, MessageType.EXCEPTION), call)
-        return await _respond(_envelope(header, MessageType.REPLY), Reply(await handle(call, user())))
+            return await _respond(header, MessageType.EXCEPTION, call, encoding)
+        return await _respond(header, MessageType.REPLY, Reply(await handle(call, user())), encoding)
 
     @blueprint.get("/api/aurora.thrift")
     async def interface() -> Response:
@@ -77,20 +80,33 @@ async def received_call() -> Call | ApplicationException:
     return (await _received())[1]
 
 
-async def _received() -> tuple[MessageHeader, Call | ApplicationException]:
-    encoding = _request_encoding(request.headers.get("Content-Type", ""))
-    if encoding is None:
-        raise UnsupportedType(f"Unsupported Content-Type: {request.headers['Content-Type']}")
+class _Received(NamedTuple):
+    header: MessageHeader
+    call: Call | ApplicationException
+    encoding: Encoding
+
+
+async def _received() -> _Received:
+    type_ = request.headers.get("Content-Type", "")
     body = await request.get_data(as_text=False)
     assert isinstance(body, bytes)
-    return await decoded(_decode, body, encoding)
+    encoding = _encoding(type_, body[:1])
+    if encoding is None:
+        raise UnsupportedType(f"Unsupported Content-Type: {type_}")
+    header, call = await decoded(_decode, body, encoding)
+    return _Received(header, call, encoding)
 
 
-def _request_encoding(content_type: str) -> Encoding | None:
+def _encoding(content_type: str, first: bytes) -> Encoding | None:
     normal = content_type.replace(" ", "").lower()
     if normal in (BINARY_TYPE, COMPACT_TYPE):
         return Encoding(normal)
+    if normal == _ANY_THRIFT:
+        return _BY_FIRST_BYTE.get(first, Encoding.JSON)
     return Encoding.JSON if normal in _JSON_TYPES else None
+
+
+_BY_FIRST_BYTE = {b"\x80": Encoding.BINARY, b"\x82": Encoding.COMPACT}
 
 
 def _decode(body: bytes, encoding: Encoding) -> tuple[MessageHeader, Call | ApplicationException]:
@@ -114,10 +130,6 @@ def _unknown(header: MessageHeader) -> ApplicationException:
     return ApplicationException(f"Invalid method name: '{header.method}'", _UNKNOWN_METHOD)
 
 
-def _envelope(call: MessageHeader, kind: MessageType) -> MessageHeader:
-    return MessageHeader(call.method, kind, call.sequence)
-
-
 _ENCODERS = {
     Encoding.JSON: tjson.encode_message,
     Encoding.BINARY: binary.encode_message,
@@ -125,8 +137,17 @@ _ENCODERS = {
 }
 
 
-async def _respond(header: MessageHeader, body: ThriftStruct) -> Response:
-    accepted = request.headers.get("Accept")
-    encoding = Encoding(accepted) if accepted in (BINARY_TYPE, COMPACT_TYPE) else Encoding.JSON
-    data = await encoded(body, lambda value: _ENCODERS[encoding](header, value))
+async def _respond(header: MessageHeader, kind: MessageType, body: ThriftStruct, received: Encoding) -> Response:
+    encoding = _accepted(received)
+    envelope = MessageHeader(header.method, kind, header.sequence)
+    data = await encoded(body, lambda value: _ENCODERS[encoding](envelope, value))
     return Response(data, 200, content_type=encoding.value)
+
+
+def _accepted(received: Encoding) -> Encoding:
+    accepted = request.headers.get("Accept")
+    if accepted in (BINARY_TYPE, COMPACT_TYPE):
+        return Encoding(accepted)
+    if accepted is None and request.headers.get("Content-Type") == _ANY_THRIFT:
+        return received
+    return Encoding.JSON

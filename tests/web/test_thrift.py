@@ -1,5 +1,6 @@
 import gzip
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,23 @@ async def test_a_compact_call_gets_a_compact_reply(client: Client, heard: list[t
     assert reply == MessageHeader("getJobs", MessageType.REPLY, 7)
     assert compact.read_struct(Reply, body, position)[0] == Reply(Response(details=(ResponseDetail("done"),)))
     assert heard == [(call, "UNSECURE")]
+
+
+@pytest.mark.parametrize(
+    ("encode", "answered"),
+    [
+        (tjson.encode_message, JSON_TYPE),
+        (binary.encode_message, BINARY_TYPE),
+        (compact.encode_message, COMPACT_TYPE),
+    ],
+)
+async def test_who_says_only_that_it_is_thrift_gets_the_encoding_of_the_request(
+    client: Client, encode: Callable[[MessageHeader, Call], bytes], answered: str
+) -> None:
+    call, type_ = GetJobs(), {"Content-Type": "application/x-thrift"}
+    for headers, expected in ((type_, answered), ({**type_, "Accept": "application/json"}, JSON_TYPE)):
+        answer = await client.post("/api", data=encode(header(call), call), headers=headers)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, expected)
 
 
 async def test_the_interface_is_there_for_those_who_want_to_compile_it(client: Client) -> None:

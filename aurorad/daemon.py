@@ -20,6 +20,8 @@ from quart import Blueprint
 from quart_trio import QuartTrio
 
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
+from aurorad.engine.mesos.engine import FrameworkFailed, FrameworkRemoved
+from aurorad.engine.mesos.framework import BadCredential
 from aurorad.engine.simulated.agents import BadAgents
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import WrongEngine
@@ -34,11 +36,13 @@ from aurorad.observer.app import observer_app
 from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
+from aurorad.rules.executors import ExecutorError
 from aurorad.rules.tiers import TierError
 from aurorad.scheduler import webhooks
-from aurorad.scheduler.limits import configured_tiers
+from aurorad.scheduler.limits import configured_executors, configured_tiers
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
+from aurorad.series import Series
 from aurorad.startup import CannotStart, backup_folder, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import Settings
@@ -49,7 +53,9 @@ from aurorad.web import server
 from aurorad.web.app import scheduler_app
 from aurorad.web.leader import leader_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
+from aurorad.web.security import security
 from aurorad.web.simulation import simulation_endpoints
+from aurorad.web.users import BadUsers
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +67,9 @@ _OUTSIDE_OUR_POWER = (
     LogDamaged,
     UnreadableLog,
     TierError,
+    ExecutorError,
+    BadCredential,
+    FrameworkRemoved,
     webhooks.WebhookError,
     server.PortTaken,
     WorkDirInUse,
@@ -68,8 +77,9 @@ _OUTSIDE_OUR_POWER = (
     BadAgents,
     WrongEngine,
     ZooKeeperRefused,
+    BadUsers,
 )
-_NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, LogFailed)
+_NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, FrameworkFailed, LogFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
 """What services say whose storage is gone."""
 
@@ -115,13 +125,17 @@ class _Daemon:
         """Raises `CannotStart`, and what else of its own is wrong outside."""
         self._flags = flags
         self._executor_arguments = executor_arguments(flags)
+        self._executors = configured_executors(flags)
         if "scheduler" in flags.role:  # an observer alone keeps nothing
             check_work_dir(flags.work_dir, flags.native_log_file_path, flags.backup_dir)
         self._stats = stats
         self._tiers = configured_tiers(flags)
         self._webhook = webhooks.configured(flags.webhook_config)
+        self._security = security(flags, stats)
         self._told: set[str] = set()
         self.ending = Ending()
+        interval_s, retention_s = flags.stat_sampling_interval, flags.stat_retention_period
+        self._series = Series(stats, now_ms, interval_s=interval_s, retention_s=retention_s)
         self._watchdog = Watchdog(stats)
         self._lifecycle = Lifecycle(stats)
         declare_process(stats, now_ms)
@@ -139,6 +153,10 @@ class _Daemon:
         control = server.listen(_LOOPBACK, control_port, "simulated_control_port") if control_port is not None else None
         async with trio.open_nursery() as signals:
             await signals.start(self._heed_signals)
+            if schedules:
+                signals.start_soon(self._series.run)
+            if self._security.users is not None:
+                signals.start_soon(self._security.users.run)
             async with trio.open_nursery() as roles:
                 if observer is not None:
                     scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
@@ -179,7 +197,7 @@ class _Daemon:
         task_status: trio.TaskStatus[None],
     ) -> None:
         flags, stats, port = self._flags, self._stats, sock.getsockname()[1]
-        given = self._surroundings(observer_port)
+        given = self._surroundings(observer_port, self._url(sock))
         stats.gauge("framework_registered", lambda: 0)  # until it leads
         settings = Settings(now_ms, flags.dlog_max_entry_size, flags.dlog_snapshot_interval)
         async with trio.open_nursery() as servers, ensemble(flags, settings, stats, self._hostname, port) as others:
@@ -203,12 +221,13 @@ class _Daemon:
                 front=front,
                 stats=stats,
                 alone=others.is_alone,
+                election_attempts=flags.native_log_election_retries,
                 max_registration_delay_s=flags.max_registration_delay,
                 max_leading_duration_s=math.inf if others.is_alone else flags.max_leading_duration,
             )
             await role.run(task_status=task_status)
 
-    def _surroundings(self, observer_port: int) -> Surroundings:
+    def _surroundings(self, observer_port: int, url: str) -> Surroundings:
         def observer_url(host: str) -> str | None:
             return f"http://{in_url(host)}:{observer_port}" if self._flags.engine != "simulated" else None
 
@@ -216,12 +235,15 @@ class _Daemon:
             flags=self._flags,
             stats=self._stats,
             tiers=self._tiers,
+            executors=self._executors,
             webhook=self._webhook,
             executor_arguments=self._executor_arguments,
             hostname=self._hostname,
+            url=url,
             now_ms=now_ms,
             observer_url=observer_url,
             backup_folder=backup_folder(self._flags),
+            series=self._series,
         )
 
     async def _begin_reign(
@@ -246,6 +268,7 @@ class _Daemon:
         task_status: trio.TaskStatus[None],
     ) -> None:
         keep_others_out(app, sock.getsockname()[0], self._hostname)
+        self._security.gate.guard(app)
         async with trio.open_nursery() as nursery:
             grace_s = self._flags.shutdown_grace
             await nursery.start(partial(server.serve, app, sock, stopping=stopping, grace_s=grace_s))

@@ -19,17 +19,24 @@ from aurorad.api.calls import Call
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ServerInfo
 from aurorad.leader.face import Leadership
-from aurorad.leading import ANYBODY, Reign, Surroundings
+from aurorad.leading import Reign, Surroundings
 from aurorad.pages.look import Notice
+from aurorad.rules.permissions import Caller
 from aurorad.scheduler.rpc.answers import Refused, refused
 from aurorad.scheduler_role import Followed
 from aurorad.storage.tables import Tables
+from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
-from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.diagnostics import diagnostic_endpoints
+from aurorad.web.dumps import dump_endpoints
+from aurorad.web.graphs import graph_endpoints
+from aurorad.web.mname import mname_endpoints
+from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
+from aurorad.web.utilization import utilization_endpoints
 
 _WORDS = "This scheduler follows another one: what it shows may be a moment old, and it changes nothing."
 _NO_LEADER = "This scheduler waits to lead: what it shows may be old, and nothing can be changed until one leads."
@@ -110,7 +117,7 @@ def follower_app(
     """What a follower serves: statistics, and the tables as they are here, marked as a follower's."""
     server_info = ServerInfo(given.flags.cluster_name, given.flags.viz_job_url_prefix)
 
-    async def not_ready(call: Call, user: str) -> Response:
+    async def not_ready(call: Call, caller: Caller) -> Response:
         answer = refused(Refused("Storage is not READY", ResponseCode.ERROR_TRANSIENT))
         return msgspec.structs.replace(answer, server_info=server_info)
 
@@ -124,16 +131,19 @@ def follower_app(
             return Notice(_NO_LEADER)
         return Notice(_WORDS, (f"http://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"))
 
-    pages = scheduler_pages(
-        tables, lambda task: "", given.observer_url, given.flags.cluster_name, given.now_ms, notice=notice
-    )
+    look = scheduler_look(given.flags.cluster_name, given.now_ms, notice)
     return scheduler_app(
         given.stats,
-        thrift_endpoint(not_ready, lambda: ANYBODY),
-        apibeta_endpoint(not_ready, lambda: ANYBODY),
+        thrift_endpoint(not_ready, present_caller),
+        apibeta_endpoint(not_ready, present_caller),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
-        pages,
+        diagnostic_endpoints(look),
+        dump_endpoints(tables, look),
+        graph_endpoints(given.series, look),
+        mname_endpoints(tables),
+        utilization_endpoints(tables, look),
+        scheduler_pages(look, tables, lambda task: "", given.observer_url),
         *others,
     )
 

@@ -17,39 +17,46 @@ from aurorad.api.calls import GetQuota
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import TaskQuery
+from aurorad.engine.base import Engine
 from aurorad.engine.local.engine import LocalEngine
-from aurorad.engine.simulated.engine import SimulatedEngine
-from aurorad.engines import local_engine, simulated_engine
+from aurorad.engines import local_engine, mesos_engine, simulated_engine
 from aurorad.flags import Flags
 from aurorad.garbage import leave_alone_what_there_is, making_what_stays
+from aurorad.rules.executors import ExecutorSettings
+from aurorad.rules.permissions import ANYBODY
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits
 from aurorad.scheduler.rpc import jobs, updates
+from aurorad.scheduler.rpc.authorized import Authorized
 from aurorad.scheduler.rpc.calls import api_of
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.rpc.plans import Plans
 from aurorad.scheduler.service import Scheduler
 from aurorad.scheduler.updater import Updater
 from aurorad.scheduler.webhooks import Webhook
+from aurorad.series import Series
 from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.backups import Backups
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
+from aurorad.web.diagnostics import diagnostic_endpoints
+from aurorad.web.dumps import dump_endpoints
 from aurorad.web.explain import explain_endpoints
-from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.graphs import graph_endpoints
+from aurorad.web.mname import mname_endpoints
+from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.pages.jobs import exists as job_exists
 from aurorad.web.thrift import thrift_endpoint
+from aurorad.web.utilization import utilization_endpoints
 
 _log = logging.getLogger(__name__)
-
-# Until callers say who they are (security sheet).
-ANYBODY = "UNSECURE"
 
 
 class Surroundings(NamedTuple):
@@ -58,19 +65,23 @@ class Surroundings(NamedTuple):
     flags: Flags
     stats: Vars
     tiers: Tiers
+    executors: ExecutorSettings
     webhook: Webhook | None
     executor_arguments: tuple[str, ...]
     hostname: str
+    url: str
+    """Where a browser finds this scheduler."""
     now_ms: Callable[[], int]
     observer_url: Callable[[str], str | None]
     """Where a browser finds the observer of a host, if there is one."""
     backup_folder: BackupFolder
+    series: Series
 
 
 class Reign:
     """The services over one storage. Made by `begin`; `run` runs once."""
 
-    def __init__(self, storage: Storage, engine: LocalEngine | SimulatedEngine, given: Surroundings) -> None:
+    def __init__(self, storage: Storage, engine: Engine, given: Surroundings) -> None:
         flags, stats, now_ms = given.flags, given.stats, given.now_ms
         self.engine = engine
         self._storage = storage
@@ -78,12 +89,13 @@ class Reign:
         self._scheduler = Scheduler(
             storage=storage,
             engine=engine,
-            flags=dataclasses.replace(flags, hold_offers_forever=True),  # nobody else wants these machines
+            flags=flags if flags.engine == "mesos" else dataclasses.replace(flags, hold_offers_forever=True),
             stats=stats,
             now_ms=now_ms,
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing
             new_uuid=uuid.uuid4,
             hostname=given.hostname,
+            executors=given.executors,
             tiers=given.tiers,
             webhook=given.webhook,
         )
@@ -101,12 +113,14 @@ class Reign:
 
     @classmethod
     async def begin(cls, storage: Storage, given: Surroundings) -> Reign:
-        """Raises `BadAgents` and `WrongEngine`."""
-        if given.flags.engine == "simulated":
+        """Raises `BadAgents`, `BadCredential` and `WrongEngine`."""
+        flags, tables, hostname, stats = given.flags, storage.tables, given.hostname, given.stats
+        if flags.engine == "simulated":
             with making_what_stays():
-                return cls(storage, await simulated_engine(given.flags, storage.tables), given)
-        flags, hostname, stats = given.flags, given.hostname, given.stats
-        engine = local_engine(flags, storage.tables, hostname, stats, given.now_ms, given.executor_arguments)
+                return cls(storage, await simulated_engine(flags, tables, given.executors), given)
+        if flags.engine == "mesos":
+            return cls(storage, mesos_engine(flags, tables, given.executors, hostname, given.url, stats), given)
+        engine = local_engine(flags, tables, hostname, stats, given.now_ms, given.executor_arguments)
         return cls(storage, engine, given)
 
     @property
@@ -153,29 +167,35 @@ class Reign:
         plans = self._plans(explainer)
 
         async def quota(role: str) -> GetQuotaResult:
-            answer = await api.handle(GetQuota(role), ANYBODY)
+            answer = await api.handle(GetQuota(role), ANYBODY.name)
             assert answer.result is not None
             assert answer.result.get_quota_result is not None
             return answer.result.get_quota_result
 
+        look = scheduler_look(given.flags.cluster_name, given.now_ms)
         pages = scheduler_pages(
+            look,
             tables,
             scheduler.pending_reason,
             given.observer_url,
-            given.flags.cluster_name,
-            given.now_ms,
             quota,
             scheduler.cron.next_run_ms,
             explainer.job,
             scheduler.maintenance.waits_for,
         )
+        door = self._door(api)
         return scheduler_app(
             given.stats,
-            thrift_endpoint(api.handle, lambda: ANYBODY),
-            apibeta_endpoint(api.handle, lambda: ANYBODY),
+            thrift_endpoint(door.handle, present_caller),
+            apibeta_endpoint(door.handle, present_caller),
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
-            explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), lambda: ANYBODY),
+            explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), present_caller),
+            diagnostic_endpoints(look),
+            dump_endpoints(tables, look),
+            graph_endpoints(given.series, look),
+            mname_endpoints(tables),
+            utilization_endpoints(tables, look),
             pages,
             *others,
         )
@@ -193,6 +213,12 @@ class Reign:
             saved=self._backups,
         )
 
+    def _door(self, api: Api) -> Authorized:
+        flags = self._given.flags
+        return Authorized(
+            api.handle, self._given.stats, secured=flags.secured, anonymous_reads=flags.http_anonymous_reads
+        )
+
     def _explainer(self) -> Explainer:
         scheduler, updater = self._scheduler, self._updater
         return Explainer(
@@ -206,8 +232,9 @@ class Reign:
         )
 
     def _plans(self, explainer: Explainer) -> Plans:
-        flags, stats, tiers = self._given.flags, self._given.stats, self._given.tiers
-        limits, storage = admission_limits(flags), self._storage
+        given = self._given
+        flags, stats, tiers = given.flags, given.stats, given.tiers
+        limits, storage = admission_limits(flags, given.executors), self._storage
         return Plans(
             storage=storage,
             jobs=jobs.JobCalls(storage, self._scheduler.states, limits, tiers, stats),

@@ -30,6 +30,10 @@ def main(arguments: Sequence[str]) -> int:
         from aurorad.storage.description import Describer
 
         return look_after(arguments[1:], Describer)
+    if list(arguments[:1]) == ["password"]:
+        from aurorad.passwords import main as password
+
+        return password(arguments[1:])
     executor_arguments = _of_executor(arguments)
     if executor_arguments is not None:
         from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler

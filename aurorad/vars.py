@@ -26,6 +26,7 @@ class Vars:
         """`clock` gives seconds, for rates."""
         self._clock = clock
         self._counters: dict[str, Number] = {}
+        self._counter_names: set[str] = set()  # as they show
         self._sliding: dict[str, str] = {}  # and their units
         self._sampled_at: float | None = None
         self._sample: dict[str, Number] = {}
@@ -82,13 +83,27 @@ class Vars:
 
     def snapshot(self) -> Mapping[str, Value]:
         """All values by name, sorted. Characters that a name may not have show as ``_`` (vars sheet, section 1)."""
-        self._take_sample()
-        named: dict[str, Value] = {**self._counters, **self._rates}
-        named.update({name: read() for name, read in self._gauges.items()})
-        values = {_NOT_IN_NAME.sub("_", name): named[name] for name in sorted(named)}
+        values = self._declared()
         for read_all in self._families:
             values.update(read_all())
         return {name: values[name] for name in sorted(values)}
+
+    def numbers(self) -> dict[str, Number]:
+        """All numbers that are counted or read one by one; not those of families, of which there may be very many."""
+        return {name: value for name, value in self._declared().items() if not isinstance(value, str)}
+
+    def is_counter(self, name: str) -> bool:
+        """Whether a value, by its name in a snapshot, only grows."""
+        return name in self._counter_names
+
+    def _declared(self) -> dict[str, Value]:
+        """All but families."""
+        self._take_sample()
+        if len(self._counter_names) < len(self._counters):
+            self._counter_names = {_NOT_IN_NAME.sub("_", name) for name in self._counters}
+        named: dict[str, Value] = {**self._counters, **self._rates}
+        named.update({name: read() for name, read in self._gauges.items()})
+        return {_NOT_IN_NAME.sub("_", name): value for name, value in sorted(named.items())}
 
     def _take_sample(self) -> None:
         now = self._clock()

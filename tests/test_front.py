@@ -22,10 +22,12 @@ from aurorad.leader.alone import Alone
 from aurorad.leading import Surroundings
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler_role import Followed
+from aurorad.series import Series
 from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from aurorad.web import server
+from aurorad.web.access import Gate
 from tests.storage.samples import JOB, task
 
 
@@ -140,8 +142,11 @@ async def test_stopping_twice_and_what_never_served_does_no_harm() -> None:
 def follower(tables: Tables, leadership: Alone, unfit: str | None = None) -> QuartTrio:
     flags = Flags(cluster_name="here")
     folder = BackupFolder(Path("/nonexistent"), 1)
-    given = Surroundings(flags, Vars(), BUILT_IN, None, (), "me", lambda: 1, lambda _: None, folder)
-    return follower_app(given, tables, leadership, lambda: unfit)
+    series = Series(Vars(), lambda: 1)
+    given = Surroundings(flags, Vars(), BUILT_IN, None, (), "me", lambda: 1, lambda _: None, folder, series)
+    app = follower_app(given, tables, leadership, lambda: unfit)
+    Gate(None).guard(app)
+    return app
 
 
 async def body(app: QuartTrio, path: str) -> str:

@@ -13,8 +13,10 @@ from aurorad.flags.cluster import ClusterFlags, default_work_dir
 from aurorad.flags.ensemble import EnsembleFlags
 from aurorad.flags.executor import ExecutorFlags
 from aurorad.flags.jobs import JobFlags
+from aurorad.flags.mesos import MesosFlags
 from aurorad.flags.observer import ObserverFlags
 from aurorad.flags.scheduling import SchedulingFlags
+from aurorad.flags.security import INI, KERBEROS, SecurityFlags
 from aurorad.flags.simulated import SimulatedFlags
 from aurorad.flags.storage import StorageFlags
 from aurorad.flags.tasks import TaskFlags
@@ -43,6 +45,8 @@ _ENSEMBLE = ("zk_endpoints", "serverset_path", "native_log_zk_group_path", "nati
 @dataclasses.dataclass(frozen=True)
 class Flags(
     SimulatedFlags,
+    MesosFlags,
+    SecurityFlags,
     ObserverFlags,
     ExecutorFlags,
     StorageFlags,
@@ -64,6 +68,16 @@ def parse(arguments: Sequence[str]) -> Flags:
     """The daemon's flags. Raises as `flag_parsing.parse`, and `FlagError` for flags that do not go together."""
     flags = flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
     _check_ensemble(flags)
+    flags = _with_mesos(flags)
+    if flags.engine == "local" and flags.custom_executor_config is not None:
+        file = flags.custom_executor_config
+        raise FlagError(
+            f"-custom_executor_config={file}: there is one executor with -engine=local; another engine was expected"
+        )
+    _check_security(flags)
+    if flags.stat_retention_period <= flags.stat_sampling_interval:
+        given = flag_parsing.changed(flags, Flags()).get("stat_retention_period", "1hrs")
+        raise FlagError(f"-stat_retention_period={given}: more than -stat_sampling_interval was expected")
     if flags.engine != "simulated":
         _refuse_simulation(flags)
         return flags
@@ -71,6 +85,24 @@ def parse(arguments: Sequence[str]) -> Flags:
     if flags.work_dir == default_work_dir():  # pretended tasks are kept apart from real ones
         return dataclasses.replace(flags, work_dir=flags.work_dir.with_name("aurorad-simulated"))
     return flags
+
+
+def _with_mesos(flags: Flags) -> Flags:
+    """Who names a master has Mesos as the engine, as the original has always."""
+    given = flag_parsing.changed(flags, Flags())
+    if flags.engine == "mesos" and flags.mesos_master_address is None:
+        raise FlagError("-engine=mesos: -mesos_master_address was expected with it")
+    if flags.mesos_master_address is None:
+        return flags
+    if "engine" in given and flags.engine != "mesos":
+        raise FlagError(
+            f"-mesos_master_address={given['mesos_master_address']}: not expected with -engine={flags.engine}"
+        )
+    if "scheduler" not in flags.role:
+        raise FlagError("-mesos_master_address: the role scheduler was expected with it, no other has an engine")
+    if flags.thermos_executor_path is None:
+        raise FlagError(f"-mesos_master_address={given['mesos_master_address']}: -thermos_executor_path was expected")
+    return dataclasses.replace(flags, engine="mesos")
 
 
 def _check_ensemble(flags: Flags) -> None:
@@ -92,6 +124,33 @@ def _check_ensemble(flags: Flags) -> None:
     if flags.serverset_path is not None and flags.serverset_path == flags.native_log_zk_group_path:
         path = flags.serverset_path
         raise FlagError(f"-native_log_zk_group_path={path}: another path than that of -serverset_path was expected")
+
+
+def _check_security(flags: Flags) -> None:
+    """What callers are asked for must be known to some realm (security sheet, section 1)."""
+    given = flag_parsing.changed(flags, Flags())
+    for name, other in (("http_tls_key", "http_tls_certificate"), ("http_tls_certificate", "http_tls_key")):
+        if name in given and other not in given:
+            raise FlagError(f"-{name}={given[name]}: together with it -{other} was expected")
+    if "http_tls_client_ca" in given and "http_tls_key" not in given:
+        raise FlagError(
+            f"-http_tls_client_ca={given['http_tls_client_ca']}: together with it -http_tls_key was expected"
+        )
+    mechanism = f"-http_authentication_mechanism={','.join(flags.http_authentication_mechanism)}"
+    if not flags.secured:
+        for name in ("shiro_after_auth_filter", "http_anonymous_reads"):
+            if name in given:
+                raise FlagError(f"-{name}={given[name]}: not expected with {mechanism}, which asks nobody who they are")
+        return
+    for asked, realm in (("BASIC", INI), ("NEGOTIATE", KERBEROS)):
+        if asked in flags.http_authentication_mechanism and realm not in flags.shiro_realm_modules:
+            raise FlagError(f"{mechanism}: together with it {realm} was expected in -shiro_realm_modules")
+    if INI in flags.shiro_realm_modules and flags.shiro_ini_path is None:
+        raise FlagError(f"{mechanism}: shiro.ini is required. -shiro_ini_path was expected, for {INI}")
+    if KERBEROS in flags.shiro_realm_modules:
+        for name in ("kerberos_server_keytab", "kerberos_server_principal"):
+            if name not in given:
+                raise FlagError(f"-shiro_realm_modules={given['shiro_realm_modules']}: -{name} was expected with it")
 
 
 def _refuse_simulation(flags: Flags) -> None:

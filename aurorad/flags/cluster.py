@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from aurorad.flag_parsing import Data, Declaration, Duration, declare, non_negative
+from aurorad.flag_parsing import Data, Declaration, Duration, declare, non_negative, positive
 from aurorad.flags import checks as check
 
 _CLUSTER = "Cluster and engine"
@@ -30,8 +30,10 @@ class ClusterFlags:
         "What this process is: scheduler, observer or both (executor, launcher: for engines)",
         check.roles,
     )
-    engine: Literal["local", "simulated"] = declare(
-        "local", _CLUSTER, "Where tasks run: this machine, or hosts that are only pretended"
+    engine: Literal["local", "simulated", "mesos"] = declare(
+        "local",
+        _CLUSTER,
+        "Where tasks run: this machine, hosts that are only pretended, or a Mesos cluster (-mesos_master_address)",
     )
     work_dir: Path = dataclasses.field(
         default_factory=default_work_dir,
@@ -60,3 +62,5 @@ class ClusterFlags:
 
     log_to_stderr: str = declare("INFO", _OUTPUT, "Least level of what is logged", check.level)
     log_to_disk: str = declare("NONE", _OUTPUT, "NONE: the log goes to standard error alone", check.no_log)
+    stat_sampling_interval: Duration = declare(1.0, _OUTPUT, "How often statistics are sampled for graphs", positive)
+    stat_retention_period: Duration = declare(3600.0, _OUTPUT, "How long samples of statistics are kept", positive)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import platform
 import sys
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 import psutil
-import trio
 from quart import Blueprint, Response
 
-from aurorad import __version__
+from aurorad import __version__, introspection
 from aurorad.observer.observer import Observer
 from aurorad.vars import Vars
 
@@ -58,33 +55,13 @@ def diagnostics(statistics: Vars) -> Blueprint:
 
     @blueprint.get("/threads")
     async def threads() -> Response:
-        return _text("\n".join((*_threads(), *_tasks())))
+        return _text(introspection.as_text())
 
     @blueprint.get("/profile")
     async def profile() -> Response:
         return _text("Profiling is disabled")
 
     return blueprint
-
-
-def _threads() -> Iterator[str]:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident, frame in sys._current_frames().items():
-        yield f"thread {names.get(ident, ident)}:"
-        yield "".join(traceback.format_stack(frame))
-
-
-def _tasks() -> Iterator[str]:
-    """What the loop's tasks wait for, each below the one that started it."""
-    todo = [(trio.lowlevel.current_root_task(), 0)]
-    while todo:
-        task, depth = todo.pop()
-        if task is None:
-            continue
-        frames = [frame for frame, _ in task.iter_await_frames()]
-        where = f"{frames[-1].f_code.co_filename}:{frames[-1].f_lineno}" if frames else "not begun"
-        yield f"{'  ' * depth}task {task.name}: {where}"
-        todo += [(child, depth + 1) for nursery in task.child_nurseries for child in nursery.child_tasks]
 
 
 def _text(words: str, status: int = 200) -> Response:

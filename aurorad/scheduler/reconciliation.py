@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
@@ -15,7 +15,6 @@ from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules.task_states import last_change_ms
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Table
 from aurorad.vars import Vars
 
 LAUNCH_ALLOWANCE_MS = 60_000
@@ -45,7 +44,7 @@ class Reconciliation:
 
     async def run(self, at_start: Sequence[ScheduledTask]) -> None:
         """Ask about those of `at_start`, the tasks of the scheduler before; then regularly about ours, and for all."""
-        asking = self._ask(await _ids_of(at_start, newest_ms=math.inf))
+        asking = self._ask(await _ids_of([at_start], newest_ms=math.inf))
         del at_start  # a million records as they were then must not stay in memory
         await asking
         self._stats.count("reconciliation_explicit_runs")
@@ -67,7 +66,7 @@ class Reconciliation:
         self._stats.count("reconciliation_explicit_runs")
         newest_ms = self._now_ms() - LAUNCH_ALLOWANCE_MS
         # Asking takes its time: the records are not kept for it, and the garbage collector passes over a tuple of ids.
-        await self._ask(await _ids_of(tuple(self._storage.tables.rows(Table.TASKS).values()), newest_ms), batch_size)
+        await self._ask(await _ids_of(self._storage.tables.by_job(), newest_ms), batch_size)
 
     async def implicit(self) -> None:
         """Ask for all tasks that the engine has; those that should not be are killed when it tells of them."""
@@ -94,16 +93,17 @@ class Reconciliation:
             await self._engine.reconcile(task_ids[start : start + size])
 
 
-async def _ids_of(tasks: Sequence[ScheduledTask], newest_ms: float) -> tuple[str, ...]:
+async def _ids_of(jobs: Iterable[Sequence[ScheduledTask]], newest_ms: float) -> tuple[str, ...]:
     """The tasks that should be on an agent, unless they were assigned later than that."""
     pace = Pace()
     ids: list[str] = []
-    for start in range(0, len(tasks), AT_ONCE):
-        ids += [
-            task.assigned_task.task_id
-            for task in tasks[start : start + AT_ONCE]
-            if task.status in SLAVE_ASSIGNED_STATES
-            and not (task.status is ScheduleStatus.ASSIGNED and last_change_ms(task) > newest_ms)
-        ]
-        await pace.breathe()
+    for tasks in jobs:
+        for start in range(0, len(tasks), AT_ONCE):
+            ids += [
+                task.assigned_task.task_id
+                for task in tasks[start : start + AT_ONCE]
+                if task.status in SLAVE_ASSIGNED_STATES
+                and not (task.status is ScheduleStatus.ASSIGNED and last_change_ms(task) > newest_ms)
+            ]
+            await pace.breathe()
     return tuple(ids)

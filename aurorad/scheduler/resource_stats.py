@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -15,7 +16,7 @@ from aurorad.rules.admission import DEDICATED, is_dedicated
 from aurorad.rules.quota import Amounts
 from aurorad.rules.slots import SIZES, empty_slots
 from aurorad.scheduler.offers import Offers
-from aurorad.storage.tables import Table, Tables
+from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
 
 POOLS = ("total", "dedicated", "quota", "free_pool")
@@ -55,7 +56,7 @@ class ResourceStats:
         pace = Pace()
         totals = dict.fromkeys(POOLS, Amounts())
         per_role: dict[tuple[str, str], Amounts] = {}
-        for task in list(self._tables.rows(Table.TASKS).values()):
+        for task in itertools.chain.from_iterable(self._tables.by_job()):
             if task.status in ACTIVE_STATES:
                 config = task.assigned_task.task
                 amounts = quota.total(config.resources)

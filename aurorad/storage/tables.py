@@ -146,6 +146,11 @@ class Tables:
         """Keys of the jobs of one role that have any task."""
         return list(self._tasks.jobs_of(role))
 
+    def by_job(self) -> Iterator[list[ScheduledTask]]:
+        """All tasks, those of one job at a time; whoever takes long over it may miss those of new jobs."""
+        for job in list(self.job_keys()):
+            yield self._tasks.of_job(job)
+
     def job_updates(self, job: JobKey) -> list[JobUpdateDetails]:
         return [self.updates[key] for key in self._updates_by_job.get(job, ())]
 

@@ -63,7 +63,9 @@ class TaskRows:
         self._jobs: dict[JobKey, _Job] = {}
         self._by_role: dict[str, dict[JobKey, None]] = {}
         self._by_host: dict[str, dict[str, None]] = {}
-        self._by_status: dict[ScheduleStatus, dict[str, None]] = {status: {} for status in ScheduleStatus}
+        self._by_status: dict[ScheduleStatus, dict[JobKey, dict[str, None]]] = {status: {} for status in ScheduleStatus}
+        """By job: to grow, one dictionary of a million tasks would hold everybody up."""
+        self._counts = dict.fromkeys(ScheduleStatus, 0)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskRows) and vars(self) == vars(other)
@@ -98,10 +100,11 @@ class TaskRows:
         return [self.by_id[task_id] for task_id in self._by_host.get(host, ())]
 
     def in_status(self, status: ScheduleStatus) -> list[ScheduledTask]:
-        return [self.by_id[task_id] for task_id in self._by_status.get(status, ())]  # any number may be asked for
+        of_jobs = self._by_status.get(status, {})  # any number may be asked for
+        return [self.by_id[task_id] for of_job in of_jobs.values() for task_id in of_job]
 
     def count(self, status: ScheduleStatus) -> int:
-        return len(self._by_status[status])
+        return self._counts[status]
 
     def put(self, before: ScheduledTask | None, after: ScheduledTask | None) -> None:
         """Have `after` take the place of `before`; both have the same id."""
@@ -120,11 +123,12 @@ class TaskRows:
         """Like `put`, where both are the same instance of the same job."""
         task_id = after.assigned_task.task_id
         self.by_id[task_id] = after
-        job = self._jobs[after.assigned_task.task.job]
+        key = after.assigned_task.task.job
+        job = self._jobs[key]
         job.tasks[task_id] = after
         if before.status is not after.status:
-            del self._by_status[before.status][task_id]
-            self._by_status[after.status][task_id] = None
+            self._leave(before.status, key, task_id)
+            self._enter(after.status, key, task_id)
             if after.status in TERMINAL_STATES:
                 job.ended[task_id] = None
             elif before.status in TERMINAL_STATES:
@@ -135,7 +139,8 @@ class TaskRows:
     def insert(self, job: JobKey, tasks: Mapping[str, ScheduledTask], status: ScheduleStatus) -> None:
         """Add many tasks of one job, none of which is there or has a place."""
         self.by_id.update(tasks)
-        self._by_status[status].update(dict.fromkeys(tasks))
+        self._by_status[status].setdefault(job, {}).update(dict.fromkeys(tasks))
+        self._counts[status] += len(tasks)
         of_job = self._job(job)
         if of_job.by_instance or status in TERMINAL_STATES:
             for task in tasks.values():
@@ -147,11 +152,11 @@ class TaskRows:
     def remove(self, tasks: Iterable[ScheduledTask]) -> None:
         """Remove tasks that are there; all of a job go at once."""
         by_job: dict[JobKey, list[ScheduledTask]] = {}
-        by_id, by_status = self.by_id, self._by_status
+        by_id = self.by_id
         for task in tasks:
             assigned = task.assigned_task
             del by_id[assigned.task_id]
-            del by_status[task.status][assigned.task_id]
+            self._leave(task.status, assigned.task.job, assigned.task_id)
             if assigned.slave_host is not None:
                 _drop(self._by_host, assigned.slave_host, assigned.task_id)
             by_job.setdefault(assigned.task.job, []).append(task)
@@ -167,8 +172,9 @@ class TaskRows:
     def _add(self, task: ScheduledTask) -> None:
         task_id = task.assigned_task.task_id
         self.by_id[task_id] = task
-        self._job(task.assigned_task.task.job).add(task)
-        self._by_status[task.status][task_id] = None
+        job = task.assigned_task.task.job
+        self._job(job).add(task)
+        self._enter(task.status, job, task_id)
         self._move(task_id, None, task.assigned_task.slave_host)
 
     def _job(self, job: JobKey) -> _Job:
@@ -177,6 +183,14 @@ class TaskRows:
             self._jobs[job] = found = _Job()
             self._by_role.setdefault(job.role, {})[job] = None
         return found
+
+    def _enter(self, status: ScheduleStatus, job: JobKey, task_id: str) -> None:
+        self._by_status[status].setdefault(job, {})[task_id] = None
+        self._counts[status] += 1
+
+    def _leave(self, status: ScheduleStatus, job: JobKey, task_id: str) -> None:
+        _drop(self._by_status[status], job, task_id)
+        self._counts[status] -= 1
 
     def _move(self, task_id: str, from_host: str | None, to_host: str | None) -> None:
         if from_host == to_host:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import msgspec
+import trio
 from quart import Blueprint, Response, request
 
 from aurorad.vars import Value, Vars
+from aurorad.web import exposition
 
 _TEXT = "text/plain; charset=utf-8"
 
@@ -39,6 +41,11 @@ def admin_endpoints(
         if request.args.get("pretty") == "true":
             encoded = msgspec.json.format(encoded, indent=2)
         return Response(encoded, content_type="application/json")
+
+    @blueprint.get("/metrics")
+    async def metrics() -> Response:
+        shown = await trio.to_thread.run_sync(exposition.exposition, stats.snapshot(), stats.is_counter)
+        return Response(shown, content_type=exposition.CONTENT_TYPE)
 
     return blueprint
 

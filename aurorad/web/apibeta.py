@@ -5,6 +5,8 @@ The body is an object of the method's parameters by the names of the IDL, the an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from quart import Blueprint, Response, request
 
@@ -15,14 +17,15 @@ from aurorad.api.results import Response as Answer
 from aurorad.api.results import ResponseDetail
 from aurorad.api.struct import fields_of
 from aurorad.api.wire import WireError
+from aurorad.rules.permissions import Caller
 from aurorad.web.large import decoded, encoded
-from aurorad.web.thrift import Handle, User
+from aurorad.web.thrift import Handle
 
 _INTERFACE = "/api/aurora.thrift"  # where methods and parameters can be looked up
 
 
-def apibeta_endpoint(handle: Handle, user: User) -> Blueprint:
-    """`handle` answers a call made by a user; `user` says who makes the present request."""
+def apibeta_endpoint(handle: Handle, caller: Callable[[], Caller]) -> Blueprint:
+    """`handle` answers a call made by a caller; `caller` says who makes the present request."""
     blueprint = Blueprint("apibeta", __name__)
 
     @blueprint.get("/apibeta")
@@ -40,7 +43,7 @@ def apibeta_endpoint(handle: Handle, user: User) -> Blueprint:
             made = await decoded(_call, body, cls)
         except WireError as error:
             return await _refused(str(error), 400)
-        return await _respond(await handle(made, user()), 200)
+        return await _respond(await handle(made, caller()), 200)
 
     return blueprint
 

@@ -15,6 +15,7 @@ from aurorad.api import keys
 from aurorad.api.calls import ApplicationException, Call
 from aurorad.api.tasks import JobKey
 from aurorad.api.wire import WireError
+from aurorad.rules.permissions import Caller
 from aurorad.scheduler.explaining import JobExplanation
 from aurorad.scheduler.rpc.plans import Plan
 from aurorad.web.thrift import received_call
@@ -26,9 +27,9 @@ def explain_endpoints(
     explain: Callable[[JobKey, frozenset[int]], Awaitable[JobExplanation]],
     plan: Callable[[Call, str], Awaitable[Plan]],
     exists: Callable[[JobKey], bool],
-    user: Callable[[], str],
+    caller: Callable[[], Caller],
 ) -> Blueprint:
-    """`explain` is asked about jobs that `exists` knows; `user` says who makes the present request."""
+    """`explain` is asked about jobs that `exists` knows; `caller` says who makes the present request."""
     blueprint = Blueprint("explain", __name__)
 
     @blueprint.route("/explain")
@@ -50,7 +51,7 @@ def explain_endpoints(
         if isinstance(call, ApplicationException):
             return _text(call.message or "Not a call.", 400)
         try:
-            return _json(await plan(call, user()))
+            return _json(await plan(call, caller().name))
         except ValueError as error:
             return _text(f"{error}.", 400)
 

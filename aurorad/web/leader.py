@@ -16,7 +16,10 @@ from aurorad.leader.face import Leader, Leadership
 BYPASS = "Bypass-Leader-Redirect"
 
 _LEADERS = frozenset(
-    {"api", "apibeta", "cron", "explain", "maintenance", "offers", "pendingtasks", "plan", "quotas", "tiers"}
+    {
+        *("api", "apibeta", "apiclient", "cron", "events", "explain", "maintenance", "mname", "offers", "pendingtasks"),
+        *("plan", "quotas", "state", "tiers", "utilization", "v1"),
+    }
 )
 _LEADING = "This is the leading scheduler."
 _FOLLOWING = "Another instance is the leading scheduler."

@@ -26,6 +26,7 @@ from aurorad.api.wire import (
     UnrecognizedType,
     WireError,
 )
+from aurorad.rules.permissions import Caller
 from aurorad.web.large import decoded, encoded
 
 IDL = Path(idl.__file__).parent / "api.thrift"
@@ -34,8 +35,7 @@ _JSON_TYPES = {"", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
 # Larger than any job description; a bound so that nobody fills the memory.
 MAX_BODY_BYTES = 16 << 20
-Handle = Callable[[Call, str], Awaitable[Answer]]
-User = Callable[[], str]
+Handle = Callable[[Call, Caller], Awaitable[Answer]]
 
 _UNKNOWN_METHOD = 1
 _PROTOCOL_ERROR = 7
@@ -47,8 +47,8 @@ class Encoding(Enum):
     COMPACT = COMPACT_TYPE
 
 
-def thrift_endpoint(handle: Handle, user: User) -> Blueprint:
-    """`handle` answers a call made by a user; `user` says who makes the present request."""
+def thrift_endpoint(handle: Handle, caller: Callable[[], Caller]) -> Blueprint:
+    """`handle` answers a call made by a caller; `caller` says who makes the present request."""
     blueprint = Blueprint("thrift", __name__)
 
     @blueprint.route("/api", methods=["GET", "POST"])
@@ -61,7 +61,7 @@ def thrift_endpoint(handle: Handle, user: User) -> Blueprint:
             return Response(f"Malformed request body: {error}\n", 400, mimetype="text/plain")
         if isinstance(call, ApplicationException):
             return await _respond(header, MessageType.EXCEPTION, call, encoding)
-        return await _respond(header, MessageType.REPLY, Reply(await handle(call, user())), encoding)
+        return await _respond(header, MessageType.REPLY, Reply(await handle(call, caller())), encoding)
 
     @blueprint.get("/api/aurora.thrift")
     async def interface() -> Response:

@@ -383,8 +383,8 @@ async def test_diagnostics(tmp_path: Path) -> None:
     assert await get(tmp_path, "/vars/nope", 404) == "Unknown exported variable"
     assert await get(tmp_path, "/profile") == "Profiling is disabled"
     threads = await get(tmp_path, "/threads")
-    assert "thread MainThread:" in threads
-    assert "task <init>" in threads
+    assert "Name: MainThread" in threads
+    assert "Task: <init>" in threads
 
 
 async def test_static_files(tmp_path: Path) -> None:

@@ -17,25 +17,26 @@ from aurorad.api.tasks import (
     TaskConfig,
     TaskQuery,
 )
+from aurorad.rules.permissions import ANYBODY, Caller
 from aurorad.web.apibeta import apibeta_endpoint
 
 
 @pytest.fixture
-def heard() -> list[tuple[Call, str]]:
+def heard() -> list[tuple[Call, Caller]]:
     return []
 
 
 @pytest.fixture
-def client(heard: list[tuple[Call, str]]) -> Client:
-    async def handle(call: Call, user: str) -> Response:
-        heard.append((call, user))
+def client(heard: list[tuple[Call, Caller]]) -> Client:
+    async def handle(call: Call, caller: Caller) -> Response:
+        heard.append((call, caller))
         if isinstance(call, GetTasksStatus):
             task = ScheduledTask(AssignedTask("t", task=TaskConfig(JobKey("r", "e", "j"))), ScheduleStatus.RUNNING)
             return Response(result=Result(schedule_status_result=ScheduleStatusResult((task,) * 2000)))
         return Response(ResponseCode.OK, details=(ResponseDetail("done"),))
 
     app = QuartTrio("tests")
-    app.register_blueprint(apibeta_endpoint(handle, lambda: "UNSECURE"))
+    app.register_blueprint(apibeta_endpoint(handle, lambda: ANYBODY))
     return app.test_client()
 
 
@@ -68,10 +69,10 @@ async def ask(client: Client, method: str, body: bytes) -> tuple[int, Any]:
     ],
 )
 async def test_parameters_go_by_their_names(
-    client: Client, heard: list[tuple[Call, str]], method: str, body: bytes, call: Call
+    client: Client, heard: list[tuple[Call, Caller]], method: str, body: bytes, call: Call
 ) -> None:
     status, _ = await ask(client, method, body)
-    assert (status, heard) == (200, [(call, "UNSECURE")])
+    assert (status, heard) == (200, [(call, ANYBODY)])
 
 
 async def test_the_answer_is_the_response_by_its_names(client: Client) -> None:
@@ -100,7 +101,7 @@ async def test_the_answer_is_the_response_by_its_names(client: Client) -> None:
     ],
 )
 async def test_what_is_no_call_is_told_in_the_same_form(
-    client: Client, heard: list[tuple[Call, str]], method: str, body: bytes, status: int, message: str
+    client: Client, heard: list[tuple[Call, Caller]], method: str, body: bytes, status: int, message: str
 ) -> None:
     assert await ask(client, method, body) == (status, {"responseCode": "ERROR", "details": [{"message": message}]})
     assert not heard

@@ -14,12 +14,13 @@ from aurorad.api.tasks import (
     ScheduledTask,
     TaskConfig,
 )
+from aurorad.rules.permissions import ANYBODY
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
-from aurorad.web.pages.blueprint import scheduler_pages
+from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
 
 
@@ -31,16 +32,15 @@ def application(  # type: ignore[no-untyped-def]
     stats: Vars, tables: Tables | None = None, waits: Mapping[str, Mapping[str, str]] | None = None
 ):
     pages = scheduler_pages(
+        scheduler_look("here", lambda: 0),
         tables or Tables(),
         lambda _: "",
         lambda host: f"http://{host}:1338",
-        "here",
-        lambda: 0,
         waits_for=lambda host: (waits or {})[host],
     )
     return scheduler_app(
         stats,
-        thrift_endpoint(nobody, lambda: "UNSECURE"),  # type: ignore[arg-type]
+        thrift_endpoint(nobody, lambda: ANYBODY),  # type: ignore[arg-type]
         admin_endpoints(stats, lambda: None),
         pages,
     )

@@ -10,6 +10,7 @@ from aurorad.api.calls import Call, CreateJob, GetTierConfigs
 from aurorad.api.tasks import JobConfiguration, JobKey
 from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType
 from aurorad.rules.explain import Explanation, Reason
+from aurorad.rules.permissions import Caller
 from aurorad.scheduler.explaining import JobExplanation, Waiting
 from aurorad.scheduler.rpc.plans import Fit, Plan
 from aurorad.web.explain import explain_endpoints
@@ -32,7 +33,7 @@ async def plan(call: Call, user: str) -> Plan:
 @pytest.fixture
 def client():
     app = QuartTrio("test")
-    app.register_blueprint(explain_endpoints(explain, plan, lambda job: job == JOB, lambda: "alice"))
+    app.register_blueprint(explain_endpoints(explain, plan, lambda job: job == JOB, lambda: Caller("alice")))
     return app.test_client()
 
 

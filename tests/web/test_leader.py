@@ -16,7 +16,10 @@ from aurorad.web.leader import leader_endpoints, location
 from tests.web.serving import served
 
 ME, OTHER, SIX = Leader("me", 8081, {}), Leader("other", 8082, {}), Leader("2001:db8::1", 8081, {})
-LEADERS_ONLY = ["/api", "/offers", "/pendingtasks", "/quotas", "/tiers", "/maintenance", "/cron", "/explain", "/plan"]
+LEADERS_ONLY = [
+    *("/api", "/apibeta/getJobs", "/apiclient", "/v1/jobs", "/events", "/explain", "/plan", "/mname/r/e/n/0", "/state"),
+    *("/offers", "/pendingtasks", "/quotas", "/tiers", "/maintenance", "/cron", "/utilization", "/utilization/total/r"),
+]
 ANYBODYS = ["/", "/scheduler", "/scheduler/role", "/updates", "/agents", "/health", "/vars", "/vars.json", "/assets/x"]
 
 
@@ -109,7 +112,7 @@ async def test_who_asks_for_this_very_scheduler_is_served_by_it(value: str, lead
     assert await answer.get_data(as_text=True) == "served offers"
 
 
-@pytest.mark.parametrize("path", ["/apiary", "/state", "/x/api"])
+@pytest.mark.parametrize("path", ["/apiary", "/statefoo", "/structdump", "/x/api"])
 async def test_other_paths_are_no_leaders(path: str) -> None:
     assert (await client(OTHER).get(path)).status_code == 200
 

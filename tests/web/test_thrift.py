@@ -41,6 +41,7 @@ from aurorad.api.tasks import (
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails
 from aurorad.api.wire import BINARY_TYPE, COMPACT_TYPE, JSON_TYPE, MessageHeader, MessageType
+from aurorad.rules.permissions import ANYBODY, Caller
 from aurorad.web.large import weight
 from aurorad.web.thrift import thrift_endpoint
 
@@ -50,21 +51,21 @@ BINARY = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
 
 
 @pytest.fixture
-def heard() -> list[tuple[Call, str]]:
+def heard() -> list[tuple[Call, Caller]]:
     return []
 
 
 @pytest.fixture
-def client(heard: list[tuple[Call, str]]) -> Client:
-    async def handle(call: Call, user: str) -> Response:
-        heard.append((call, user))
+def client(heard: list[tuple[Call, Caller]]) -> Client:
+    async def handle(call: Call, caller: Caller) -> Response:
+        heard.append((call, caller))
         if isinstance(call, GetTasksStatus):
             tasks = tuple(ScheduledTask(AssignedTask(f"task-{i}")) for i in range(2000))
             return Response(result=Result(schedule_status_result=ScheduleStatusResult(tasks)))
         return Response(ResponseCode.OK, details=(ResponseDetail("done"),))
 
     app = QuartTrio("tests")
-    app.register_blueprint(thrift_endpoint(handle, lambda: "UNSECURE"))
+    app.register_blueprint(thrift_endpoint(handle, lambda: ANYBODY))
     return app.test_client()
 
 
@@ -78,7 +79,7 @@ def header(call: Call, kind: MessageType = MessageType.CALL) -> MessageHeader:
     return MessageHeader(call.method(), kind, 7)
 
 
-async def test_a_binary_call_gets_a_binary_reply(client: Client, heard: list[tuple[Call, str]]) -> None:
+async def test_a_binary_call_gets_a_binary_reply(client: Client, heard: list[tuple[Call, Caller]]) -> None:
     call = GetJobs(owner_role="www-data")
     answer = await client.post("/api", data=binary.encode_message(header(call), call), headers=BINARY)
     body = await raw(answer)
@@ -86,7 +87,7 @@ async def test_a_binary_call_gets_a_binary_reply(client: Client, heard: list[tup
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, BINARY_TYPE)
     assert reply == MessageHeader("getJobs", MessageType.REPLY, 7)
     assert binary.read_struct(Reply, body, position)[0] == Reply(Response(details=(ResponseDetail("done"),)))
-    assert heard == [(call, "UNSECURE")]
+    assert heard == [(call, ANYBODY)]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ async def test_another_content_type_is_415(client: Client) -> None:
     ],
 )
 async def test_malformed_bytes_are_400_with_a_sentence(
-    client: Client, heard: list[tuple[Call, str]], headers: dict[str, str], body: bytes
+    client: Client, heard: list[tuple[Call, Caller]], headers: dict[str, str], body: bytes
 ) -> None:
     answer = await client.post("/api", data=body, headers=headers)
     text = (await raw(answer)).decode()
@@ -212,7 +213,7 @@ async def test_a_binary_field_of_no_known_type_is_a_thrift_exception(client: Cli
     assert told == ApplicationException(f"Unrecognized type {number}", 7)
 
 
-async def test_absent_arguments_are_unset(client: Client, heard: list[tuple[Call, str]]) -> None:
+async def test_absent_arguments_are_unset(client: Client, heard: list[tuple[Call, Caller]]) -> None:
     await client.post("/api", data=b'[1,"getQuota",1,0,{}]', headers=JSON)
     assert heard[0][0] == GetQuota()
 
@@ -288,7 +289,7 @@ async def test_depth_and_counts_that_are_too_large_are_400(
     assert answer.status_code == 400, await raw(answer)
 
 
-async def test_a_compact_call_gets_a_compact_reply(client: Client, heard: list[tuple[Call, str]]) -> None:
+async def test_a_compact_call_gets_a_compact_reply(client: Client, heard: list[tuple[Call, Caller]]) -> None:
     call = GetJobs(owner_role="www-data")
     answer = await client.post("/api", data=compact.encode_message(header(call), call), headers=COMPACT)
     body = await raw(answer)
@@ -296,7 +297,7 @@ async def test_a_compact_call_gets_a_compact_reply(client: Client, heard: list[t
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, COMPACT_TYPE)
     assert reply == MessageHeader("getJobs", MessageType.REPLY, 7)
     assert compact.read_struct(Reply, body, position)[0] == Reply(Response(details=(ResponseDetail("done"),)))
-    assert heard == [(call, "UNSECURE")]
+    assert heard == [(call, ANYBODY)]
 
 
 @pytest.mark.parametrize(

@@ -40,29 +40,33 @@ class _Missing(Exception):
         self.link = link
 
 
+def scheduler_look(
+    cluster_name: str, now_ms: Callable[[], int], notice: Callable[[], Notice | None] = nothing_to_notice
+) -> Look:
+    """How all pages of the scheduler look; `notice` is what they say first."""
+    nav = [("/scheduler", "Roles"), ("/updates", "Updates"), ("/", "Admin")]
+    return Look(
+        "aurorad.web", now_ms, notice, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls
+    )
+
+
 def scheduler_pages(
+    look: Look,
     tables: Tables,
     pending_reason: Callable[[ScheduledTask], str],
     observer_url: Callable[[str], str | None],
-    cluster_name: str,
-    now_ms: Callable[[], int],
     quota: Callable[[str], Awaitable[GetQuotaResult]] | None = None,
     next_run_ms: Callable[[JobConfiguration], int | None] = lambda _: None,
     explain: Explain | None = None,
     waits_for: Callable[[str], Mapping[str, str]] = lambda host: {},
-    notice: Callable[[], Notice | None] = nothing_to_notice,
 ) -> Blueprint:
     """``/``, ``/scheduler...``, ``/updates``, ``/agents`` and ``/assets``; how the whole application shows its errors.
 
     `pending_reason` says in words why a PENDING task is; `observer_url` gives the address of a host's observer, as the
     reader's browser can reach it, if there is one; `quota` a role's quota and consumption, `explain` why instances of a
     job wait, all or some of them, None where that is not to be shown; `next_run_ms` when a cron job fires next;
-    `waits_for` why the tasks on a host being drained are still there, by their ids; `notice` what all pages say first.
+    `waits_for` why the tasks on a host being drained are still there, by their ids.
     """
-    nav = [("/scheduler", "Roles"), ("/updates", "Updates")]
-    look = Look(
-        "aurorad.web", now_ms, notice, home="/scheduler", part="scheduler", place=cluster_name, nav=nav, urls=urls
-    )
     pages = _Pages(tables, Ties(pending_reason, observer_url, next_run_ms), look, quota, explain, waits_for)
     blueprint = Blueprint("scheduler_pages", __name__)
     for path, view in pages.routes().items():

@@ -36,7 +36,7 @@ from aurorad.api.updates import (
 )
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
-from aurorad.web.pages import scheduler_pages
+from aurorad.web.pages import scheduler_look, scheduler_pages
 from aurorad.web.pages.tasks import Ties
 
 S = ScheduleStatus
@@ -139,7 +139,12 @@ def client(tables: Tables) -> TestClientProtocol:
     app = QuartTrio(__name__, static_folder=None)
     app.register_blueprint(
         scheduler_pages(
-            tables, TIES.pending_reason, TIES.observer_url, "devcluster", lambda: NOW_MS, get_quota, next_run_ms
+            scheduler_look("devcluster", lambda: NOW_MS),
+            tables,
+            TIES.pending_reason,
+            TIES.observer_url,
+            get_quota,
+            next_run_ms,
         )
     )
     return app.test_client()

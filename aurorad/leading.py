@@ -43,6 +43,7 @@ from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
@@ -183,9 +184,11 @@ class Reign:
             explainer.job,
             scheduler.maintenance.waits_for,
         )
+        door = self._door(api)
         return scheduler_app(
             given.stats,
-            thrift_endpoint(self._door(api).handle, present_caller),
+            thrift_endpoint(door.handle, present_caller),
+            apibeta_endpoint(door.handle, present_caller),
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), present_caller),

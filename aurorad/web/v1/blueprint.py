@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 import trio
@@ -20,11 +20,12 @@ from aurorad.web.v1.route import Route, Shown, World
 
 ROUTES: tuple[Route, ...] = (*jobs.ROUTES, *tasks.ROUTES, *updates.ROUTES, *cluster.ROUTES, *operations.ROUTES)
 
-_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "TRACE")
+_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "TRACE", "OPTIONS")
 _BIG_BYTES = 64 << 10
 _LONG_PAGE = 50
 """Items from which on their encoding takes milliseconds."""
 
+View = Callable[..., Awaitable[Response]]
 Handle = Callable[[Call, Caller], Awaitable[results.Response]]
 
 
@@ -32,25 +33,26 @@ def json_api(handle: Handle, caller: Callable[[], Caller], world: World) -> Blue
     """``/v1`` and all below it. `handle` answers a call; `caller` says who makes the present request."""
     blueprint = Blueprint("v1", __name__)
     server = _Server(handle, caller, world)
+    described = msgspec.json.encode(openapi.document(ROUTES))
     for route in ROUTES:
         rule = route.path.replace("{", "<").replace("}", ">")
-        blueprint.add_url_rule(rule, openapi.operation_id(route), server.view(route), methods=[route.method])
+        _add(blueprint, rule, openapi.operation_id(route), server.view(route), [route.method])
 
     async def index() -> Response:
         resources = sorted({route.path for route in ROUTES if "{" not in route.path and route.method == "GET"})
         return await _answer(Shown({"openapi": "/v1/openapi.json", "resources": resources}))
 
     async def document() -> Response:
-        return await _conditional(openapi.encoded(ROUTES))
+        return await _conditional(described)
 
-    blueprint.add_url_rule("/v1", "index", index, methods=["GET"], strict_slashes=False)
-    blueprint.add_url_rule("/v1/openapi.json", "openapi", document, methods=["GET"])
-    blueprint.add_url_rule("/v1/<path:rest>", "nothing", _nothing, methods=_METHODS)
+    _add(blueprint, "/v1", "index", index, ["GET"])
+    _add(blueprint, "/v1/openapi.json", "openapi", document, ["GET"])
+    _add(blueprint, "/v1/<path:rest>", "nothing", _nothing, _METHODS)
     for path in {"/v1", "/v1/openapi.json", *(route.path for route in ROUTES)}:
         there = {route.method for route in ROUTES if route.path == path} or {"GET"}
         rule = path.replace("{", "<").replace("}", ">")
         others = [method for method in _METHODS if method not in there]
-        blueprint.add_url_rule(rule, f"not {path}".replace(".", "-"), _not_allowed(there), methods=others)
+        _add(blueprint, rule, f"others {path}".replace(".", "-"), _others(there), others)
 
     @blueprint.errorhandler(Problem)
     async def problem(error: Problem) -> Response:
@@ -69,7 +71,7 @@ class _Server:
         self._caller = caller
         self._world = world
 
-    def view(self, route: Route) -> Callable[..., Awaitable[Response]]:
+    def view(self, route: Route) -> View:
         async def view(**path: str) -> Response:
             return await _answer(await self._shown(route, await _asked(route, path)))
 
@@ -130,10 +132,19 @@ async def _nothing(rest: str) -> Response:
     raise Problem(404, f"There is nothing at /v1/{rest}: /v1/openapi.json says what there is.")
 
 
-def _not_allowed(methods: set[str]) -> Callable[..., Awaitable[Response]]:
+def _others(methods: set[str]) -> View:
+    """What a path answers to methods that it does not have, and to OPTIONS."""
     allowed = ", ".join(sorted({*methods, *(("HEAD",) if "GET" in methods else ()), "OPTIONS"}))
 
     async def view(**path: str) -> Response:
+        if request.method == "OPTIONS":
+            return Response(b"", 204, headers={"Allow": allowed})
         raise Problem(405, f"{request.method} is not for this path: {allowed} can be used.", headers={"Allow": allowed})
 
     return view
+
+
+def _add(blueprint: Blueprint, rule: str, name: str, view: View, methods: Iterable[str]) -> None:
+    blueprint.add_url_rule(
+        rule, name, view, methods=list(methods), strict_slashes=False, provide_automatic_options=False
+    )

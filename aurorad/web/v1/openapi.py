@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -194,8 +193,3 @@ def _page(item: Json) -> Json:
         "properties": {"items": {"type": "array", "items": item}, "next": next_},
         "additionalProperties": False,
     }
-
-
-@functools.cache
-def encoded(routes: tuple[Route, ...]) -> bytes:
-    return msgspec.json.encode(document(routes))

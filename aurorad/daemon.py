@@ -20,6 +20,8 @@ from quart import Blueprint
 from quart_trio import QuartTrio
 
 from aurorad.engine.local.home import BadFrameworkId, WorkDirInUse
+from aurorad.engine.mesos.engine import FrameworkFailed, FrameworkRemoved
+from aurorad.engine.mesos.framework import BadCredential
 from aurorad.engine.simulated.agents import BadAgents
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import WrongEngine
@@ -34,9 +36,10 @@ from aurorad.observer.app import observer_app
 from aurorad.observer.service import observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
+from aurorad.rules.executors import ExecutorError
 from aurorad.rules.tiers import TierError
 from aurorad.scheduler import webhooks
-from aurorad.scheduler.limits import configured_tiers
+from aurorad.scheduler.limits import configured_executors, configured_tiers
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
 from aurorad.series import Series
@@ -64,6 +67,9 @@ _OUTSIDE_OUR_POWER = (
     LogDamaged,
     UnreadableLog,
     TierError,
+    ExecutorError,
+    BadCredential,
+    FrameworkRemoved,
     webhooks.WebhookError,
     server.PortTaken,
     WorkDirInUse,
@@ -73,7 +79,7 @@ _OUTSIDE_OUR_POWER = (
     ZooKeeperRefused,
     BadUsers,
 )
-_NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, LogFailed)
+_NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, FrameworkFailed, LogFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
 """What services say whose storage is gone."""
 
@@ -119,6 +125,7 @@ class _Daemon:
         """Raises `CannotStart`, and what else of its own is wrong outside."""
         self._flags = flags
         self._executor_arguments = executor_arguments(flags)
+        self._executors = configured_executors(flags)
         if "scheduler" in flags.role:  # an observer alone keeps nothing
             check_work_dir(flags.work_dir, flags.native_log_file_path, flags.backup_dir)
         self._stats = stats
@@ -190,7 +197,7 @@ class _Daemon:
         task_status: trio.TaskStatus[None],
     ) -> None:
         flags, stats, port = self._flags, self._stats, sock.getsockname()[1]
-        given = self._surroundings(observer_port)
+        given = self._surroundings(observer_port, self._url(sock))
         stats.gauge("framework_registered", lambda: 0)  # until it leads
         settings = Settings(now_ms, flags.dlog_max_entry_size, flags.dlog_snapshot_interval)
         async with trio.open_nursery() as servers, ensemble(flags, settings, stats, self._hostname, port) as others:
@@ -214,12 +221,13 @@ class _Daemon:
                 front=front,
                 stats=stats,
                 alone=others.is_alone,
+                election_attempts=flags.native_log_election_retries,
                 max_registration_delay_s=flags.max_registration_delay,
                 max_leading_duration_s=math.inf if others.is_alone else flags.max_leading_duration,
             )
             await role.run(task_status=task_status)
 
-    def _surroundings(self, observer_port: int) -> Surroundings:
+    def _surroundings(self, observer_port: int, url: str) -> Surroundings:
         def observer_url(host: str) -> str | None:
             return f"http://{in_url(host)}:{observer_port}" if self._flags.engine != "simulated" else None
 
@@ -227,9 +235,11 @@ class _Daemon:
             flags=self._flags,
             stats=self._stats,
             tiers=self._tiers,
+            executors=self._executors,
             webhook=self._webhook,
             executor_arguments=self._executor_arguments,
             hostname=self._hostname,
+            url=url,
             now_ms=now_ms,
             observer_url=observer_url,
             backup_folder=backup_folder(self._flags),

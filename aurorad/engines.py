@@ -13,6 +13,10 @@ from aurorad.cgroups import find_hierarchy
 from aurorad.engine.base import Resource
 from aurorad.engine.local import capacity
 from aurorad.engine.local.engine import LocalEngine
+from aurorad.engine.local.home import Home
+from aurorad.engine.mesos.engine import MesosEngine
+from aurorad.engine.mesos.framework import framework_info, read_credential
+from aurorad.engine.mesos.launching import Launching
 from aurorad.engine.retention import Policy
 from aurorad.engine.simulated.agents import make_agents, read_agents
 from aurorad.engine.simulated.behaviour import Behaviour
@@ -22,6 +26,7 @@ from aurorad.engine.simulated.hosts import Amounts
 from aurorad.flags import Flags
 from aurorad.pace import Pace
 from aurorad.rules import matching
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.resources import ResourceType
 from aurorad.storage.tables import Table, Tables
 from aurorad.vars import Vars
@@ -31,6 +36,10 @@ _BITE = 16  # tasks, before a look at the clock
 
 class WrongEngine(Exception):
     """The work_dir is another engine's: its tasks must not be mistaken for ours."""
+
+
+_MESOS = "mesos"
+"""A file in the work_dir of who schedules onto a Mesos cluster: its framework ids look like our own."""
 
 
 def local_engine(
@@ -47,6 +56,11 @@ def local_engine(
             f"-work_dir={flags.work_dir} is a simulated cluster's, whose tasks would now run in earnest: "
             "another one, or -engine=simulated, was expected"
         )
+    if (flags.work_dir / _MESOS).exists():
+        raise WrongEngine(
+            f"-work_dir={flags.work_dir} is a Mesos cluster's, whose tasks would be given up for lost: "
+            "another one, or -mesos_master_address, was expected"
+        )
     executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
     return LocalEngine(
         flags.work_dir,
@@ -61,7 +75,44 @@ def local_engine(
     )
 
 
-async def simulated_engine(flags: Flags, tables: Tables) -> SimulatedEngine:
+def mesos_engine(
+    flags: Flags, tables: Tables, executors: ExecutorSettings, hostname: str, webui_url: str, stats: Vars
+) -> MesosEngine:
+    """The cluster of these masters. Raises `WrongEngine` and `BadCredential`."""
+    masters, file = flags.mesos_master_address, flags.framework_authentication_file
+    assert masters is not None, "flags are checked"
+    credential = read_credential(file) if file is not None else None
+    own_id = Home(flags.work_dir).known_framework_id()
+    if tables.framework_id is not None and tables.framework_id in (FRAMEWORK_ID, own_id):
+        kind = "a simulated cluster's" if tables.framework_id == FRAMEWORK_ID else "that of a single machine"
+        raise WrongEngine(
+            f"-work_dir={flags.work_dir} is {kind}, whose tasks would be given up for lost: "
+            "another one was expected with -mesos_master_address"
+        )
+    (flags.work_dir / _MESOS).touch()
+    is_announced = credential is not None and flags.framework_announce_principal
+    return MesosEngine(
+        masters=masters,
+        framework=framework_info(
+            name=flags.framework_name,
+            user=flags.executor_user,
+            failover_timeout_s=flags.framework_failover_timeout,
+            role=flags.mesos_role,
+            principal=credential.principal if credential is not None and is_announced else None,
+            hostname=hostname,
+            webui_url=webui_url,
+            revocable=flags.receive_revocable_resources,
+            gpus=flags.allow_gpu_resource,
+            partition_aware=flags.partition_aware,
+        ),
+        credential=credential,
+        launching=Launching(executors.by_name, flags.cluster_name if flags.populate_discovery_info else None),
+        stats=stats,
+        rng=random.Random(),  # noqa: S311 - spreads retries, guards nothing
+    )
+
+
+async def simulated_engine(flags: Flags, tables: Tables, executors: ExecutorSettings) -> SimulatedEngine:
     """Pretended hosts, with the tasks that they had before a restart. Raises `BadAgents` and `WrongEngine`."""
     if tables.framework_id not in (None, FRAMEWORK_ID):
         raise WrongEngine(
@@ -70,7 +121,7 @@ async def simulated_engine(flags: Flags, tables: Tables) -> SimulatedEngine:
         )
     cluster = simulated_cluster(flags)
     pace = Pace()
-    adoption = _Adoption(cluster, flags)
+    adoption = _Adoption(cluster, executors)
     tasks: tuple[ScheduledTask, ...] = tuple(tables.rows(Table.TASKS).values())
     for start in range(0, len(tasks), _BITE):
         for task in tasks[start : start + _BITE]:
@@ -110,9 +161,9 @@ def simulated_cluster(flags: Flags) -> Cluster:
 class _Adoption:
     """Has tasks of the log go on where they were, if those agents are still there."""
 
-    def __init__(self, cluster: Cluster, flags: Flags) -> None:
+    def __init__(self, cluster: Cluster, executors: ExecutorSettings) -> None:
         self._cluster = cluster
-        self._overhead = (flags.thermos_executor_cpu, flags.thermos_executor_ram / (1 << 20))
+        self._executors = executors
         self._known: dict[TaskConfig, Amounts] = {}
         self._last: tuple[TaskConfig | None, Amounts] = (None, Amounts((), ()))
 
@@ -134,7 +185,7 @@ class _Adoption:
         return self._last[1]
 
     def _asked_for(self, config: TaskConfig) -> Amounts:
-        request = matching.request_of(config, *self._overhead, revocable=False)
+        request = matching.request_of(config, self._executors, revocable=False)
         return Amounts.of(
             Resource(type_.value, amount)
             for bag in (request.task, request.allocated_overhead)

@@ -17,11 +17,12 @@ from aurorad.api.calls import GetQuota
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.results import GetQuotaResult
 from aurorad.api.tasks import TaskQuery
+from aurorad.engine.base import Engine
 from aurorad.engine.local.engine import LocalEngine
-from aurorad.engine.simulated.engine import SimulatedEngine
-from aurorad.engines import local_engine, simulated_engine
+from aurorad.engines import local_engine, mesos_engine, simulated_engine
 from aurorad.flags import Flags
 from aurorad.garbage import leave_alone_what_there_is, making_what_stays
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.permissions import ANYBODY
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.explaining import Explainer
@@ -65,9 +66,12 @@ class Surroundings(NamedTuple):
     flags: Flags
     stats: Vars
     tiers: Tiers
+    executors: ExecutorSettings
     webhook: Webhook | None
     executor_arguments: tuple[str, ...]
     hostname: str
+    url: str
+    """Where a browser finds this scheduler."""
     now_ms: Callable[[], int]
     observer_url: Callable[[str], str | None]
     """Where a browser finds the observer of a host, if there is one."""
@@ -78,7 +82,7 @@ class Surroundings(NamedTuple):
 class Reign:
     """The services over one storage. Made by `begin`; `run` runs once."""
 
-    def __init__(self, storage: Storage, engine: LocalEngine | SimulatedEngine, given: Surroundings) -> None:
+    def __init__(self, storage: Storage, engine: Engine, given: Surroundings) -> None:
         flags, stats, now_ms = given.flags, given.stats, given.now_ms
         self.engine = engine
         self._storage = storage
@@ -86,12 +90,13 @@ class Reign:
         self._scheduler = Scheduler(
             storage=storage,
             engine=engine,
-            flags=dataclasses.replace(flags, hold_offers_forever=True),  # nobody else wants these machines
+            flags=flags if flags.engine == "mesos" else dataclasses.replace(flags, hold_offers_forever=True),
             stats=stats,
             now_ms=now_ms,
             rng=random.Random(),  # noqa: S311 - places tasks, guards nothing
             new_uuid=uuid.uuid4,
             hostname=given.hostname,
+            executors=given.executors,
             tiers=given.tiers,
             webhook=given.webhook,
         )
@@ -109,12 +114,14 @@ class Reign:
 
     @classmethod
     async def begin(cls, storage: Storage, given: Surroundings) -> Reign:
-        """Raises `BadAgents` and `WrongEngine`."""
-        if given.flags.engine == "simulated":
+        """Raises `BadAgents`, `BadCredential` and `WrongEngine`."""
+        flags, tables, hostname, stats = given.flags, storage.tables, given.hostname, given.stats
+        if flags.engine == "simulated":
             with making_what_stays():
-                return cls(storage, await simulated_engine(given.flags, storage.tables), given)
-        flags, hostname, stats = given.flags, given.hostname, given.stats
-        engine = local_engine(flags, storage.tables, hostname, stats, given.now_ms, given.executor_arguments)
+                return cls(storage, await simulated_engine(flags, tables, given.executors), given)
+        if flags.engine == "mesos":
+            return cls(storage, mesos_engine(flags, tables, given.executors, hostname, given.url, stats), given)
+        engine = local_engine(flags, tables, hostname, stats, given.now_ms, given.executor_arguments)
         return cls(storage, engine, given)
 
     @property
@@ -227,8 +234,9 @@ class Reign:
         )
 
     def _plans(self, explainer: Explainer) -> Plans:
-        flags, stats, tiers = self._given.flags, self._given.stats, self._given.tiers
-        limits, storage = admission_limits(flags), self._storage
+        given = self._given
+        flags, stats, tiers = given.flags, given.stats, given.tiers
+        limits, storage = admission_limits(flags, given.executors), self._storage
         return Plans(
             storage=storage,
             jobs=jobs.JobCalls(storage, self._scheduler.states, limits, tiers, stats),

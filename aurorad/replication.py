@@ -61,7 +61,6 @@ async def _member(flags: Flags, settings: Settings, stats: Vars, group: Group) -
     log_settings = LogSettings(
         _cluster_id(flags),
         flags.native_log_quorum_size,
-        flags.native_log_election_retries,
         Timing(write_s=flags.native_log_write_timeout, election_s=flags.native_log_election_timeout),
         flags.native_log_initialize,
     )

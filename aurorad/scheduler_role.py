@@ -19,7 +19,7 @@ import trio
 
 from aurorad.leader.face import Defeated, Leadership
 from aurorad.lifecycle import Ending, Lifecycle, State
-from aurorad.log.errors import Refused
+from aurorad.log.errors import NotElected, Refused
 from aurorad.log.face import LedLog
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
@@ -90,10 +90,14 @@ class SchedulerRole(Generic[AnyReign]):
         front: Front[AnyReign],
         stats: Vars,
         alone: bool,
+        election_attempts: int,
         max_registration_delay_s: float,
         max_leading_duration_s: float,
     ) -> None:
-        """`alone` has nobody to make room for, and shows nothing before it leads: who comes early waits a moment."""
+        """`alone` has nobody to make room for, and shows nothing before it leads: who comes early waits a moment.
+
+        `election_attempts`: how often it tries to lead the log before it ends.
+        """
         self._lifecycle = lifecycle
         self._ending = ending
         self._leadership = leadership
@@ -101,6 +105,7 @@ class SchedulerRole(Generic[AnyReign]):
         self._begin_reign = begin_reign
         self._front = front
         self._alone = alone
+        self._election_attempts = election_attempts
         self._max_registration_delay_s = max_registration_delay_s
         self._max_leading_duration_s = max_leading_duration_s
         self._innermost = trio.CancelScope()
@@ -146,7 +151,11 @@ class SchedulerRole(Generic[AnyReign]):
                     await self._lead(state.log, storage, task_status)
 
     async def _stand(self, log: LedLog) -> None:
-        """Until the log is ours to write. Raises `NotElected`."""
+        """Until the log is ours to write. Raises `NotElected`.
+
+        Who fails makes room: it may be the only one that cannot reach the others.
+        """
+        failures = 0
         while True:
             await self._until_fit(log)
             if not await self._elected_while_fit(log):
@@ -159,6 +168,12 @@ class SchedulerRole(Generic[AnyReign]):
                 self._tell_unfit(str(refusal))
                 await self._leadership.withdraw()
                 await trio.sleep(LOOK_S)
+            except NotElected as failure:
+                failures += 1
+                _log.warning("attempt %d of %d to lead the log: %s", failures, self._election_attempts, failure)
+                if failures == self._election_attempts:
+                    raise
+                await self._leadership.withdraw()
             else:
                 self.unfit = None
                 return

@@ -17,7 +17,12 @@ class CannotStart(Exception):
 
 
 def executor_arguments(flags: Flags) -> tuple[str, ...]:
-    """What every executor is told; better found wrong here than by each task's end. Raises `CannotStart`."""
+    """What every executor is told; better found wrong here than by each task's end. Raises `CannotStart`.
+
+    Nothing with Mesos, whose agents start what was written down for them, on machines that look otherwise.
+    """
+    if flags.engine == "mesos":
+        return ()
     try:
         arguments = tuple(shlex.split(flags.thermos_executor_flags))
         AnnouncerSettings.read(executor_flags.parse(arguments))

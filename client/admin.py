@@ -6,27 +6,24 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from aurorad import __version__
-from client import clusters, helptext
+from client import helptext
+from client.admin_commands.table import COMMANDS, OLDER
 from client.errors import CommandError, Exit
 from client.guard import guarded, real_world
 from client.session import Outside, Session
 from client.terminal import Terminal
 
-_NOT_YET = (
-    *("get_cluster_config", "host_drain", "increase_quota"),
-    *("prune_tasks", "query", "reconcile_tasks", "set_quota", "sla_list_safe_domain", "sla_probe_hosts"),
-)
-_ABOUT_HOSTS = ("host_activate", "host_deactivate", "host_status", "sla_host_drain")
-_ABOUT_STORAGE = (
-    *("scheduler_backup_now", "scheduler_commit_recovery", "scheduler_delete_recovery_tasks"),
-    *("scheduler_list_backups", "scheduler_print_recovery_tasks", "scheduler_snapshot"),
-    *("scheduler_stage_recovery", "scheduler_unload_recovery"),
-)
-_WITH_OPTIONS = ("backup", *_ABOUT_HOSTS, *_ABOUT_STORAGE)
-_COMMANDS = ("backup", "get_scheduler", "help", "version", *_ABOUT_HOSTS, *_ABOUT_STORAGE)
+if TYPE_CHECKING:
+    from client.admin_commands.command import AdminCommand
+
 _GLOBAL_FLAGS = ("-v", "-q", "--verbose", "--bypass-leader-redirect")
+# Of the framework that the original's program was made with; they may be ignored.
+_IGNORED = ("--log_to_stderr", "--log_to_disk", "--log_dir", "--app_")
+_OWN_STATUS = (Exit.USAGE, Exit.INTERRUPTED)
 
 
 def entry() -> None:
@@ -38,61 +35,65 @@ def run(arguments: Sequence[str], outside: Outside) -> int:
     """The exit status."""
     verbose = any(argument in ("-v", "--verbose") for argument in arguments)
     terminal = Terminal(sys.stdout, sys.stderr, verbose, quiet="-q" in arguments)
-    words = [argument for argument in arguments if argument not in _GLOBAL_FLAGS]
+    words = [word for word in arguments if word not in _GLOBAL_FLAGS and not word.startswith(_IGNORED)]
     with ExitStack() as closing:
         bypass = "--bypass-leader-redirect" in arguments
-        session = Session(terminal, outside, closing, "Aurora Admin", bypass)
+        session = Session(terminal, outside, closing, user_agent="Aurora Admin", bypass_leader_redirect=bypass)
         return guarded(terminal, lambda: _dispatch(words, session))
 
 
 def _dispatch(words: list[str], session: Session) -> int:
     match words:
-        case ["help", command] if command in _WITH_OPTIONS:
-            return _dispatch([command, "--help"], session)
-        case ["help", command] if command not in _COMMANDS:
-            raise _cannot(command)
         case ["help", _, _, *_]:
             raise CommandError(Exit.FATAL, "Please specify at most one subcommand.")
-        case ["help" | "-h" | "--help" | "--long-help", *_]:
+        case ["help", "help" | "version"] | ["help" | "-h" | "--help" | "--long-help"]:
             session.terminal.out(_usage())
+        case ["help", command]:
+            return _carry_out(command, ["--help"], session)
         case ["version" | "--version", *_]:
             session.terminal.out(helptext.version(__version__))
-        case ["get_scheduler", cluster]:
-            found = clusters.find(session.clusters(), cluster)
-            session.terminal.out(f"Found leading scheduler at: {found.scheduler_url.rstrip('/')}")
-        case ["get_scheduler", *_]:
-            raise CommandError(Exit.FATAL, "Incorrect parameters for get_scheduler\n\nget_scheduler CLUSTER")
-        case [command, *rest] if command in _ABOUT_HOSTS:
-            from client import hosts  # the HTTP library takes its time to load, and not every command talks
-
-            return hosts.run(command, rest, session)
-        case [command, *rest] if command in _ABOUT_STORAGE:
-            from client import recovery
-
-            return recovery.run(command, rest, session)
-        case ["backup", *rest]:
-            from client import export
-
-            return export.run(rest, session)
-        case []:
+        case [command, *rest]:
+            return _carry_out(command, rest, session)
+        case _:
             session.terminal.out(_usage())
             return Exit.FATAL
-        case [command, *_]:
-            raise _cannot(command)
     return Exit.OK
 
 
-def _cannot(command: str) -> CommandError:
-    if command in _NOT_YET:
-        return CommandError(Exit.INVALID_COMMAND, f"'aurora_admin {command}' is not available yet")
-    close = get_close_matches(command, [*_COMMANDS, *_NOT_YET], n=1)
-    hint = f": did you mean {close[0]}?" if close else ""
-    return CommandError(Exit.FATAL, f"Subcommand {command} not found{hint or '.'}")
+def _carry_out(name: str, words: list[str], session: Session) -> int:
+    name = OLDER.get(name, name)
+    verb = COMMANDS.get(name)
+    if verb is None or verb.place is None:
+        raise CommandError(Exit.FATAL, _unknown(name))
+    module, _, constant = verb.place.partition(":")
+    command: AdminCommand = getattr(import_module(module), constant)
+    try:
+        return command.carry_out(name, f"{verb.summary}.", words, session)
+    except CommandError as error:  # for scripts there is one status of what was refused
+        if error.code in _OWN_STATUS:
+            raise
+        raise CommandError(Exit.FATAL, str(error)) from error
+
+
+def _unknown(name: str) -> str:
+    close = get_close_matches(name, COMMANDS, n=1)
+    return f"Subcommand {name} not found" + (f": did you mean {close[0]}?" if close else ".")
 
 
 def _usage() -> str:
-    rows = [f"    {name}" for name in _COMMANDS] + [f"    {name} (not yet)" for name in _NOT_YET]
-    return "\n".join(["usage: aurora_admin COMMAND [options] ARGUMENTS", "", "Available commands:", *sorted(rows)])
+    width = max(map(len, COMMANDS))
+    rows = [f"    {name:<{width}}  {verb.summary}" for name, verb in sorted(COMMANDS.items())]
+    return "\n".join(
+        [
+            "usage: aurora_admin COMMAND [options] ARGUMENTS",
+            "",
+            "Available commands:",
+            *rows,
+            "",
+            "For more help on an individual command:",
+            "    aurora_admin help COMMAND",
+        ]
+    )
 
 
 if __name__ == "__main__":

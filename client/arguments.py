@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -10,6 +11,8 @@ from typing import NamedTuple
 
 from aurorad.api import keys
 from aurorad.api.tasks import JobKey, TaskQuery
+
+_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,13 @@ class JobInstances(NamedTuple):
 
     path: JobPath
     instances: frozenset[int] | None
+
+
+class JobInstance(NamedTuple):
+    """One instance of a job."""
+
+    path: JobPath
+    instance: int
 
 
 class JobPattern(NamedTuple):
@@ -70,9 +80,11 @@ def _job_key(text: str, parts: Sequence[str]) -> JobKey:
 
 
 def job_instances(text: str) -> JobInstances:
+    if not text:
+        raise ArgumentTypeError("Instance specifier must be non-empty")
     parts = text.split("/")
     if len(parts) not in (4, 5):
-        raise ArgumentTypeError(f"{text!r}: CLUSTER/ROLE/ENV/NAME[/INSTANCES] was expected")
+        raise ArgumentTypeError("Instance specifier must be a CLUSTER/ROLE/ENV/JOB/INSTANCES tuple")
     path = JobPath(parts[0], _job_key(text, parts[1:4]))
     return JobInstances(path, instances(parts[4]) if len(parts) == 5 else None)
 
@@ -92,6 +104,25 @@ def instances(text: str) -> frozenset[int] | None:
             raise ArgumentTypeError(f"Invalid instance range: {[first, last]}")
         found.update(range(low, high + 1))
     return frozenset(found)
+
+
+def job_instance(text: str) -> JobInstance:
+    parts = text.split("/")
+    if len(parts) != 5:
+        raise ArgumentTypeError(f"Task instance specifier {text} is not in the form CLUSTER/ROLE/ENV/NAME/INSTANCE")
+    path = JobPath(parts[0], _job_key(text, parts[1:4]))
+    if not (parts[4].isascii() and parts[4].isdecimal()):
+        raise ArgumentTypeError(f"Instance must be an integer, but got {parts[4]}")
+    return JobInstance(path, int(parts[4]))
+
+
+def duration(text: str) -> int:
+    """``1d2h30m15s``, in seconds."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ArgumentTypeError(f"Invalid time span: {text}")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def job_pattern(text: str) -> JobPattern:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,8 +41,20 @@ def read(path: Path, *, as_json: bool) -> JobFile:
     return loader.load_json(path) if as_json else loader.load(path)
 
 
-def load(options: Namespace, path: JobPath, session: Session) -> JobConfig:
-    """The job that `options.config_file` defines under this key, checked; its tier is as the file has it.
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A job of a file, checked."""
+
+    path: JobPath
+    config: JobConfig
+    sent: JobConfiguration
+    """What the scheduler gets."""
+    hooks: tuple[object, ...]
+    """Those of the file; none if the job does not enable them."""
+
+
+def load(options: Namespace, path: JobPath, session: Session) -> Loaded:
+    """The job that `options.config_file` defines under this key; its tier is as the file has it.
 
     Raises `CommandError`; nothing is asked of the scheduler, but of a Docker registry when the job names an image so.
     """
@@ -54,29 +67,31 @@ def load(options: Namespace, path: JobPath, session: Session) -> JobConfig:
         config = jobs.evaluate(job, lambda name, tag: _image(session, path.cluster, name, tag))
         for warning in validate.check(config):
             session.terminal.warn(warning)
+        sent = convert.convert(config, session.user())
     session.terminal.debug(f"{file} defines {config.job}")
-    return config
+    return Loaded(path, config, sent, found.hooks if config.job.enable_hooks else ())
 
 
-def load_for(options: Namespace, path: JobPath, session: Session, scheduler: Scheduler) -> JobConfig:
+def load_for(options: Namespace, path: JobPath, session: Session, scheduler: Scheduler) -> Loaded:
     """As `load`, with the tier the cluster gives it."""
-    config = load(options, path, session)
+    loaded = load(options, path, session)
     result = scheduler.ask(
         GetTierConfigs(), "Error loading configuration: Error getting tier configurations.", Exit.INVALID_CONFIGURATION
     )
-    return tiers.fill(config, result.get_tier_config_result or DEFAULT_TIERS)
+    return with_tier(loaded, result.get_tier_config_result or DEFAULT_TIERS, session)
 
 
-def to_api(config: JobConfig, session: Session) -> JobConfiguration:
+def with_tier(loaded: Loaded, known: GetTierConfigResult, session: Session) -> Loaded:
     """Raises `CommandError`."""
     with _errors():
-        return convert.convert(config, session.user())
+        config = tiers.fill(loaded.config, known)
+        return dataclasses.replace(loaded, config=config, sent=convert.convert(config, session.user()))
 
 
-def update_settings(config: JobConfig, instances: Iterable[int]) -> JobUpdateSettings:
+def update_settings(loaded: Loaded, instances: Iterable[int]) -> JobUpdateSettings:
     """The settings of an update of these instances, of all when none are given. Raises `CommandError`."""
     try:
-        return settings.convert(config.job.update_config, instances)
+        return settings.convert(loaded.config.job.update_config, instances)
     except ConfigError as error:
         raise CommandError(Exit.INVALID_CONFIGURATION, str(error)) from error
 

@@ -40,6 +40,14 @@ class TransportError(Exception):
     """The call may or may not have arrived."""
 
 
+class UnsentError(TransportError):
+    """The call did not arrive: nothing is lost by sending it again."""
+
+
+class HopelessError(TransportError):
+    """The next attempt would end the same way."""
+
+
 class AuthenticationError(Exception):
     """The scheduler wants other credentials."""
 

@@ -46,7 +46,7 @@ def _trace(terminal: Terminal) -> None:
 
 
 def real_world() -> Outside:
-    return Outside(dict(os.environ), time.monotonic, time.sleep, _open_url, _new_id)
+    return Outside(dict(os.environ), time.monotonic, time.sleep, _open_url, _new_id, time.time)
 
 
 def _open_url(url: str) -> bool:

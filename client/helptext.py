@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from client.nouns import NOUNS, Noun
+from client.nouns import Noun
 
 _USAGE = "usage: aurora [-h] [--version] NOUN VERB [options] ARGUMENTS"
 # What the older dialect's `version` printed; the API has not changed its number since.
@@ -15,9 +15,9 @@ def version(number: str) -> str:
     return f"Aurora client build info:\n\tversion: {number}\nAurora API version: {_API_VERSION}"
 
 
-def overview() -> str:
+def overview(nouns: Mapping[str, Noun]) -> str:
     lines = [_USAGE, "", "commands:"]
-    for name, noun in NOUNS.items():
+    for name, noun in nouns.items():
         lines += [f"  {name:<8} {noun.summary}", *_verbs(noun)]
     lines += [
         f"  {'version':<8} Show the version",
@@ -26,30 +26,28 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def of_noun(name: str) -> str:
-    noun = NOUNS[name]
+def of_noun(name: str, noun: Noun) -> str:
     usage = f"usage: aurora {name} [-h] VERB [options] ARGUMENTS"
     return "\n".join([usage, "", noun.summary, "", "subcommands:", *_verbs(noun)])
 
 
 def _verbs(noun: Noun) -> list[str]:
     width = max(map(len, noun.verbs))
-    notes = {name: "" if verb.place else " (not yet)" for name, verb in noun.verbs.items()}
-    return [f"    {name:<{width}}  {verb.summary}{notes[name]}" for name, verb in noun.verbs.items()]
+    return [f"    {name:<{width}}  {verb.summary}" for name, verb in noun.verbs.items()]
 
 
-def unknown_noun(word: str) -> str:
-    return f"{_USAGE}\naurora: error: {_unknown(word, [*NOUNS, 'version', 'help'])}"
+def unknown_noun(word: str, nouns: Mapping[str, Noun]) -> str:
+    return f"{_USAGE}\naurora: error: {_unknown(word, [*nouns, 'version', 'help'])}"
 
 
-def unknown_verb(noun: str, word: str) -> str:
-    usage = f"usage: aurora {noun} [-h] VERB [options] ARGUMENTS"
-    return f"{usage}\naurora {noun}: error: {_unknown(word, NOUNS[noun].verbs)}"
+def unknown_verb(name: str, noun: Noun, word: str) -> str:
+    usage = f"usage: aurora {name} [-h] VERB [options] ARGUMENTS"
+    return f"{usage}\naurora {name}: error: {_unknown(word, noun.verbs)}"
 
 
-def missing_verb(noun: str) -> str:
-    usage = f"usage: aurora {noun} [-h] VERB [options] ARGUMENTS"
-    return f"{usage}\naurora {noun}: error: a verb is missing: one of {', '.join(NOUNS[noun].verbs)}"
+def missing_verb(name: str, noun: Noun) -> str:
+    usage = f"usage: aurora {name} [-h] VERB [options] ARGUMENTS"
+    return f"{usage}\naurora {name}: error: a verb is missing: one of {', '.join(noun.verbs)}"
 
 
 def _unknown(word: str, known: Iterable[str]) -> str:

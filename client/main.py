@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from aurorad import __version__
 from client import helptext
+from client.build import Build, Context
 from client.errors import CommandError, Exit
 from client.guard import guarded, real_world
-from client.nouns import NOUNS, OLD_VERBS, Verb
+from client.nouns import NOUNS, OLD_VERBS, OLDER_SPELLINGS, Noun, Verb
 from client.session import Outside, Session
 from client.terminal import Terminal
 
@@ -21,84 +22,106 @@ if TYPE_CHECKING:
     from client.command import Command
 
 
-def entry() -> None:
-    """The `aurora` command."""
-    sys.exit(run(sys.argv[1:], real_world()))
+def entry(build: Build | None = None) -> None:
+    """The `aurora` command, or somebody's own with what `build` adds to it."""
+    sys.exit(run(sys.argv[1:], real_world(), build or Build()))
 
 
-def run(arguments: Sequence[str], outside: Outside) -> int:
+def run(arguments: Sequence[str], outside: Outside, build: Build | None = None) -> int:
     """The exit status."""
     verbose = any(argument in ("-v", "--verbose") for argument in arguments)
     terminal = Terminal(sys.stdout, sys.stderr, verbose)
     with ExitStack() as closing:
-        session = Session(terminal, outside, closing)
-        return guarded(terminal, lambda: _dispatch(list(arguments), session))
+        session = Session(terminal, outside, closing, build or Build())
+        return guarded(terminal, lambda: _dispatch(_rewritten(arguments, session.build), session))
+
+
+def _rewritten(arguments: Sequence[str], build: Build) -> list[str]:
+    words = list(arguments)
+    for plugin in build.plugins:
+        try:
+            words = plugin.before_dispatch(words)
+        except CommandError as error:
+            raise CommandError(error.code, f"Error in configuration plugin before dispatch: {error}") from error
+    return words
 
 
 def _dispatch(arguments: list[str], session: Session) -> int:
+    nouns = {**NOUNS, **session.build.nouns}
     match arguments:
         case [] | ["-h" | "--help" | "-help" | "help"]:
-            session.terminal.out(helptext.overview())
+            session.terminal.out(helptext.overview(nouns))
         case ["--version"]:
             session.terminal.out(__version__)
         case ["version", *_]:
             session.terminal.out(helptext.version(__version__))
         case ["help", *words]:
             return _dispatch([*words, "-h"], session)
-        case [noun, *_] if noun not in NOUNS:
-            raise _unknown(noun)
+        case [noun, verb, *rest] if (noun, verb) in OLDER_SPELLINGS:
+            now = OLDER_SPELLINGS[noun, verb]
+            session.terminal.warn(f"'aurora {noun} {verb}' is called 'aurora {' '.join(now)}' now")
+            return _dispatch([*now, *rest], session)
+        case [noun, *_] if noun not in nouns:
+            raise _unknown(noun, nouns)
         case [noun] | [noun, "-h" | "--help", *_]:
-            return _noun_alone(noun, len(arguments) > 1, session)
-        case [noun, verb, *_] if verb not in NOUNS[noun].verbs:
-            raise CommandError(Exit.USAGE, helptext.unknown_verb(noun, verb))
+            return _noun_alone(noun, nouns[noun], len(arguments) > 1, session)
         case [noun, verb, *rest]:
-            return _run_verb(noun, verb, rest, session)
+            name = verb.replace("_", "-")
+            if name not in nouns[noun].verbs:
+                raise CommandError(Exit.USAGE, helptext.unknown_verb(noun, nouns[noun], verb))
+            return _run_verb(noun, name, nouns[noun].verbs[name], rest, session)
     return Exit.OK
 
 
-def _unknown(word: str) -> CommandError:
+def _unknown(word: str, nouns: Mapping[str, Noun]) -> CommandError:
     if word in OLD_VERBS:
         return CommandError(
             Exit.INVALID_COMMAND,
             f"'aurora {word}' belongs to the older dialect, which is not available yet: use 'aurora {OLD_VERBS[word]}'",
         )
-    return CommandError(Exit.USAGE, helptext.unknown_noun(word))
+    return CommandError(Exit.USAGE, helptext.unknown_noun(word, nouns))
 
 
-def _noun_alone(noun: str, wants_help: bool, session: Session) -> int:
+def _noun_alone(name: str, noun: Noun, wants_help: bool, session: Session) -> int:
     if not wants_help:
-        raise CommandError(Exit.USAGE, helptext.missing_verb(noun))
-    session.terminal.out(helptext.of_noun(noun))
+        raise CommandError(Exit.USAGE, helptext.missing_verb(name, noun))
+    session.terminal.out(helptext.of_noun(name, noun))
     return Exit.OK
 
 
-def _run_verb(noun: str, name: str, arguments: list[str], session: Session) -> int:
-    verb = NOUNS[noun].verbs[name]
+def _run_verb(noun: str, name: str, verb: Verb, arguments: list[str], session: Session) -> int:
     command = _command(verb)
-    if command is None:
-        raise CommandError(Exit.INVALID_COMMAND, f"'aurora {noun} {name}' is not available yet")
-    parser = _parser(noun, name, verb, command)
-    return command.run(parser.parse_intermixed_args(arguments), session)
+    given = _parser(noun, name, verb, command, session.build).parse_intermixed_args(arguments)
+    if not (session.build.command_hooks or session.build.plugins):
+        return command.run(given, session)
+    from client import command_hooks
+
+    context = Context(given, session)
+    return command_hooks.surrounded(
+        noun, name, context, arguments, given.skip_hooks, lambda: command.run(given, session)
+    )
 
 
-def _command(verb: Verb) -> Command | None:
+def _command(verb: Verb) -> Command:
     """Imports the verb's module."""
     from importlib import import_module
 
-    if verb.place is None:
-        return None
     module, _, name = verb.place.partition(":")
     command: Command = getattr(import_module(module), name)
     return command
 
 
-def _parser(noun: str, name: str, verb: Verb, command: Command) -> ArgumentParser:
+def _parser(noun: str, name: str, verb: Verb, command: Command, build: Build) -> ArgumentParser:
     from argparse import ArgumentParser
 
     parser = ArgumentParser(f"aurora {noun} {name}", description=verb.summary)
     command.declare(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say more, and where errors happened")
-    parser.add_argument("--skip-hooks", metavar="HOOK,HOOK,...", help="accepted; there are no command hooks yet")
+    parser.add_argument(
+        "--skip-hooks", metavar="HOOK,HOOK,...", help="command hooks of this client not to run; all for none"
+    )
+    for plugin in build.plugins:
+        plugin.declare(parser)
     return parser
 
 

@@ -20,7 +20,7 @@ def matching(pattern: JobPattern, session: Session) -> Iterator[tuple[Scheduler,
         return
     for name in sorted(session.clusters()) if pattern.cluster == "*" else [pattern.cluster]:
         scheduler = session.scheduler(name)
-        session.terminal.debug(f"Retrieving jobs for role {pattern.role}")
+        session.terminal.info(f"Retrieving jobs for role {pattern.role}")
         role = None if "*" in pattern.role else pattern.role
         result = scheduler.ask(GetJobs(role), "Command failure:", Exit.COMMAND_FAILURE).get_jobs_result
         found = {job.key for job in (result.configs if result is not None else ()) if pattern.matches(job.key)}

@@ -8,7 +8,7 @@ import dataclasses
 @dataclasses.dataclass(frozen=True)
 class Verb:
     summary: str
-    place: str | None = None  # module:name of its Command; None: not built yet
+    place: str  # module:name of its Command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ NOUNS: dict[str, Noun] = {
     "job": Noun(
         "Work with jobs",
         {
-            "add": Verb("Add instances to a job"),
+            "add": Verb("Add instances to a job", "client.verbs.job_add:ADD"),
             "create": Verb("Create a job", "client.verbs.job_create:CREATE"),
             "diff": Verb("Compare a job file with what runs", "client.verbs.job_diff:DIFF"),
             "explain": Verb("Say why instances of a job wait", "client.verbs.job_explain:EXPLAIN"),
@@ -59,9 +59,9 @@ NOUNS: dict[str, Noun] = {
     "task": Noun(
         "Work with the machines that tasks run on",
         {
-            "run": Verb("Run a command on the machines of a job"),
-            "ssh": Verb("Log in to the machine of a task"),
-            "scp": Verb("Copy files from or to the machines of tasks"),
+            "run": Verb("Run a command where tasks of a job run", "client.verbs.task_run:RUN"),
+            "ssh": Verb("Log in where a task runs", "client.verbs.task_ssh:SSH"),
+            "scp": Verb("Copy files from or to tasks", "client.verbs.task_scp:SCP"),
         },
     ),
     "quota": Noun("Look at quotas", {"get": Verb("Show the quota of a role", "client.verbs.quota_get:GET")}),
@@ -69,10 +69,18 @@ NOUNS: dict[str, Noun] = {
     "sla": Noun(
         "Look at uptimes",
         {
-            "get-task-up-count": Verb("Show how many tasks were up for how long"),
-            "get-job-uptime": Verb("Show the uptimes that shares of a job reach"),
+            "get-task-up-count": Verb("Show which share of a job is up for how long", "client.verbs.sla:UP_COUNT"),
+            "get-job-uptime": Verb("Show which uptime shares of a job reach", "client.verbs.sla:UPTIME"),
         },
     ),
+}
+
+# What commands were called between the two dialects (client-commands sheet, section 12.4), and what they are now.
+OLDER_SPELLINGS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("job", "update"): ("update", "start", "--wait"),
+    ("job", "cancel-update"): ("update", "abort"),
+    ("beta-update", "status"): ("update", "info"),
+    **{("beta-update", verb): ("update", verb) for verb in ("start", "pause", "resume", "abort", "list")},
 }
 
 # The verb-only dialect of Aurora 0.5, as the commands that do the same now.

@@ -53,7 +53,16 @@ def dry_run(parser: ArgumentParser) -> None:
 
 
 def open_browser(parser: ArgumentParser) -> None:
-    parser.add_argument("--open-browser", action="store_true", help="open the page in a browser")
+    parser.add_argument("-o", "--open-browser", action="store_true", help="open the page in a browser")
+
+
+def wait_until(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait-until",
+        choices=("PENDING", "RUNNING", "FINISHED"),
+        default="PENDING",
+        help="return when all instances got there (PENDING)",
+    )
 
 
 def batches(parser: ArgumentParser) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aurorad.api.tasks import JobKey
-from client.clusters import Cluster
+
+if TYPE_CHECKING:
+    from client.scheduler import Scheduler
 
 
-def scheduler(cluster: Cluster, *parts: str) -> str:
+def scheduler(asked: Scheduler, *parts: str) -> str:
     """The page of the whole cluster, or of a role, an environment, a job."""
-    return "/".join([f"{cluster.page_url}scheduler", *parts])
+    return "/".join([f"{asked.page_url}scheduler", *parts])
 
 
-def job(cluster: Cluster, key: JobKey) -> str:
-    return scheduler(cluster, key.role, key.environment, key.name)
+def job(asked: Scheduler, key: JobKey) -> str:
+    return scheduler(asked, key.role, key.environment, key.name)
 
 
-def update(cluster: Cluster, key: JobKey, update_id: str) -> str:
-    return f"{job(cluster, key)}/update/{update_id}"
+def update(asked: Scheduler, key: JobKey, update_id: str) -> str:
+    return f"{job(asked, key)}/update/{update_id}"

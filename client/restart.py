@@ -7,20 +7,27 @@ from collections import Counter
 from collections.abc import Sequence
 
 from aurorad.api.calls import RestartShards
-from aurorad.api.enums import ScheduleStatus
+from aurorad.api.enums import ResponseCode, ScheduleStatus
+from aurorad.api.results import Response
 from aurorad.api.tasks import JobKey, TaskQuery
 from client import tasks
 from client.arguments import JobPath
-from client.scheduler import Scheduler
+from client.display import Display
+from client.scheduler import Scheduler, messages
+
+NOTHING_DONE = Response(ResponseCode.OK)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """`batch_size` instances at a time; times in seconds; failures as numbers that are put up with."""
+    """`batch_size` instances at a time; times in seconds; failures as numbers that are put up with.
+
+    Hooks read these names.
+    """
 
     batch_size: int
     watch_secs: int
-    poll_secs: int
+    health_check_interval_seconds: int
     max_per_instance_failures: int
     max_total_failures: int
 
@@ -33,25 +40,35 @@ class Restart:
         self._path = path
         self._settings = settings
         self._failures: Counter[int] = Counter()
+        self._healthy = 0
+        self.completed = False
+        """All instances came up and stayed up."""
 
-    def run(self, instances: Sequence[int]) -> bool:
-        """Whether all came up and stayed up. Raises `CommandError` when the scheduler refuses."""
+    def run(self, instances: Sequence[int]) -> Response:
+        """The answer to the last call: not OK if the scheduler refused it. `completed` tells whether all came up.
+
+        Raises `CommandError`.
+        """
         log = self._scheduler.terminal
         log.info(f"Performing rolling restart of job {self._path} (instances: {list(instances)})")
-        left = list(instances)
-        while left:
-            batch, left = left[: self._settings.batch_size], left[self._settings.batch_size :]
-            log.info(f"Restarting instances: {batch}")
-            call = RestartShards(self._path.key, frozenset(batch))
-            self._scheduler.ask(call, f"Error restarting job {self._path}:")
-            failed = self._watch(batch)
-            self._failures.update(failed)
-            left += failed
-            if self._too_many_failures():
-                log.info("Restart failures threshold reached. Aborting")
-                return False
+        response, left = NOTHING_DONE, list(instances)
+        with log.display() as display:
+            while left:
+                batch, left = left[: self._settings.batch_size], left[self._settings.batch_size :]
+                log.info(f"Restarting instances: {batch}")
+                response = self._scheduler.call(RestartShards(self._path.key, frozenset(batch)))
+                if response.response_code is not ResponseCode.OK:
+                    log.info(f"Error restarting instances: {messages(response)}")
+                    return response
+                failed = self._watch(batch, display, len(instances))
+                self._failures.update(failed)
+                left += failed
+                if self._too_many_failures():
+                    log.info("Restart failures threshold reached. Aborting")
+                    return response
         log.info("All instances were restarted successfully")
-        return True
+        self.completed = True
+        return response
 
     def _too_many_failures(self) -> bool:
         log, settings = self._scheduler.terminal, self._settings
@@ -64,7 +81,7 @@ class Restart:
             log.info(f"{count} instance failures for instance {instance}, maximum allowed is {allowed}")
         return True
 
-    def _watch(self, batch: Sequence[int]) -> list[int]:
+    def _watch(self, batch: Sequence[int], display: Display, total: int) -> list[int]:
         """The instances that came up and were replaced before they had been up long enough."""
         log, clock = self._scheduler.terminal, self._scheduler.clock
         log.info(f"Watching instances: {list(batch)}")
@@ -83,9 +100,11 @@ class Restart:
                     up = self._settings.watch_secs
                     log.info(f"Instance {instance} has been up and healthy for at least {up} seconds")
                     waiting.discard(instance)
+                    self._healthy += 1
+            display.show(f"Restarting {self._path}", self._healthy, total)
             if not waiting:
                 return failed
-            clock.sleep(self._settings.poll_secs)
+            clock.sleep(self._settings.health_check_interval_seconds)
 
     def _running(self, key: JobKey, instances: set[int]) -> dict[int, str]:
         """The ids of the running tasks by instance."""

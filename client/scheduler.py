@@ -13,8 +13,18 @@ from aurorad.api.calls import Call, ReadOnlyCall, RestartShards, StartJobUpdate
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, Result
 from aurorad.api.tasks import JobKey
+from client.clock import Clock
 from client.clusters import Cluster
-from client.errors import AuthenticationError, CommandError, DeclinedError, Exit, ProtocolError, TransportError
+from client.errors import (
+    AuthenticationError,
+    CommandError,
+    DeclinedError,
+    Exit,
+    HopelessError,
+    ProtocolError,
+    TransportError,
+    UnsentError,
+)
 from client.explained import Explained, Plan
 from client.terminal import Terminal
 
@@ -33,22 +43,18 @@ _UPDATING_HINT = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Clock:
-    """Seconds on a clock that only goes forward, and how to wait on it."""
-
-    now: Callable[[], float]
-    sleep: Callable[[float], None]
-
-
 class Sender(Protocol):
     def send(self, call: Call) -> Response:
         """Raises `TransportError`, `AuthenticationError` or `ProtocolError`."""
 
     def plan(self, call: Call) -> bytes:
-        """Raises `DeclinedError`, `TransportError` or `AuthenticationError`; so does `explain`."""
+        """Raises `DeclinedError`, `TransportError` or `AuthenticationError`; so does `get`."""
 
-    def explain(self, asked: Sequence[tuple[str, str]]) -> bytes: ...
+    def get(self, path: str, asked: Sequence[tuple[str, str]] = ()) -> bytes: ...
+
+    @property
+    def url(self) -> str:
+        """Where the scheduler is, ending in a slash. May raise `CommandError`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +65,11 @@ class Scheduler:
     transport: Sender
     clock: Clock
     terminal: Terminal
+
+    @property
+    def page_url(self) -> str:
+        """Where people look at the cluster, ending in a slash. May raise `CommandError`."""
+        return self.cluster.proxy_url or self.transport.url
 
     def call(self, call: Call, *, repeatable: bool | None = None) -> Response:
         """Whatever the scheduler answers. Raises `CommandError` when it does not.
@@ -75,7 +86,7 @@ class Scheduler:
     def explain(self, job: JobKey, instances: Iterable[int]) -> Explained:
         """Why these instances of `job`, or all of them, wait. Raises `CommandError`."""
         asked = [("job", keys.canonical(job)), *(("instance", str(instance)) for instance in sorted(instances))]
-        return self._told("an explanation", lambda: self.transport.explain(asked), Explained)
+        return self._told("an explanation", lambda: self.transport.get("explain", asked), Explained)
 
     def _told(self, what: str, get: Callable[[], bytes], kind: type[Told]) -> Told:
         """An answer as JSON; asking again does no harm."""
@@ -88,7 +99,7 @@ class Scheduler:
             except DeclinedError as error:
                 raise CommandError(Exit.COMMAND_FAILURE, str(error)) from None
             except TransportError as error:
-                return f"Transport error communicating with scheduler: {error}, retrying {_HOW_LONG}"
+                return self._after(error, may_repeat=True)
 
         data = self._insist(what, attempt)
         try:
@@ -150,15 +161,20 @@ class Scheduler:
             text = f"Error during thrift call {call.method()} to {self.cluster.name}: {error}"
             raise CommandError(Exit.UNKNOWN_ERROR, text) from None
         except TransportError as error:
-            if may_repeat:
-                return f"Transport error communicating with scheduler: {error}, retrying {_HOW_LONG}"
-            raise CommandError(
-                Exit.NETWORK_ERROR,
-                f"Transport error communicating with scheduler during non-idempotent operation: {error}, not retrying",
-            ) from error
+            return self._after(error, may_repeat)
         if response.response_code is ResponseCode.ERROR_TRANSIENT:
             return f"Connection error with scheduler: {messages(response)}, reconnecting {_HOW_LONG}"
         return response
+
+    def _after(self, error: TransportError, may_repeat: bool) -> str:
+        """Why a call shall be sent again. Raises `CommandError` if it shall not."""
+        trouble = "Transport error communicating with scheduler"
+        if isinstance(error, HopelessError):
+            raise CommandError(Exit.NETWORK_ERROR, f"{trouble}: {error}, not retrying") from error
+        if may_repeat or isinstance(error, UnsentError):
+            return f"{trouble}: {error}, retrying {_HOW_LONG}"
+        text = f"{trouble} during non-idempotent operation: {error}, not retrying"
+        raise CommandError(Exit.NETWORK_ERROR, text) from error
 
 
 def messages(response: Response) -> str:

@@ -10,22 +10,26 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from client import clusters
+from client.build import Build
+from client.clock import Clock
 from client.clusters import Cluster
 from client.terminal import Terminal
 
 if TYPE_CHECKING:  # the HTTP library takes its time to load, and not every command talks
+    from client.leaders import Leader
     from client.scheduler import Scheduler
 
 
 @dataclasses.dataclass(frozen=True)
 class Outside:
-    """The parts of the world that tests replace."""
+    """The parts of the world that tests replace. `now` only goes forward, `wall` is seconds since the epoch."""
 
     environ: Mapping[str, str]
     now: Callable[[], float]
     sleep: Callable[[float], None]
     open_url: Callable[[str], bool]
     new_id: Callable[[], str]
+    wall: Callable[[], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,25 +39,40 @@ class Session:
     terminal: Terminal
     outside: Outside
     closing: ExitStack
+    build: Build = dataclasses.field(default_factory=Build)
     user_agent: str = "Aurora V2"
     bypass_leader_redirect: bool = False
     """Have the scheduler that is addressed answer, even if it does not lead."""
+    _schedulers: dict[str, Scheduler] = dataclasses.field(default_factory=dict)
 
     def clusters(self) -> dict[str, Cluster]:
         """Raises `CommandError` for a broken clusters.json."""
         return clusters.load(self.outside.environ)
 
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.outside.now, self.outside.sleep)
+
+    def leader(self, cluster_name: str) -> Leader:
+        """Where the cluster's scheduler is. Raises `CommandError` for a cluster that is not known."""
+        from client.leaders import Leader
+
+        return Leader(clusters.find(self.clusters(), cluster_name), self.clock, self.terminal)
+
     def scheduler(self, cluster_name: str) -> Scheduler:
-        """Raises `CommandError` for a cluster that is not known or has no address."""
-        from client.scheduler import Clock, Scheduler
+        """Raises `CommandError` for a cluster that is not known. It is the same one each time."""
+        if cluster_name not in self._schedulers:
+            self._schedulers[cluster_name] = self._connect(clusters.find(self.clusters(), cluster_name))
+        return self._schedulers[cluster_name]
+
+    def _connect(self, cluster: Cluster) -> Scheduler:
+        from client import auth
+        from client.scheduler import Scheduler
         from client.transport import Transport
 
-        cluster = clusters.find(self.clusters(), cluster_name)
-        transport = self.closing.enter_context(
-            Transport(cluster.scheduler_url, self.user_agent, self.bypass_leader_redirect)
-        )
-        clock = Clock(self.outside.now, self.outside.sleep)
-        return Scheduler(cluster, transport, clock, self.terminal)
+        mechanism = auth.mechanism(cluster, self.build.mechanisms)
+        transport = Transport(self.leader(cluster.name), self.user_agent, mechanism, self.bypass_leader_redirect)
+        return Scheduler(cluster, self.closing.enter_context(transport), self.clock, self.terminal)
 
     def user(self) -> str:
         """The login name that jobs are sent under."""

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from client.display import Bar, Display
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Terminal:
-    """All text is plain, on a terminal and elsewhere."""
+    """All text is plain, on a terminal and elsewhere; only who waits in front of a terminal sees something move."""
 
     stdout: TextIO
     stderr: TextIO
     verbose: bool = False
     quiet: bool = False
     """No log lines."""
+    _bar: Bar | None = None
 
     def out(self, text: str) -> None:
         """A result."""
-        print(text, file=self.stdout, flush=True)
+        self._print(text, self.stdout)
 
     def error(self, text: str) -> None:
         """A sentence about what went wrong."""
-        print(text, file=self.stderr, flush=True)
+        self._print(text, self.stderr)
 
     def debug(self, text: str) -> None:
         if self.verbose:
@@ -40,6 +46,27 @@ class Terminal:
     def fatal(self, text: str) -> None:
         self._log("FATAL", text)
 
+    @contextmanager
+    def display(self) -> Iterator[Display]:
+        """For as long as something is waited for."""
+        from client.display import Bar, Lines
+
+        if self.quiet or not self.stderr.isatty():
+            yield Lines(self.info)
+            return
+        self._bar = Bar(self.stderr)
+        try:
+            yield self._bar
+        finally:
+            self._bar.end()
+            self._bar = None
+
     def _log(self, level: str, text: str) -> None:
         if not self.quiet:
             self.error(f"{level:>5}] {text}")
+
+    def _print(self, text: str, stream: TextIO) -> None:
+        if self._bar is None:
+            print(text, file=stream, flush=True)
+        else:
+            self._bar.aside(lambda: print(text, file=stream, flush=True))

@@ -180,7 +180,7 @@ class AgentLink:
         """Until the stream or a call breaks, which is always an exception."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send_updates)
-            records = api.Records()
+            records = api.records()
             while data := await stream.read():
                 try:
                     for event in records.feed(data):

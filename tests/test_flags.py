@@ -194,7 +194,7 @@ def test_a_simulated_cluster_is_kept_apart_from_the_real_one() -> None:
             ["-engine=simulated", "-simulated_fail=0.6", "-simulated_lose=0.5"],
             "-simulated_finish, -simulated_fail and -simulated_lose add up to 1.1: at most 1 was expected",
         ),
-        (["-engine=real"], "-engine=real: one of local, simulated was expected"),
+        (["-engine=real"], "-engine=real: one of local, simulated, mesos was expected"),
         (["-engine=simulated", "-simulated_ports=9"], "-simulated_ports=9: a range of ports such as 31000-32000 was"),
         (["-engine=simulated", "-simulated_ports=0-9"], "-simulated_ports=0-9: a range of ports such as 31000-32000"),
         (["-engine=simulated", "-simulated_flap=2"], "-simulated_flap=2: a part of 1, such as 0.1 was expected"),

@@ -52,6 +52,7 @@ class World:
             front=FakeFront(self),
             stats=self.stats,
             alone=alone,
+            election_attempts=3,
             max_registration_delay_s=registration_s,
             max_leading_duration_s=leading_s,
         )
@@ -393,9 +394,19 @@ async def test_a_storage_that_fails_ends_the_scheduler(failure: Exception) -> No
 async def test_who_cannot_win_the_log_ends() -> None:
     world = World()
     world.lead()
-    world.refusals = [NotElected("no quorum")]
+    world.refusals = [NotElected("no quorum")] * 3
     assert await failure_of(world.role.run) is NotElected
-    assert world.did == ["open log", "serve as follower", "stand", "close log", "stop serving", "withdraw"]
+    tries = ["stand", "withdraw", "stand", "withdraw", "stand"]
+    assert world.did == ["open log", "serve as follower", *tries, "close log", "stop serving", "withdraw"]
+
+
+async def test_who_does_not_win_the_log_makes_room_for_others_and_stands_again() -> None:
+    world = World()
+    world.lead()
+    world.refusals = [NotElected("no quorum")] * 2
+    async with world.alive():
+        assert world.did[2:7] == ["stand", "withdraw", "stand", "withdraw", "stand"]
+        assert world.is_in(State.ACTIVE)
 
 
 async def test_who_cannot_lead_does_not_stand_and_says_why(

@@ -11,14 +11,18 @@ from typing import Protocol
 
 import msgspec
 import trio
+from frozendict import frozendict
 
-from aurorad.api.tasks import Attribute
+from aurorad.api.tasks import Attribute, Container, MesosContainer, MesosFetcherURI
+
+NO_CONTAINER = Container(mesos=MesosContainer())
 
 
 class Resource(msgspec.Struct, frozen=True, gc=False):
     """One resource of an offer or a task: a scalar (``cpus mem disk gpus``) or ranges of whole numbers (``ports``).
 
-    ``mem`` and ``disk`` are in MB. Ranges include both ends.
+    ``mem`` and ``disk`` are in MB. Ranges include both ends. `reservation` is opaque: how it is reserved, as the engine
+    wrote it.
     """
 
     name: str
@@ -26,6 +30,8 @@ class Resource(msgspec.Struct, frozen=True, gc=False):
     ranges: tuple[tuple[int, int], ...] = ()
     role: str = "*"
     revocable: bool = False
+    reservation: str | None = None
+    """How it is reserved, as the engine wrote it: whoever takes of the resource hands it back as it is."""
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):
@@ -40,7 +46,11 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskInfo(msgspec.Struct, frozen=True, gc=False):
-    """One task to launch. `data` is the AssignedTask in TBinary; `executor_resources` are the executor's own."""
+    """One task to launch. `data` is the AssignedTask in TBinary; `executor_resources` are the executor's own.
+
+    Without an executor, `executor_name` is None, `executor_id` is empty, and `data` too. `uris` are the task's own,
+    which are fetched beside its executor's; `ports` are those it was assigned, by name.
+    """
 
     task_id: str
     name: str
@@ -51,6 +61,10 @@ class TaskInfo(msgspec.Struct, frozen=True, gc=False):
     source: str
     labels: tuple[tuple[str, str], ...]
     data: bytes
+    executor_name: str | None = None
+    container: Container = NO_CONTAINER
+    uris: tuple[MesosFetcherURI, ...] = ()
+    ports: frozendict[str, int] = frozendict()
 
 
 class TaskState(StrEnum):
@@ -137,6 +151,13 @@ class Engine(Protocol):
         """Use the offer; what the tasks leave comes back in a later offer, not before `refuse_s` seconds."""
 
     async def decline(self, offer_id: str, refuse_s: float) -> None: ...
+
+    async def suppress(self) -> None:
+        """No offers are needed, until `revive` or the next `Registered`. Some may still come; who shares its machines
+        with nobody else may offer them all the same."""
+
+    async def revive(self) -> None:
+        """Offers are needed again, also of what was declined."""
 
     async def kill(self, task_id: str) -> None:
         """End the task. An unknown task is answered with TASK_LOST."""

@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import trio
 
+from aurorad.engine import recordio
 from aurorad.engine.base import TaskState
+from aurorad.engine.recordio import Records
 
 PATH = "/api/v1/executor"
 UNIX = "unix:"
 MAX_RECORD_BYTES = 64 << 20  # a task's data holds its whole job configuration; nothing real comes near
-_MAX_LENGTH_DIGITS = 20
 
 
 class Id(msgspec.Struct, frozen=True):
@@ -107,31 +107,13 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def record(event: Event) -> bytes:
-    """The event as RecordIO frames it: its length in digits, a line feed, its JSON."""
-    body = msgspec.json.encode(event)
-    return b"%d\n%b" % (len(body), body)
+    """The event as RecordIO frames it."""
+    return recordio.record(msgspec.json.encode(event))
 
 
-class Records:
-    """Cuts a RecordIO stream into events."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """The events that are complete now. Raises `ValueError` for what is not RecordIO or not an event."""
-        self._buffer += data
-        while (end := self._buffer.find(b"\n", 0, _MAX_LENGTH_DIGITS + 1)) >= 0:
-            length = int(self._buffer[:end])
-            if not 0 < length <= MAX_RECORD_BYTES:
-                raise ValueError(f"record of {length} bytes where 1 to {MAX_RECORD_BYTES} were expected")
-            if len(self._buffer) <= end + length:
-                return
-            body = bytes(self._buffer[end + 1 : end + 1 + length])
-            del self._buffer[: end + 1 + length]
-            yield msgspec.json.decode(body, type=Event)
-        if len(self._buffer) > _MAX_LENGTH_DIGITS:
-            raise ValueError(f"no record length in {bytes(self._buffer[:_MAX_LENGTH_DIGITS])!r}")
+def records() -> Records[Event]:
+    """Cuts a stream into events."""
+    return Records(msgspec.json.Decoder(Event).decode, MAX_RECORD_BYTES)
 
 
 async def connect(endpoint: str) -> trio.SocketStream:

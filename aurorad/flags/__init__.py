@@ -13,6 +13,7 @@ from aurorad.flags.cluster import ClusterFlags, default_work_dir
 from aurorad.flags.ensemble import EnsembleFlags
 from aurorad.flags.executor import ExecutorFlags
 from aurorad.flags.jobs import JobFlags
+from aurorad.flags.mesos import MesosFlags
 from aurorad.flags.observer import ObserverFlags
 from aurorad.flags.scheduling import SchedulingFlags
 from aurorad.flags.security import INI, KERBEROS, SecurityFlags
@@ -44,6 +45,7 @@ _ENSEMBLE = ("zk_endpoints", "serverset_path", "native_log_zk_group_path", "nati
 @dataclasses.dataclass(frozen=True)
 class Flags(
     SimulatedFlags,
+    MesosFlags,
     SecurityFlags,
     ObserverFlags,
     ExecutorFlags,
@@ -66,6 +68,12 @@ def parse(arguments: Sequence[str]) -> Flags:
     """The daemon's flags. Raises as `flag_parsing.parse`, and `FlagError` for flags that do not go together."""
     flags = flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
     _check_ensemble(flags)
+    flags = _with_mesos(flags)
+    if flags.engine == "local" and flags.custom_executor_config is not None:
+        file = flags.custom_executor_config
+        raise FlagError(
+            f"-custom_executor_config={file}: there is one executor with -engine=local; another engine was expected"
+        )
     _check_security(flags)
     if flags.stat_retention_period <= flags.stat_sampling_interval:
         given = flag_parsing.changed(flags, Flags()).get("stat_retention_period", "1hrs")
@@ -77,6 +85,24 @@ def parse(arguments: Sequence[str]) -> Flags:
     if flags.work_dir == default_work_dir():  # pretended tasks are kept apart from real ones
         return dataclasses.replace(flags, work_dir=flags.work_dir.with_name("aurorad-simulated"))
     return flags
+
+
+def _with_mesos(flags: Flags) -> Flags:
+    """Who names a master has Mesos as the engine, as the original has always."""
+    given = flag_parsing.changed(flags, Flags())
+    if flags.engine == "mesos" and flags.mesos_master_address is None:
+        raise FlagError("-engine=mesos: -mesos_master_address was expected with it")
+    if flags.mesos_master_address is None:
+        return flags
+    if "engine" in given and flags.engine != "mesos":
+        raise FlagError(
+            f"-mesos_master_address={given['mesos_master_address']}: not expected with -engine={flags.engine}"
+        )
+    if "scheduler" not in flags.role:
+        raise FlagError("-mesos_master_address: the role scheduler was expected with it, no other has an engine")
+    if flags.thermos_executor_path is None:
+        raise FlagError(f"-mesos_master_address={given['mesos_master_address']}: -thermos_executor_path was expected")
+    return dataclasses.replace(flags, engine="mesos")
 
 
 def _check_ensemble(flags: Flags) -> None:

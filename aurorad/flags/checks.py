@@ -19,6 +19,7 @@ LOG_LEVELS = {
     "NONE": logging.CRITICAL + 1,
 }
 OFFER_ORDERS = ("CPU", "MEMORY", "DISK", "REVOCABLE_CPU", "RANDOM")
+_MOUNT = re.compile(r"[^:]+:[^:]+:(ro|rw)", re.IGNORECASE)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,:/@\[\]]+):\d{1,5}", re.ASCII)
 
 
@@ -34,6 +35,18 @@ def roles(value: tuple[str, ...]) -> str | None:
     alone = {"executor", "launcher"} & set(value)
     fits = value and set(value) <= set(ROLES) and (not alone or len(value) == 1)
     return None if fits else "scheduler, observer or both; or executor or launcher alone"
+
+
+def uri_of_file(value: str) -> str | None:
+    return None if value and not value.endswith("/") else "a URI that does not end in /"
+
+
+def uris(value: tuple[str, ...]) -> str | None:
+    return next(filter(None, map(uri_of_file, value)), None)
+
+
+def mounts(value: tuple[str, ...]) -> str | None:
+    return None if all(map(_MOUNT.fullmatch, value)) else "host:container:mode, of mode ro or rw"
 
 
 def regex(value: str) -> str | None:
@@ -102,6 +115,25 @@ def node_path(value: str) -> str | None:
 def addresses(value: tuple[str, ...]) -> str | None:
     fits = all(_ADDRESS.fullmatch(address) and 0 < int(address.rpartition(":")[2]) <= 65535 for address in value)
     return None if fits and value else "host:port of each server, with commas between"
+
+
+def mesos_masters(value: str) -> str | None:
+    where, path = value, "/"
+    if value.startswith("zk://"):
+        servers, slash, path = value.removeprefix("zk://").rpartition("@")[2].partition("/")
+        login = value.removeprefix("zk://").rpartition("@")[0]
+        where, path = servers, slash + path
+        if "@" in value and credentials(login) is not None:
+            path = ""
+    fits = addresses(tuple(where.split(","))) is None and (path == "/" or is_node_path(path))
+    return (
+        None if fits else "host:port, perhaps several with commas between, or zk://[user:password@]host:port,.../path"
+    )
+
+
+def mesos_role(value: str) -> str | None:
+    fits = re.fullmatch(r"(?!\.{1,2}$)(?!-)[^\s/\\\x7f\x08]+", value)
+    return None if fits else "a role such as aurora, without spaces, slashes and a leading dash"
 
 
 def credentials(value: str) -> str | None:

@@ -30,8 +30,10 @@ class ClusterFlags:
         "What this process is: scheduler, observer or both (executor, launcher: for engines)",
         check.roles,
     )
-    engine: Literal["local", "simulated"] = declare(
-        "local", _CLUSTER, "Where tasks run: this machine, or hosts that are only pretended"
+    engine: Literal["local", "simulated", "mesos"] = declare(
+        "local",
+        _CLUSTER,
+        "Where tasks run: this machine, hosts that are only pretended, or a Mesos cluster (-mesos_master_address)",
     )
     work_dir: Path = dataclasses.field(
         default_factory=default_work_dir,

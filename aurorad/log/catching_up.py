@@ -11,6 +11,8 @@ class CatchingUp:
 
     A member that is RECOVERING asks from time to time what others have learned, leader or not: it may have a seat
     already, and be needed to elect one.
+
+    Without room it takes no values, but hears of truncations, which make room.
     """
 
     def __init__(self, here: Here) -> None:
@@ -34,7 +36,8 @@ class CatchingUp:
     def need(self, now: float, to: int, of: str) -> None:
         """Positions below `to` are chosen; `of` knows them."""
         self._to = max(self._to, to)
-        if self._of is None and self._here.replica.learned_to < self._to and self._here.replica.room:
+        replica = self._here.replica
+        if self._of is None and replica.learned_to < self._to and (replica.room or now >= self._ask_at):
             self._ask(now, of)
 
     def fetched(self, now: float, sender: str, told: Fetched) -> None:
@@ -43,7 +46,8 @@ class CatchingUp:
         if self._of is None:
             return  # late: nothing is needed any more
         if not replica.room:
-            self._of = None
+            replica.forgotten(told)
+            self._of, self._ask_at = None, now + self._here.timing.full_s
             return
         before = replica.learned_to
         replica.caught(told)

@@ -102,8 +102,6 @@ class Driver:
         """A sender who is not read further has to wait, so what waits for the disk has a limit."""
         if isinstance(message, Write | Fetched):
             self.member.room = await self._has_room(size)
-            if isinstance(message, Fetched) and not self.member.room:
-                return
         elif isinstance(message, Accepted | Heard | Behind | Promised):
             self.ends[sender] = message.end
         self.member.receive(trio.current_time(), sender, message)

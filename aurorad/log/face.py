@@ -31,6 +31,10 @@ class Log(Protocol):
         """After the last entry that can be read."""
 
     @property
+    def reach(self) -> int:
+        """After the last entry that lies here, although it may not be known yet to stay: at least `end`."""
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
 
@@ -71,7 +75,7 @@ class LedLog(Log, Protocol):
     async def lead(self) -> None:
         """Be the one who writes: `read` then gives all that is before what this process will submit.
 
-        Raises `NotElected` after many attempts, `Refused` if this member must not lead as it is.
+        Raises `NotElected` if that failed, and may be tried again, `Refused` if this member must not lead as it is.
         """
 
     async def lost(self) -> str:

@@ -27,6 +27,8 @@ class Timing(NamedTuple):
     """After being outbid, the next try waits that long, or up to twice that."""
     fetch_s: float = 2.0
     """A fetch that is not answered by then is asked again, of another member."""
+    full_s: float = 20.0
+    """After so long a member without room asks again whether the others have forgotten something."""
     away_s: float = 3.0
     """A member not seen for so long has not only moved: who is at its address may have its seat."""
     gone_s: float = 60.0

@@ -9,6 +9,7 @@ from aurorad.log import batches, segments, walk
 from aurorad.log.disk import Disk
 from aurorad.log.errors import LogDamaged, LogUnknown
 from aurorad.log.index import Place
+from aurorad.log.journal import UNFINISHED
 from aurorad.log.loading import FORGETFUL
 from aurorad.log.messages import Caught, Proposal, Value, Wrote
 from aurorad.log.standing import Standing, State
@@ -70,6 +71,8 @@ class JournalInspection(Inspection):
             self._note_torn(name_of(self._files[-1]), torn)
         if FORGETFUL in names:
             self.notes.append("damage was found here before; the next opening goes on with recovering from it")
+        if UNFINISHED in names:
+            self.notes.append("restoring this log was broken off: a part of it is missing")
         self.notes += [f"{disk.describe(name)} was set aside" for name in sorted(names) if ".damaged" in name]
         placed = standing.placed
         configuration = placed.configuration

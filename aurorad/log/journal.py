@@ -30,6 +30,9 @@ SEGMENT_BYTES = 16 << 20
 HEADROOM = 1 << 20
 """Room that is kept for promises, learned marks and truncations when there is none for entries."""
 
+UNFINISHED = "unfinished"
+"""A file that is there as long as a journal is made of something else, and not all of that is in it."""
+
 _SPARE = "spare"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -232,6 +235,11 @@ class Journal:
         if any(map(segments.NAME.fullmatch, names)):
             raise LogUnknown(
                 f"{self._disk.describe('.')} holds the log of a scheduler that has no others: use another folder"
+            )
+        if UNFINISHED in names:
+            raise LogUnknown(
+                f"{self._disk.describe('.')} holds a part of a log, since restoring it was broken off: "
+                "empty the folder and begin anew"
             )
         forgetful = FORGETFUL in names
         try:

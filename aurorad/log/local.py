@@ -38,11 +38,11 @@ class LocalLog:
     async def open(cls, folder: Path, stats: Vars) -> LocalLog:
         """Raises `LogInUse`, `LogDamaged`, or `OSError`."""
         segments = await trio.to_thread.run_sync(lambda: Segments(Folder(folder)))
-        if segments.cut_bytes:
+        if segments.torn_bytes:
             _logger.warning(
-                "%s: cut off %d bytes of a write that a crash interrupted; nobody had been told that it was done",
+                "%s: the last %d bytes are no whole write, as a crash leaves one that nobody was told of: passed over",
                 folder,
-                segments.cut_bytes,
+                segments.torn_bytes,
             )
         return cls(segments, stats)
 
@@ -54,6 +54,11 @@ class LocalLog:
     @property
     def end(self) -> int:
         """The position that the next entry gets."""
+        return self._segments.end
+
+    @property
+    def reach(self) -> int:
+        """Here, what lies there stays."""
         return self._segments.end
 
     @property

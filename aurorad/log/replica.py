@@ -146,6 +146,11 @@ class Replica:
         self.learn(self.learned_to + len(values))
         self._known = self.learned_to
 
+    def forgotten(self, told: Fetched) -> None:
+        """Forget what the one who tells has forgotten, and take nothing."""
+        self.caught(Fetched(told.promised, told.begin, told.first, (), told.placed))
+        self._forget_before(min(told.begin, self.delivered))
+
     def configurations(self) -> list[Placed]:
         """The last configuration learned, and those behind it that are here, be they chosen or not."""
         tail = enumerate(self.recent.slice(self.learned_to, self.end), self.learned_to)
@@ -214,12 +219,14 @@ class Replica:
 
     def _obey(self, position: int, value: Value) -> None:
         if isinstance(value, Truncate):
-            begin = min(value.to, position)
-            if begin > self.begin:
-                self.begin = begin
-                self._write_down(Begin(begin))
+            self._forget_before(min(value.to, position))
         elif isinstance(value, Configuration):
             self._learn_placed(Placed(value, position))
+
+    def _forget_before(self, begin: int) -> None:
+        if begin > self.begin:
+            self.begin = begin
+            self._write_down(Begin(begin))
 
     def _learn_placed(self, placed: Placed) -> None:
         if placed.configuration is None or placed.position <= self.placed.position:

@@ -44,7 +44,6 @@ class Settings(NamedTuple):
 
     cluster_id: str
     quorum: int = 1
-    election_retries: int = 20
     timing: Timing = paxos.USUAL
     initialize: bool = False
 
@@ -63,7 +62,6 @@ class ReplicatedLog:
     ) -> None:
         """`group` says who is a member, by address. `aclose` closes the journal, which must be called."""
         self._journal = journal
-        self._retries = settings.election_retries
         self._stats = stats
         self._member = Member(
             peers.me,
@@ -109,6 +107,11 @@ class ReplicatedLog:
     def end(self) -> int:
         """After the last entry that is known to be in the log, and is here."""
         return self._end
+
+    @property
+    def reach(self) -> int:
+        """As `face.Log` says."""
+        return max(self._end, self._journal.end)
 
     @property
     def size(self) -> int:
@@ -160,18 +163,13 @@ class ReplicatedLog:
 
     async def lead(self) -> None:
         """As `face.LedLog` says."""
-        why = ""
-        for attempt in range(self._retries):
-            outcome = await self._elect()
-            if isinstance(outcome, paxos.Refused):
-                raise Refused(outcome.why)
-            if isinstance(outcome, Elected):
-                while self._end < outcome.end:
-                    await self._learned.wait()
-                return
-            why = outcome.why
-            _logger.warning("Attempt %d of %d to lead the log: %s", attempt + 1, self._retries, why)
-        raise NotElected(why)
+        outcome = await self._elect()
+        if isinstance(outcome, paxos.Refused):
+            raise Refused(outcome.why)
+        if isinstance(outcome, paxos.NotElected):
+            raise NotElected(outcome.why)
+        while self._end < outcome.end:
+            await self._learned.wait()
 
     async def _elect(self) -> _Outcome:
         self._outcomes.clear()

@@ -1,7 +1,8 @@
 """The log of one member on its disk: segment files named by the position of their first entry. Everything blocks.
 
-What `append` returned from is durable. A crash can leave a torn last batch, which nobody was told of: opening cuts it
-off. Anything else that is not as it was written is damage, and opening refuses it.
+What `append` returned from is durable. A crash can leave a torn last batch, which nobody was told of: it is passed
+over, and cut off by the next append. Anything else that is not as it was written is damage, and opening refuses it. (A
+last batch that was whole once looks like a torn one. Who knows that it was may say so: nothing was changed yet.)
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Segments:
         self._segments: list[_Segment] = []
         self.end = 0
         """The position that the next entry gets."""
-        self.cut_bytes = 0
-        """How much of a torn tail opening cut off."""
+        self.torn_bytes = 0
+        """Bytes behind the last whole batch, which the next append cuts off."""
         try:
             self._open()
         except BaseException:
@@ -67,6 +68,7 @@ class Segments:
         self._check()
         batch = batches.encode(self.end, entries)
         try:
+            self._cut_torn()
             segment = self._writable()
             segment.file.write(batch, segment.size)
             segment.file.sync()
@@ -123,6 +125,13 @@ class Segments:
         if self._failure is not None:
             raise RuntimeError("the log failed before and must be opened anew") from self._failure
 
+    def _cut_torn(self) -> None:
+        if self.torn_bytes:
+            last = self._segments[-1]
+            last.file.truncate(last.size)
+            last.file.sync()
+            self.torn_bytes = 0
+
     def _cut_back(self) -> None:
         """Cut off what a refused append left; durably, since what was refused must not come back after a crash."""
         last = self._segments[-1]
@@ -172,16 +181,15 @@ class Segments:
         while segment.size < len(data):
             batch = batches.decode(data, segment.size)
             if batch is None or batch.position != self.end:
-                self._cut(segment, data, last)
+                self._check_torn(segment, data, last)
+                self.torn_bytes = len(data) - segment.size
                 return
             segment.size = batch.end_offset
             self.end += len(batch.entries)
 
-    def _cut(self, segment: _Segment, data: bytes, last: bool) -> None:
-        """Cut off what follows the last whole batch, if a crash in the middle of a write explains it."""
+    def _check_torn(self, segment: _Segment, data: bytes, last: bool) -> None:
+        """Raises `LogDamaged` unless a crash in the middle of a write explains what follows the last whole batch."""
         if not last:
             raise LogDamaged(self._disk.describe(segment.name), segment.size, "no whole entry there, yet more follow")
         if batches.decode(data, segment.size) is not None or batches.any_after(data, segment.size):
             raise LogDamaged(self._disk.describe(segment.name), segment.size, f"position {self.end} was expected there")
-        self.cut_bytes = len(data) - segment.size
-        segment.file.truncate(segment.size)

@@ -13,6 +13,7 @@ from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import Attribute, Constraint, TaskConfig
 from aurorad.rules import resources
 from aurorad.rules.admission import DEDICATED, is_dedicated
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.resources import Amounts, Bag, ResourceType
 
 
@@ -72,9 +73,9 @@ class Host(NamedTuple):
     unavailability_start_ms: int | None = None
 
 
-def request_of(config: TaskConfig, executor_cpus: float, executor_ram_mb: float, revocable: bool) -> Request:
+def request_of(config: TaskConfig, executors: ExecutorSettings, revocable: bool) -> Request:
     task = resources.bag_of(config.resources)
-    overhead = resources.executor_overhead(config, executor_cpus, executor_ram_mb)
+    overhead = executors.overhead(config)
     total = resources.plus(task, overhead)
     allocated_overhead = {type_: amount for type_, amount in overhead.items() if type_ in task}
     constraints = sorted(config.constraints, key=lambda constraint: constraint.name)

@@ -10,7 +10,6 @@ from enum import StrEnum
 import msgspec
 from frozendict import frozendict
 
-from aurorad.api.enums import AURORA_EXECUTOR_NAME
 from aurorad.api.ranges import spans
 from aurorad.api.tasks import Resource as Requested
 from aurorad.api.tasks import TaskConfig
@@ -147,13 +146,6 @@ def plus(one: Bag, other: Bag) -> Bag:
     return {type_: one.get(type_, 0) + other.get(type_, 0) for type_ in [*one, *(t for t in other if t not in one)]}
 
 
-def executor_overhead(config: TaskConfig, cpus: float, ram_mb: float) -> Bag:
-    """What the executor of this task needs beside the task; nothing where there is none or it is not ours."""
-    if config.executor_config is None or config.executor_config.name != AURORA_EXECUTOR_NAME:
-        return {}
-    return {ResourceType.CPUS: cpus, ResourceType.RAM_MB: ram_mb}
-
-
 def port_names(config: TaskConfig) -> tuple[str, ...]:
     return tuple(sorted(r.named_port for r in config.resources if r.named_port is not None))
 
@@ -230,14 +222,14 @@ def take(
 
 def covers(offered: Iterable[Resource], wanted: Iterable[Resource]) -> bool:
     """Whether all that was taken from one offer is in another one, too, of the same role and kind."""
-    left: dict[tuple[str, str, bool], float] = {}
+    left: dict[tuple[str, str, bool, str | None], float] = {}
     ports: set[int] = set()
     for resource in offered:
-        kind = (resource.name, resource.role, resource.revocable)
+        kind = (resource.name, resource.role, resource.revocable, resource.reservation)
         left[kind] = left.get(kind, 0) + (resource.scalar or 0)
         ports.update(_numbers(resource))
     for resource in wanted:
-        kind = (resource.name, resource.role, resource.revocable)
+        kind = (resource.name, resource.role, resource.revocable, resource.reservation)
         left[kind] = left.get(kind, 0) - (resource.scalar or 0)
         if not ports.issuperset(_numbers(resource)):
             return False

@@ -5,16 +5,13 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from frozendict import frozendict
-
 from aurorad.api import binary, keys
-from aurorad.api.enums import AURORA_EXECUTOR_NAME
-from aurorad.api.tasks import AssignedTask, TaskConfig
+from aurorad.api.tasks import AssignedTask, Container, MesosFetcherURI, TaskConfig
 from aurorad.api.wire import Tag
 from aurorad.engine.base import Resource, TaskInfo
+from aurorad.rules.executors import ExecutorSettings
 
 _LABEL = "org.apache.aurora."
-_TASK_PREFIXES = frozendict({AURORA_EXECUTOR_NAME: "thermos-"})
 
 
 class Template(NamedTuple):
@@ -23,13 +20,16 @@ class Template(NamedTuple):
     name: str
     source: str
     labels: tuple[tuple[str, str], ...]
+    executor_name: str | None
     executor_prefix: str | None
     """None for a task without an executor."""
+    container: Container
+    uris: tuple[MesosFetcherURI, ...]
     config: bytes
     """The configuration in TBinary, by far the largest part of what executors are told."""
 
 
-def template_of(config: TaskConfig) -> Template:
+def template_of(config: TaskConfig, executors: ExecutorSettings) -> Template:
     job, executor = config.job, config.executor_config
     tier = [(f"{_LABEL}tier", config.tier)] if config.tier is not None else []
     metadata = sorted((f"{_LABEL}metadata.{entry.key}", entry.value or "") for entry in config.metadata)
@@ -37,9 +37,16 @@ def template_of(config: TaskConfig) -> Template:
         name=keys.canonical(job),
         source=f"{job.role}.{job.environment}.{job.name}.",
         labels=(*tier, *metadata),
-        executor_prefix=_TASK_PREFIXES.get(executor.name or "", "") if executor is not None else None,
+        executor_name=executor.name if executor is not None else None,
+        executor_prefix=executors.prefix(config),
+        container=config.container,
+        uris=tuple(sorted(config.mesos_fetcher_uris, key=_place)),
         config=binary.encode(config) if executor is not None else b"",
     )
+
+
+def _place(uri: MesosFetcherURI) -> tuple[str, str]:
+    return uri.value or "", uri.output_file or ""
 
 
 def task_info(
@@ -61,6 +68,10 @@ def task_info(
         source=f"{template.source}{assigned.instance_id}",
         labels=template.labels,
         data=_encoded(assigned, template.config) if prefix is not None else b"",
+        executor_name=template.executor_name,
+        container=template.container,
+        uris=template.uris,
+        ports=assigned.assigned_ports,
     )
 
 

@@ -154,9 +154,7 @@ class Explainer:
                 yield Place(row.host, Host(matching.values_of(row.attributes), mode), {})
 
     def request(self, config: TaskConfig) -> Request:
-        tier = self._agents.victims.tier_of(config)
-        ram_mb = self._flags.thermos_executor_ram / (1 << 20)
-        return matching.request_of(config, self._flags.thermos_executor_cpu, ram_mb, tier.revocable)
+        return self._agents.victims.request(config)
 
     async def displaced(self, request: Request) -> tuple[str, ...]:
         """Sentences on whom preemption would end for one more task; none if it is turned off."""

@@ -11,6 +11,7 @@ from aurorad.api.tasks import ScheduledTask, TaskConfig
 from aurorad.engine.base import Engine, TaskInfo
 from aurorad.pace import Pace
 from aurorad.rules import resources
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.task_info import Template, task_info, template_of
 from aurorad.scheduler.claims import Claim
 from aurorad.scheduler.offers import Offers
@@ -34,11 +35,21 @@ _MOST_TEMPLATES = 1024
 class Launcher:
     """Uses up claimed offers. Tasks that were killed meanwhile are left out; offers that went away fail theirs."""
 
-    def __init__(self, *, storage: Storage, engine: Engine, states: StateManager, offers: Offers, stats: Vars) -> None:
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        engine: Engine,
+        states: StateManager,
+        offers: Offers,
+        executors: ExecutorSettings,
+        stats: Vars,
+    ) -> None:
         self._storage = storage
         self._engine = engine
         self._states = states
         self._offers = offers
+        self._executors = executors
         self._stats = stats
         self._templates: dict[TaskConfig, Template] = {}
         stats.declare("assigner_launch_failures")
@@ -97,5 +108,5 @@ class Launcher:
         if template is None:
             if len(self._templates) >= _MOST_TEMPLATES:
                 self._templates.clear()
-            template = self._templates[config] = template_of(config)
+            template = self._templates[config] = template_of(config, self._executors)
         return template

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 
-from aurorad.api.enums import ACTIVE_JOB_UPDATE_STATES, ACTIVE_STATES
+from frozendict import frozendict
+
+from aurorad.api.enums import ACTIVE_JOB_UPDATE_STATES, ACTIVE_STATES, AURORA_EXECUTOR_NAME
 from aurorad.api.tasks import DockerParameter, JobKey
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.flags import Flags
-from aurorad.rules import tiers
+from aurorad.rules import executors, tiers
 from aurorad.rules.admission import AdmissionLimits
+from aurorad.rules.executors import ExecutorError, ExecutorSettings
 from aurorad.rules.quota import Usage
 from aurorad.rules.tiers import Tiers
 from aurorad.storage.tables import Tables
 
 
-def admission_limits(flags: Flags) -> AdmissionLimits:
+def admission_limits(flags: Flags, known: ExecutorSettings = executors.BUILT_IN) -> AdmissionLimits:
+    """`known` are the executors that tasks may name."""
     return AdmissionLimits(
         allowed_job_environments=re.compile(flags.allowed_job_environments),
         max_tasks_per_job=flags.max_tasks_per_job,
@@ -31,6 +35,7 @@ def admission_limits(flags: Flags) -> AdmissionLimits:
         min_required_instances_for_sla_check=flags.min_required_instances_for_sla_check,
         max_sla_duration_secs=int(flags.max_sla_duration_secs),
         sla_aware_kill_non_prod=flags.sla_aware_kill_non_prod,
+        executors=frozenset(known.by_name),
     )
 
 
@@ -44,6 +49,30 @@ def configured_tiers(flags: Flags) -> Tiers:
         raise tiers.TierError(f"-tier_config={flags.tier_config}: cannot be read: {error.strerror}") from None
     except tiers.TierError as error:
         raise tiers.TierError(f"-tier_config={flags.tier_config}: {error}") from None
+
+
+def configured_executors(flags: Flags) -> ExecutorSettings:
+    """The built-in one as the flags say, and those of ``-custom_executor_config``.
+
+    Raises `ExecutorError` that names the file.
+    """
+    own = executors.built_in(
+        flags.thermos_executor_cpu,
+        flags.thermos_executor_ram / (1 << 20),
+        flags.thermos_executor_path or "",
+        flags.thermos_executor_resources,
+        flags.thermos_executor_flags,
+        flags.thermos_home_in_sandbox,
+        tuple(map(executors.volume, flags.global_container_mounts)),
+    )
+    file = flags.custom_executor_config
+    try:
+        others = executors.parse(file.read_bytes()) if file is not None else {}
+    except OSError as error:
+        raise ExecutorError(f"-custom_executor_config={file}: cannot be read: {error.strerror}") from None
+    except ExecutorError as error:
+        raise ExecutorError(f"-custom_executor_config={file}: {error}") from None
+    return ExecutorSettings(frozendict({AURORA_EXECUTOR_NAME: own, **others}))
 
 
 def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:

@@ -17,6 +17,7 @@ from aurorad.pace import Pace
 from aurorad.rules import matching, resources
 from aurorad.rules.admission import DEDICATED
 from aurorad.rules.matching import Values
+from aurorad.scheduler.demand import Demand
 from aurorad.scheduler.ordered import HeldOffer, Kind, Ordered
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import write_patiently
@@ -42,6 +43,7 @@ class Offers:
         self._rng = rng
         self.latest_number = 0
         """The number of the latest arrival, also of one that is gone."""
+        self.demand = Demand(engine)
         self.order = Ordered()
         self._by_number: dict[int, HeldOffer] = {}  # oldest first
         self._by_id: dict[str, HeldOffer] = {}
@@ -97,6 +99,7 @@ class Offers:
     async def receive(self, offers: tuple[Offer, ...]) -> None:
         """Note the hosts, then hold the offers. Two of one agent go back at once, to return as one."""
         self._stats.count("scheduler_resource_offers", len(offers))
+        self.demand.offered()
         began = trio.current_time()
         for start in range(0, len(offers), AT_ONCE):
             await self._receive_some(offers[start : start + AT_ONCE])
@@ -159,8 +162,10 @@ class Offers:
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._return)
             nursery.start_soon(self._free)
+            if not self._flags.hold_offers_forever:
+                nursery.start_soon(self._return)
+                nursery.start_soon(self.demand.run)
 
     async def _return(self) -> None:
         """Return offers that were held long enough for nothing."""
@@ -171,6 +176,7 @@ class Offers:
                 if held is not None:
                     self._remove(held)
                     await self._engine.decline(offer_id, self._flags.offer_filter_duration)
+                    self.demand.in_vain()
                 await pace.breathe()
 
     async def _free(self) -> None:
@@ -283,7 +289,7 @@ def kind_of(offer: Offer) -> Kind:
         revocable_amounts=revocable_amounts,
         bag=bag,
         revocable_bag=revocable_bag,
-        layout=tuple((resource.name, resource.role) for resource in offer.resources) if is_plain else None,
+        layout=tuple((r.name, r.role, r.reservation) for r in offer.resources) if is_plain else None,
         ports=tuple(span for resource in offer.resources if resource.name == "ports" for span in resource.ranges),
         has_cpus_and_ram=min(total.values()) > 0,
     )

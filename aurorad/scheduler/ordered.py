@@ -27,7 +27,7 @@ class Kind(msgspec.Struct, frozen=True, eq=False):
     revocable_amounts: Amounts
     bag: Bag
     revocable_bag: Bag
-    layout: tuple[tuple[str, str], ...] | None
+    layout: tuple[tuple[str, str, str | None], ...] | None
     """Name and role of each resource, if none is there twice or revocable: then all are taken alike."""
     ports: tuple[tuple[int, int], ...]
     has_cpus_and_ram: bool

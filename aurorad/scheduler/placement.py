@@ -19,6 +19,7 @@ from aurorad.engine.base import Engine
 from aurorad.flags import Flags
 from aurorad.pace import Pace, give_way
 from aurorad.rules import matching, resources, throttling
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.matching import Request
 from aurorad.scheduler.candidates import Candidates
 from aurorad.scheduler.claims import Claim
@@ -88,6 +89,7 @@ class Placement:
         stats: Vars,
         rng: random.Random,
         now_ms: Callable[[], int],
+        executors: ExecutorSettings,
         revocable_tiers: frozenset[str],
         reservations: Reservations | None = None,
     ) -> None:
@@ -98,9 +100,12 @@ class Placement:
         self._stats = stats
         self._rng = rng
         self._now_ms = now_ms
+        self._executors = executors
         self._revocable_tiers = revocable_tiers
         self._reservations = reservations
-        self._launcher = Launcher(storage=storage, engine=engine, states=states, offers=offers, stats=stats)
+        self._launcher = Launcher(
+            storage=storage, engine=engine, states=states, offers=offers, executors=executors, stats=stats
+        )
         self._permits = Permits(flags.max_schedule_attempts_per_sec)
         self._requests: dict[TaskConfig, Request] = {}
         self._refusals = 0
@@ -108,6 +113,7 @@ class Placement:
         self._retries: Timers[TaskConfig] = Timers()
         self._forget_all()
         offers.arrived = self._offers_arrived
+        offers.demand.is_needed = self._needs_offers
         stats.declare(
             "schedule_attempts_fired",
             "schedule_attempts_no_match",
@@ -202,6 +208,7 @@ class Placement:
             request = self._request(config)
             group = self._groups[config] = Group(request, self._shared.acquire(request))
             self._make_ready(group)
+            self._offers.demand.arose()
         group.queue[task.assigned_task.task_id] = None
 
     def _request(self, config: TaskConfig) -> Request:
@@ -210,10 +217,7 @@ class Placement:
             if len(self._requests) >= _MOST_REQUESTS:
                 self._requests.clear()
             request = self._requests[config] = matching.request_of(
-                config,
-                self._flags.thermos_executor_cpu,
-                self._flags.thermos_executor_ram / (1 << 20),
-                config.tier in self._revocable_tiers,
+                config, self._executors, config.tier in self._revocable_tiers
             )
         return request
 
@@ -266,6 +270,10 @@ class Placement:
     def _offers_arrived(self) -> None:
         if self._waiting:  # others will see for themselves
             self._wake.set()
+
+    def _needs_offers(self) -> bool:
+        """Whom an agent is kept for will soon be waiting."""
+        return bool(self._groups) or bool(self._reservations)
 
     def _unavailable_before_ms(self) -> int:
         return self._now_ms() + round(self._flags.unavailability_threshold * 1000)

@@ -24,6 +24,7 @@ from aurorad.engine.base import (
 from aurorad.engine.base import Offers as OffersMade
 from aurorad.flags import Flags
 from aurorad.pace import Pace, next_batch
+from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.tiers import BUILT_IN, Tiers
 from aurorad.scheduler.agents_view import AgentsView
 from aurorad.scheduler.cron import CronScheduler
@@ -80,12 +81,14 @@ class Scheduler:
         rng: random.Random,
         new_uuid: Callable[[], UUID],
         hostname: str,
+        executors: ExecutorSettings,
         tiers: Tiers = BUILT_IN,
         webhook: Webhook | None = None,
     ) -> None:
         self._storage = storage
         self._engine = engine
         self._stats = stats
+        self.executors = executors
         self.states = StateManager(now_ms=now_ms, new_uuid=new_uuid, hostname=hostname, flags=flags, stats=stats)
         self.offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=rng)
         self.reservations = Reservations(tables=storage.tables, flags=flags, stats=stats)
@@ -99,6 +102,7 @@ class Scheduler:
             stats=stats,
             rng=rng,
             now_ms=now_ms,
+            executors=executors,
             revocable_tiers=frozenset(name for name, tier in tiers.by_name.items() if tier.revocable),
             reservations=self.reservations,
         )
@@ -107,7 +111,7 @@ class Scheduler:
             tables=storage.tables,
             offers=self.offers,
             reservations=self.reservations,
-            victims=Victims(flags, tiers),
+            victims=Victims(executors, tiers),
             flags=flags,
             now_ms=now_ms,
         )
@@ -230,6 +234,7 @@ class Scheduler:
         if self.registered.is_set():
             self._stats.count("scheduler_framework_reregisters")
         self._is_connected = True
+        self.offers.demand.connected()
         self.registered.set()
 
     async def _hear_storage(self, changes: trio.MemoryReceiveChannel[Sequence[StorageEvent]]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from aurorad.api.enums import SLAVE_ASSIGNED_STATES, ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
-from aurorad.flags import Flags
 from aurorad.rules import matching, preemption
+from aurorad.rules.executors import ExecutorSettings
+from aurorad.rules.matching import Request
 from aurorad.rules.preemption import Kind, Victim
 from aurorad.rules.task_states import TOLD_TO_END
 from aurorad.rules.tiers import Tier, Tiers
@@ -51,8 +52,8 @@ _Agents = dict[str, int]  # how many such tasks each agent has
 class Victims:
     """Every agent that runs tasks, and indices of those where a group may find victims at all."""
 
-    def __init__(self, flags: Flags, tiers: Tiers) -> None:
-        self._flags = flags
+    def __init__(self, executors: ExecutorSettings, tiers: Tiers) -> None:
+        self._executors = executors
         self._tiers = tiers
         self._loads: dict[str, AgentLoad] = {}
         self._kinds: dict[TaskConfig, tuple[Kind, int]] = {}  # and how many tasks are of it
@@ -65,6 +66,10 @@ class Victims:
     def tier_of(self, config: TaskConfig) -> Tier:
         tier = self._tiers.by_name.get(config.tier or self._tiers.default)
         return tier if tier is not None else self._tiers.by_name[self._tiers.default]
+
+    def request(self, config: TaskConfig) -> Request:
+        """What tasks of this configuration ask for."""
+        return matching.request_of(config, self._executors, self.tier_of(config).revocable)
 
     def on(self, agent_id: str) -> AgentLoad | None:
         return self._loads.get(agent_id)
@@ -120,10 +125,7 @@ class Victims:
     def _kind(self, config: TaskConfig) -> Kind:
         kind, count = self._kinds.get(config, (None, 0))
         if kind is None:
-            flags, tier = self._flags, self.tier_of(config)
-            executor_ram_mb = flags.thermos_executor_ram / (1 << 20)
-            request = matching.request_of(config, flags.thermos_executor_cpu, executor_ram_mb, tier.revocable)
-            kind = preemption.kind_of(request, tier)
+            kind = preemption.kind_of(self.request(config), self.tier_of(config))
         self._kinds[config] = (kind, count + 1)
         return kind
 

@@ -300,6 +300,11 @@ class Joiner:
         self._chunks: list[bytes] = []
         stats.declare("scheduler_log_bad_frames_read")
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether an entry has begun, and its rest is to come."""
+        return self._header is not None
+
     def feed(self, position: int, record: bytes) -> Entry | None:
         """The entry that ends with this record, if any. Raises `UnreadableLog`."""
         decoded = _decode(position, record)

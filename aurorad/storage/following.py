@@ -116,7 +116,7 @@ class Following:
 
     def _note(self, position: int, changes: Changes) -> None:
         """Have everybody see what came; a snapshot's tables take the place of those that they look at."""
-        if self._replay.tables is None:
+        if self._replay.tables is None or self._replay.is_amid:
             return
         if self._replay.tables is self.tables:
             self._materialiser.follow(position, changes)
@@ -147,7 +147,7 @@ async def following(
     (`alone`) from whom it could be had again.
     """
     recovered = await recover(log, database, stats, alone=alone)
-    known = -1 if recovered.replay.tables is None else recovered.position
+    known = -1 if recovered.replay.tables is None else recovered.whole
     materialiser = Materialiser(database, recovered.database, recovered.unwritten, known, stats)
     try:
         async with trio.open_nursery() as nursery:

@@ -21,7 +21,7 @@ from aurorad.api import units
 from aurorad.log.disk import Folder, ReadOnlyFolder
 from aurorad.log.errors import LogDamaged, LogFull, LogInUse, LogUnknown
 from aurorad.log.inspection import inspect
-from aurorad.log.journal import Journal
+from aurorad.log.journal import UNFINISHED, Journal
 from aurorad.log.messages import NOBODY, Begin, Known, Metadata, Proposal, Status, Stored, Wrote
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
@@ -165,20 +165,25 @@ def _empty(disk: Folder, path: Path) -> None:
 
 
 def restore_member(path: Path, begin: int, records: Iterable[bytes]) -> None:
-    """Into the log of a member of several, which votes then.
+    """Into the log of a member of several, which votes then. If it is broken off, nobody takes that log for one.
 
     Raises `Refused`, `LogDamaged`, `LogUnknown`, `LogInUse`, `LogFull`, `OSError`.
     """
-    journal = Journal.open(Folder(path), alone=True, rng=random.SystemRandom())
+    disk = Folder(path)
+    journal = Journal.open(disk, alone=True, rng=random.SystemRandom())
     try:
         if journal.stored._replace(tail=()) not in (Stored(), Stored(status=Status.VOTING)):
             raise Refused(f"{NOT_EMPTY}: {path}")
-        journal.append([Metadata(Status.EMPTY, 0, NOBODY), Begin(begin)])  # until all is there it does not vote
+        disk.open(UNFINISHED).close()
+        disk.sync()
+        journal.append([Metadata(Status.EMPTY, 0, NOBODY), Begin(begin)])
         position = begin
         for group in _groups(records):
             journal.append([Wrote(_RESTORED, position, group)])
             position += len(group)
         journal.append([Known(position), Metadata(Status.VOTING, 0, _RESTORED)])
+        disk.remove(UNFINISHED)
+        disk.sync()
     finally:
         journal.close()
 

@@ -30,6 +30,8 @@ class Recovered(NamedTuple):
     """To be fed with what comes after `position`. It has no tables where the log begins with no whole snapshot yet."""
     position: int
     """Of the last entry that was read, -1 if there was none."""
+    whole: int
+    """The same, but not in the midst of an entry of several records: for the database, from which others go on."""
     shared: Shared
     """That of `replay`."""
     database: Database | None
@@ -51,18 +53,26 @@ class _Loaded(NamedTuple):
 async def recover(log: Log, path: Path, stats: Vars, *, alone: bool = True) -> Recovered:
     """Read the state, from the database at `path` as far as it goes; in threads, so that nothing holds the event loop.
 
-    A database that is damaged, older than the log reaches back, or ahead of it, is thrown away; not one beside an empty
-    log, which must have been lost, unless others may have its entries. If nobody has (`alone`), the log must hold a
-    whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
+    A database that is damaged, older than the log reaches back, or ahead of all that lies in it, is thrown away. But
+    one that is ahead proves that entries were lost: if nobody else has them (`alone`), it is kept, and the log refused.
+    Then the log must also hold a whole snapshot or its own beginning. Raises `UnreadableLog`, `LogDamaged`.
+
+    A database may stand where the log does not know yet, or not any more after a crash, that its entries stay: what was
+    written into it was known to.
     """
     started = trio.current_time()
     with making_what_stays():
-        try:
-            recovered = await _recover(log, path, stats, alone)
-        except ReplacedMeanwhile as replaced:
-            _logger.warning("%s is of no use and is built anew from the log: %s", path, replaced)
-            database.discard(path)
-            recovered = await _recover(log, path, stats, alone)
+        recovered = None
+        while recovered is None:
+            begin = log.begin
+            try:
+                recovered = await _recover(log, path, stats, alone)
+            except ReplacedMeanwhile as replaced:
+                _logger.warning("%s is of no use and is built anew from the log: %s", path, replaced)
+                database.discard(path)
+            except LookupError:
+                if log.begin == begin:
+                    raise  # else it was truncated while it was read: there is a snapshot behind
     stats.observe("scheduler_storage_recover", trio.current_time() - started)
     return recovered
 
@@ -78,11 +88,12 @@ async def _recover(log: Log, path: Path, stats: Vars, alone: bool) -> Recovered:
     empty = Tables(stats) if log.begin == 0 else None
     replay = Replay(loaded.tables if loaded else empty, stats, shared)
     unwritten: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
-    position, end = loaded.position if loaded else log.begin - 1, log.end
+    whole = position = loaded.position if loaded else log.begin - 1
+    end = log.end
     try:
         async with aclosing(log.read(position + 1)) as batches:
             async for records in batches:
-                await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None)
+                whole = await trio.to_thread.run_sync(_feed, replay, records, unwritten if loaded else None, whole)
                 position = records[-1][0]
         if alone and replay.tables is None:
             raise no_snapshot(log)
@@ -92,7 +103,9 @@ async def _recover(log: Log, path: Path, stats: Vars, alone: bool) -> Recovered:
         raise
     if not loaded and replay.tables is not None:
         unwritten = await trio.to_thread.run_sync(replay.tables.copy)
-    return Recovered(replay, max(position, end - 1), shared, loaded.database if loaded else None, unwritten)
+    position = max(position, end - 1)
+    whole = whole if replay.is_amid else position
+    return Recovered(replay, position, whole, shared, loaded.database if loaded else None, unwritten)
 
 
 def _load(path: Path, log: Log, shared: Shared, stats: Vars, alone: bool) -> _Loaded | None:
@@ -115,28 +128,38 @@ def _load(path: Path, log: Log, shared: Shared, stats: Vars, alone: bool) -> _Lo
 
 
 def _refuse_lost_log(log: Log, path: Path, position: int | None) -> None:
-    if log.end == 0 and position is not None and position >= 0:
-        raise UnreadableLog(
-            f"{path} stands for position {position} of a log, but the one in {path.parent / 'log'} is empty: "
-            f"put that log back, or remove {path.name} to begin with nothing"
-        )
+    if position is None or position < log.reach:
+        return
+    is_now, else_ = f"now ends with position {log.reach - 1}", "go on without what is missing"
+    if log.reach == 0:
+        is_now, else_ = "is empty now", "begin with nothing"
+    raise UnreadableLog(
+        f"{path} stands for position {position} of a log that {is_now}: what was behind is lost or damaged. "
+        f"Put that log back, or remove {path.name} to {else_}"
+    )
 
 
 def _state(found: Database, log: Log, shared: Shared, stats: Vars) -> tuple[Tables, int]:
     position = found.position()
     if position is None:
         raise DatabaseUnusable("it holds nothing yet")
-    if not log.begin <= position + 1 <= log.end:
-        raise DatabaseUnusable(f"it is at position {position}, the log has those from {log.begin} to {log.end - 1}")
+    if not log.begin <= position + 1 <= log.reach:
+        raise DatabaseUnusable(f"it is at position {position}, the log has those from {log.begin} to {log.reach - 1}")
     tables = Tables(stats)
     for some in found.load(shared):
         tables.load(some)
     return tables, position
 
 
-def _feed(replay: Replay, records: list[tuple[int, bytes]], unwritten: dict[Table, dict[Any, Any]] | None) -> None:
+def _feed(
+    replay: Replay, records: list[tuple[int, bytes]], unwritten: dict[Table, dict[Any, Any]] | None, whole: int
+) -> int:
+    """The position of the last record that ends an entry; `whole` if none does."""
     changes = Changes() if unwritten is not None else None
     for position, record in records:
         replay.feed(position, record, changes)
+        if not replay.is_amid:
+            whole = position
     if changes is not None and unwritten is not None:
         changes.note_in(unwritten)
+    return whole

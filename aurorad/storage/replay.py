@@ -43,6 +43,11 @@ class Replay:
         self._shared = shared
         self._snapshot: _Snapshot | None = None
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether what was fed ends in the midst of an entry: nobody could go on from there."""
+        return self._joiner.is_amid
+
     def feed(self, position: int, record: bytes, changes: Changes | None = None) -> None:
         """`changes`, if given, get what the record changed in `tables`.
 

@@ -9,6 +9,7 @@ from client import config, options, pages
 from client.arguments import JobPath
 from client.command import Command
 from client.errors import CommandError, Exit
+from client.hooks import Hooks, Point
 from client.session import Session
 
 
@@ -21,17 +22,19 @@ def _declare_schedule(parser: ArgumentParser) -> None:
 def _schedule(given: Namespace, session: Session) -> int:
     path: JobPath = given.job
     scheduler = session.scheduler(path.cluster)
-    job = config.to_api(config.load_for(given, path, session, scheduler), session)
+    job = config.load_for(given, path, session, scheduler).sent
     if job.cron_schedule is None:
         text = 'Non-cron jobs may only be created with "aurora job create" command'
         raise CommandError(Exit.COMMAND_FAILURE, text)
+    session.terminal.info(f"Registering job {path.key.name} with cron")
     scheduler.ask(ScheduleCronJob(job), f"Error scheduling cron job {path}:")
-    session.terminal.out(f"Cron job scheduled, status can be viewed at {pages.job(scheduler.cluster, path.key)}")
+    session.terminal.out(f"Cron job scheduled, status can be viewed at {pages.job(scheduler, path.key)}")
     return Exit.OK
 
 
 def _deschedule(given: Namespace, session: Session) -> int:
     path: JobPath = given.job
+    session.terminal.info(f"Removing cron schedule for job {path}")
     session.scheduler(path.cluster).ask(DescheduleCronJob(path.key), f"Error descheduling cron job {path}:")
     session.terminal.out("Cron descheduling succeeded.")
     return Exit.OK
@@ -45,10 +48,14 @@ def _declare_start(parser: ArgumentParser) -> None:
 
 def _start(given: Namespace, session: Session) -> int:
     path: JobPath = given.job
+    hooks = Hooks.given(given, path, session)
     scheduler = session.scheduler(path.cluster)
-    scheduler.ask(StartCronJob(path.key), f"Error starting cron job {path}:")
+    session.terminal.info(f"Starting cron job: {path}")
+    point = Point("start_cronjob", (hooks.key,), {"config": hooks.config})
+    response = hooks.around(point, lambda: scheduler.call(StartCronJob(path.key)))
+    scheduler.require_ok(response, f"Error starting cron job {path}:")
     if given.open_browser:
-        session.open_page(pages.job(scheduler.cluster, path.key))
+        session.open_page(pages.job(scheduler, path.key))
     return Exit.OK
 
 

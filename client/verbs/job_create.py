@@ -9,20 +9,13 @@ from client import arguments, config, options, pages, plans, tasks
 from client.arguments import JobPath
 from client.command import Command
 from client.errors import CommandError, Exit
+from client.hooks import Hooks, Point
 from client.session import Session
-
-_WAITS: dict[str, tasks.Done | None] = {
-    "PENDING": None,
-    "RUNNING": tasks.running_or_ended,
-    "FINISHED": tasks.terminal,
-}
 
 
 def _declare(parser: ArgumentParser) -> None:
     options.reading(parser)
-    parser.add_argument(
-        "--wait-until", choices=list(_WAITS), default="PENDING", help="return when all instances got there (PENDING)"
-    )
+    options.wait_until(parser)
     options.dry_run(parser)
     options.open_browser(parser)
     options.job_key(parser)
@@ -32,20 +25,21 @@ def _declare(parser: ArgumentParser) -> None:
 def _run(given: Namespace, session: Session) -> int:
     path: JobPath = given.job
     scheduler = session.scheduler(path.cluster)
-    job = config.to_api(config.load_for(given, path, session, scheduler), session)
+    loaded = config.load_for(given, path, session, scheduler)
+    job = loaded.sent
     if job.cron_schedule is not None:
         text = 'Cron jobs may only be scheduled with "aurora cron schedule" command'
         raise CommandError(Exit.COMMAND_FAILURE, text)
     if given.dry_run:
         return plans.show(scheduler, CreateJob(job), "Job creation would fail due to error:")
     session.terminal.info(f"Creating job {path.key.name}")
-    scheduler.ask(CreateJob(job), "Job creation failed due to error:", Exit.COMMAND_FAILURE)
-    page = pages.job(scheduler.cluster, path.key)
+    hooks = Hooks.of(session, path, loaded)
+    response = hooks.around(Point("create_job", (hooks.config,)), lambda: scheduler.call(CreateJob(job)))
+    scheduler.require_ok(response, "Job creation failed due to error:", Exit.COMMAND_FAILURE)
+    page = pages.job(scheduler, path.key)
     if given.open_browser:
         session.open_page(page)
-    done = _WAITS[given.wait_until]
-    if done is not None:
-        tasks.wait(scheduler, path.key, done)
+    tasks.wait_until(given.wait_until, scheduler, path)
     session.terminal.info(f"Checking status of {path}")
     if not tasks.ask(scheduler, arguments.query(path.key), code=Exit.COMMAND_FAILURE):
         raise CommandError(Exit.COMMAND_FAILURE, f"Error occurred while creating job {path}")

@@ -34,7 +34,7 @@ def _run(given: Namespace, session: Session) -> int:
     target: JobInstances = given.job
     scheduler = session.scheduler(target.path.cluster)
     loaded = config.load_for(given, target.path, session, scheduler)
-    job = config.to_api(loaded, session)
+    job = loaded.sent
     populated = scheduler.ask(PopulateJobConfig(job), "Error loading configuration", Exit.INVALID_CONFIGURATION)
     result = populated.populate_job_result
     local = result.task_config if result is not None else job.task_config

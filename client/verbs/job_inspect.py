@@ -7,7 +7,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
 from aurorad.api import text
-from aurorad.jobfile import tiers
 from aurorad.jobfile.values import Job, Process
 from client import config, options
 from client.command import Command
@@ -24,13 +23,13 @@ def _declare(parser: ArgumentParser) -> None:
 
 
 def _run(given: Namespace, session: Session) -> int:
-    loaded = tiers.fill(config.load(given, given.job, session), config.DEFAULT_TIERS)
+    loaded = config.with_tier(config.load(given, given.job, session), config.DEFAULT_TIERS, session)
     if given.raw:
-        session.terminal.out(text.render(config.to_api(loaded, session)))
+        session.terminal.out(text.render(loaded.sent))
     elif given.write_json:
-        session.terminal.out(json.dumps(loaded.source.get(), indent=2, sort_keys=True))
+        session.terminal.out(json.dumps(loaded.config.source.get(), indent=2, sort_keys=True))
     else:
-        session.terminal.out("\n".join(_lines(loaded.job)))
+        session.terminal.out("\n".join(_lines(loaded.config.job)))
     return Exit.OK
 
 

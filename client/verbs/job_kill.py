@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from aurorad.api.calls import KillTasks
-from aurorad.api.tasks import JobKey, ScheduledTask
-from client import config, options, pages, tasks
+from client import options, pages, tasks
 from client.arguments import JobInstances, JobPath
 from client.command import Command
 from client.errors import CommandError, Exit
+from client.hooks import Hooks, Point
 from client.scheduler import Scheduler
 from client.session import Session
 
@@ -42,96 +43,96 @@ def _kill(given: Namespace, session: Session) -> int:
             Exit.INVALID_PARAMETER,
             "The instances list cannot be omitted in a kill command!; use killall to kill all instances",
         )
-    _check_config(given, path, session)
-    scheduler = session.scheduler(path.cluster)
-    active = tasks.active(scheduler, path.key)
-    if any(_has_sla_policy(task) for task in active):
-        session.terminal.out("WARNING: Killing instances without updating SlaPolicy.")
-    there = _ids(active)
+    killing = _Killing.of(given, path, session)
+    active = tasks.active(killing.scheduler, path.key)
+    tasks.warn_of_promises("Killing", active, session.terminal)
     if given.strict:
-        require_active(wanted, there)
+        tasks.require_active(wanted, active)
     session.terminal.info(f"Killing tasks for job: {path}")
     if given.no_batching:
-        _at_once(given, session, scheduler, path.key, sorted(wanted))
+        killing.at_once(sorted(wanted))
     else:
-        _in_batches(given, session, scheduler, path, [instance for instance in there if instance in wanted])
-    return _finished(given, session, scheduler, path.key, "Job kill succeeded")
+        killing.in_batches([instance for instance in tasks.ids(active) if instance in wanted])
+    return _finished(killing, "Job kill succeeded")
 
 
 def _killall(given: Namespace, session: Session) -> int:
     path: JobPath = given.job
-    _check_config(given, path, session)
-    scheduler = session.scheduler(path.cluster)
+    killing = _Killing.of(given, path, session)
     session.terminal.info(f"Killing tasks for job: {path}")
     if given.no_batching:
-        _at_once(given, session, scheduler, path.key, [])
+        killing.at_once([])
     else:
-        _in_batches(given, session, scheduler, path, _ids(tasks.active(scheduler, path.key)))
-    return _finished(given, session, scheduler, path.key, "Job killall succeeded")
+        killing.in_batches(tasks.ids(tasks.active(killing.scheduler, path.key)))
+    return _finished(killing, "Job killall succeeded")
 
 
-def require_active(wanted: frozenset[int], active: Sequence[int]) -> None:
-    """Raises `CommandError` that names the instances nothing runs for."""
-    unknown = sorted(wanted.difference(active))
-    if unknown:
-        raise CommandError(Exit.INVALID_PARAMETER, f"Invalid instance parameter: {unknown}")
+def _finished(killing: _Killing, text: str) -> int:
+    session = killing.session
+    if killing.given.open_browser:
+        session.open_page(pages.job(killing.scheduler, killing.path.key))
+    session.terminal.out(text)
+    return Exit.OK
 
 
-def _check_config(given: Namespace, path: JobPath, session: Session) -> None:
-    """The file given for its hooks must at least hold the job."""
-    if given.config is not None:
-        config.load(Namespace(**vars(given) | {"config_file": given.config}), path, session)
+class _Killing(NamedTuple):
+    """Kills of instances of one job, as the options say."""
 
+    given: Namespace
+    path: JobPath
+    session: Session
+    scheduler: Scheduler
+    hooks: Hooks
 
-def _ids(active: Sequence[ScheduledTask]) -> list[int]:
-    return [task.assigned_task.instance_id for task in active]
+    @classmethod
+    def of(cls, given: Namespace, path: JobPath, session: Session) -> _Killing:
+        """Raises `CommandError`, also if the file that is given for its hooks does not hold the job."""
+        hooks = Hooks.given(given, path, session)
+        return cls(given, path, session, session.scheduler(path.cluster), hooks)
 
+    def in_batches(self, instances: Sequence[int]) -> None:
+        terminal = self.session.terminal
+        if not instances:
+            terminal.error(f"No tasks to kill found for job {self.path}")
+            return
+        terminal.info(f"Instances to be killed: {list(instances)}")
+        with terminal.display() as display:
+            errors = 0
+            for start in range(0, len(instances), self.given.batch_size):
+                batch = list(instances[start : start + self.given.batch_size])
 
-def _has_sla_policy(task: ScheduledTask) -> bool:
-    policy = task.assigned_task.task.sla_policy
-    return policy is not None and policy.coordinator_sla_policy is None
+                def tell(ended: int, _: int, before: int = start) -> None:
+                    display.show(f"Killing {self.path}", before + ended, len(instances))
 
+                if self._kill_and_wait(batch, tell):
+                    terminal.out(f"Successfully killed instances {batch}")
+                    continue
+                terminal.error(f"Instances {batch} were not killed in time")
+                errors += 1
+                if errors > self.given.max_total_failures:
+                    text = "Exceeded maximum number of errors while killing instances"
+                    raise CommandError(Exit.COMMAND_FAILURE, text)
+        if errors:
+            raise CommandError(Exit.COMMAND_FAILURE, "Errors occurred while killing instances")
 
-def _in_batches(
-    given: Namespace, session: Session, scheduler: Scheduler, path: JobPath, instances: Sequence[int]
-) -> None:
-    terminal = session.terminal
-    if not instances:
-        terminal.error(f"No tasks to kill found for job {path}")
-        return
-    terminal.info(f"Instances to be killed: {list(instances)}")
-    errors = 0
-    for start in range(0, len(instances), given.batch_size):
-        batch = list(instances[start : start + given.batch_size])
-        if _kill_and_wait(given, scheduler, path.key, batch):
-            terminal.out(f"Successfully killed instances {batch}")
-            continue
-        terminal.error(f"Instances {batch} were not killed in time")
-        errors += 1
-        if errors > given.max_total_failures:
-            raise CommandError(Exit.COMMAND_FAILURE, "Exceeded maximum number of errors while killing instances")
-    if errors:
-        raise CommandError(Exit.COMMAND_FAILURE, "Errors occurred while killing instances")
-
-
-def _at_once(given: Namespace, session: Session, scheduler: Scheduler, key: JobKey, instances: Sequence[int]) -> None:
-    """No instances mean the whole job."""
-    if not _kill_and_wait(given, scheduler, key, instances):
+    def at_once(self, instances: Sequence[int]) -> None:
+        """No instances mean the whole job."""
+        with self.session.terminal.display() as display:
+            if self._kill_and_wait(instances, lambda ended, all_: display.show(f"Killing {self.path}", ended, all_)):
+                return
         which = f"Instances {list(instances)}" if instances else "Instances"
         raise CommandError(Exit.TIMEOUT, f"{which} were not killed in time")
 
-
-def _kill_and_wait(given: Namespace, scheduler: Scheduler, key: JobKey, instances: Sequence[int]) -> bool:
-    which = f"instances {list(instances)}" if instances else "all instances"
-    scheduler.ask(KillTasks(key, frozenset(instances), given.message), f"Kill of {which} failed with error:")
-    return tasks.wait(scheduler, key, tasks.terminal, instances=instances, give_up=True)
-
-
-def _finished(given: Namespace, session: Session, scheduler: Scheduler, key: JobKey, text: str) -> int:
-    if given.open_browser:
-        session.open_page(pages.job(scheduler.cluster, key))
-    session.terminal.out(text)
-    return Exit.OK
+    def _kill_and_wait(self, instances: Sequence[int], tell: tasks.Tell) -> bool:
+        key, message = self.path.key, self.given.message
+        told = {"instances": list(instances) or None, "config": self.hooks.config, "message": message}
+        response = self.hooks.around(
+            Point("kill_job", (self.hooks.key,), told),
+            lambda: self.scheduler.call(KillTasks(key, frozenset(instances), message)),
+        )
+        which = f"instances {list(instances)}" if instances else "all instances"
+        self.scheduler.require_ok(response, f"Kill of {which} failed with error:")
+        return tasks.wait(self.scheduler, key, tasks.terminal, tell, instances=instances, give_up=True)
 
 
 KILL = Command(_declare_kill, _kill)

@@ -23,7 +23,7 @@ def _declare(parser: ArgumentParser) -> None:
 
 def _run(given: Namespace, session: Session) -> int:
     cluster, *rest = given.page
-    url = pages.scheduler(session.scheduler(cluster).cluster, *rest)
+    url = pages.scheduler(session.scheduler(cluster), *rest)
     session.terminal.out(url)
     session.open_page(url)
     return Exit.OK

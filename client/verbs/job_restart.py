@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from client import config, options, pages, tasks
+from client import options, pages, tasks
 from client.arguments import JobInstances
 from client.command import Command
 from client.errors import CommandError, Exit
+from client.hooks import Hooks, Point
 from client.restart import Restart, Settings
+from client.scheduler import Scheduler
 from client.session import Session
-from client.verbs.job_kill import require_active
 
 
 def _declare(parser: ArgumentParser) -> None:
@@ -35,26 +36,25 @@ def _run(given: Namespace, session: Session) -> int:
     if given.max_total_failures < 0:
         text = f"max_total_failures option must be >0, but you specified {given.max_total_failures}"
         raise CommandError(Exit.INVALID_PARAMETER, text)
-    file = given.config or given.config_file
-    if file is not None:
-        config.load(Namespace(**vars(given) | {"config_file": file}), path, session)
+    given.config = given.config or given.config_file
+    hooks = Hooks.given(given, path, session)
     scheduler = session.scheduler(path.cluster)
-    active = [task.assigned_task.instance_id for task in tasks.active(scheduler, path.key)]
+    active = tasks.active(scheduler, path.key)
     if given.strict and target.instances is not None:
-        require_active(target.instances, active)
-    instances = sorted(target.instances) if target.instances is not None else active
+        tasks.require_active(target.instances, active)
+    instances = sorted(target.instances) if target.instances is not None else tasks.ids(active)
     if instances:
-        _restart(given, session, target, instances)
+        _restart(given, scheduler, target, instances, hooks)
     else:
         session.terminal.info(f"No instances specified, and no active instances found in job {path}")
         session.terminal.info("Nothing to do.")
     if given.open_browser:
-        session.open_page(pages.job(scheduler.cluster, path.key))
+        session.open_page(pages.job(scheduler, path.key))
     session.terminal.out(f"Job {path} restarted successfully")
     return Exit.OK
 
 
-def _restart(given: Namespace, session: Session, target: JobInstances, instances: list[int]) -> None:
+def _restart(given: Namespace, scheduler: Scheduler, target: JobInstances, instances: list[int], hooks: Hooks) -> None:
     settings = Settings(
         given.batch_size,
         given.watch_secs,
@@ -62,7 +62,17 @@ def _restart(given: Namespace, session: Session, target: JobInstances, instances
         given.max_per_instance_failures,
         given.max_total_failures,
     )
-    if not Restart(session.scheduler(target.path.cluster), target.path, settings).run(instances):
+    restart = Restart(scheduler, target.path, settings)
+    asked = sorted(target.instances) if target.instances is not None else None
+    point = Point(
+        "restart",
+        (hooks.key, asked, settings),
+        {"config": hooks.config},
+        older={"health_check_interval_seconds": settings.health_check_interval_seconds},
+    )
+    response = hooks.around(point, lambda: restart.run(instances))
+    scheduler.require_ok(response, f"Error restarting job {target.path}:")
+    if not restart.completed:
         text = f"Error restarting job {target.path}:\n\ttoo many instances failed; those left were not restarted"
         raise CommandError(Exit.COMMAND_FAILURE, text)
 

@@ -39,7 +39,7 @@ class _Filter(NamedTuple):
     name: str | None = None
 
 
-def _filter(text: str) -> _Filter:
+def job_filter(text: str) -> _Filter:
     parts = text.split("/")
     if not text:
         raise ArgumentTypeError("Update filter must be non-empty")
@@ -56,12 +56,16 @@ def _statuses(text: str) -> frozenset[JobUpdateStatus]:
 
 
 def _declare(parser: ArgumentParser) -> None:
+    declare_filters(parser)
+    parser.add_argument("which", type=job_filter, metavar="CLUSTER[/ROLE[/ENV[/JOB]]]", help="whose updates")
+
+
+def declare_filters(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--status", type=_statuses, action="append", default=[], metavar="S", help="a status, or a group of them"
     )
     parser.add_argument("--user", metavar="NAME", help="only updates that this user started")
     options.write_json(parser)
-    parser.add_argument("which", type=_filter, metavar="CLUSTER[/ROLE[/ENV[/JOB]]]", help="whose updates")
 
 
 def _run(given: Namespace, session: Session) -> int:

@@ -13,6 +13,7 @@ from client import config, diffs, options, pages, plans, updates
 from client.arguments import JobInstances
 from client.command import Command
 from client.errors import CommandError, Exit
+from client.hooks import Hooks, Point
 from client.scheduler import Scheduler, messages
 from client.session import Session
 
@@ -37,7 +38,7 @@ def _run(given: Namespace, session: Session) -> int:
     path = target.path
     scheduler = session.scheduler(path.cluster)
     loaded = config.load_for(given, path, session, scheduler)
-    job = config.to_api(loaded, session)
+    job = loaded.sent
     if job.cron_schedule is not None:
         text = 'Cron jobs may only be updated with "aurora cron schedule" command'
         raise CommandError(Exit.COMMAND_FAILURE, text)
@@ -52,16 +53,31 @@ def _run(given: Namespace, session: Session) -> int:
         return plans.show(scheduler, StartJobUpdate(request), "The update would not start due to error:")
     _print_summary(scheduler, request)
     session.terminal.info(f"Starting update for: {path.key.name}")
-    response = scheduler.call(StartJobUpdate(request, given.message))
+    hooks = Hooks.of(session, path, loaded)
+    response = hooks.around(
+        _point(hooks, given, request), lambda: scheduler.call(StartJobUpdate(request, given.message))
+    )
     result = _started(scheduler, response, own_id)
     if result is None:
         session.terminal.out(messages(response))
         return Exit.OK
-    page = pages.update(scheduler.cluster, result.key.job, result.key.id)
+    page = pages.update(scheduler, result.key.job, result.key.id)
     session.terminal.out(f"Job update has started. View your update progress at {page}")
     if given.open_browser:
         session.open_page(page)
     return updates.wait(scheduler, result.key, updates.FORWARD) if given.wait else Exit.OK
+
+
+def _point(hooks: Hooks, given: Namespace, request: JobUpdateRequest) -> Point:
+    target: JobInstances = given.job
+    instances = sorted(target.instances) if target.instances is not None else None
+    metadata = {pair.key: pair.value for pair in request.metadata}
+    return Point(
+        "start_job_update",
+        (hooks.config, given.message),
+        {"instances": instances, "metadata": metadata},
+        older={"health_check_interval_seconds": given.healthcheck_interval_seconds},
+    )
 
 
 def _print_summary(scheduler: Scheduler, request: JobUpdateRequest) -> None:

@@ -30,7 +30,7 @@ from aurorad.api.tasks import (
 )
 from aurorad.engine.base import Engine
 from aurorad.flags import Flags
-from aurorad.rules import matching
+from aurorad.rules import executors, matching
 from aurorad.rules.matching import Request
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.agents_view import AgentsView
@@ -103,7 +103,7 @@ def _group(name: str, count: int, value: str | None = None, limit: int | None = 
         ScheduledTask(AssignedTask(f"{name}-{n}", None, None, config), ScheduleStatus.PENDING, task_events=events)
         for n in range(count)
     ]
-    request = matching.request_of(config, 0.25, 128, revocable=False)
+    request = matching.request_of(config, executors.BUILT_IN, revocable=False)
     return _Group(request, tuple(task.assigned_task.task_id for task in tasks), tasks)
 
 
@@ -117,7 +117,7 @@ class _Cluster:
         engine: Engine = None  # type: ignore[assignment]  # nothing is launched
         offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=random.Random(1))
         reservations = Reservations(tables=self._tables, flags=flags, stats=stats)
-        victims = Victims(flags, BUILT_IN)
+        victims = Victims(executors.BUILT_IN, BUILT_IN)
         self._groups: list[_Group] = []
         self._preemptor = Preemptor(
             storage=storage,

@@ -34,6 +34,7 @@ from aurorad.engine.base import Event, Offer, Resource, StatusUpdate, TaskInfo
 from aurorad.flags import Flags
 from aurorad.garbage import leave_long_lived_alone
 from aurorad.log.face import Written
+from aurorad.scheduler.limits import configured_executors
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
 from aurorad.scheduler.state import StateManager
@@ -115,6 +116,10 @@ class _Engine:
 
     async def decline(self, offer_id: str, refuse_s: float) -> None: ...
 
+    async def suppress(self) -> None: ...
+
+    async def revive(self) -> None: ...
+
     async def kill(self, task_id: str) -> None: ...
 
     async def acknowledge(self, update: StatusUpdate) -> None: ...
@@ -155,6 +160,7 @@ class _Cluster:
             stats=stats,
             rng=rng,
             now_ms=lambda: 1,
+            executors=configured_executors(flags),
             revocable_tiers=frozenset({"revocable"}),
         )
         self.stats = stats

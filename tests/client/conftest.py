@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from client import admin, main
+from client.build import Build
 from client.session import Outside
 from tests.client import fake_scheduler
 from tests.client.fake_scheduler import FakeScheduler
@@ -22,6 +23,7 @@ jobs = [
 ]
 """
 KEY = "west/bozo/test/hello"
+WALL_S = 1_000_000.0
 
 
 @dataclasses.dataclass
@@ -88,19 +90,19 @@ def aurora_admin(home: Path, world: World, capsys: pytest.CaptureFixture[str]) -
     return _runner(admin.run, home, world, capsys)
 
 
-def _runner(
-    run: Callable[[list[str], Outside], int], home: Path, world: World, capsys: pytest.CaptureFixture[str]
-) -> Runner:
-    def call(*arguments: object, **environ: str) -> Ran:
+def _runner(run: Callable[..., int], home: Path, world: World, capsys: pytest.CaptureFixture[str]) -> Runner:
+    def call(*arguments: object, build: Build | None = None, **environ: str) -> Ran:
         outside = Outside(
             {"HOME": str(home), "AURORA_CONFIG_ROOT": str(home / "etc"), "PATH": "/usr/bin:/bin"} | environ,
             lambda: world.now,
             world.sleep,
             world.open_url,
             lambda: "our-own-id",
+            lambda: WALL_S + world.now,
         )
         capsys.readouterr()
-        code = run([str(argument) for argument in arguments], outside)
+        words = [str(argument) for argument in arguments]
+        code = run(words, outside) if build is None else run(words, outside, build)
         captured = capsys.readouterr()
         return Ran(int(code), captured.out, captured.err)
 

@@ -54,13 +54,14 @@ def test_an_address_without_scheme_is_http_and_a_path_is_kept(home: Path) -> Non
 
 def test_pages_are_those_of_the_proxy(home: Path) -> None:
     known = load(home, own=[{"name": "a", "scheduler_uri": "h:1", "proxy_url": "https://pages"}])
-    assert known["a"].page_url == "https://pages/"
+    assert known["a"].proxy_url == "https://pages/"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"name": "a",}]', "Unable to parse .*clusters.json: .*line 1 column"),
+        ('[{"name": "a" "b"}]', "Unable to parse .*clusters.json: .*line 1 column"),
+        ('[{"name": 1}]', "clusters.json: name must be a text, and it is 1"),
         ('"a"', "Unknown layout in .*clusters.json"),
         ("[1]", "Clusters must be maps of key/value pairs, got int"),
     ],
@@ -77,8 +78,14 @@ def test_an_entry_without_name_is_ignored(home: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "code", "message"),
     [
-        ({"zk": "z", "scheduler_zk_path": "/p"}, 5, "through ZooKeeper, which is not available yet"),
+        (
+            {"zk": "z"},
+            3,
+            "Cluster has no defined scheduler path, must specify scheduler_zk_path in your cluster config!",
+        ),
         ({}, 3, '"west" does not specify zk or scheduler_uri'),
+        ({"scheduler_uri": ["x"]}, 3, 'scheduler_uri must be a text, and it is ["x"]'),
+        ({"zk": "z", "zk_port": "here"}, 3, 'zk_port must be a port number, and it is "here"'),
     ],
 )
 def test_a_cluster_without_usable_address_says_so(
@@ -88,6 +95,31 @@ def test_a_cluster_without_usable_address_says_so(
     ran = aurora("job", "list", "west/*")
     assert ran.code == code
     assert message in ran.err
+    assert f"(west in {home}/.aurora/clusters.json)\n" in ran.err
+
+
+def test_commas_at_the_end_of_lists_are_no_error_and_texts_keep_theirs(home: Path) -> None:
+    known = load(home, own='[{"name": "example", "scheduler_uri": "localhost:55555", "note": "a,]", },]')
+    assert known["example"].scheduler_url == "http://localhost:55555/"
+    assert known["example"].settings["note"] == "a,]"
+
+
+def test_a_file_where_the_manual_of_0_5_has_it_is_read(home: Path) -> None:
+    (home / ".clusters.json").write_text('[{"name": "old", "scheduler_uri": "h"}]')
+    assert list(load(home)) == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "hosts"),
+    [
+        ({"zk": "one"}, "one:2181"),
+        ({"zk": "one, two", "zk_port": 99}, "one:99,two:99"),
+        ({"zk": "one:7,two", "zk_port": "99"}, "one:7,two:99"),
+        ({}, None),
+    ],
+)
+def test_zookeepers_without_a_port_have_the_clusters(settings: dict[str, object], hosts: str | None) -> None:
+    assert clusters.Cluster("west", settings).zk_hosts == hosts
 
 
 def test_an_unknown_cluster_lists_those_there_are(aurora: Runner) -> None:

@@ -37,11 +37,14 @@ def test_instances_are_restarted_one_after_the_other_and_watched(
         " INFO] Restarting instances: [0]",
         " INFO] Watching instances: [0]",
         " INFO] Detected RUNNING instance 0",
+        f" INFO] Restarting {KEY}: 0 of 2",
         " INFO] Instance 0 has been up and healthy for at least 5 seconds",
+        f" INFO] Restarting {KEY}: 1 of 2",
         " INFO] Restarting instances: [1]",
         " INFO] Watching instances: [1]",
         " INFO] Detected RUNNING instance 1",
         " INFO] Instance 1 has been up and healthy for at least 5 seconds",
+        f" INFO] Restarting {KEY}: 2 of 2",
         " INFO] All instances were restarted successfully",
     ]
 

@@ -13,17 +13,21 @@ from aurorad.api.enums import ResponseCode, ScheduleStatus
 from aurorad.api.results import GetJobsResult, GetQuotaResult
 from aurorad.api.tasks import JobConfiguration
 from aurorad.api.wire import MessageHeader, MessageType
-from client import transport
+from client.auth import Mechanism
+from client.clock import Clock
 from client.clusters import Cluster
 from client.errors import CommandError, Exit, TransportError
-from client.scheduler import Clock, Scheduler
+from client.leaders import Leader
+from client.scheduler import Scheduler
 from client.terminal import Terminal
+from client.transport import Transport
 from tests.client import fake_scheduler
 from tests.client.conftest import KEY, Runner, World
 from tests.client.fake_scheduler import Drop, FakeScheduler, Http, ok, refused
 from tests.client.values import HELLO, task, tasks
 
 JOBS = ok(get_jobs_result=GetJobsResult(frozenset({JobConfiguration(key=HELLO)})))
+ASKING = " INFO] Retrieving jobs for role *\n"
 NOT_READY = refused("Storage is not READY", ResponseCode.ERROR_TRANSIENT)
 
 
@@ -82,9 +86,23 @@ class _Broken:
     def __init__(self) -> None:
         self.sent = 0
 
+    url = "http://west/"
+
     def send(self, call: object) -> fake_scheduler.Response:
         self.sent += 1
         raise TransportError("gone")
+
+    def plan(self, call: object) -> bytes:
+        raise NotImplementedError
+
+    def get(self, path: str, asked: object = ()) -> bytes:
+        raise NotImplementedError
+
+
+def transport_to(url: str) -> Transport:
+    cluster, clock = Cluster("west", {"scheduler_uri": url}), Clock(lambda: 0.0, lambda seconds: None)
+    leader = Leader(cluster, clock, Terminal(io.StringIO(), io.StringIO()))
+    return Transport(leader, "test", Mechanism(None, ""))
 
 
 def _scheduler(sender: _Broken, world: World) -> Scheduler:
@@ -102,7 +120,7 @@ def test_a_redirect_keeps_the_call(aurora: Runner, scheduler: FakeScheduler, cod
 
 def test_a_redirect_that_would_lose_the_call_is_trouble(aurora: Runner, scheduler: FakeScheduler) -> None:
     scheduler.on(CreateJob, Http(302, {"Location": f"{scheduler.url}/elsewhere"}))
-    with transport.Transport(scheduler.url, "test") as made, pytest.raises(TransportError):
+    with transport_to(scheduler.url) as made, pytest.raises(TransportError):
         made.send(CreateJob())
 
 
@@ -112,7 +130,7 @@ def test_a_thrift_exception_is_status_20(aurora: Runner, scheduler: FakeSchedule
     scheduler.on(GetJobs, Http(200, body=body))
     ran = aurora("job", "list", "west/*")
     assert ran.code == 20
-    assert ran.err == "Error during thrift call getJobs to west: Invalid method name: 'getJobs'\n"
+    assert ran.err == f"{ASKING}Error during thrift call getJobs to west: Invalid method name: 'getJobs'\n"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\x80\x01\x00\x02\x00\x00\x00\x01x\x00\x00\x00\x00\x00"])
@@ -120,7 +138,7 @@ def test_an_answer_that_is_no_thrift_is_status_20(aurora: Runner, scheduler: Fak
     scheduler.on(GetJobs, Http(200, body=body))
     ran = aurora("job", "list", "west/*")
     assert (ran.code, ran.out) == (20, "")
-    assert ran.err.startswith("Error during thrift call getJobs to west: the answer ")
+    assert ran.err.startswith(f"{ASKING}Error during thrift call getJobs to west: the answer ")
 
 
 def test_what_the_original_sends_is_sent(aurora: Runner, scheduler: FakeScheduler) -> None:
@@ -156,7 +174,35 @@ def test_what_an_ok_says_is_logged(aurora: Runner, scheduler: FakeScheduler) -> 
 
 def test_nobody_listening_is_told_in_the_words_of_the_system() -> None:
     with (
-        transport.Transport("http://127.0.0.1:1/", "test") as made,
+        transport_to("http://127.0.0.1:1/") as made,
         pytest.raises(TransportError, match=r"127\.0\.0\.1:1/api: Connection refused \(is aurorad running\?\)"),
     ):
         made.send(GetJobs())
+
+
+@pytest.mark.parametrize("status", [400, 404, 413])
+def test_what_will_be_refused_again_is_not_asked_again(
+    aurora: Runner, scheduler: FakeScheduler, world: World, status: int
+) -> None:
+    scheduler.on(GetJobs, Http(status))
+    ran = aurora("job", "list", "west/*")
+    assert (ran.code, world.slept) == (7, [])
+    assert f"Unknown error talking to {scheduler.url}/api: {status}" in ran.err
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refusal_of_the_moment_is_asked_again(
+    aurora: Runner, scheduler: FakeScheduler, world: World, status: int
+) -> None:
+    scheduler.on(GetJobs, Http(status), JOBS)
+    assert aurora("job", "list", "west/*").code == 0
+    assert world.slept == [5]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_scheduler_that_wants_credentials_is_status_30(aurora: Runner, scheduler: FakeScheduler, status: int) -> None:
+    scheduler.on(GetJobs, Http(status))
+    ran = aurora("job", "list", "west/*")
+    assert ran.code == 30
+    assert ran.err.startswith(f"{ASKING}Not authorized to talk to west: {status}")
+    assert "~/.netrc" in ran.err

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -35,16 +35,50 @@ def eventually(what: str, probe: Callable[[], T | None], within_s: float = 30.0)
         time.sleep(0.05)
 
 
+class Workers(Protocol):
+    """Machines beside the daemon's, where its tasks run: agents of another engine, each with an observer."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What the daemon has to be told to use them."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """In which the sandboxes are."""
+
+    @property
+    def observers(self) -> tuple[str, ...]:
+        """Their addresses."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """What the agents call themselves."""
+
+    def clean_up(self) -> None:
+        """End all that runs there; returns when it has ended."""
+
+
 class Cluster:
     """One `aurorad` with its work folder; it may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, *flags: str, prefix: Sequence[str] = (), binaries: Path | None = None) -> None:
-        """`binaries` is the folder of the bundled programs, if they shall be used rather than the sources."""
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str,
+        prefix: Sequence[str] = (),
+        binaries: Path | None = None,
+        workers: Workers | None = None,
+    ) -> None:
+        """`binaries` is the folder of the bundled programs, if they shall be used rather than the sources.
+
+        Without `workers`, tasks run on the daemon's own machine.
+        """
         self.work_dir = folder / "work"
         self.folder = folder
         self.flags = flags
         self.prefix = prefix
         self.binaries = binaries
+        self.workers = workers
         self.scheduler = ""
         self.observer = ""
         self._process: subprocess.Popen[str] | None = None
@@ -63,10 +97,11 @@ class Cluster:
 
     def start(self) -> None:
         command = [*self._program("aurorad"), f"-work_dir={self.work_dir}", "-http_port=0"]
+        command += self.workers.flags if self.workers else ["-observer_port=0"]
         log = (self.folder / "aurorad.log").open("a")
         with log:
             self._process = subprocess.Popen(
-                [*self.prefix, *command, "-observer_port=0", *self.flags],
+                [*self.prefix, *command, *self.flags],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -103,6 +138,21 @@ class Cluster:
     def running(self) -> bool:
         return self._process is not None
 
+    @property
+    def observers(self) -> tuple[str, ...]:
+        """The addresses of all."""
+        return self.workers.observers if self.workers else (self.observer,)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of all agents."""
+        return self.workers.hosts if self.workers else ("localhost",)
+
+    @property
+    def sandboxes(self) -> tuple[Path, ...]:
+        """The folders in which they are."""
+        return self.workers.folders if self.workers else (self.work_dir,)
+
     def log(self) -> str:
         return (self.folder / "aurorad.log").read_text()
 
@@ -135,7 +185,7 @@ class Cluster:
             if process.name.isdigit():
                 with suppress(OSError):
                     cwd = (process / "cwd").readlink()
-                    if cwd.is_relative_to(self.work_dir) and "sandbox" in cwd.parts:
+                    if any(map(cwd.is_relative_to, self.sandboxes)) and "sandbox" in cwd.parts:
                         found.append(int(process.name))
         return sorted(found)
 
@@ -162,13 +212,22 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, *flags: str, prefix: Sequence[str] = (), binaries: Path | None = None) -> Iterator[Cluster]:
+def cluster(
+    folder: Path,
+    *flags: str,
+    prefix: Sequence[str] = (),
+    binaries: Path | None = None,
+    workers: Workers | None = None,
+) -> Iterator[Cluster]:
     """A started cluster that leaves nothing running behind."""
-    it = Cluster(folder, "-stop_tasks_on_exit", *flags, prefix=prefix, binaries=binaries)
-    it.start()
+    ends = () if workers else ("-stop_tasks_on_exit",)
+    it = Cluster(folder, *ends, *flags, prefix=prefix, binaries=binaries, workers=workers)
     try:
+        it.start()
         yield it
     finally:
         if it.running:
             status = it.stop()
             assert status == 0, it.log()
+        if workers:
+            workers.clean_up()

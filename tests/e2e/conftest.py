@@ -1,5 +1,7 @@
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.chrome.webdriver import WebDriver
 
-from tests.e2e.cluster import Cluster, cluster
+from tests.e2e.cluster import Cluster, Workers, cluster
+from tests.mesos.workers import mesos_workers
 from tests.zookeeper import zookeeper, zookeeper_server  # noqa: F401  fixtures
 
 
@@ -20,20 +23,44 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture(scope="session")
+def workers(request: pytest.FixtureRequest) -> Iterator[Workers | None]:
+    """Where tasks run, as ``--engine`` says: None is the daemon's own machine."""
+    if request.config.getoption("--engine") == "local":
+        yield None
+    else:
+        with mesos_workers() as them:
+            yield them
+
+
+NewCluster = Callable[..., AbstractContextManager[Cluster]]
+
+
+@pytest.fixture(scope="session")
+def new_cluster(workers: Workers | None) -> NewCluster:
+    """Called with a folder and flags: a started cluster on that engine, which leaves nothing running behind."""
+    return partial(cluster, workers=workers)
+
+
 @pytest.fixture
-def devcluster(folder: Path) -> Iterator[Cluster]:
+def devcluster(folder: Path, new_cluster: NewCluster) -> Iterator[Cluster]:
     """A cluster of its own for one test."""
-    with cluster(folder) as it:
+    with new_cluster(folder) as it:
         yield it
 
 
 @pytest.fixture(scope="module")
-def shared_cluster() -> Iterator[Cluster]:
-    """A cluster for tests of one module that do not disturb each other."""
+def shared_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="aurorad-") as name:
         Path(name).chmod(0o755)
-        with cluster(Path(name)) as it:
-            yield it
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(shared_folder: Path, new_cluster: NewCluster) -> Iterator[Cluster]:
+    """A cluster for tests of one module that do not disturb each other."""
+    with new_cluster(shared_folder) as it:
+        yield it
 
 
 @pytest.fixture(scope="module")

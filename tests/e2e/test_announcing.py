@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aurorad.main import main
-from tests.e2e.cluster import cluster
+from tests.e2e.conftest import NewCluster
 from tests.zookeeper import ZooKeeper, children_when
 
 KEY = "devcluster/www-data/devel/hello"
@@ -21,7 +21,7 @@ jobs = [Service(
 """
 
 
-def test_a_job_is_found_in_zookeeper_while_it_runs(zookeeper: ZooKeeper, folder: Path) -> None:
+def test_a_job_is_found_in_zookeeper_while_it_runs(zookeeper: ZooKeeper, folder: Path, new_cluster: NewCluster) -> None:
     (folder / "hello.aurora").write_text(JOB)
     credentials = {"scheme": "digest", "credential": "aurora:secret"}
     rights = {"read": True, "write": True, "create": True, "delete": True}
@@ -30,7 +30,7 @@ def test_a_job_is_found_in_zookeeper_while_it_runs(zookeeper: ZooKeeper, folder:
     auth.chmod(0o600)
     ours = f"--announcer-ensemble={zookeeper.address} --announcer-serverset-path=/found/here "
     ours += f"--announcer-hostname=outside.example --announcer-zookeeper-auth-config={auth}"
-    with cluster(folder, f"-thermos_executor_flags={ours}") as it:
+    with new_cluster(folder, f"-thermos_executor_flags={ours}") as it:
         created = it.aurora("job", "create", KEY, "hello.aurora")
         assert created.returncode == 0, created.stdout
         with zookeeper.client(("digest", "aurora:secret")) as client:
@@ -44,7 +44,7 @@ def test_a_job_is_found_in_zookeeper_while_it_runs(zookeeper: ZooKeeper, folder:
                 assert member["serviceEndpoint"]["host"] == "outside.example"
             assert it.aurora("job", "killall", KEY).returncode == 0
             assert client.get_children(path) == []
-        logs = list(it.work_dir.rglob("executor.log"))
+        logs = [log for place in it.sandboxes for log in place.rglob("runs/latest/executor.log")]
         assert len(logs) == 2
         assert all("Announced as /found/here/www-data/devel/hello/member_" in log.read_text() for log in logs)
         assert not any("secret" in log.read_text() for log in logs)

@@ -10,14 +10,17 @@ import requests
 from aurorad.api.calls import CreateJob, GetJobs, GetTasksStatus
 from aurorad.api.enums import ACTIVE_STATES, ResponseCode, ScheduleStatus
 from aurorad.api.tasks import ScheduledTask, TaskQuery
-from tests.e2e.cluster import Cluster, cluster, eventually
+from tests.e2e.cluster import Cluster, Workers, eventually
+from tests.e2e.conftest import NewCluster
 from tests.e2e.jobs import call, shell_job
 
 TOO_MANY_CPUS = 1000.0  # so that these jobs stay pending
 
 
-def test_kill_9_in_the_middle_of_200_creates_loses_nothing_that_was_answered_ok(folder: Path) -> None:
-    with cluster(folder) as it:
+def test_kill_9_in_the_middle_of_200_creates_loses_nothing_that_was_answered_ok(
+    folder: Path, new_cluster: NewCluster
+) -> None:
+    with new_cluster(folder) as it:
         runners = start_runners(it, folder, 4)
         answered: set[str] = set()
         enough = threading.Event()
@@ -47,20 +50,20 @@ def test_kill_9_in_the_middle_of_200_creates_loses_nothing_that_was_answered_ok(
         assert it.task_processes()
 
 
-def test_tasks_survive_an_orderly_restart(folder: Path) -> None:
-    it = Cluster(folder)
+def test_tasks_survive_an_orderly_restart(folder: Path, new_cluster: NewCluster, workers: Workers | None) -> None:
+    it = Cluster(folder, workers=workers)
     it.start()
     runners = start_runners(it, folder, 2)
     assert it.stop() == 0
     alive = it.task_processes()
     assert alive
-    with cluster(folder) as again:
+    with new_cluster(folder) as again:
         eventually("the engine has told what runs", lambda: reconciled(again))
         assert again.task_processes() == alive
         assert {pid_file.name: pids(pid_file) for pid_file in folder.glob("notes/*")} == runners
         (task, _) = active_tasks(again)
         assert task.status is ScheduleStatus.RUNNING
-    assert it.task_processes() == []  # -stop_tasks_on_exit
+    assert it.task_processes() == []  # all were ended with it
 
 
 def start_runners(it: Cluster, folder: Path, count: int) -> dict[str, list[str]]:

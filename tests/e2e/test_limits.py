@@ -1,14 +1,14 @@
 """A task that takes more than it reserved: a person sees why it ended, and its neighbour does not notice."""
 
 import json
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import Cluster, cluster, eventually
+from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.conftest import NewCluster
 
 MB = 1 << 20
 FILL_DISK = "head -c 24M /dev/zero > large; exec sleep 1000"
@@ -16,13 +16,11 @@ EAT_MEMORY = "exec python3 -c 'x = bytearray(b\"x\") * (176 << 20); import time;
 
 
 @pytest.fixture(scope="module")
-def shared_cluster() -> Iterator[Cluster]:
+def shared_cluster(shared_folder: Path, new_cluster: NewCluster) -> Iterator[Cluster]:
     """One whose observer looks often."""
-    with tempfile.TemporaryDirectory(prefix="aurorad-") as name:
-        Path(name).chmod(0o755)
-        every = ("-task_process_collection_interval_secs=1", "-task_disk_collection_interval_secs=1")
-        with cluster(Path(name), *every) as it:
-            yield it
+    every = ("-task_process_collection_interval_secs=1", "-task_disk_collection_interval_secs=1")
+    with new_cluster(shared_folder, *every) as it:
+        yield it
 
 
 def create(cluster: Cluster, folder: Path, name: str, command: str) -> str:
@@ -69,13 +67,14 @@ def test_what_a_task_uses_is_shown_beside_what_it_reserved(shared_cluster: Clust
     shared_cluster.wait_for_status(key, "RUNNING")
 
     def shown() -> dict[str, float] | None:
-        with urllib.request.urlopen(f"{shared_cluster.observer}/j/task_ids/active", timeout=10) as answer:
-            ids = [task["task_id"] for task in json.load(answer)["tasks"] if task["name"] == "modest"]
-        if not ids:
-            return None
-        with urllib.request.urlopen(f"{shared_cluster.observer}/j/task/{ids[0]}", timeout=10) as answer:
-            metrics: dict[str, float] = json.load(answer)[ids[0]]["metrics"]
-        return metrics if metrics["disk_used"] and metrics["ram_used"] else None
+        for observer in shared_cluster.observers:
+            with urllib.request.urlopen(f"{observer}/j/task_ids/active", timeout=10) as answer:
+                ids = [task["task_id"] for task in json.load(answer)["tasks"] if task["name"] == "modest"]
+            if ids:
+                with urllib.request.urlopen(f"{observer}/j/task/{ids[0]}", timeout=10) as answer:
+                    metrics: dict[str, float] = json.load(answer)[ids[0]]["metrics"]
+                return metrics if metrics["disk_used"] and metrics["ram_used"] else None
+        return None
 
     metrics = eventually("use", shown)
     assert metrics["cpu_reserved"] == 0.1

@@ -73,9 +73,10 @@ def test_every_link_of_every_page_leads_somewhere(devcluster: Cluster, folder: P
     devcluster.wait_for_status(KEY, "FAILED")
     fix(tutorial / "hello_world.py")
     assert devcluster.aurora("update", "start", "--wait", KEY, str(job)).returncode == 0
-    eventually("the observer knows the task", lambda: b"ACTIVE" in _read(devcluster.observer))
+    observers = devcluster.observers
+    eventually("an observer knows the task", lambda: any(b"ACTIVE" in _read(observer) for observer in observers))
 
-    pages, wrong = crawl(f"{devcluster.scheduler}/scheduler", f"{devcluster.observer}/")
+    pages, wrong = crawl(f"{devcluster.scheduler}/scheduler", *(f"{observer}/" for observer in observers))
     assert wrong == []
     for part in ("/update/", "/logs/", "/browse/", "/download/", "/assets/"):
         assert any(part in page for page in pages), "\n".join(pages)

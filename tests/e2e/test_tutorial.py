@@ -34,7 +34,7 @@ def reload_until(browser: WebDriver, *words: str, within_s: float = 30.0) -> Non
 
 def click_host(browser: WebDriver, section: str) -> None:
     """The host of the first task in a section of the job page."""
-    browser.find_element(By.XPATH, f"//section[h2='{section}']//tbody/tr[1]//a[.='localhost']").click()
+    browser.find_element(By.XPATH, f"//section[h2='{section}']//tbody/tr[1]//a[starts-with(@href, 'http')][1]").click()
 
 
 def click_output(browser: WebDriver, process: str, stream: str) -> None:

@@ -12,7 +12,7 @@ EVENTS = [api.Event("SUBSCRIBED"), api.Event("KILL", kill=api.Kill(api.Id("täsk
 @given(st.lists(st.integers(1, 40), max_size=20))
 def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
     stream = b"".join(map(api.record, EVENTS))
-    records, events = api.Records(), []
+    records, events = api.records(), []
     for cut in cuts:
         events += records.feed(stream[:cut])
         stream = stream[cut:]
@@ -23,12 +23,12 @@ def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
 @pytest.mark.parametrize("stream", [b"x\n{}", b"0\n", b"-1\n", b"99999999999\n", b"1" * 30, b"2\n{]"])
 def test_what_is_not_recordio_is_refused(stream: bytes) -> None:
     with pytest.raises(ValueError):
-        list(api.Records().feed(stream))
+        list(api.records().feed(stream))
 
 
 def test_what_a_real_agent_sends_besides_is_skipped() -> None:
     body = b'{"type":"SUBSCRIBED","subscribed":{"executor_info":{"executor_id":{"value":"e"}}}}'
-    assert list(api.Records().feed(b"%d\n%b" % (len(body), body))) == [api.Event("SUBSCRIBED")]
+    assert list(api.records().feed(b"%d\n%b" % (len(body), body))) == [api.Event("SUBSCRIBED")]
 
 
 async def test_a_socket_serves_beyond_the_longest_path_a_kernel_takes(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from aurorad.vars import Vars
 from tests.log.fake_disk import FakeDisk
 from tests.log.proxy import Proxy, address
 
-QUICK = Timing(beat_s=0.05, write_s=2.0, election_s=2.0, fetch_s=0.5)
+QUICK = Timing(beat_s=0.05, write_s=2.0, election_s=2.0, fetch_s=0.5, full_s=0.5)
 
 
 SEGMENT_BYTES = 1 << 20
@@ -128,7 +128,7 @@ class Ensemble:
     def __init__(self, nursery: trio.Nursery, folder: Path, quorum: int) -> None:
         self.nursery = nursery
         self.group = Group()
-        self.settings = Settings("west", quorum, election_retries=20, timing=QUICK)
+        self.settings = Settings("west", quorum, timing=QUICK)
         self.members: list[Member] = []
         self._folder = folder
 

@@ -63,7 +63,7 @@ async def test_a_torn_tail_is_cut_and_told(tmp_path: Path, caplog: pytest.LogCap
     os.truncate(_only_file(tmp_path), 54)
     log = await LocalLog.open(tmp_path, Vars())
     assert log.end == 1
-    assert f"{tmp_path}: cut off 25 bytes" in caplog.text
+    assert f"{tmp_path}: the last 25 bytes are no whole write" in caplog.text
     await log.aclose()
 
 

@@ -277,6 +277,16 @@ def test_a_member_whose_rest_was_forgotten_elsewhere_begins_anew_there() -> None
     assert records == [Begin(50), Metadata(Status.VOTING, ME, P1, configuration), Caught(50, values("xy"))]
 
 
+@pytest.mark.parametrize(("begin", "stands"), [(0, (0, 3, 5)), (2, (2, 3, 5)), (3, (3, 3, 5)), (9, (9, 9, 9))])
+def test_a_member_without_room_forgets_what_others_have_and_takes_no_value(
+    begin: int, stands: tuple[int, int, int]
+) -> None:
+    one, written = replica(tail="de", learned_to=3, last=P1)
+    one.forgotten(Fetched(P1, begin, max(3, begin), values("xyz"), Placed()))
+    assert (one.begin, one.learned_to, one.end) == stands
+    assert written == [Begin(begin)] * (begin > 0)
+
+
 def test_what_was_taken_behind_the_new_beginning_stays() -> None:
     one, _ = replica(tail="cdef", learned_to=2, last=P1)
     one.caught(Fetched(P1, 4, 4, (), Placed()))

@@ -196,9 +196,7 @@ async def test_without_a_quorum_nobody_is_elected(tmp_path: Path) -> None:
     async with running(tmp_path, 3) as ensemble:
         for member in ensemble.members[1:]:
             await member.stop()
-        ensemble.members[0].settings = ensemble.settings._replace(
-            election_retries=2, timing=QUICK._replace(election_s=0.2)
-        )
+        ensemble.members[0].settings = ensemble.settings._replace(timing=QUICK._replace(election_s=0.2))
         await ensemble.members[0].restart()
         with pytest.raises((NotElected, Refused)):
             await ensemble.members[0].log.lead()
@@ -308,6 +306,26 @@ async def test_a_follower_without_room_takes_nothing_and_holds_nobody_up(tmp_pat
         await leader.start()
         await ensemble.leader()
         await has(poor, *written)
+
+
+async def test_a_follower_without_room_hears_of_a_truncation_and_has_room_again(tmp_path: Path) -> None:
+    disk = FakeDisk(sector=512)
+    async with running(tmp_path, 3, {2: disk}) as ensemble:
+        leader, poor = await ensemble.leader(ensemble.members[:2]), ensemble.members[2]
+        for number in range(30):
+            kept = await write(leader, bytes([number]) * 100_000)
+        await until(lambda: poor.log.end > kept)
+        disk.room = 0
+        while poor.log.unfit is None:
+            kept = await write(leader, bytes(100_000))
+        for number in range(50):
+            kept = await write(leader, bytes([number]) * 100_000)
+        assert poor.log.end <= kept
+        await leader.log.truncate(kept)
+        await write(leader, b"more")
+        await has(poor, bytes([49]) * 100_000, b"more")
+        with trio.fail_after(30):
+            await poor.log.fit()
 
 
 async def test_a_disk_that_fails_ends_the_member(tmp_path: Path) -> None:

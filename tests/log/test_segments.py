@@ -98,9 +98,10 @@ def test_a_torn_tail_is_cut_wherever_it_was_torn() -> None:
     for length in range(1, len(torn)):
         disk = FakeDisk(files={name: kept + torn[:length]})
         log = Segments(disk)
-        assert (log.cut_bytes, log.end) == (length, 1)
-        assert disk.files[name].durable == kept
+        assert (log.torn_bytes, log.end) == (length, 1)
+        assert disk.files[name].durable == kept + torn[:length], "who opens it changes nothing"
         log.append([b"next"])
+        assert disk.files[name].durable == kept + batches.encode(1, [b"next"])
         assert entries_of(Segments(disk)) == {0: b"kept", 1: b"next"}
 
 
@@ -108,7 +109,7 @@ def test_a_tail_of_zeros_is_cut() -> None:
     disk = FakeDisk()
     filled(disk, [b"kept"])
     disk.files[last_name(disk)].now += bytes(500)
-    assert Segments(disk).cut_bytes == 500
+    assert Segments(disk).torn_bytes == 500
 
 
 def test_a_tail_torn_in_its_middle_is_cut_whole() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import Constraint, LimitConstraint, Resource, TaskConfig, TaskConstraint, ValueConstraint
-from aurorad.rules import matching
+from aurorad.rules import executors, matching
 from aurorad.rules.explain import Explanation, Nearest, Reason, Shortage, Survey, and_, number
 from aurorad.rules.matching import Host, Request
 from aurorad.rules.resources import Bag, ResourceType
@@ -19,7 +19,7 @@ CPUS, RAM, DISK = ResourceType.CPUS, ResourceType.RAM_MB, ResourceType.DISK_MB
 def request(*constraints: Constraint, cpus: float = 2.0, ram_mb: int = 1024) -> Request:
     resources = frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=64)})
     config: TaskConfig = msgspec.structs.replace(TASK, resources=resources, constraints=frozenset(constraints))
-    return matching.request_of(config, 0.25, 128, revocable=False)
+    return matching.request_of(config, executors.BUILT_IN, revocable=False)
 
 
 def has(cpus: float, ram_mb: float = 8192) -> Bag:

@@ -13,7 +13,7 @@ from aurorad.api.tasks import (
     TaskConstraint,
     ValueConstraint,
 )
-from aurorad.rules import matching
+from aurorad.rules import executors, matching
 from aurorad.rules.matching import Census, Host, Request, Veto, VetoType
 from aurorad.rules.resources import Bag, ResourceType
 
@@ -26,7 +26,7 @@ def request(*constraints: Constraint, cpus: float = 1, ram_mb: int = 1, executor
         constraints=frozenset(constraints),
         executor_config=ExecutorConfig(AURORA_EXECUTOR_NAME, "") if executor else None,
     )
-    return matching.request_of(config, executor_cpus=0.25, executor_ram_mb=128, revocable=False)
+    return matching.request_of(config, executors.BUILT_IN, revocable=False)
 
 
 def value(name: str, *values: str, negated: bool = False) -> Constraint:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurorad.api.tasks import Constraint, JobKey, LimitConstraint, Resource, TaskConfig, TaskConstraint
-from aurorad.rules import matching, preemption
+from aurorad.rules import executors, matching, preemption
 from aurorad.rules.matching import Request
 from aurorad.rules.preemption import Victim, choose_victims, kind_of, may_preempt, may_return
 from aurorad.rules.resources import Bag, ResourceType
@@ -25,7 +25,7 @@ def request(cpus: float = 1, role: str = "www", priority: int = 0, ram_mb: int =
         priority=priority,
         resources=frozenset({Resource(num_cpus=cpus), Resource(ram_mb=ram_mb), Resource(disk_mb=1)}),
     )
-    return matching.request_of(config, executor_cpus=0.25, executor_ram_mb=128, revocable=False)
+    return matching.request_of(config, executors.BUILT_IN, revocable=False)
 
 
 def victim(
@@ -135,7 +135,9 @@ def test_the_victims_make_room_and_none_of_them_could_stay(
 def test_ports_and_disk_count_too() -> None:
     named = preemption.kind_of(
         matching.request_of(
-            TaskConfig(resources=frozenset({Resource(num_cpus=1), Resource(named_port="http")})), 0, 0, False
+            TaskConfig(resources=frozenset({Resource(num_cpus=1), Resource(named_port="http")})),
+            executors.BUILT_IN,
+            False,
         ),
         PREEMPTIBLE,
     )

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurorad.api.tasks import ExecutorConfig, TaskConfig
 from aurorad.api.tasks import Resource as Requested
 from aurorad.engine.base import Resource
 from aurorad.rules import resources
@@ -40,16 +39,6 @@ OFFERED = (
 def test_what_is_revocable_serves_only_who_asks_for_it() -> None:
     assert resources.bag_of_offer(OFFERED, revocable=False) == {CPUS: 4, RAM: 1536, PORTS: 11}
     assert resources.bag_of_offer(OFFERED, revocable=True) == {CPUS: 2, RAM: 1536, PORTS: 11}
-
-
-@pytest.mark.parametrize(
-    ("executor", "overhead"),
-    [(None, {}), (ExecutorConfig("AuroraExecutor", ""), {CPUS: 0.25, RAM: 128}), (ExecutorConfig("mine", ""), {})],
-)
-def test_the_executor_needs_resources_of_its_own(
-    executor: ExecutorConfig | None, overhead: dict[ResourceType, float]
-) -> None:
-    assert resources.executor_overhead(TaskConfig(executor_config=executor), 0.25, 128) == overhead
 
 
 def test_reserved_resources_are_taken_first_and_keep_their_role() -> None:

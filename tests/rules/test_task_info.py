@@ -7,6 +7,7 @@ from frozendict import frozendict
 from aurorad.api import binary
 from aurorad.api.tasks import AssignedTask, Metadata, TaskConfig
 from aurorad.engine.base import Resource, TaskInfo
+from aurorad.rules import executors
 from aurorad.rules.task_info import task_info, template_of
 from tests.rules.values import TASK
 
@@ -15,7 +16,7 @@ OWN, OVERHEAD = (Resource("cpus", 0.5), Resource("mem", 64.0)), (Resource("cpus"
 
 def info_of(config: TaskConfig, ports: frozendict[str, int] = frozendict()) -> tuple[AssignedTask, TaskInfo]:
     assigned = AssignedTask("web-prod-site-7-ü", "agent-1", "host-1.example.org", config, ports, 7)
-    return assigned, task_info(template_of(config), assigned, "agent-1", OWN, OVERHEAD)
+    return assigned, task_info(template_of(config, executors.BUILT_IN), assigned, "agent-1", OWN, OVERHEAD)
 
 
 @pytest.mark.parametrize("ports", [{}, {"http": 31000}, {"http": 31000, "verwaltungsgebäude": 65535}])

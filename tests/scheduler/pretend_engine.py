@@ -98,6 +98,8 @@ class PretendEngine:
         """Calls to launch and to kill are lost on the way."""
         self.start_delay_s = 0.15
         self.kill_delay_s = 0.15
+        self.is_suppressed = False
+        self.revivals = 0
         self.offers: dict[str, tuple[str, Amount]] = {}
         self._freed = trio.Event()
         self._refused_until: dict[str, float] = {}
@@ -114,6 +116,7 @@ class PretendEngine:
 
     async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None:
         self._events = events
+        self.is_suppressed = False
         try:
             await events.send(Registered(framework_id or "framework-1"))
             for update in list(self.unacknowledged.values()):
@@ -133,6 +136,8 @@ class PretendEngine:
         self._freed.set()
 
     def _offer_what_is_free(self) -> None:
+        if self.is_suppressed:
+            return
         offers = []
         for agent_id, agent in self.agents.items():
             free = self.free(agent_id)
@@ -190,6 +195,18 @@ class PretendEngine:
         agent_id, _ = self.offers.pop(offer_id, (None, None))
         if agent_id is not None:
             self._refused_until[agent_id] = trio.current_time() + refuse_s
+            self._freed.set()
+
+    async def suppress(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.is_suppressed = not self.deaf
+
+    async def revive(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.revivals += 1
+        if not self.deaf:
+            self.is_suppressed = False
+            self._refused_until.clear()
             self._freed.set()
 
     async def kill(self, task_id: str) -> None:

@@ -13,7 +13,7 @@ from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import Attribute, Constraint, TaskConfig
 from aurorad.engine.base import Offer, Resource
 from aurorad.flags import Flags
-from aurorad.rules import matching
+from aurorad.rules import executors, matching
 from aurorad.rules.matching import Host, Request
 from aurorad.scheduler.candidates import Candidates, key_of
 from aurorad.scheduler.census import LiveCensus
@@ -74,7 +74,7 @@ class Setting:
 
 
 def request_of(wanted: TaskConfig, revocable: bool = False) -> Request:
-    return matching.request_of(wanted, 0.25, 128, revocable)
+    return matching.request_of(wanted, executors.BUILT_IN, revocable)
 
 
 def offer(number: int, cpus: float = 4, host: int = 0, rack: str | None = None, start_ms: int | None = None) -> Offer:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aurorad.api.enums import MaintenanceMode
 from aurorad.engine.base import Offer, Resource
-from aurorad.rules import matching, resources
+from aurorad.rules import executors, matching, resources
 from aurorad.scheduler.claims import Claim, Parts
 from aurorad.scheduler.offers import kind_of
 from aurorad.scheduler.ordered import HeldOffer
@@ -39,7 +39,7 @@ def test_an_offer_serves_as_many_tasks_as_fit_and_no_more(
     parts: tuple[Resource, ...], cpus: float, ports: int, revocable: bool, seed: int
 ) -> None:
     wanted = config(cpus=cpus, ports=tuple(f"p{number}" for number in range(ports)))
-    request = matching.request_of(wanted, 0.25, 128, revocable)
+    request = matching.request_of(wanted, executors.BUILT_IN, revocable)
     claim, rng = claim_on(parts), random.Random(seed)
     known: dict[object, Parts] = {}
     while resources.suffices(claim.amounts(revocable), request.amounts):
@@ -60,15 +60,15 @@ def test_an_offer_serves_as_many_tasks_as_fit_and_no_more(
 
 def test_resources_keep_their_roles() -> None:
     claim = claim_on(SPLIT)
-    claimed = claim.take("t", matching.request_of(config(cpus=2.0), 0.25, 128, False), {}, random.Random(1))
+    claimed = claim.take("t", matching.request_of(config(cpus=2.0), executors.BUILT_IN, False), {}, random.Random(1))
     cpus = {part.role: part.scalar for part in claimed.task if part.name == "cpus"}
     assert cpus == {"www": 1.0, "*": 1.0}
 
 
 def test_requests_of_different_kinds_share_an_offer() -> None:
     claim, rng = claim_on(REVOCABLE), random.Random(1)
-    ordinary = matching.request_of(config(cpus=3.75), 0.25, 128, revocable=False)
-    revocable = matching.request_of(config(cpus=3.75), 0.25, 128, revocable=True)
+    ordinary = matching.request_of(config(cpus=3.75), executors.BUILT_IN, revocable=False)
+    revocable = matching.request_of(config(cpus=3.75), executors.BUILT_IN, revocable=True)
     claim.take("a", ordinary, {}, rng)
     assert not resources.suffices(claim.amounts(False), ordinary.amounts)
     assert resources.suffices(claim.amounts(True), revocable.amounts)

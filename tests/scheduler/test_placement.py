@@ -277,6 +277,7 @@ async def test_two_offers_of_an_agent_become_one(autojump_clock: MockClock) -> N
 
 async def test_offers_are_given_back_and_come_again(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
+        await world.create(config(cpus=1000))
         await trio.sleep(361)
         assert world.engine.declined == [("offer-1", 5.0)]
         await trio.sleep(5)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import AssignedTask, JobKey, ScheduledTask, TaskConfig
-from aurorad.flags import Flags
+from aurorad.rules import executors
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.victims import Victims
 from aurorad.storage.events import TaskChanged
@@ -52,7 +52,7 @@ def seen(victims: Victims) -> dict[str, object]:
 def test_what_was_heard_change_by_change_is_what_a_new_scheduler_finds(
     steps: list[tuple[int, int, tuple[str | None, str, int], ScheduleStatus | None]],
 ) -> None:
-    told, tasks = Victims(Flags(), BUILT_IN), dict[str, ScheduledTask]()
+    told, tasks = Victims(executors.BUILT_IN, BUILT_IN), dict[str, ScheduledTask]()
     for number, agent, kind, status in steps:
         task_id = f"task-{number}"
         before = tasks.get(task_id)
@@ -70,7 +70,7 @@ def test_what_was_heard_change_by_change_is_what_a_new_scheduler_finds(
             del tasks[task_id]
         else:
             tasks[task_id] = after
-    found = Victims(Flags(), BUILT_IN)
+    found = Victims(executors.BUILT_IN, BUILT_IN)
     for task in tasks.values():
         found.changed(TaskChanged(None, task))
     assert seen(told) == seen(found)

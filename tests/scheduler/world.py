@@ -25,6 +25,7 @@ from aurorad.api.tasks import (
 )
 from aurorad.flags import Flags
 from aurorad.log.face import Written
+from aurorad.scheduler.limits import configured_executors
 from aurorad.scheduler.service import Scheduler
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Tables
@@ -87,6 +88,7 @@ class World:
             rng=self.rng,
             new_uuid=lambda: UUID(int=next(self._uuids)),
             hostname="scheduler-host",
+            executors=configured_executors(self.flags),
         )
 
     @asynccontextmanager

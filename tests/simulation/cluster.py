@@ -98,6 +98,7 @@ class Cluster:
         self._numbers = itertools.count(1)
         self._session: Session | None = None
         self._newest = 0
+        self._is_suppressed = False
         self._agents: dict[str, _Agent] = {}
         self._gone: dict[str, str] = {}  # tasks of agents that were given up, and of which
         self._allocating: set[str] = set()
@@ -113,8 +114,7 @@ class Cluster:
         if replaced is not None and replaced is not session:
             self._forget_offers()
             replaced.replaced()
-        for agent_id in self._agents:
-            self._offer_soon(agent_id)
+        self.revive()
         return True
 
     def disconnect(self, session: Session) -> None:
@@ -145,6 +145,16 @@ class Cluster:
         if agent is not None:
             del agent.offers[offer_id]
             self._filter(agent, refuse_s)
+
+    def suppress(self) -> None:
+        self._is_suppressed = True
+
+    def revive(self) -> None:
+        """Offers again, also of what was declined."""
+        self._is_suppressed = False
+        for agent in self._agents.values():
+            agent.filtered_until_s = 0.0
+            self._offer_soon(agent.id)
 
     def kill(self, task_id: str) -> None:
         known = self._known(task_id)
@@ -300,7 +310,7 @@ class Cluster:
     def _offer(self, agent_id: str) -> None:
         self._allocating.discard(agent_id)
         agent = self._agents.get(agent_id)
-        if agent is None or self._session is None:
+        if agent is None or self._session is None or self._is_suppressed:
             return
         wait_s = agent.filtered_until_s - trio.current_time()
         if wait_s > 0:

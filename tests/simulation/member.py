@@ -252,6 +252,7 @@ class Member:
             front=self,
             stats=self.stats,
             alone=False,
+            election_attempts=self._flags.native_log_election_retries,
             max_registration_delay_s=60.0,
             max_leading_duration_s=self._flags.max_leading_duration,
         )

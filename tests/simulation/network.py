@@ -194,6 +194,14 @@ class Connection:
             self._watch.declining(offer_id)
         await self._call(lambda: self._cluster.decline(offer_id, refuse_s))
 
+    async def suppress(self) -> None:
+        self._makes("suppress")
+        await self._call(self._cluster.suppress)
+
+    async def revive(self) -> None:
+        self._makes("revive")
+        await self._call(self._cluster.revive)
+
     async def kill(self, task_id: str) -> None:
         if self._makes(f"kill {task_id}"):
             self._watch.killing(task_id)

@@ -17,6 +17,7 @@ from aurorad.log.face import Batches, Receipt
 from aurorad.log.local import LocalLog
 from aurorad.log.segments import Segments
 from aurorad.rules import tiers
+from aurorad.scheduler.limits import configured_executors
 from aurorad.scheduler.rpc.calls import api_of
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.service import Scheduler
@@ -70,6 +71,10 @@ class WatchedLog:
         return self._log.end
 
     @property
+    def reach(self) -> int:
+        return self._log.reach
+
+    @property
     def size(self) -> int:
         return self._log.size
 
@@ -119,6 +124,7 @@ class Services:
             rng=rng,
             new_uuid=new_uuid,
             hostname="scheduler",
+            executors=configured_executors(flags),
         )
         self.updater = Updater(
             storage,

@@ -18,6 +18,8 @@ class MemoryLog:
         """How many entries each append brought."""
         self.begin = 0
         self.end = 0
+        self.unknown = 0
+        """How many entries lie behind the end, of which is not known whether they stay."""
         self.full = False
         self.failure: Exception | None = None
         self.gate: trio.Event | None = None
@@ -30,6 +32,10 @@ class MemoryLog:
         self.confirmed.set()
         self.unconfirmed: LogLost | None = None
         """Raised in place of a confirmation."""
+
+    @property
+    def reach(self) -> int:
+        return self.end + self.unknown
 
     @property
     def size(self) -> int:

@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ResourceAggregate, TaskEvent
 from aurorad.log.errors import LogFailed, LogLost
+from aurorad.log.face import Batches
 from aurorad.storage import entries, materialise, operations
 from aurorad.storage.database import Database
 from aurorad.storage.entries import UnreadableLog
@@ -25,7 +26,7 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Changes, Row, Table, Tables
 from aurorad.vars import Vars
 from tests.storage.memory_log import FollowedLog
-from tests.storage.samples import CONFIG, task
+from tests.storage.samples import CONFIG, config, task
 from tests.waiting import until
 
 SETTINGS = Settings(lambda: 1)
@@ -109,6 +110,35 @@ async def test_its_database_follows_and_the_next_start_reads_nothing_again(tmp_p
         assert ids(state.tables) == {"a", "b"}
 
 
+async def test_a_database_where_the_log_does_not_know_yet_what_stays_is_used(tmp_path: Path) -> None:
+    log, stats = FollowedLog(), Vars()
+    async with led(log) as leader, followed(log, tmp_path, stats):
+        await leader.save("a")
+        await leader.save("b")
+        await materialised(stats)
+        log.end, log.unknown = 1, 1  # after a crash: that "b" stays was not written down
+        known, log.entries = log.entries, log.entries[:1]
+        async with followed(log, tmp_path) as state:
+            assert (state.position, ids(state.tables)) == (1, {"a", "b"})
+            log.entries, log.end, log.unknown = known, 2, 0
+            await leader.remove("b")
+            await wait_all_tasks_blocked()
+            assert (state.position, ids(state.tables)) == (2, {"a"})
+
+
+async def test_a_database_beside_another_log_is_built_anew(tmp_path: Path) -> None:
+    log, stats = FollowedLog(), Vars()
+    async with led(log) as leader, followed(log, tmp_path, stats):
+        await leader.save("a")
+        await leader.save("b")
+        await materialised(stats)
+    other = FollowedLog()
+    async with led(other) as leader:
+        await leader.save("c")
+        async with followed(other, tmp_path) as state:
+            assert ids(state.tables) == {"c"}
+
+
 async def test_who_leads_goes_on_with_the_very_tables_that_followed(tmp_path: Path) -> None:
     log, stats = FollowedLog(), Vars()
     async with followed(log, tmp_path, stats) as state:
@@ -167,6 +197,27 @@ async def test_who_is_behind_the_beginning_of_the_log_begins_anew_with_the_snaps
     assert content(tmp_path) == (log.end - 1, {"b", "c"})
 
 
+async def test_a_log_that_is_truncated_while_a_start_reads_it_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, read, reads = FollowedLog(), FollowedLog.read, 0
+
+    async def read_late(self: FollowedLog, position: int) -> Batches:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            await leader.snapshots.write()
+            raise LookupError(f"position {position} is not there")
+        async for some in read(self, position):
+            yield some
+
+    async with led(log) as leader:
+        await leader.save("a", "b")
+        monkeypatch.setattr(FollowedLog, "read", read_late)
+        async with followed(log, tmp_path) as state:
+            assert (log.begin, ids(state.tables)) == (1, {"a", "b"})
+
+
 async def test_half_a_snapshot_is_waited_for(tmp_path: Path) -> None:
     log = FollowedLog()
     async with led(log) as leader:
@@ -220,7 +271,7 @@ async def test_a_member_whose_log_was_lost_gets_it_from_the_others(tmp_path: Pat
         await leader.save("a")
         await materialised(stats)
     shutil.copytree(tmp_path, tmp_path / "alone")
-    with pytest.raises(UnreadableLog, match=r"put that log back, or remove state\.db"):
+    with pytest.raises(UnreadableLog, match=r"Put that log back, or remove state\.db"):
         async with followed(FollowedLog(), tmp_path / "alone", alone=True):
             pass
     empty = FollowedLog()
@@ -229,6 +280,30 @@ async def test_a_member_whose_log_was_lost_gets_it_from_the_others(tmp_path: Pat
         await empty.submit([record for _, record in log.entries])
         await wait_all_tasks_blocked()
         assert ids(state.tables) == {"a"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_an_entry_of_which_a_part_came_before_a_restart_is_not_lost(tmp_path: Path, restarted: bool) -> None:
+    """The database must not stand in the midst of it: who goes on there would not see its beginning."""
+    log = FollowedLog()
+    large = entries.transaction([SaveTasks([task("a", config=config(data="x" * 3000))])])
+    parts = entries.records(large, 1000)
+    assert len(parts) > 3
+    await log.submit(entries.records(entries.transaction([SaveTasks([task("first")])]), 1000))
+    if restarted:
+        await log.submit(parts[:2])
+    async with followed(log, tmp_path, stats := Vars()) as state:
+        if not restarted:
+            await log.submit(parts[:2])
+        await wait_all_tasks_blocked()
+        await materialised(stats)
+        assert state.position == 2
+    assert content(tmp_path) == (0, {"first"})
+    await log.submit(parts[2:])
+    async with followed(log, tmp_path, stats := Vars()) as state:
+        assert ids(state.tables) == {"first", "a"}
+        await materialised(stats)
+    assert content(tmp_path) == (log.end - 1, {"first", "a"})
 
 
 async def test_large_entries_are_applied_in_bites_and_yet_whole(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -11,15 +12,22 @@ import trio
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ResourceAggregate
+from aurorad.log import batches
+from aurorad.log.disk import Folder
 from aurorad.log.errors import LogDamaged, LogInUse
+from aurorad.log.journal import initialize
 from aurorad.log.local import LocalLog
+from aurorad.log.replicated import Settings as LogSettings
+from aurorad.log.replicated import replicated_log
 from aurorad.storage import commits, materialise, snapshots
+from aurorad.storage.database import discard
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.following import open_storage
+from aurorad.storage.following import Following, Settings, following, open_storage
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.log.small_disk import small_disk
+from tests.log.test_cancelled import Nobody, group
 from tests.storage.samples import JOB, config, task
 from tests.waiting import until
 
@@ -115,13 +123,32 @@ async def test_a_database_with_a_row_of_rubbish_is_built_anew(tmp_path: Path) ->
         other.close()
 
 
-async def test_a_database_ahead_of_the_log_is_built_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("harm", ["bit flipped", "byte missing", "write missing"])
+async def test_a_log_that_lost_what_its_database_has_is_refused_and_left_as_it_is(tmp_path: Path, harm: str) -> None:
+    """A last write that is damaged looks like one that a crash cut short, but for the database that followed it."""
     async with three_written(tmp_path):
-        with sqlite3.connect(tmp_path / "state.db") as other:
-            other.execute("UPDATE applied SET position = 2")
-            other.execute("DELETE FROM tasks")
-        other.close()
-    assert "it is at position 2, the log has those from 0 to 1" in caplog.text
+        (file,) = (tmp_path / "log").iterdir()
+        good = file.read_bytes()
+        flipped = bytearray(good)
+        flipped[-20] ^= 1
+        first = batches.decode(good, 0)
+        assert first is not None
+        bad = {"bit flipped": flipped, "byte missing": good[:-1], "write missing": good[: first.end_offset]}[harm]
+        file.write_bytes(bad)
+        for _ in range(2):
+            with pytest.raises(UnreadableLog) as refused:
+                async with opened(tmp_path):
+                    pass
+            assert "position 1 of a log that now ends with position 0: what was behind is lost" in str(refused.value)
+            assert file.read_bytes() == bad
+        shutil.copytree(tmp_path, tmp_path / "given up")
+        file.write_bytes(good)
+    discard(tmp_path / "given up" / "state.db")
+    async with opened(tmp_path / "given up") as storage:
+        assert ids(storage) == {"a", "b"}
+        await save(storage, "d")
+    async with opened(tmp_path / "given up") as storage:
+        assert ids(storage) == {"a", "b", "d"}
 
 
 async def test_a_database_beside_a_lost_log_is_kept_and_the_start_refused(tmp_path: Path) -> None:
@@ -130,7 +157,7 @@ async def test_a_database_beside_a_lost_log_is_kept_and_the_start_refused(tmp_pa
         await save(storage, "a")
         await materialised(stats)
     shutil.move(tmp_path / "log", tmp_path / "elsewhere")
-    with pytest.raises(UnreadableLog, match=r"put that log back, or remove state\.db to begin with nothing"):
+    with pytest.raises(UnreadableLog, match=r"Put that log back, or remove state\.db to begin with nothing"):
         async with opened(tmp_path):
             pass
     shutil.rmtree(tmp_path / "log")
@@ -298,3 +325,35 @@ async def test_wherever_the_database_stood_when_the_state_was_replaced_the_next_
             await save(storage, "later")
         async with opened(folder) as storage:
             assert ids(storage) == {"x", "y", "z", "later"}
+
+
+async def test_a_member_that_ends_right_after_a_write_uses_its_database(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That a write stays is noted in a member's journal up to a second later."""
+    stats = Vars()
+    initialize(Folder(tmp_path / "log"), random.Random(1))
+    async with member(tmp_path, stats) as state:
+        await state.log.lead()
+        async with state.leading() as storage:
+            await save(storage, "a", "b")
+            await materialised(stats)
+    async with member(tmp_path, Vars()) as state:
+        assert state.log.end < state.log.reach == state.position + 1
+        assert set(state.tables.rows(Table.TASKS)) == {"a", "b"}
+        await state.log.lead()
+        async with state.leading() as storage:
+            assert ids(storage) == {"a", "b"}
+    assert "built anew" not in caplog.text
+
+
+@asynccontextmanager
+async def member(folder: Path, stats: Vars) -> AsyncIterator[Following]:
+    """The only one of a replicated log."""
+    rng, database = random.Random(1), folder / "state.db"
+    log_settings = LogSettings("example")
+    async with (
+        replicated_log(folder / "log", Nobody(), group(), log_settings, stats, rng) as log,
+        following(log, database, Settings(lambda: 1), stats, alone=True) as state,
+    ):
+        yield state

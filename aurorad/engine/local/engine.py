@@ -159,6 +159,11 @@ class LocalEngine:
         self._offers.used(offer_id, trio.current_time(), refuse_s)
         self._changed.set()
 
+    async def suppress(self) -> None:
+        """Nobody else wants this machine: it is offered all the same."""
+
+    async def revive(self) -> None: ...
+
     async def kill(self, task_id: str) -> None:
         live = self._live.get(task_id)
         if live is None:

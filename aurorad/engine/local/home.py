@@ -77,6 +77,11 @@ class Home:
             write_durably(file, given.encode())
         return given
 
+    def known_framework_id(self) -> str | None:
+        """The one kept from before."""
+        file = self.path / "framework_id"
+        return file.read_text() if file.exists() else None
+
     def _kept(self, name: str, new: str) -> str:
         file = self.path / name
         if not file.exists():

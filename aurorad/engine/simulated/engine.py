@@ -54,6 +54,11 @@ class SimulatedEngine:
         self.cluster.decline(trio.current_time(), offer_id, refuse_s)
         self.wake()
 
+    async def suppress(self) -> None:
+        """Nobody else wants these hosts: they are offered all the same."""
+
+    async def revive(self) -> None: ...
+
     async def kill(self, task_id: str) -> None:
         self.cluster.kill(trio.current_time(), task_id)
         self.wake()

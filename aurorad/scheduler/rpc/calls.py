@@ -30,7 +30,7 @@ def api_of(
 ) -> Api:
     """Answers whatever call there is; one that nobody handles, such as those about backups without `saved`, is refused
     by its name."""
-    limits = admission_limits(flags)
+    limits = admission_limits(flags, scheduler.executors)
     handlers = {
         **reads.handlers(
             storage=storage,

@@ -200,8 +200,6 @@ class Process:
     def _receive(self, sender: str, message: Message) -> None:
         if isinstance(message, Write | Fetched):
             self.member.room = self._makes_room(_wire_size(message.values))
-            if isinstance(message, Fetched) and not self.member.room:
-                return
         elif not self.member.room:
             self.member.room = self._has_room(0)
         self._world.judge.heard(message)

@@ -26,7 +26,7 @@ from tests.client.conftest import Runner
 from tests.client.fake_scheduler import FakeScheduler, ok
 from tests.storage.samples import CONFIG, JOB, task, update
 
-BACKUP = Path(__file__).parents[1] / "contract" / "recordings" / "backup-1.bin"
+BACKUP = Path(__file__).parents[2] / "contract" / "recordings" / "backup-1.bin"
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:

@@ -17,7 +17,6 @@ from aurorad.api.calls import (
 from aurorad.api.enums import ACTIVE_STATES, ResponseCode, ScheduleStatus
 from aurorad.api.results import ListBackupsResult, QueryRecoveryResult
 from aurorad.api.tasks import AssignedTask, JobKey, ScheduledTask, TaskConfig, TaskQuery
-from client.recovery import COMMANDS
 from tests.client.conftest import Runner
 from tests.client.fake_scheduler import FakeScheduler, ok, refused
 
@@ -116,10 +115,3 @@ def test_no_task_ids_never_means_all(aurora_admin: Runner, scheduler: FakeSchedu
 
 def test_an_unknown_option_is_a_usage_error(aurora_admin: Runner, scheduler: FakeScheduler) -> None:
     assert aurora_admin("scheduler_snapshot", "west", "--what").code == 2
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_explains_itself(aurora_admin: Runner, command: str) -> None:
-    ran = aurora_admin("help", command)
-    assert ran.code == 0
-    assert " ".join(COMMANDS[command].words.split()) in " ".join(ran.out.split())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from aurorad.api.calls import Call, EndMaintenance, MaintenanceStatus, SlaDrainHosts, StartMaintenance
 from aurorad.api.enums import MaintenanceMode
 from aurorad.api.results import HostStatus, Result
 from aurorad.api.tasks import Hosts, PercentageSlaPolicy, SlaPolicy
+from client.admin_commands.command import AdminCommand
 from client.errors import CommandError, Exit
 from client.scheduler import Scheduler
 from client.session import Session
@@ -19,27 +19,16 @@ from client.session import Session
 _DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
-class HostCommand(NamedTuple):
-    words: str
-    declare: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace, frozenset[str], Scheduler], None]
-
-
-def run(name: str, arguments: Sequence[str], session: Session) -> int:
-    """Carry out one of `COMMANDS`. Raises `CommandError`."""
-    command = COMMANDS[name]
-    parser = ArgumentParser(f"aurora_admin {name}", description=command.words, allow_abbrev=False)
-    parser.add_argument("cluster")
+def declare(parser: ArgumentParser) -> None:
+    """How hosts are named."""
     parser.add_argument("--hosts", metavar="HOST,...", help="the hosts, by the names of their agents")
     parser.add_argument("--filename", metavar="FILE", type=Path, help="a file that names a host in each line")
-    command.declare(parser)
-    given = parser.parse_args(arguments)
-    names = _names(given.hosts, given.filename)
-    command.run(given, names, session.scheduler(given.cluster))
-    return Exit.OK
 
 
-def _names(hosts: str | None, file: Path | None) -> frozenset[str]:
+def named(given: Namespace) -> frozenset[str]:
+    """The hosts that are meant. Raises `CommandError`."""
+    hosts: str | None = given.hosts
+    file: Path | None = given.filename
     if (hosts is None) == (file is None):
         raise CommandError(Exit.FATAL, "Please specify either --filename or --hosts")
     if file is not None:
@@ -55,41 +44,45 @@ def _names(hosts: str | None, file: Path | None) -> frozenset[str]:
     return names
 
 
-def _deactivate(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
-    scheduler.terminal.info(f"Starting maintenance for: {_set(names)}")
-    result = _ask(scheduler, StartMaintenance(Hosts(names))).start_maintenance_result
-    _warn_of_unknown(names, result.statuses if result is not None else (), scheduler)
+def _deactivate(given: Namespace, session: Session) -> None:
+    names, scheduler = named(given), session.scheduler(given.cluster)
+    scheduler.terminal.info(f"Starting maintenance for: {shown(names)}")
+    result = asked(scheduler, StartMaintenance(Hosts(names))).start_maintenance_result
+    warn_of_unknown(names, result.statuses if result is not None else (), scheduler)
 
 
-def _activate(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
-    scheduler.terminal.info(f"Ending maintenance for: {_set(names)}")
-    _ask(scheduler, EndMaintenance(Hosts(names)))
-    for status in _in_order(_statuses(scheduler, names)):
+def _activate(given: Namespace, session: Session) -> None:
+    names, scheduler = named(given), session.scheduler(given.cluster)
+    scheduler.terminal.info(f"Ending maintenance for: {shown(names)}")
+    asked(scheduler, EndMaintenance(Hosts(names)))
+    for status in _in_order(statuses_of(scheduler, names)):
         if status.mode is not MaintenanceMode.NONE:
             scheduler.terminal.warn(f"{status.host} is DRAINING or in DRAINED")
 
 
-def _status(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
-    _tell(_statuses(scheduler, names), scheduler)
+def _status(given: Namespace, session: Session) -> None:
+    names, scheduler = named(given), session.scheduler(given.cluster)
+    _tell(statuses_of(scheduler, names), scheduler)
 
 
-def _sla_drain(given: Namespace, names: frozenset[str], scheduler: Scheduler) -> None:
+def _sla_drain(given: Namespace, session: Session) -> None:
+    names, scheduler = named(given), session.scheduler(given.cluster)
     policy = PercentageSlaPolicy(given.default_percentage, given.default_duration)
     call = SlaDrainHosts(Hosts(names), SlaPolicy(percentage_sla_policy=policy), given.force_drain_timeout)
-    scheduler.terminal.info(f"Draining, as promises to the tasks allow: {_set(names)}")
-    result = _ask(scheduler, call).drain_hosts_result
+    scheduler.terminal.info(f"Draining, as promises to the tasks allow: {shown(names)}")
+    result = asked(scheduler, call).drain_hosts_result
     statuses = result.statuses if result is not None else frozenset()
-    _warn_of_unknown(names, statuses, scheduler)
+    warn_of_unknown(names, statuses, scheduler)
     _tell(statuses, scheduler)
 
 
-def _ask(scheduler: Scheduler, call: Call) -> Result:
-    """Each of these calls may be made twice."""
+def asked(scheduler: Scheduler, call: Call) -> Result:
+    """Each of these calls may be made twice. Raises `CommandError`."""
     return scheduler.ask(call, code=Exit.FATAL, repeatable=True)
 
 
-def _statuses(scheduler: Scheduler, names: frozenset[str]) -> frozenset[HostStatus]:
-    result = _ask(scheduler, MaintenanceStatus(Hosts(names))).maintenance_status_result
+def statuses_of(scheduler: Scheduler, names: frozenset[str]) -> frozenset[HostStatus]:
+    result = asked(scheduler, MaintenanceStatus(Hosts(names))).maintenance_status_result
     return result.statuses if result is not None else frozenset()
 
 
@@ -102,36 +95,33 @@ def _tell(statuses: Iterable[HostStatus], scheduler: Scheduler) -> None:
         scheduler.terminal.info(f"{status.host} is in state: {status.mode.name}")
 
 
-def _warn_of_unknown(names: frozenset[str], statuses: Iterable[HostStatus], scheduler: Scheduler) -> None:
+def warn_of_unknown(names: frozenset[str], statuses: Iterable[HostStatus], scheduler: Scheduler) -> None:
     unknown = names - {status.host for status in statuses}
     if unknown:
-        scheduler.terminal.warn(f"Skipping maintenance for unknown hosts: {_set(unknown)}")
+        scheduler.terminal.warn(f"Skipping maintenance for unknown hosts: {shown(unknown)}")
 
 
-def _set(names: Iterable[str]) -> str:
+def shown(names: Iterable[str]) -> str:
     return "{" + ", ".join(map(repr, sorted(names))) + "}"
 
 
-def _no_options(parser: ArgumentParser) -> None:
-    pass
-
-
 def _declare_sla_drain(parser: ArgumentParser) -> None:
+    declare(parser)
     parser.add_argument(
         "--default_percentage",
-        type=_percentage,
+        type=percentage,
         default=95.0,
         help="of the instances must stay up, where jobs say nothing (default: 95)",
     )
     parser.add_argument(
-        "--default_duration", type=_seconds, default=1800, help="so long they must have been up (default: 30m)"
+        "--default_duration", type=duration, default=1800, help="so long they must have been up (default: 30m)"
     )
     parser.add_argument(
-        "--force_drain_timeout", type=_seconds, default=604800, help="after this, take down what is left (default: 7d)"
+        "--force_drain_timeout", type=duration, default=604800, help="after this, take down what is left (default: 7d)"
     )
 
 
-def _percentage(text: str) -> float:
+def percentage(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -141,7 +131,8 @@ def _percentage(text: str) -> float:
     return value
 
 
-def _seconds(text: str) -> int:
+def duration(text: str) -> int:
+    """Seconds of ``1d2h30m15s``. Raises `ArgumentTypeError`."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ArgumentTypeError(f"{text!r} is no duration such as 1d2h30m15s")
@@ -149,13 +140,7 @@ def _seconds(text: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-COMMANDS = {
-    "host_deactivate": HostCommand("Announce maintenance of hosts: they are used last.", _no_options, _deactivate),
-    "host_activate": HostCommand("End the maintenance of hosts.", _no_options, _activate),
-    "host_status": HostCommand("Show the maintenance mode of hosts.", _no_options, _status),
-    "sla_host_drain": HostCommand(
-        "Take down what runs on hosts, as promises to the tasks allow, and what is left in the end.",
-        _declare_sla_drain,
-        _sla_drain,
-    ),
-}
+DEACTIVATE = AdminCommand("cluster", _deactivate, declare)
+ACTIVATE = AdminCommand("cluster", _activate, declare)
+STATUS = AdminCommand("cluster", _status, declare)
+SLA_DRAIN = AdminCommand("cluster", _sla_drain, _declare_sla_drain)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator, Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from aurorad.api.results import Result
 from aurorad.api.tasks import HostAttributes, Hosts, Resource, ScheduledTask, TaskConfig, TaskQuery
 from aurorad.api.updates import JobUpdateDetails, JobUpdateQuery
 from aurorad.api.wire import WireError
+from client.admin_commands.command import AdminCommand
 from client.errors import CommandError, Exit
 from client.scheduler import Scheduler
 from client.session import Session
@@ -68,16 +69,9 @@ CREATE INDEX events_by_time ON task_events (at);
 Pieces = Iterable[tuple[str, Any]]
 
 
-def run(arguments: Sequence[str], session: Session) -> int:
-    """Raises `CommandError`."""
-    parser = ArgumentParser("aurora_admin backup", description="Backups for people.", allow_abbrev=False)
-    export = parser.add_subparsers(required=True, metavar="export").add_parser(
-        "export", help="write a backup, or the state of a scheduler, into a file that can be queried"
-    )
-    export.add_argument("cluster", nargs="?", help="whose scheduler to ask for its state")
-    export.add_argument("--backup", type=Path, metavar="FILE", help="the backup, in place of a cluster")
-    export.add_argument("--sqlite", type=Path, metavar="FILE", required=True, help="the new SQLite file")
-    given = parser.parse_args(arguments)
+def _export(given: Namespace, session: Session) -> None:
+    if given.export != "export":
+        raise CommandError(Exit.USAGE, f"'aurora_admin backup {given.export}': export was expected")
     if (given.cluster is None) == (given.backup is None):
         raise CommandError(Exit.FATAL, "Please specify either a cluster or --backup=FILE")
     if given.backup is not None:
@@ -86,7 +80,11 @@ def run(arguments: Sequence[str], session: Session) -> int:
         pieces, source = _of_scheduler(session.scheduler(given.cluster)), f"the scheduler of {given.cluster}"
     count = _write(given.sqlite, pieces, source)
     session.terminal.out(f"{count} tasks of {source} are in {given.sqlite}")
-    return Exit.OK
+
+
+def _declare(parser: ArgumentParser) -> None:
+    parser.add_argument("--backup", type=Path, metavar="FILE", help="the backup, in place of a cluster")
+    parser.add_argument("--sqlite", type=Path, metavar="FILE", required=True, help="the new SQLite file")
 
 
 def _of_file(path: Path) -> Iterator[tuple[str, Any]]:
@@ -266,3 +264,6 @@ def _time(time_ms: int) -> str:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+BACKUP = AdminCommand("export [cluster]", _export, _declare)

@@ -1,0 +1,1 @@
+"""What `aurora_admin` can do: a file for each subject."""

@@ -1,0 +1,206 @@
+"""A real Mesos cluster on this machine: the rig beside the repository, started for tests and stopped with them.
+
+`MESOS_RIG` says where the rig's command is; unset, it is looked for in ``../shared/rigs/mesos`` beside the repository.
+What it installs is kept in `MESOS_RIG_HOME`, or in a temporary folder that every user may enter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pytest
+
+from tests.e2e.cluster import REPOSITORY, eventually
+
+Signal = Literal["KILL", "TERM", "USR1", "STOP", "CONT"]
+
+QUICK = (
+    "--master-flag=allocation_interval=100ms",
+    "--master-flag=agent_ping_timeout=1secs",  # with the next: an agent that is gone is unreachable within 4 s
+    "--master-flag=max_agent_ping_timeouts=3",
+    "--master-flag=zk_session_timeout=3secs",
+    "--agent-flag=executor_registration_timeout=30secs",
+    "--agent-flag=executor_shutdown_grace_period=2secs",
+)
+HOSTNAMES = "127.0.1.%d"
+"""What agents call themselves: each its own address of this machine, so that each can have its own observer."""
+
+
+class Agent(NamedTuple):
+    """A worker machine. `work_dir` is what an observer there is told as ``-mesos_root``."""
+
+    name: str
+    hostname: str
+    address: str
+    work_dir: Path
+
+
+def command() -> Path:
+    """The rig's. Where there is none the test fails on a CI machine, and is left out elsewhere."""
+    given = os.environ.get("MESOS_RIG")
+    path = Path(given) if given else REPOSITORY.parent / "shared/rigs/mesos/mesos-rig"
+    if not os.access(path, os.X_OK):
+        why = f"no Mesos to test against: {path} is not there; MESOS_RIG tells where mesos-rig is"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return path
+
+
+def environment() -> Mapping[str, str]:
+    """Of the rig's command."""
+    home = os.environ.get("MESOS_RIG_HOME")
+    if home is None:
+        folder = Path(tempfile.gettempdir()) / f"mesos-rig-{os.getuid()}"
+        folder.mkdir(mode=0o755, exist_ok=True)
+        assert folder.stat().st_uid == os.getuid(), f"{folder} is somebody else's"
+        home = str(folder)
+    return {**os.environ, "MESOS_RIG_HOME": home}
+
+
+def install(*options: str) -> None:
+    """What the rig needs, unless it is there already."""
+    _run([str(command()), "install", *options], 300)
+
+
+class Rig:
+    """Started masters and agents. Parts are called ``master`` (or ``master0``...), ``agent0``... and ``zookeeper``."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+
+    def status(self) -> dict[str, object]:
+        done = subprocess.run(
+            [command(), "--name", self.name, "status", "--json"],
+            stdout=subprocess.PIPE,
+            env=environment(),
+            timeout=60,
+            check=False,  # 1 while a part is down
+        )
+        status: dict[str, object] = json.loads(done.stdout)
+        return status
+
+    def address(self, part: str) -> str:
+        """``host:port``."""
+        return self._parts()[part]
+
+    @property
+    def master(self) -> str:
+        """What `-mesos_master_address` takes: ZooKeeper's where there is one, else the only master's."""
+        zk = self._started.get("zk")
+        return str(zk) if zk else self.address("master")
+
+    @property
+    def zookeeper(self) -> str:
+        return self.address("zookeeper")
+
+    def leader(self) -> str:
+        """The address of the master that leads, as soon as there is one."""
+        return eventually("a master leads", lambda: self.status()["leader"], within_s=60)  # type: ignore[return-value]
+
+    def leading_part(self) -> str:
+        leader = self.leader()
+        return next(name for name, address in self._parts().items() if address == leader)
+
+    @property
+    def agents(self) -> Sequence[Agent]:
+        return [
+            Agent(name, HOSTNAMES.replace("%d", name.removeprefix("agent")), address, self.folder / name / "work")
+            for name, address in self._parts().items()
+            if name.startswith("agent")
+        ]
+
+    def kill(self, part: str, signal: Signal = "KILL") -> None:
+        self._do("kill", part, f"--signal={signal}")
+
+    def revive(self, part: str, *options: str) -> None:
+        self._do("revive", part, *options)
+
+    def state(self) -> dict[str, object]:
+        """The leading master's, whole."""
+        state: dict[str, object] = json.loads(self.get("/state"))
+        return state
+
+    def get(self, path: str) -> bytes:
+        """A page of the leading master."""
+        with urllib.request.urlopen(f"http://{self.leader()}{path}", timeout=30) as answer:
+            text: bytes = answer.read()
+            return text
+
+    def call(self, what: Mapping[str, object]) -> bytes:
+        """Of the leading master's operator API."""
+        request = urllib.request.Request(
+            f"http://{self.leader()}/api/v1",
+            data=json.dumps(what).encode(),
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text: bytes = answer.read()
+            return text
+
+    def tear_down_frameworks(self) -> None:
+        """As an operator would who wants nothing of them any more; returns when none of their processes is left."""
+        for framework in json.loads(self.get("/frameworks"))["frameworks"]:
+            form = urllib.parse.urlencode({"frameworkId": framework["id"]}).encode()
+            with suppress(urllib.error.HTTPError):  # it went meanwhile
+                urllib.request.urlopen(f"http://{self.leader()}/master/teardown", data=form, timeout=30).close()
+        eventually("no executor is left", lambda: self.status()["executor_processes"] == 0, within_s=60)
+
+    def logs(self) -> str:
+        """The last of what each part has to say."""
+        return "\n".join(
+            f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+            for log in sorted(self.folder.glob("*.log"))
+        )
+
+    def _begin(self, *options: str) -> None:
+        work = ("--work-dir", str(self.folder), "--free-ports", "--hostname", HOSTNAMES)
+        self._do("start", *work, *QUICK, *options)
+        self._started = self.status()
+
+    def _parts(self) -> Mapping[str, str]:
+        processes = self._started["processes"]
+        assert isinstance(processes, list)
+        return {process["name"]: process["address"] for process in processes}
+
+    def _do(self, *arguments: str) -> None:
+        _run([str(command()), "--name", self.name, *arguments], 180)
+
+
+@contextmanager
+def rig(*options: str) -> Iterator[Rig]:
+    """A cluster with these options of ``mesos-rig start`` besides the quick ones. Nothing of it is left behind.
+
+    It is stopped by a process that waits for the end of ours, however that comes.
+    """
+    env = environment()
+    with tempfile.TemporaryDirectory(prefix="aurorad-mesos-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # tasks run as their role's users
+        it = Rig(Path(folder).name, Path(folder))
+        stop = 'cat >/dev/null; exec "$0" --name "$1" stop --delete 2>/dev/null'
+        stopper = subprocess.Popen(
+            ["sh", "-c", stop, command(), it.name], stdin=subprocess.PIPE, env=env, start_new_session=True
+        )
+        try:
+            it._begin(*options)
+            yield it
+        finally:
+            stopper.communicate(timeout=120)
+
+
+def _run(arguments: Sequence[str], timeout_s: float) -> None:
+    done = subprocess.run(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), timeout=timeout_s
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)}\nended with {done.returncode}:\n{done.stdout}"

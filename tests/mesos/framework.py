@@ -7,7 +7,7 @@ import json
 import math
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,12 +38,12 @@ T = TypeVar("T")
 class Framework:
     """What it hears it acknowledges, unless told otherwise."""
 
-    def __init__(self, rig: Rig, executor: Path, *, checkpoint: bool, flags: str = "") -> None:
+    def __init__(self, rig: Rig, executor: Path, *, checkpoint: bool, role: str | None) -> None:
         info = framework_info(
             name="tests",
             user="root",
             failover_timeout_s=3600.0,
-            role=None,
+            role=role,
             principal=None,
             hostname="localhost",
             webui_url="http://localhost",
@@ -51,12 +51,12 @@ class Framework:
             gpus=False,
             partition_aware=False,
         )
-        self._executors = ExecutorSettings({"AuroraExecutor": executors.built_in(0.1, 64, str(executor), (), flags)})
+        self._executors = ExecutorSettings({"AuroraExecutor": executors.built_in(0.1, 64, str(executor))})
         self.engine = MesosEngine(
             masters=rig.master,
             framework=msgspec.structs.replace(info, checkpoint=checkpoint),
             credential=None,
-            launching=Launching(self._executors.by_name),
+            launching=Launching(self._executors.by_name, "cluster-1"),
             stats=Vars(),
             rng=random.Random(1),
         )
@@ -95,25 +95,41 @@ class Framework:
         updates = [e for e in self.events if isinstance(e, StatusUpdate) and e.task_id == task_id]
         return list(dict.fromkeys(update.state.removeprefix("TASK_") for update in updates))
 
+    async def offer(self, fits: Callable[[Offer], bool] = lambda _: True) -> Offer:
+        """One that was not used yet, and is fit."""
+
+        def fresh(event: Event) -> Offer | None:
+            offers = event.offers if isinstance(event, Offers) else ()
+            return next((offer for offer in offers if offer.id not in self._used and fits(offer)), None)
+
+        found = await self.until(fresh)
+        self._used.add(found.id)
+        return found
+
     async def launch(self, cmdline: str, **fields: Any) -> Launched:
         """A task of one process, once it runs."""
-        offer = await self.until(self._fresh)
-        self._used.add(offer.id)
+        return await self.launch_on(await self.offer(), (OWN, OVERHEAD), cmdline, **fields)
+
+    async def launch_on(
+        self,
+        offer: Offer,
+        parts: tuple[tuple[Resource, ...], tuple[Resource, ...]],
+        cmdline: str,
+        ports: Mapping[str, int] = frozendict(),
+        **fields: Any,
+    ) -> Launched:
+        """Of these parts of the offer, for the task and its executor."""
         process = {"name": "it", "cmdline": cmdline, "min_duration": 0}
         task = {"name": "it", "processes": [process], "constraints": [{"order": ["it"]}], **fields}
         data = {"cluster": "c", "role": ROLE, "environment": "test", "name": "job", "task": task}
         job = JobKey(ROLE, "test", "job")
         config = TaskConfig(job=job, executor_config=ExecutorConfig("AuroraExecutor", json.dumps(data)))
         task_id = f"{ROLE}-test-job-0-{uuid.uuid4()}"
-        assigned = AssignedTask(task_id, offer.agent_id, offer.hostname, config, frozendict(), 0)
+        assigned = AssignedTask(task_id, offer.agent_id, offer.hostname, config, frozendict(ports), 0)
         template = template_of(config, self._executors)
-        await self.engine.launch(offer.id, (task_info(template, assigned, offer.agent_id, OWN, OVERHEAD),), 0.0)
+        await self.engine.launch(offer.id, (task_info(template, assigned, offer.agent_id, *parts),), 0.0)
         await self.update(task_id, TaskState.TASK_RUNNING)
         return Launched(self._rig, task_id, offer.hostname)
-
-    def _fresh(self, event: Event) -> Offer | None:
-        offers = event.offers if isinstance(event, Offers) else ()
-        return next((offer for offer in offers if offer.id not in self._used), None)
 
 
 class Launched:
@@ -154,9 +170,11 @@ async def _run(engine: MesosEngine, events: trio.MemorySendChannel[Event]) -> No
 
 
 @asynccontextmanager
-async def framework(rig: Rig, executor: Path, *, checkpoint: bool = True) -> AsyncIterator[Framework]:
+async def framework(
+    rig: Rig, executor: Path, *, checkpoint: bool = True, role: str | None = None
+) -> AsyncIterator[Framework]:
     """Subscribed; what is left of it at the end ends with the rig."""
-    it = Framework(rig, executor, checkpoint=checkpoint)
+    it = Framework(rig, executor, checkpoint=checkpoint, role=role)
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_run, it.engine, send)

@@ -38,7 +38,7 @@ T = TypeVar("T")
 class Framework:
     """What it hears it acknowledges, unless told otherwise."""
 
-    def __init__(self, rig: Rig, executor: Path, *, checkpoint: bool, role: str | None) -> None:
+    def __init__(self, rig: Rig, executor: Path, *, checkpoint: bool, role: str | None, others: str) -> None:
         info = framework_info(
             name="tests",
             user="root",
@@ -51,7 +51,8 @@ class Framework:
             gpus=False,
             partition_aware=False,
         )
-        self._executors = ExecutorSettings({"AuroraExecutor": executors.built_in(0.1, 64, str(executor))})
+        own = executors.built_in(0.1, 64, str(executor))
+        self._executors = ExecutorSettings({"AuroraExecutor": own, **executors.parse(others)})
         self.engine = MesosEngine(
             masters=rig.master,
             framework=msgspec.structs.replace(info, checkpoint=checkpoint),
@@ -116,6 +117,7 @@ class Framework:
         parts: tuple[tuple[Resource, ...], tuple[Resource, ...]],
         cmdline: str,
         ports: Mapping[str, int] = frozendict(),
+        executor: str = "AuroraExecutor",
         **fields: Any,
     ) -> Launched:
         """Of these parts of the offer, for the task and its executor."""
@@ -123,7 +125,7 @@ class Framework:
         task = {"name": "it", "processes": [process], "constraints": [{"order": ["it"]}], **fields}
         data = {"cluster": "c", "role": ROLE, "environment": "test", "name": "job", "task": task}
         job = JobKey(ROLE, "test", "job")
-        config = TaskConfig(job=job, executor_config=ExecutorConfig("AuroraExecutor", json.dumps(data)))
+        config = TaskConfig(job=job, executor_config=ExecutorConfig(executor, json.dumps(data)))
         task_id = f"{ROLE}-test-job-0-{uuid.uuid4()}"
         assigned = AssignedTask(task_id, offer.agent_id, offer.hostname, config, frozendict(ports), 0)
         template = template_of(config, self._executors)
@@ -138,7 +140,7 @@ class Launched:
     def __init__(self, rig: Rig, task_id: str, hostname: str) -> None:
         (self.agent,) = (agent for agent in rig.agents if agent.hostname == hostname)
         self.id = task_id
-        (run,) = self.agent.work_dir.glob(f"slaves/*/frameworks/*/executors/thermos-{task_id}/runs/latest")
+        (run,) = self.agent.work_dir.glob(f"slaves/*/frameworks/*/executors/*-{task_id}/runs/latest")
         self.directory = run.resolve()
         self.sandbox = self.directory / "sandbox"
 
@@ -171,10 +173,10 @@ async def _run(engine: MesosEngine, events: trio.MemorySendChannel[Event]) -> No
 
 @asynccontextmanager
 async def framework(
-    rig: Rig, executor: Path, *, checkpoint: bool = True, role: str | None = None
+    rig: Rig, executor: Path, *, checkpoint: bool = True, role: str | None = None, others: str = "[]"
 ) -> AsyncIterator[Framework]:
-    """Subscribed; what is left of it at the end ends with the rig."""
-    it = Framework(rig, executor, checkpoint=checkpoint, role=role)
+    """Subscribed; what is left of it at the end ends with the rig. `others` is a file of executors beside ours."""
+    it = Framework(rig, executor, checkpoint=checkpoint, role=role, others=others)
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_run, it.engine, send)

@@ -67,6 +67,31 @@ async def test_a_task_takes_reserved_resources_first_and_is_known_by_its_names(r
     assert {port["name"]: port["number"] for port in told["discovery"]["ports"]["ports"]} == ports
 
 
+async def test_an_operators_executor_is_started_as_it_is_written(rig: Rig) -> None:
+    """It is ours, under another name; what Mesos has and we never look at gets there, too."""
+    variables = [{"name": "COLOR", "type": "VALUE", "value": "blue"}]
+    mine = {
+        "name": "mine",
+        "command": {
+            "value": "exec ./thermos_executor --preserve_env",
+            "shell": "true",
+            "uris": [{"value": str(rig.folder / "thermos_executor"), "executable": True, "extract": False}],
+            "environment": {"variables": variables},
+        },
+        "resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.1}}],
+        "labels": {"labels": [{"key": "owner", "value": "us"}]},
+        "shutdown_grace_period": {"nanoseconds": 3_000_000_000},
+    }
+    file = json.dumps([{"executor": mine, "task_prefix": "mine-"}])
+    async with framework(rig, rig.folder / "thermos_executor", others=file) as it:
+        offer = await it.offer()
+        task, left = resources.take(offer.resources, {CPUS: 0.1, RAM: 32}, (), revocable=False)
+        overhead, _ = resources.take(left, {CPUS: 0.1, RAM: 32}, (), revocable=False)
+        launched = await it.launch_on(offer, (task, overhead), "echo $COLOR > color; sleep 1000", executor="mine")
+        assert await launched.wrote("color") == "blue\n"
+        assert launched.directory.parent.parent.name == f"mine-{launched.id}"
+
+
 def is_reserved(offer: Offer) -> bool:
     def is_ours(resource: Resource) -> bool:
         return resource.name == "mem" and resource.role == "aurora" and resource.reservation is not None

@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import pytest
@@ -364,6 +364,32 @@ async def test_calls_that_fail_are_counted() -> None:
         assert (await master.called("RECONCILE"))["reconcile"] == {"tasks": []}
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert stats.get("scheduler_driver_kill_failures") == 1
+
+
+async def test_a_master_that_answers_no_calls_is_left_though_it_tells_events(quick_clock: MockClock) -> None:
+    master, forgotten = FakeMaster(), []
+
+    async def handle(call: Json, headers: Mapping[str, str]) -> Answer | Stream:
+        if call["type"] == "KILL" and not forgotten:
+            forgotten.append(call)
+            await trio.sleep_forever()
+        return await master.handle(call, headers)
+
+    async with serving(handle) as address, session(engine_at(address)) as it, trio.open_nursery() as nursery:
+        await it.hear(Registered)
+        nursery.start_soon(_beat, await master.streams.receive())
+        await it.engine.kill("task")
+        await it.hear(Disconnected)
+        await it.hear(Registered)
+        await it.engine.kill("task")
+        await master.called("KILL")
+        nursery.cancel_scope.cancel()
+
+
+async def _beat(stream: Stream) -> None:
+    while True:
+        stream.tell({"type": "HEARTBEAT"})
+        await trio.sleep(15)
 
 
 @pytest.mark.parametrize("status", [307, 401, 403, 503])

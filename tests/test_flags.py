@@ -314,3 +314,21 @@ def test_credentials_are_never_shown() -> None:
     flags = parse([*ENSEMBLE, "-zk_digest_credentials=aurora:secret"])
     assert "-zk_digest_credentials=***" in changed(flags)
     assert "secret" not in repr(flags)
+
+
+def test_a_secret_may_be_in_a_file_where_others_do_not_see_it(tmp_path: Path) -> None:
+    file = tmp_path / "zookeeper"
+    file.write_text("ann:apple\nnothing of this\n")
+    flags = parse([*ENSEMBLE, f"-zk_digest_credentials=@{file}"])
+    assert flags.zk_digest_credentials == "ann:apple"
+    assert "apple" not in " ".join(changed(flags))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff:\xff", b"nothing that fits\n"])
+def test_a_secrets_file_that_does_not_help_is_told_and_not_shown(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "zookeeper"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(FlagError, match=r"-zk_digest_credentials=.* expected") as caught:
+        parse([*ENSEMBLE, f"-zk_digest_credentials=@{file}"])
+    assert "nothing that fits" not in str(caught.value)

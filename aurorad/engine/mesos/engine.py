@@ -25,6 +25,7 @@ from aurorad.engine.mesos.messages import Call, Filters, FrameworkInfo, Id
 from aurorad.engine.mesos.pipeline import Answered
 from aurorad.engine.mesos.unheard import Unheard
 from aurorad.engine.recordio import Records
+from aurorad.pace import Pace
 from aurorad.vars import Vars
 
 _log = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ class MesosEngine:
 
     async def _hear(self, subscription: Subscription) -> None:
         """Raises `Over`. Nobody misses heartbeats while somebody is slow to take events: only waiting is timed."""
-        records = Records(bytes)
+        records, pace = Records(bytes), Pace()
         self._patience_s = ANSWER_S
         while True:
             data = await subscription.receive(self._patience_s)
@@ -157,6 +158,7 @@ class MesosEngine:
                     began = trio.current_time()
                     await self._handle(record, subscription)
                     self._stats.observe("scheduler_received", trio.current_time() - began)
+                    await pace.breathe()
             except ValueError as error:
                 raise Lost(f"what the master tells cannot be read: {error}") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import re
 import types
 import typing
@@ -17,6 +18,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 from aurorad.api import units
+
+# The original's words, as `logging` counts.
+LOG_LEVELS = {
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+    "NONE": logging.CRITICAL + 1,
+}
 
 _NOT_SHOWN = "***"
 

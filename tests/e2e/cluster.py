@@ -97,7 +97,9 @@ class Cluster:
 
     def start(self) -> None:
         command = [*self._program("aurorad"), f"-work_dir={self.work_dir}", "-http_port=0"]
-        command += self.workers.flags if self.workers else ["-observer_port=0"]
+        command += self.workers.flags if self.workers else []
+        if not any(flag.startswith("-observer_port=") for flag in (*command, *self.flags)):
+            command.append("-observer_port=0")
         log = (self.folder / "aurorad.log").open("a")
         with log:
             self._process = subprocess.Popen(

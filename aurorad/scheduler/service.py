@@ -235,6 +235,7 @@ class Scheduler:
             await write_patiently(self._storage, lambda tx: tx.save_framework_id(framework_id))
         if self.registered.is_set():
             self._stats.count("scheduler_framework_reregisters")
+            self.reconciliation.reconnected()
         self._is_connected = True
         self.offers.demand.connected()
         self.registered.set()

@@ -169,3 +169,7 @@ def realms(value: tuple[str, ...]) -> str | None:
 def ini_path(value: str) -> str | None:
     kind, colon, path = value.rpartition(":")
     return None if path and (not colon or kind == "file") else "a file's path, perhaps after file:"
+
+
+def origin(value: str) -> str | None:
+    return None if re.fullmatch(r"\*|https?://[^/\s,]+", value) else "one site such as https://host, or *"

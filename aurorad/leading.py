@@ -43,6 +43,7 @@ from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
@@ -55,6 +56,8 @@ from aurorad.web.pages.jobs import exists as job_exists
 from aurorad.web.sandboxes import sandbox_endpoint
 from aurorad.web.thrift import thrift_endpoint
 from aurorad.web.utilization import utilization_endpoints
+from aurorad.web.v1.blueprint import json_api
+from aurorad.web.v1.route import World
 
 _log = logging.getLogger(__name__)
 
@@ -183,9 +186,13 @@ class Reign:
             explainer.job,
             scheduler.maintenance.waits_for,
         )
+        door = self._door(api)
+        world = World(tables, given.now_ms, explainer.job, plans.plan)
         return scheduler_app(
             given.stats,
-            thrift_endpoint(self._door(api).handle, present_caller),
+            thrift_endpoint(door.handle, present_caller),
+            apibeta_endpoint(door.handle, present_caller),
+            json_api(door.handle, present_caller, world),
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), present_caller),

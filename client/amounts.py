@@ -25,3 +25,13 @@ def describe(resources: Iterable[Resource], *, whole: bool = True) -> list[str]:
             shown = int(amount) if whole and isinstance(amount, float) and amount.is_integer() else amount
             lines.append(f"{label}: {shown}{unit}")
     return lines
+
+
+def cpus_ram_disk(resources: Iterable[Resource]) -> tuple[float, int, int]:
+    """CPUs, MB of memory and of disk; 0 for what is not there."""
+    there = list(resources)
+    return (
+        sum(one.num_cpus or 0.0 for one in there),
+        sum(one.ram_mb or 0 for one in there),
+        sum(one.disk_mb or 0 for one in there),
+    )

@@ -65,6 +65,8 @@ class Scheduler:
     transport: Sender
     clock: Clock
     terminal: Terminal
+    heard: Callable[[Call, Response], None] = lambda call, response: None
+    """Told of every answer."""
 
     @property
     def page_url(self) -> str:
@@ -77,7 +79,9 @@ class Scheduler:
         `repeatable` says whether the call may be sent again after trouble on the way; unset, its kind decides.
         """
         may_repeat = isinstance(call, _REPEATABLE) if repeatable is None else repeatable
-        return self._insist(call.method(), lambda: self._attempt(call, may_repeat))
+        response = self._insist(call.method(), lambda: self._attempt(call, may_repeat))
+        self.heard(call, response)
+        return response
 
     def plan(self, call: Call) -> Plan:
         """What `call` would do. Raises `CommandError`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from aurorad.log.messages import Accepted, Message, Record
+from aurorad.log.messages import Message, Record
 
 
 class Sending(NamedTuple):
@@ -16,13 +16,20 @@ class Sending(NamedTuple):
     message: Message
 
 
+_Topic: TypeAlias = tuple[tuple[str, ...], type[Message]]
+
+
 class Outbox:
-    """Fills up while a member thinks; `take_records` and `take_sendings` empty it."""
+    """Fills up while a member thinks; `take_records` and `take_sendings` empty it.
+
+    Of what somebody is told again and again, only the last is kept, as long as all of it waits for the same write. So
+    no more is held than the disk has writes before it, however long it takes.
+    """
 
     def __init__(self) -> None:
         self._records: list[Record] = []
         self._sendings: list[Sending] = []
-        self._held: deque[tuple[int, Sending]] = deque()  # and the ticket it waits for
+        self._held: deque[tuple[int, dict[_Topic, Sending]]] = deque()  # and the ticket it waits for
         self._ticket = 0  # the last one given out
         self._durable = 0  # the last one that came back
 
@@ -35,7 +42,10 @@ class Outbox:
 
     def hold(self, to: tuple[str, ...], message: Message) -> None:
         """Send it once all is durable that was written down before."""
-        self._held.append((self._ticket + bool(self._records), Sending(to, message)))
+        ticket = self._ticket + bool(self._records)
+        if not self._held or self._held[-1][0] != ticket:
+            self._held.append((ticket, {}))
+        _tell(self._held[-1][1], Sending(to, message))
 
     def forget_held(self) -> None:
         self._held.clear()
@@ -49,15 +59,12 @@ class Outbox:
         self._durable = max(self._durable, ticket)
 
     def released(self) -> list[Sending]:
-        """What was held and may leave now; of what one proposal was told again and again, the last."""
-        ready: list[Sending] = []
+        """What was held and may leave now."""
+        ready: dict[_Topic, Sending] = {}
         while self._held and self._held[0][0] <= self._durable:
-            sending = self._held.popleft()[1]
-            if ready and _says_more(sending, ready[-1]):
-                ready[-1] = sending
-            else:
-                ready.append(sending)
-        return ready
+            for sending in self._held.popleft()[1].values():
+                _tell(ready, sending)
+        return list(ready.values())
 
     def take_records(self) -> tuple[int, Sequence[Record]]:
         """The records, and the ticket under which they are to be told durable; 0 if there are none."""
@@ -72,12 +79,7 @@ class Outbox:
         return sendings
 
 
-def _says_more(new: Sending, old: Sending) -> bool:
-    return (
-        isinstance(new.message, Accepted)
-        and isinstance(old.message, Accepted)
-        and new.to == old.to
-        and new.message.proposal == old.message.proposal
-        and new.message.member == old.message.member
-        and new.message.end >= old.message.end
-    )
+def _tell(sendings: dict[_Topic, Sending], new: Sending) -> None:
+    topic = new.to, type(new.message)
+    sendings.pop(topic, None)  # in its order
+    sendings[topic] = new

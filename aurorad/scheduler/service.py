@@ -88,6 +88,7 @@ class Scheduler:
         self._storage = storage
         self._engine = engine
         self._stats = stats
+        self._forget_framework = flags.forget_framework
         self.executors = executors
         self.states = StateManager(now_ms=now_ms, new_uuid=new_uuid, hostname=hostname, flags=flags, stats=stats)
         self.offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=rng)
@@ -197,7 +198,8 @@ class Scheduler:
                 await self._hear_storage(changes)
 
     async def _run_engine(self, events: trio.MemorySendChannel[Event]) -> None:
-        await self._engine.run(events, self._storage.tables.framework_id)
+        known = self._storage.tables.framework_id
+        await self._engine.run(events, known if known != self._forget_framework else None)
         raise EngineGone("the engine has ended")
 
     async def _hear_engine(self, events: trio.MemoryReceiveChannel[Event]) -> None:

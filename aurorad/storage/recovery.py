@@ -62,12 +62,17 @@ async def recover(log: Log, path: Path, stats: Vars, *, alone: bool = True) -> R
     """
     started = trio.current_time()
     with making_what_stays():
-        try:
-            recovered = await _recover(log, path, stats, alone)
-        except ReplacedMeanwhile as replaced:
-            _logger.warning("%s is of no use and is built anew from the log: %s", path, replaced)
-            database.discard(path)
-            recovered = await _recover(log, path, stats, alone)
+        recovered = None
+        while recovered is None:
+            begin = log.begin
+            try:
+                recovered = await _recover(log, path, stats, alone)
+            except ReplacedMeanwhile as replaced:
+                _logger.warning("%s is of no use and is built anew from the log: %s", path, replaced)
+                database.discard(path)
+            except LookupError:
+                if log.begin == begin:
+                    raise  # else it was truncated while it was read: there is a snapshot behind
     stats.observe("scheduler_storage_recover", trio.current_time() - started)
     return recovered
 

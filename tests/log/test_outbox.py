@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from aurorad.log.messages import Accepted, Fetch, Known
+import pytest
+
+from aurorad.log.messages import Accepted, Fetch, Known, Rejected
 from aurorad.log.outbox import Outbox, Sending
 
 
@@ -28,20 +30,34 @@ def test_what_stands_on_nothing_new_leaves_at_once() -> None:
     assert outbox.take_records() == (0, ())
 
 
-def test_of_many_acceptances_of_one_leader_the_last_is_told() -> None:
+@pytest.mark.parametrize("writes", [1, 3])
+def test_however_long_the_disk_takes_nobody_is_told_the_same_more_than_once(writes: int) -> None:
     outbox = Outbox()
-    outbox.write_down(Known(1))
-    for end in (3, 4, 5):
+    ticket = 0
+    for end in range(3000):
+        if end % (3000 // writes) == 0:
+            outbox.write_down(Known(end))
+            ticket, _ = outbox.take_records()
         outbox.hold(("a",), Accepted(7, (1, 1), end))
-    outbox.hold(("a",), Accepted(7, (2, 1), 5))
-    outbox.hold(("b",), Accepted(7, (2, 1), 5))
-    ticket, _ = outbox.take_records()
+        outbox.hold(("b",), Rejected(7, (1, end), (9, 9)))
+        outbox.hold(("b",), Accepted(7, (1, 1), end))
+    assert sum(len(sendings) for _, sendings in outbox._held) == 3 * writes
     outbox.durable(ticket)
     assert outbox.released() == [
-        Sending(("a",), Accepted(7, (1, 1), 5)),
-        Sending(("a",), Accepted(7, (2, 1), 5)),
-        Sending(("b",), Accepted(7, (2, 1), 5)),
+        Sending(("a",), Accepted(7, (1, 1), 2999)),
+        Sending(("b",), Rejected(7, (1, 2999), (9, 9))),
+        Sending(("b",), Accepted(7, (1, 1), 2999)),
     ]
+
+
+def test_what_can_be_told_is_not_held_for_what_waits_longer() -> None:
+    outbox = Outbox()
+    for end in range(3):
+        outbox.write_down(Known(end))
+        outbox.take_records()
+        outbox.hold(("a",), Accepted(7, (1, 1), end))
+    outbox.durable(1)
+    assert outbox.released() == [Sending(("a",), Accepted(7, (1, 1), 0))]
 
 
 def test_tickets_that_come_back_late_change_nothing() -> None:

@@ -280,6 +280,16 @@ async def test_only_so_many_ended_tasks_of_a_job_are_kept_and_not_the_oldest(aut
         assert {task.assigned_task.task_id for task in world.tasks()} == set(ids[2:])
 
 
+async def test_the_framework_id_is_forgotten_if_the_operator_names_it(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(), Flags(forget_framework="framework-0")).serving() as world:
+        for known, told in (("framework-0", "framework-1"), ("framework-2", "framework-2")):
+            await world.storage.write(lambda tx, known=known: tx.save_framework_id(known))  # type: ignore[misc]
+            await world.start()
+            assert world.tables.framework_id == told
+            await world.stop()
+            world.scope = trio.CancelScope()
+
+
 async def test_the_framework_id_is_kept(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
         assert world.tables.framework_id == "framework-1"

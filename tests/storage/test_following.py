@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ResourceAggregate, TaskEvent
 from aurorad.log.errors import LogFailed, LogLost
+from aurorad.log.face import Batches
 from aurorad.storage import entries, materialise, operations
 from aurorad.storage.database import Database
 from aurorad.storage.entries import UnreadableLog
@@ -194,6 +195,27 @@ async def test_who_is_behind_the_beginning_of_the_log_begins_anew_with_the_snaps
         assert list(tables.quotas) == ["www"]
         await materialised(stats)
     assert content(tmp_path) == (log.end - 1, {"b", "c"})
+
+
+async def test_a_log_that_is_truncated_while_a_start_reads_it_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, read, reads = FollowedLog(), FollowedLog.read, 0
+
+    async def read_late(self: FollowedLog, position: int) -> Batches:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            await leader.snapshots.write()
+            raise LookupError(f"position {position} is not there")
+        async for some in read(self, position):
+            yield some
+
+    async with led(log) as leader:
+        await leader.save("a", "b")
+        monkeypatch.setattr(FollowedLog, "read", read_late)
+        async with followed(log, tmp_path) as state:
+            assert (log.begin, ids(state.tables)) == (1, {"a", "b"})
 
 
 async def test_half_a_snapshot_is_waited_for(tmp_path: Path) -> None:

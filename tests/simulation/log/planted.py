@@ -45,7 +45,7 @@ class Plant(NamedTuple):
 
 def answers_before_they_are_durable(patch: pytest.MonkeyPatch) -> None:
     def hasty(self: Outbox, to: tuple[str, ...], message: Message) -> None:
-        self._held.append((0, Sending(to, message)))
+        self._held.append((0, {(to, type(message)): Sending(to, message)}))
 
     patch.setattr(Outbox, "hold", hasty)
 

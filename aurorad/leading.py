@@ -47,6 +47,7 @@ from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
 from aurorad.web.dumps import dump_endpoints
+from aurorad.web.events import event_endpoints
 from aurorad.web.explain import explain_endpoints
 from aurorad.web.graphs import graph_endpoints
 from aurorad.web.mname import mname_endpoints
@@ -77,6 +78,8 @@ class Surroundings(NamedTuple):
     """Where a browser finds the observer of a host, if there is one."""
     backup_folder: BackupFolder
     series: Series
+    stopping: trio.Event
+    """Set when this process is told to end, or leads no more."""
 
 
 class Reign:
@@ -195,6 +198,7 @@ class Reign:
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), present_caller),
             diagnostic_endpoints(look),
             dump_endpoints(tables, look),
+            event_endpoints(scheduler.feed, given.stopping),
             graph_endpoints(given.series, look),
             mname_endpoints(tables),
             utilization_endpoints(tables, look),

@@ -43,6 +43,7 @@ from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.apiclient import api_client
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
@@ -196,6 +197,7 @@ class Reign:
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), present_caller),
+            api_client(look),
             diagnostic_endpoints(look),
             dump_endpoints(tables, look),
             event_endpoints(scheduler.feed, given.stopping),

@@ -8,12 +8,14 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test simulate simulate-log soak chaos chaos-cluster lint bench binaries clean
+.PHONY: help setup run test contract fuzz simulate simulate-log soak chaos chaos-cluster lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
 	@echo "make run    start a cluster on this machine and run a first job on it (ONCE=1: end by itself)"
 	@echo "make test   run the tests"
+	@echo "make contract  replay what Apache Aurora answered; URL=http://host:8081: try every row of the contract on any scheduler"
+	@echo "make fuzz   send broken requests to a scheduler, and look whether it minds (BODIES=1000000 SEED=1)"
 	@echo "make simulate  run the whole scheduler through faults in simulated time (SEEDS=1000 SEED=0 TRACE=file)"
 	@echo "make simulate-log  run the replicated log alone through faults of disks, network and clocks (SEEDS=1000 SEED=0 TRACE=file)"
 	@echo "make soak   storms of users and of kill -9 over a whole cluster (ROUNDS=20 SECONDS=60 SEED=1)"
@@ -53,6 +55,12 @@ test: $(INSTALLED_DEV)
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+contract: $(INSTALLED_DEV)
+	@$(BIN)/python -m $(if $(URL),tests.contract.rows $(URL),tests.contract)
+
+fuzz: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.fuzz --bodies $(or $(BODIES),1000000) --seed $(or $(SEED),1)
 
 simulate: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0) $(if $(TRACE),--trace $(TRACE))

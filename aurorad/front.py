@@ -27,6 +27,7 @@ from aurorad.scheduler_role import Followed
 from aurorad.storage.tables import Tables
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.apiclient import api_client
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
@@ -137,6 +138,7 @@ def follower_app(
     return scheduler_app(
         given.stats,
         thrift_endpoint(not_ready, present_caller),
+        apibeta_endpoint(not_ready, present_caller),
         json_api(not_ready, present_caller, World(tables, given.now_ms, _not_here, _not_here)),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),

@@ -43,6 +43,7 @@ from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
+from aurorad.web.apibeta import apibeta_endpoint
 from aurorad.web.apiclient import api_client
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
@@ -193,6 +194,7 @@ class Reign:
         return scheduler_app(
             given.stats,
             thrift_endpoint(door.handle, present_caller),
+            apibeta_endpoint(door.handle, present_caller),
             json_api(door.handle, present_caller, world),
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),

@@ -7,6 +7,7 @@ from quart import Blueprint, Response, g
 from quart_trio import QuartTrio
 
 from aurorad.vars import Vars
+from aurorad.web.compression import compress
 from aurorad.web.thrift import MAX_BODY_BYTES
 
 
@@ -23,8 +24,9 @@ def scheduler_app(stats: Vars, *blueprints: Blueprint) -> QuartTrio:
 
     @app.after_request
     async def end(response: Response) -> Response:
+        compressed = await compress(response)
         stats.observe(f"http_{response.status_code}_responses", trio.current_time() - g.began)
-        return response
+        return compressed
 
     for blueprint in blueprints:
         app.register_blueprint(blueprint)

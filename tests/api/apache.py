@@ -62,7 +62,7 @@ class Apache:
         self.api: ModuleType = importlib.import_module("gen.apache.aurora.api.ttypes")
         self.storage: ModuleType = importlib.import_module("gen.apache.aurora.storage.ttypes")
         self.constants: ModuleType = importlib.import_module("gen.apache.aurora.api.constants")
-        self._service: ModuleType = importlib.import_module("gen.apache.aurora.api.AuroraAdmin")
+        self.service: ModuleType = importlib.import_module("gen.apache.aurora.api.AuroraAdmin")
         for module in (self.api, self.storage):
             for cls in vars(module).values():
                 if isinstance(cls, type) and hasattr(cls, "thrift_spec"):

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from tests.contract.wire import Unordered
 
 ANY = "<any>"
+HAS = "<has>"
+"""``{"<has>": [...]}`` stands for a collection in which these are, among others."""
 _ID = r"[\w.\-:]+"
 _PLACEHOLDER = re.compile(r"<(?:(?P<id>(?:task|update|backup):\d+)|any|scheduler|backup-dir|agent|scheduler-host)>")
 _NUMBERS = frozenset({"<ms>", "<port>"})
@@ -75,6 +77,8 @@ class Ids:
         """Where they differ. Placeholders seen for the first time are bound on the way."""
         if expected == ANY:
             return []
+        if isinstance(expected, dict) and HAS in expected and isinstance(actual, list):
+            return self._of_some(expected[HAS], actual, path)
         if isinstance(expected, dict) and isinstance(actual, dict):
             return self._of_dicts(expected, actual, path)
         if isinstance(expected, list) and isinstance(actual, Unordered):
@@ -114,8 +118,17 @@ class Ids:
                 found += self.differences(one, other, f"{path}[{index}]")
         return found
 
+    def _of_some(self, expected: list[Any], actual: list[Any], path: str) -> list[Difference]:
+        missed, _ = self._paired(expected, actual)
+        return [Difference(f"{path}[]", one, MISSING) for one in missed]
+
     def _of_sets(self, expected: list[Any], actual: list[Any], path: str) -> list[Difference]:
         """Each is paired with the first equal one; what is left over is compared in order."""
+        missed, rest = self._paired(expected, actual)
+        return self._of_lists(missed, rest, path) if missed or rest else []
+
+    def _paired(self, expected: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Which are left on either side when each is paired with the first equal one."""
         rest, missed = sorted(actual, key=_order), []
         for one in expected:
             for index, other in enumerate(rest):
@@ -126,7 +139,7 @@ class Ids:
                 self.bound = before
             else:
                 missed.append(one)
-        return self._of_lists(missed, rest, path) if missed or rest else []
+        return missed, rest
 
     def _fits(self, expected: str, actual: Any) -> bool:
         if expected in _NUMBERS:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from tests.contract.scenario import Setup
@@ -29,6 +29,28 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]  # names in small letters
     body: bytes
+
+
+class Scheduler(Protocol):
+    """What scenarios are replayed against."""
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer: ...
+
+    def tell_cluster(self, what: str, parameters: dict[str, str]) -> Answer: ...
+
+
+class Elsewhere(NamedTuple):
+    """A scheduler that somebody else started; of its cluster nothing can be asked."""
+
+    address: str
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+        return _ask(self.address, method, path, body, headers or {})
+
+    def tell_cluster(self, what: str, parameters: dict[str, str]) -> Answer:
+        return Answer(501, {}, f"{what}: this is no simulated cluster".encode())
 
 
 class Daemon:

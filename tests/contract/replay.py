@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tests.contract import wire
 from tests.contract.compare import Difference, Ids, Unbound
-from tests.contract.daemon import Answer, Daemon
+from tests.contract.daemon import Answer, Scheduler
 from tests.contract.scenario import Json, Scenario
 from tests.contract.wire import Garbled, Unordered
 
@@ -42,13 +42,13 @@ class _NoFurther(Exception):
     """A step failed without which the rest makes no sense."""
 
 
-def replay(scenario: Scenario, daemon: Daemon) -> list[Finding]:
+def replay(scenario: Scenario, daemon: Scheduler) -> list[Finding]:
     """What differs, by step; nothing if all is as recorded."""
     return _Replay(scenario, daemon).run()
 
 
 class _Replay:
-    def __init__(self, scenario: Scenario, daemon: Daemon) -> None:
+    def __init__(self, scenario: Scenario, daemon: Scheduler) -> None:
         self._scenario = scenario
         self._daemon = daemon
         self._ids = Ids()

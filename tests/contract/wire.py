@@ -15,17 +15,20 @@ from typing import Any, NamedTuple
 
 from frozendict import frozendict
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.protocol.TJSONProtocol import TJSONProtocol
 from thrift.protocol.TProtocol import TProtocolBase
 from thrift.Thrift import TMessageType, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-from aurorad.api.wire import BINARY_TYPE, JSON_TYPE
+from aurorad.api.wire import BINARY_TYPE, COMPACT_TYPE, JSON_TYPE
 
 IDL = Path(__file__).parents[1] / "api" / "contract.json"
 
-TYPES = frozendict({"json": JSON_TYPE, "binary": BINARY_TYPE})
-_PROTOCOLS: frozendict[str, type[TProtocolBase]] = frozendict({"json": TJSONProtocol, "binary": TBinaryProtocol})
+TYPES = frozendict({"json": JSON_TYPE, "binary": BINARY_TYPE, "compact": COMPACT_TYPE})
+_PROTOCOLS: frozendict[str, type[TProtocolBase]] = frozendict(
+    {"json": TJSONProtocol, "binary": TBinaryProtocol, "compact": TCompactProtocol}
+)
 _BASE = frozendict(
     {
         "bool": (TType.BOOL, "Bool"),

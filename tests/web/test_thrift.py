@@ -1,5 +1,7 @@
 import gzip
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -7,7 +9,7 @@ from quart import Response as Answer
 from quart.typing import TestClientProtocol as Client
 from quart_trio import QuartTrio
 
-from aurorad.api import binary, tjson
+from aurorad.api import binary, compact, idl, tjson
 from aurorad.api.calls import (
     ApplicationException,
     Call,
@@ -38,23 +40,25 @@ from aurorad.api.tasks import (
     TaskQuery,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails
-from aurorad.api.wire import BINARY_TYPE, JSON_TYPE, MessageHeader, MessageType
-from aurorad.rules.permissions import ANYBODY
-from aurorad.web.thrift import thrift_endpoint, weight
+from aurorad.api.wire import BINARY_TYPE, COMPACT_TYPE, JSON_TYPE, MessageHeader, MessageType
+from aurorad.rules.permissions import ANYBODY, Caller
+from aurorad.web.large import weight
+from aurorad.web.thrift import thrift_endpoint
 
 JSON = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
+COMPACT = {"Content-Type": COMPACT_TYPE, "Accept": COMPACT_TYPE}
 BINARY = {"Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE}
 
 
 @pytest.fixture
-def heard() -> list[tuple[Call, str]]:
+def heard() -> list[tuple[Call, Caller]]:
     return []
 
 
 @pytest.fixture
-def client(heard: list[tuple[Call, str]]) -> Client:
-    async def handle(call: Call, user: str) -> Response:
-        heard.append((call, user))
+def client(heard: list[tuple[Call, Caller]]) -> Client:
+    async def handle(call: Call, caller: Caller) -> Response:
+        heard.append((call, caller))
         if isinstance(call, GetTasksStatus):
             tasks = tuple(ScheduledTask(AssignedTask(f"task-{i}")) for i in range(2000))
             return Response(result=Result(schedule_status_result=ScheduleStatusResult(tasks)))
@@ -75,7 +79,7 @@ def header(call: Call, kind: MessageType = MessageType.CALL) -> MessageHeader:
     return MessageHeader(call.method(), kind, 7)
 
 
-async def test_a_binary_call_gets_a_binary_reply(client: Client, heard: list[tuple[Call, str]]) -> None:
+async def test_a_binary_call_gets_a_binary_reply(client: Client, heard: list[tuple[Call, Caller]]) -> None:
     call = GetJobs(owner_role="www-data")
     answer = await client.post("/api", data=binary.encode_message(header(call), call), headers=BINARY)
     body = await raw(answer)
@@ -83,7 +87,7 @@ async def test_a_binary_call_gets_a_binary_reply(client: Client, heard: list[tup
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, BINARY_TYPE)
     assert reply == MessageHeader("getJobs", MessageType.REPLY, 7)
     assert binary.read_struct(Reply, body, position)[0] == Reply(Response(details=(ResponseDetail("done"),)))
-    assert heard == [(call, "UNSECURE")]
+    assert heard == [(call, ANYBODY)]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +115,7 @@ async def test_request_and_reply_encodings_are_independent(client: Client) -> No
         (None, JSON_TYPE),
         (JSON_TYPE, JSON_TYPE),
         (BINARY_TYPE, BINARY_TYPE),
+        (COMPACT_TYPE, COMPACT_TYPE),
         ("*/*", JSON_TYPE),
         ("application/json", JSON_TYPE),
         ("text/html", JSON_TYPE),
@@ -170,7 +175,7 @@ async def test_another_content_type_is_415(client: Client) -> None:
     ],
 )
 async def test_malformed_bytes_are_400_with_a_sentence(
-    client: Client, heard: list[tuple[Call, str]], headers: dict[str, str], body: bytes
+    client: Client, heard: list[tuple[Call, Caller]], headers: dict[str, str], body: bytes
 ) -> None:
     answer = await client.post("/api", data=body, headers=headers)
     text = (await raw(answer)).decode()
@@ -208,7 +213,7 @@ async def test_a_binary_field_of_no_known_type_is_a_thrift_exception(client: Cli
     assert told == ApplicationException(f"Unrecognized type {number}", 7)
 
 
-async def test_absent_arguments_are_unset(client: Client, heard: list[tuple[Call, str]]) -> None:
+async def test_absent_arguments_are_unset(client: Client, heard: list[tuple[Call, Caller]]) -> None:
     await client.post("/api", data=b'[1,"getQuota",1,0,{}]', headers=JSON)
     assert heard[0][0] == GetQuota()
 
@@ -284,14 +289,36 @@ async def test_depth_and_counts_that_are_too_large_are_400(
     assert answer.status_code == 400, await raw(answer)
 
 
-async def test_a_big_answer_is_compressed_when_asked(client: Client) -> None:
-    call = GetTasksStatus(TaskQuery())
-    body = binary.encode_message(header(call), call)
-    answer = await client.post("/api", data=body, headers={**BINARY, "Accept-Encoding": "gzip, deflate"})
-    data = gzip.decompress(await raw(answer))
-    reply = binary.read_struct(Reply, data, binary.decode_header(data)[1])[0]
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert reply.success is not None
-    assert reply.success.result is not None
-    assert reply.success.result.schedule_status_result is not None
-    assert len(reply.success.result.schedule_status_result.tasks) == 2000
+async def test_a_compact_call_gets_a_compact_reply(client: Client, heard: list[tuple[Call, Caller]]) -> None:
+    call = GetJobs(owner_role="www-data")
+    answer = await client.post("/api", data=compact.encode_message(header(call), call), headers=COMPACT)
+    body = await raw(answer)
+    reply, position = compact.decode_header(body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, COMPACT_TYPE)
+    assert reply == MessageHeader("getJobs", MessageType.REPLY, 7)
+    assert compact.read_struct(Reply, body, position)[0] == Reply(Response(details=(ResponseDetail("done"),)))
+    assert heard == [(call, ANYBODY)]
+
+
+@pytest.mark.parametrize(
+    ("encode", "answered"),
+    [
+        (tjson.encode_message, JSON_TYPE),
+        (binary.encode_message, BINARY_TYPE),
+        (compact.encode_message, COMPACT_TYPE),
+    ],
+)
+async def test_who_says_only_that_it_is_thrift_gets_the_encoding_of_the_request(
+    client: Client, encode: Callable[[MessageHeader, Call], bytes], answered: str
+) -> None:
+    call, type_ = GetJobs(), {"Content-Type": "application/x-thrift"}
+    for headers, expected in ((type_, answered), ({**type_, "Accept": "application/json"}, JSON_TYPE)):
+        answer = await client.post("/api", data=encode(header(call), call), headers=headers)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, expected)
+
+
+async def test_the_interface_is_there_for_those_who_want_to_compile_it(client: Client) -> None:
+    answer = await client.get("/api/aurora.thrift")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert await raw(answer) == (Path(idl.__file__).parent / "api.thrift").read_bytes()

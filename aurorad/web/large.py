@@ -1,0 +1,44 @@
+"""What takes milliseconds to encode or decode is done in a thread: others need not wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar, TypeVarTuple, Unpack
+
+import trio
+
+from aurorad.api.struct import ThriftStruct
+
+# From here on encoding and decoding take some milliseconds.
+_BIG_WEIGHT = 5_000
+_BIG_BODY_BYTES = 256 << 10
+_LONG_TEXT = 1_000
+
+S = TypeVar("S", bound=ThriftStruct)
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+
+async def decoded(decode: Callable[[bytes, Unpack[Args]], T], body: bytes, *args: *Args) -> T:
+    """``decode(body, *args)``, with its errors."""
+    if len(body) > _BIG_BODY_BYTES:
+        return await trio.to_thread.run_sync(decode, body, *args)
+    return decode(body, *args)
+
+
+async def encoded(value: S, encode: Callable[[S], bytes]) -> bytes:
+    """``encode(value)``."""
+    if weight(value) > _BIG_WEIGHT:
+        return await trio.to_thread.run_sync(encode, value)
+    return encode(value)
+
+
+def weight(value: object) -> int:
+    """About how many values there are in one to be encoded; for a collection as many as if all were like the first."""
+    if isinstance(value, ThriftStruct):
+        return 1 + sum(weight(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, tuple | frozenset):
+        return 1 + len(value) * weight(next(iter(value))) if value else 1
+    if isinstance(value, Mapping):
+        return 1 + 2 * len(value)
+    return 1 + len(value) // _LONG_TEXT if isinstance(value, str | bytes) else 1

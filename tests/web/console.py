@@ -1,4 +1,4 @@
-"""Examples of the documentation, run: ``console`` blocks, in which ``$ `` begins a command and ``...`` stands for anything."""
+"""Examples of the documentation, run. In ``console`` blocks ``$ `` begins a command; ``...`` stands for anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m tests.web.v1 [EXAMPLES [SEED]]``: schemathesis asks a real daemon, with so many examples for each route."""
+"""``python -m tests.web.v1 [EXAMPLES [SEED]]``: schemathesis asks a real daemon, so many times for each route."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
+.PHONY: help setup run test test-mesos contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"

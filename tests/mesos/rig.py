@@ -67,16 +67,23 @@ class Agent(NamedTuple):
                     os.kill(pid, signal.SIGKILL)
 
 
+def why_not() -> str | None:
+    """What is missing for a Mesos to test against."""
+    path = _command()
+    return None if os.access(path, os.X_OK) else f"there is no {path}; MESOS_RIG tells where mesos-rig is"
+
+
 def command() -> Path:
     """The rig's. Where there is none the test fails on a CI machine, and is left out elsewhere."""
+    why = why_not()
+    if why is not None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Mesos to test against: {why}")
+    return _command()
+
+
+def _command() -> Path:
     given = os.environ.get("MESOS_RIG")
-    path = Path(given) if given else REPOSITORY.parent / "shared/rigs/mesos/mesos-rig"
-    if not os.access(path, os.X_OK):
-        why = f"no Mesos to test against: {path} is not there; MESOS_RIG tells where mesos-rig is"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    return path
+    return Path(given) if given else REPOSITORY.parent / "shared/rigs/mesos/mesos-rig"
 
 
 def environment() -> Mapping[str, str]:

@@ -21,6 +21,7 @@ def overview(nouns: Mapping[str, Noun]) -> str:
         lines += [f"  {name:<8} {noun.summary}", *_verbs(noun)]
     lines += [
         f"  {'version':<8} Show the version",
+        f"  {'completion':<8} Print what a shell needs to complete all this",
         f"  {'help':<8} Show this, or 'aurora help NOUN VERB' for one command",
     ]
     return "\n".join(lines)

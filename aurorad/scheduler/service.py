@@ -32,6 +32,7 @@ from aurorad.scheduler.deadlines import Deadlines
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
 from aurorad.scheduler.kills import Kills
+from aurorad.scheduler.limits import revocable_types
 from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
@@ -112,7 +113,7 @@ class Scheduler:
             tables=storage.tables,
             offers=self.offers,
             reservations=self.reservations,
-            victims=Victims(executors, tiers),
+            victims=Victims(executors, tiers, revocable_types(flags)),
             flags=flags,
             now_ms=now_ms,
         )
@@ -235,6 +236,7 @@ class Scheduler:
             await write_patiently(self._storage, lambda tx: tx.save_framework_id(framework_id))
         if self.registered.is_set():
             self._stats.count("scheduler_framework_reregisters")
+            self.reconciliation.reconnected()
         self._is_connected = True
         self.offers.demand.connected()
         self.registered.set()

@@ -13,7 +13,7 @@ import trio
 
 from aurorad.engine import base
 from aurorad.engine.base import Disconnected, Registered, StatusUpdate, TaskInfo, TaskState
-from aurorad.engine.mesos import messages, translate
+from aurorad.engine.mesos import messages, offers, translate
 from aurorad.engine.mesos.connection import ANSWER_S, Subscription, subscribed
 from aurorad.engine.mesos.ends import FrameworkFailed as FrameworkFailed
 from aurorad.engine.mesos.ends import FrameworkRemoved as FrameworkRemoved
@@ -81,9 +81,10 @@ class MesosEngine:
         self._subscribed_at = -math.inf
         self._is_subscribed = trio.Event()
         self._unheard = Unheard()
+        self._patience_s = ANSWER_S
+        self._decode = msgspec.json.Decoder(messages.Event).decode
         self._events: trio.MemorySendChannel[base.Event]
         self._dropped_send, self._dropped = trio.open_memory_channel[StatusUpdate](math.inf)
-        self._decode_offer = msgspec.json.Decoder(messages.Offer).decode
         stats.declare("mesos_scheduler_subscription_attempts", "mesos_scheduler_call_failures")
         stats.declare("scheduler_driver_kill_failures", "scheduler_framework_message")
         stats.declare(*(f"mesos_scheduler_event_{type_}" for type_ in messages.EVENT_TYPES))
@@ -148,30 +149,31 @@ class MesosEngine:
 
     async def _hear(self, subscription: Subscription) -> None:
         """Raises `Over`. Nobody misses heartbeats while somebody is slow to take events: only waiting is timed."""
-        records = Records(msgspec.json.Decoder(messages.Event).decode)
-        patience_s = ANSWER_S
+        records, pace = Records(bytes), Pace()
+        self._patience_s = ANSWER_S
         while True:
-            data = await subscription.receive(patience_s)
+            data = await subscription.receive(self._patience_s)
             try:
-                for event in records.feed(data):
+                for record in records.feed(data):
                     began = trio.current_time()
-                    await self._handle(event, subscription)
+                    await self._handle(record, subscription)
                     self._stats.observe("scheduler_received", trio.current_time() - began)
-                    if event.subscribed is not None:
-                        patience_s = self._patience_s(event.subscribed)
+                    await pace.breathe()
             except ValueError as error:
                 raise Lost(f"what the master tells cannot be read: {error}") from error
 
-    def _patience_s(self, subscribed: messages.Subscribed) -> float:
-        return self._missed_heartbeats * (subscribed.heartbeat_interval_seconds or _HEARTBEAT_S)
-
-    async def _handle(self, event: messages.Event, subscription: Subscription) -> None:
+    async def _handle(self, record: bytes, subscription: Subscription) -> None:
+        if offers.is_large(record):
+            self._stats.count("mesos_scheduler_event_OFFERS")
+            await self._tell(base.Offers(await offers.read_large(record)))
+            return
+        event = self._decode(record)
         type_ = event.type if event.type in messages.EVENT_TYPES else "UNKNOWN"
         self._stats.count(f"mesos_scheduler_event_{type_}")
         if event.update is not None:
             await self._updated(translate.status_update(event.update.status))
         elif event.offers is not None:
-            await self._offered(event.offers)
+            await self._tell(base.Offers(await offers.read(event.offers.offers)))
         elif event.rescind is not None:
             await self._tell(base.Rescind(event.rescind.offer_id.value))
         elif event.inverse_offers is not None:
@@ -193,16 +195,9 @@ class MesosEngine:
         self._framework_id = framework_id
         self._subscription = subscription
         self._subscribed_at = trio.current_time()
+        self._patience_s = self._missed_heartbeats * (subscribed.heartbeat_interval_seconds or _HEARTBEAT_S)
         self._is_subscribed.set()
         await self._tell(Registered(framework_id))
-
-    async def _offered(self, made: messages.Offers) -> None:
-        pace = Pace()
-        offers: list[base.Offer] = []
-        for raw in made.offers:
-            offers.append(translate.offer(self._decode_offer(raw)))
-            await pace.breathe()
-        await self._tell(base.Offers(tuple(offers)))
 
     async def _updated(self, update: StatusUpdate) -> None:
         self._unheard.heard(update)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -290,6 +291,38 @@ def test_pages_are_for_all_unless_reading_is_closed(scheduler: Cluster, closed: 
     for of in (scheduler, closed):
         assert status(of, "no role") == fine
         assert status(of, "wrong password") == (fine if path in OPEN else 401)
+
+
+def test_the_json_apis_ask_as_thrift_does(scheduler: Cluster, closed: Cluster) -> None:
+    def statuses(of: Cluster, method: str, path: str, body: object = None) -> list[int]:
+        found = []
+        for caller in ("none", "wrong password", "no role", "right role", "admin"):
+            authorization = CALLERS[caller]()
+            headers = {} if authorization is None else {"Authorization": authorization}
+            answer = requests.request(
+                method, of.scheduler + path, json=body, headers=headers, auth=_nothing, timeout=30
+            )
+            found.append(answer.status_code)
+        return found
+
+    kill = {"job": {"role": "ads", "environment": "prod", "name": "web"}}
+    assert statuses(scheduler, "POST", "/apibeta/getJobs", {}) == [200, 401, 200, 200, 200]
+    assert statuses(scheduler, "POST", "/apibeta/killTasks", kill) == [401, 401, 200, 200, 200]  # some are AUTH_FAILED
+    assert statuses(closed, "POST", "/apibeta/getJobs", {}) == [401, 401, 200, 200, 200]
+    assert statuses(scheduler, "GET", "/v1/roles") == [200, 401, 200, 200, 200]
+    assert statuses(closed, "GET", "/v1/roles") == [401, 401, 200, 200, 200]
+    quota = {"resources": [{"numCpus": 1}, {"ramMb": 1}, {"diskMb": 1}]}
+    assert statuses(scheduler, "PUT", "/v1/quotas/ads", quota) == [401, 401, 403, 403, 200]
+
+
+def test_nothing_of_the_json_api_is_shown_to_unknown_callers_where_reading_is_closed(closed: Cluster) -> None:
+    described = requests.get(f"{closed.scheduler}/v1/openapi.json", auth=_nothing, timeout=30).json()
+    asked = [(method, path) for path, methods in described["paths"].items() for method in methods]
+    assert len(asked) > 30
+    for method, path in asked:
+        url = closed.scheduler + re.sub("{[^}]*}", "1", path)
+        status = requests.request(method, url, auth=_nothing, timeout=30).status_code
+        assert status == (200 if path == "/v1/openapi.json" else 401), (method, path)
 
 
 def test_who_may_end_the_scheduler() -> None:

@@ -29,6 +29,7 @@ from tests.certificates import certificate
 from tests.e2e.cluster import Cluster, cluster
 from tests.e2e.test_other_sites import TASK
 from tests.light_hashes import light
+from tests.log.certificates import Authority
 from tests.rules.test_authorization import OF_JOBS
 
 REFUSED, PASSED = ResponseCode.AUTH_FAILED, "passed"
@@ -407,13 +408,26 @@ def test_everything_may_go_over_tls(tmp_path: Path) -> None:
     users = tmp_path / "users.ini"
     users.write_text(USERS)
     flags = ("-http_authentication_mechanism=BASIC", f"-shiro_ini_path={users}")
-    with cluster(tmp_path, *flags, f"-http_tls_key={key}", f"-http_tls_certificate={made}") as it:
+    ours = Authority(tmp_path / "ours")
+    mine = ours.member("me")
+    asking = (f"-http_tls_key={key}", f"-http_tls_certificate={made}", f"-http_tls_client_ca={ours.certificate}")
+    with cluster(tmp_path, *flags, *asking) as it:
         assert it.scheduler.startswith("https://localhost:")
-        assert requests.get(f"{it.scheduler}/health", verify=str(made), timeout=30).text == "OK\n"
-        page = requests.get(f"{it.observer}/", verify=str(made), timeout=30)
+        shown = (str(mine.certificate), str(mine.key))
+        assert requests.get(f"{it.scheduler}/health", verify=str(made), cert=shown, timeout=30).text == "OK\n"
+        page = requests.get(f"{it.observer}/", verify=str(made), cert=shown, timeout=30)
         assert f"{it.scheduler}/scheduler" in page.text
         (tmp_path / ".netrc").write_text("machine localhost login deployer password plum")
-        ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web", REQUESTS_CA_BUNDLE=str(made))
-        assert ran.returncode == 0, ran.stdout
-        ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web")
-        assert "CERTIFICATE_VERIFY_FAILED" in ran.stdout or "certificate verify failed" in ran.stdout
+        entry = {"name": "devcluster", "scheduler_uri": it.scheduler, "tls_ca": str(made)}
+        for certificates, status in (
+            ({}, 7),
+            ({"tls_certificate": shown[0]}, 3),
+            ({"tls_certificate": shown[0], "tls_key": shown[1]}, 0),
+        ):
+            (tmp_path / "clusters.json").write_text(json.dumps([entry | certificates]))
+            ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web")
+            assert ran.returncode == status, ran.stdout
+        entry = {"name": "devcluster", "scheduler_uri": it.scheduler}
+        (tmp_path / "clusters.json").write_text(json.dumps([entry]))
+        ran = it.aurora("job", "killall", "devcluster/ads/prod/web")
+        assert "certificate verify failed" in ran.stdout.lower().replace("_", " ")

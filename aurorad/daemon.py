@@ -255,6 +255,7 @@ class _Daemon:
             observer_url=observer_url,
             backup_folder=backup_folder(self._flags),
             series=self._series,
+            stopping=self.ending.begun,
         )
 
     async def _begin_reign(

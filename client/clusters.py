@@ -15,7 +15,8 @@ LOCAL_SCHEDULER = "http://localhost:8081"
 _BUILT_IN = ("devcluster", "example")
 _TEXTS = (
     *("zk", "scheduler_zk_path", "scheduler_uri", "proxy_url", "auth_mechanism"),
-    *("slave_root", "slave_run_directory", "docker_registry", "credentials_file"),
+    *("slave_root", "slave_run_directory", "docker_registry"),
+    *("credentials_file", "tls_ca", "tls_certificate", "tls_key"),
 )
 _PORT = "zk_port"
 _DEFAULT_ZK_PORT = 2181

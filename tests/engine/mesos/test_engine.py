@@ -32,7 +32,7 @@ from tests.engine.mesos.fake_master import Answer, FakeMaster, Json, Stream, fak
 from tests.engine.mesos.session import Commands, engine_at, session, task
 
 REFUSALS = {
-    "a master that is not ready": Answer(503, "Master has not finished recovery"),
+    "a master that fails": Answer(500, "Internal error"),
     "a master that cannot read the call": Answer(400, "Failed to convert JSON into Call protobuf"),
     "a credential that is refused": Answer(401),
     "a redirect to nowhere": Answer(307, "", (("Location", "/master"),)),
@@ -149,6 +149,16 @@ async def test_it_tries_on_after(refusal: Answer, quick_clock: MockClock) -> Non
     for wait, least in zip(waits, [0.5, 1, 2, 4, 8, 16, 30], strict=True):
         assert least <= wait < 2.1 * least
     assert stats.get("mesos_scheduler_subscription_attempts") == 9
+
+
+async def test_a_master_that_recovers_is_not_left_waiting_for_long(quick_clock: MockClock) -> None:
+    began = trio.current_time()
+    async with fake_master() as (master, address):
+        recovering = Answer(503, "Master has not finished recovery")
+        master.refuses = lambda call, headers: recovering if trio.current_time() < began + 300 else None
+        async with session(engine_at(address)) as it:
+            with trio.fail_after(306):
+                await it._see()
 
 
 async def test_it_goes_where_it_is_sent_and_does_not_go_round_for_ever(quick_clock: MockClock) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import msgspec
-
-from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
+from aurorad.api.enums import ACTIVE_JOB_UPDATE_STATES, TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import (
     HostAttributes,
     HostMaintenanceRequest,
@@ -20,6 +18,7 @@ from aurorad.api.tasks import (
     JobKey,
     ResourceAggregate,
     ScheduledTask,
+    TaskConfig,
     TaskQuery,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey
@@ -36,10 +35,13 @@ from aurorad.storage.operations import (
     inserted,
     moved,
 )
-from aurorad.storage.queries import matches, queried_jobs, rest_of_jobs, without_instances
+from aurorad.storage.queries import find, matches
 from aurorad.storage.task_rows import TaskRows
 from aurorad.storage.update_rows import with_derived_state, with_event, with_instance_events
 from aurorad.vars import Vars
+
+K = TypeVar("K")
+M = TypeVar("M")
 
 _EVERYTHING = TaskQuery()
 
@@ -104,6 +106,7 @@ class Tables:
         self._tasks = TaskRows()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table if table is not Table.TASKS}
         self._updates_by_job: dict[JobKey, dict[JobUpdateKey, None]] = {}
+        self._active_updates: dict[str, dict[JobUpdateKey, None]] = {}
         self._frozen: list[FrozenTasks] = []
 
     @property
@@ -160,6 +163,14 @@ class Tables:
         found = self._tasks.ended_of_job(job) if ended else self._tasks.of_job(job)
         return found if statuses is None else [task for task in found if task.status in statuses]
 
+    def job_configs(self, job: JobKey) -> Mapping[TaskConfig, int]:
+        """The configurations of the job's ACTIVE tasks, with how many have each; quick, however many run."""
+        return self._tasks.configs_of(job)
+
+    def role_updates(self, role: str) -> list[JobUpdateDetails]:
+        """The updates of one role that are going on."""
+        return [self.updates[key] for key in self._active_updates.get(role, ())]
+
     def instance_tasks(
         self, job: JobKey, instance_ids: Iterable[int], statuses: frozenset[ScheduleStatus] | None = None
     ) -> list[ScheduledTask]:
@@ -189,7 +200,7 @@ class Tables:
 
         Raises `ValueError` for a job key that is none.
         """
-        found, rest = self._find(query)
+        found, rest = find(query, self._tasks, self._stats)
         return found if rest == _EVERYTHING else [task for task in found if matches(task, rest)]
 
     def candidates(self, query: TaskQuery) -> list[ScheduledTask]:
@@ -197,42 +208,7 @@ class Tables:
 
         Raises `ValueError` for a job key that is none.
         """
-        return self._find(query)[0]
-
-    def _find(self, query: TaskQuery) -> tuple[list[ScheduledTask], TaskQuery]:
-        """Candidates by an index, and what is still to be asked of each of them."""
-        rest = msgspec.structs.replace(query, offset=0, limit=0)
-        jobs = queried_jobs(query)
-        if query.task_ids:
-            self._stats.count("task_queries_by_id")
-            by_id = self._tasks.by_id
-            rest = msgspec.structs.replace(rest, task_ids=frozenset())
-            return [by_id[task_id] for task_id in query.task_ids if task_id in by_id], rest
-        if jobs is not None:
-            self._stats.count("task_queries_by_job")
-            return self._in_jobs(jobs, query.instance_ids), rest_of_jobs(rest)
-        if query.slave_hosts:
-            self._stats.count("task_queries_by_host")
-            rest = msgspec.structs.replace(rest, slave_hosts=frozenset())
-            return [task for host in query.slave_hosts for task in self._tasks.on_host(host)], rest
-        if query.role is not None and query.role.strip():
-            self._stats.count("task_queries_by_job")
-            rest = msgspec.structs.replace(rest, role=None)
-            return self._in_jobs(self._tasks.jobs_of(query.role), query.instance_ids), without_instances(rest)
-        if query.statuses:
-            self._stats.count("task_queries_by_status")
-            rest = msgspec.structs.replace(rest, statuses=frozenset())
-            return [task for status in query.statuses for task in self._tasks.in_status(status)], rest
-        self._stats.count("task_queries_all")
-        return list(self._tasks.by_id.values()), rest
-
-    def _in_jobs(self, jobs: Iterable[JobKey], instance_ids: frozenset[int]) -> list[ScheduledTask]:
-        if instance_ids:
-            return [task for job in jobs for task in self._tasks.of_instances(job, instance_ids)]
-        found: list[ScheduledTask] = []
-        for job in jobs:
-            found += self._tasks.of_job(job)
-        return found
+        return find(query, self._tasks, self._stats)[0]
 
     def apply(self, op: Op, changes: Changes | None = None) -> Changes:
         """Apply one operation; `changes`, or else new ones, get what it changed.
@@ -323,7 +299,8 @@ class Tables:
         """Take over the rows of `other`, which must not be used any more; `changes` get what differs."""
         if changes is not None:
             self._note_difference(other, changes)
-        self._tasks, self._rows, self._updates_by_job = other._tasks, other._rows, other._updates_by_job
+        self._tasks, self._rows = other._tasks, other._rows
+        self._updates_by_job, self._active_updates = other._updates_by_job, other._active_updates
 
     def _note_difference(self, other: Tables, changes: Changes) -> None:
         for table in Table:
@@ -370,20 +347,28 @@ class Tables:
     def _put(self, table: Table, key: Any, after: Any) -> None:
         rows = self._rows[table]
         if table is Table.UPDATES:
-            self._index_update(key, present=after is not None)
+            self._index_update(key, after)
         if after is None:
             rows.pop(key, None)
         else:
             rows[key] = after
 
-    def _index_update(self, key: JobUpdateKey, present: bool) -> None:
-        of_job = self._updates_by_job.setdefault(key.job, {})
-        if present:
-            of_job[key] = None
-        else:
-            of_job.pop(key, None)
-            if not of_job:
-                del self._updates_by_job[key.job]
+    def _index_update(self, key: JobUpdateKey, after: JobUpdateDetails | None) -> None:
+        state = after.update.summary.state if after is not None else None
+        is_active = state is not None and state.status in ACTIVE_JOB_UPDATE_STATES
+        _keep(self._updates_by_job, key.job, key, present=after is not None)
+        _keep(self._active_updates, key.job.role, key, present=is_active)
+
+
+def _keep(index: dict[K, dict[M, None]], key: K, member: M, *, present: bool) -> None:
+    """Have `member` be among those of `key`, or not."""
+    members = index.setdefault(key, {})
+    if present:
+        members[member] = None
+    else:
+        members.pop(member, None)
+        if not members:
+            del index[key]
 
 
 def _rows_after(tables: Tables, op: OtherOp) -> list[tuple[Table, Any, Any]]:

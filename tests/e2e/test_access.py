@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 
@@ -20,11 +21,12 @@ from aurorad.api import binary
 from aurorad.api.calls import CALLS, Call, CreateJob, KillTasks, ManagerCall, ReadOnlyCall, Reply, SetQuota
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response
-from aurorad.api.tasks import JobConfiguration, JobKey, TaskConfig
+from aurorad.api.tasks import JobConfiguration, JobKey
 from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType
 from tests import kerberos
 from tests.certificates import certificate
 from tests.e2e.cluster import Cluster, cluster
+from tests.e2e.test_other_sites import TASK
 from tests.light_hashes import light
 from tests.rules.test_authorization import OF_JOBS
 
@@ -256,7 +258,7 @@ def test_refusals_have_the_originals_words_and_are_counted(scheduler: Cluster) -
 
 def test_nobody_creates_a_job_under_one_name_whose_tasks_have_another(scheduler: Cluster) -> None:
     mine, theirs = JobKey("ads", "test", "job"), JobKey("others", "prod", "job")
-    call = CreateJob(JobConfiguration(mine, task_config=TaskConfig(job=theirs), instance_count=1))
+    call = CreateJob(JobConfiguration(mine, task_config=msgspec.structs.replace(TASK, job=theirs), instance_count=1))
     for caller in ("right role", "admin"):
         assert "one key was expected" in text(send(scheduler.scheduler, call, CALLERS[caller]()))
 

@@ -37,9 +37,9 @@ _WAS_WELL_S = 1.0
 """A subscription that lasted so long is made again at once; with one that did not, that could go on for ever."""
 
 _REMOVED = "Framework has been removed"
-_ACCEPTED = 202
-_ANOTHER_STANDING = (307, 401, 403, 503)
-"""Who answers a call so does not lead, or does not know us any more."""
+_ACCEPTED, _BAD_CALL = 202, 400
+_NOT_SUBSCRIBED = ("The stream ID", "Framework cannot be found", "All non-subscribe calls")
+"""What a bad call's answer begins with if it is not the call that is bad."""
 
 
 class Launching(Protocol):
@@ -311,13 +311,13 @@ class MesosEngine:
         await subscription.calls.call(body, answered or functools.partial(self._answered, call.type))
 
     def _answered(self, type_: str, status: int, text: str) -> None:
-        """Raises `Lost` if the answer shows that the subscription is no more."""
+        """Raises `Lost` if it is not the call that is refused: who answers so does not lead, or know us, any more."""
         if status == _ACCEPTED:
             return
         self._stats.count("mesos_scheduler_call_failures")
         if type_ == "KILL":
             self._stats.count("scheduler_driver_kill_failures")
-        if status in _ANOTHER_STANDING or "stream" in text.lower():
+        if status != _BAD_CALL or text.startswith(_NOT_SUBSCRIBED):
             raise Lost(f"a call is refused: {status} {text}".rstrip())
         _log.error("the Mesos master refuses %s: %d %s", type_, status, text)
 

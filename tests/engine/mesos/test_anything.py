@@ -37,7 +37,7 @@ class Cluster:
         if call["type"] == "SUBSCRIBE":
             return self._subscribe(call, headers)
         if self._stream is None or headers["mesos-stream-id"] != self._stream.id:
-            return Answer(400, "The stream ID is another one")
+            return Answer(400, "The stream ID 'x' included in this request didn't match")
         if self._dies():
             return Answer(503)
         getattr(self, f"_{call['type'].lower()}")(call)

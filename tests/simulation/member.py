@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import trio
@@ -14,12 +14,12 @@ from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.leader.face import Defeated
 from aurorad.lifecycle import Ending, Lifecycle
-from aurorad.log import driving, scribe
 from aurorad.log.errors import LogFailed, LogFull, LogLost, NotElected
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Metadata, Status
 from aurorad.log.paxos import Chosen, Elected, Event
 from aurorad.log.replicated import LogSettings, ReplicatedLog
+from aurorad.log.scribe import Room
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
 from aurorad.storage import following
@@ -38,7 +38,8 @@ from tests.simulation.truth import Truth
 from tests.simulation.wires import Wire, Wires
 
 SEGMENT_BYTES = 16 << 10
-_SMALL_DISK = (16 << 10, 4 << 10, 2 << 10, 8 << 10)
+SMALL = Room(headroom=4 << 10, low_water=16 << 10, piece=8 << 10, small=2 << 10)
+"""Room is kept by the kilobyte, since disks are copied."""
 SECTOR = 512
 GRACE_S = 1.0
 SLEEPY_S = 1.0
@@ -61,17 +62,6 @@ _ENDS = (
 
 def quorum_of(count: int) -> int:
     return count // 2 + 1
-
-
-@contextlib.contextmanager
-def small_disks() -> Iterator[None]:
-    """Room is kept by the kilobyte, since disks are copied."""
-    was = scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES
-    scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES = _SMALL_DISK
-    try:
-        yield
-    finally:
-        scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES = was
 
 
 def new_disk(rng: random.Random, *, initialized: bool) -> FakeDisk:
@@ -240,7 +230,7 @@ class Member:
     async def _live(self) -> None:
         quorum = self._around.quorum
         journal = Journal.open(self.disk, alone=quorum == 1, rng=self._rng, segment_bytes=SEGMENT_BYTES)
-        settings = LogSettings("the cluster", quorum)
+        settings = LogSettings("the cluster", quorum, room=SMALL)
         log = self.log = _WatchedLog(journal, self._wire, self._around.members(), settings, self.stats, self._rng)
         log.watch(self)
         role = SchedulerRole(

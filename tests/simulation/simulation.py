@@ -29,7 +29,7 @@ from tests.simulation.hosts import Host
 from tests.simulation.jobs import Fates
 from tests.simulation.judge import Judge
 from tests.simulation.ledger import Ledger, changes_of
-from tests.simulation.member import Around, Member, new_disk, small_disks
+from tests.simulation.member import Around, Member, new_disk
 from tests.simulation.network import Connection, Odds
 from tests.simulation.node import Node
 from tests.simulation.promises import MIN_INSTANCES
@@ -85,8 +85,7 @@ def run_seed(seed: int, stress: Stress = Stress()) -> Result:  # noqa: B008 - a 
     logging.getLogger("aurorad").addHandler(handler := _Complaints(trace))
     logging.getLogger("aurorad").setLevel(logging.WARNING)
     try:
-        with small_disks():
-            determinism.run(simulate, seed, pace.draw_s)
+        determinism.run(simulate, seed, pace.draw_s)
     except BaseExceptionGroup as group:
         for error in _leaves(group):
             trace.violations.append(Violation("nothing breaks", repr(error)))

@@ -10,7 +10,7 @@ import trio
 from aurorad.log import here
 from aurorad.log.journal import Journal
 from aurorad.log.paxos import Elected
-from aurorad.log.receipts import Placed
+from aurorad.log.receipts import Submission
 from aurorad.log.replicated import ReplicatedLog
 from aurorad.storage.following import Following
 from tests.log.fake_disk import FakeFile
@@ -54,7 +54,7 @@ def reads_are_not_confirmed(patch: pytest.MonkeyPatch) -> None:
 def acknowledged_without_a_quorum(patch: pytest.MonkeyPatch) -> None:
     place = ReplicatedLog._place
 
-    def hasty(self: ReplicatedLog, *arguments: Any, **more: Any) -> Placed:
+    def hasty(self: ReplicatedLog, *arguments: Any, **more: Any) -> Submission:
         receipt = place(self, *arguments, **more)
         self._receipts.done(receipt.last + 1)
         return receipt

@@ -7,7 +7,7 @@ import gc
 import itertools
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import trio
@@ -19,7 +19,7 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Changes
 from tests.log.fake_disk import Down, FakeDisk
 from tests.simulation import clients as workload
-from tests.simulation import determinism, faults
+from tests.simulation import determinism, faults, faults_of_groups
 from tests.simulation.clients import Clients
 from tests.simulation.cluster import Cluster, machine
 from tests.simulation.election import Election
@@ -105,8 +105,14 @@ class Seat:
         self.address = address
         self.disk = disk
         self.node: Node | Member | None = None
-        self.is_lost = False
-        """Whether the next one finds another disk, an empty one."""
+        self.life = 0
+        """How many ran there."""
+        self.exchange: Callable[[FakeDisk], FakeDisk] | None = None
+        """What the next one finds in the place of the disk that is left."""
+        self.harmed_in = -1
+        """The life whose disk may be damaged without anybody having noticed."""
+        self.forgot_to = 0
+        """The end that its log had before an old disk was put back."""
         self.clock_ms = 0
         """How far its clock is ahead of others'."""
 
@@ -172,6 +178,8 @@ class Simulation:
         self.clients = Clients(determinism.seeded(seed, "clients"), trace, self.ledger, self._reachable, size)
         self._network_rng = network
         self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery
+        self._added = 0
         self._steps = determinism.Steps(ENDLESS_STEPS, self._give_up)
         hosts = determinism.seeded(seed, "hosts")
         for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
@@ -191,6 +199,7 @@ class Simulation:
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             trio.lowlevel.add_instrument(self._steps)
             nursery.start_soon(self.timeline.run)
             self.around = Around(
@@ -206,11 +215,36 @@ class Simulation:
             self._audit()
             async with trio.open_nursery() as storm:
                 storm.start_soon(self._act)
-                drawn = faults.draw(self)
-                for fault in drawn if self._stress.faults is None else self._stress.faults:
+                for fault in self._faults() if self._stress.faults is None else self._stress.faults:
                     storm.start_soon(fault, self)
             await self._quiet()
             nursery.cancel_scope.cancel()
+
+    def _faults(self) -> Sequence[faults.Fault]:
+        rng = determinism.seeded(self.seed, "faults")
+        if rng.random() < 0.1:
+            return ()
+        alone = faults.draw(rng)
+        return alone + faults_of_groups.draw(rng) if self.group > 1 else alone
+
+    def add_seat(self) -> None:
+        """One more scheduler, with an empty disk."""
+        self._added += 1
+        seat = Seat(f"scheduler-{self.group + self._added - 1}", new_disk(self.rng, initialized=False))
+        self.seats.append(seat)
+        self._tell_addresses()
+        self._nursery.start_soon(self._schedule, seat)
+
+    def take_away(self, seat: Seat) -> None:
+        """For good."""
+        self.seats.remove(seat)
+        self._tell_addresses()
+        if seat.node is not None:
+            seat.node.crash(power_loss=True)
+
+    def _tell_addresses(self) -> None:
+        self.trace("node", f"the group is {', '.join(seat.address for seat in self.seats)}")
+        self.around.group(frozenset(seat.address for seat in self.seats))
 
     @property
     def is_condemned(self) -> bool:
@@ -227,11 +261,10 @@ class Simulation:
 
     async def _schedule(self, seat: Seat) -> None:
         """One scheduler after the other, each on what the one before left on the disk."""
-        life = 0
-        while True:
-            life += 1
-            self.trace("node", f"{seat.address} starts, number {life}")
-            node = seat.node = self._new_node(seat, life) if self.group == 1 else self._new_member(seat, life)
+        while seat in self.seats:
+            seat.life += 1
+            self.trace("node", f"{seat.address} starts, number {seat.life}")
+            node = seat.node = self._new_node(seat) if self.group == 1 else self._new_member(seat)
             async with trio.open_nursery() as nursery:  # its tasks are its own, to be stopped together
                 nursery.start_soon(node.run)
             self.trace("node", f"{seat.address} is dead")
@@ -239,28 +272,28 @@ class Simulation:
                 self.engine_judge.offers_void(node.connection)
             seat.disk = node.disk
             await trio.sleep(self.rng.random() * 3)
-            if seat.is_lost:
-                seat.disk, seat.is_lost = new_disk(self.rng, initialized=False), False
-                self.trace("node", f"{seat.address} has a new disk")
+            if seat.exchange is not None:
+                seat.disk, seat.exchange = seat.exchange(seat.disk), None
+                self.trace("node", f"{seat.address} has another disk")
 
-    def _new_node(self, seat: Seat, life: int) -> Node:
+    def _new_node(self, seat: Seat) -> Node:
         in_flight = seat.node.in_flight if isinstance(seat.node, Node) else ()
         self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
         return Node(
             seat.disk,
             self._new_connection(),
             self.flags,
-            determinism.seeded(self.seed, f"node {life}"),
+            determinism.seeded(self.seed, f"node {seat.life}"),
             self.now_ms,
             segment_bytes=self.segment_bytes,
             recovered=lambda storage: self._recovered(storage, in_flight),
             durable=self._durable,
         )
 
-    def _new_member(self, seat: Seat, life: int) -> Member:
-        rng = determinism.seeded(self.seed, f"{seat.address} {life}")
+    def _new_member(self, seat: Seat) -> Member:
+        rng = determinism.seeded(self.seed, f"{seat.address} {seat.life}")
         return Member(
-            seat.address, seat.disk, self.around, self.flags, rng, lambda: self.now_ms() + seat.clock_ms, life
+            seat.address, seat.disk, self.around, self.flags, rng, lambda: self.now_ms() + seat.clock_ms, seat.life
         )
 
     def _new_connection(self) -> Connection:

@@ -16,7 +16,8 @@ from tests.simulation.faults import Fault, a_node, moments
 from tests.simulation.member import Member, new_disk
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Seat, Simulation
+    from tests.simulation.seat import Seat
+    from tests.simulation.simulation import Simulation
 
 
 def draw(rng: random.Random) -> list[Fault]:

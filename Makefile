@@ -8,7 +8,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test contract fuzz simulate simulate-log soak chaos chaos-cluster lint bench binaries clean
+.PHONY: help setup run test contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
@@ -19,6 +19,7 @@ help:
 	@echo "make simulate  run the whole scheduler through faults in simulated time (SEEDS=1000 SEED=0 TRACE=file)"
 	@echo "make simulate-log  run the replicated log alone through faults of disks, network and clocks (SEEDS=1000 SEED=0 TRACE=file)"
 	@echo "make soak   storms of users and of kill -9 over a whole cluster (ROUNDS=20 SECONDS=60 SEED=1)"
+	@echo "make schemathesis  ask the JSON API of a real daemon whatever its document allows, and what it does not (EXAMPLES=100)"
 	@echo "make chaos  kill -9 executors, coordinators, launcher and processes of tasks at any moment (RUNS=500 SEED=1)"
 	@echo "make chaos-cluster  cut, kill and stop three schedulers and ZooKeepers in network namespaces (ROUNDS=200 SEED=1; root)"
 	@echo "make lint   check types, style and the floors of the architecture"
@@ -41,6 +42,8 @@ $(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
+	@command -v krb5-config >/dev/null && command -v cc >/dev/null || { \
+		echo "make: what builds gssapi is missing: apt-get install gcc python3-dev libkrb5-dev" >&2; exit 1; }
 	@echo "installing what tests and checks need ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
@@ -54,6 +57,10 @@ test: $(INSTALLED_DEV)
 		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 openssl sqlite3 thrift-compiler" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
+	@test -x /usr/sbin/sshd && command -v scp >/dev/null || { \
+		echo "make: ssh is missing: apt-get install openssh-client openssh-server" >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
+		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 contract: $(INSTALLED_DEV)
@@ -71,6 +78,9 @@ simulate-log: $(INSTALLED_DEV)
 soak: $(INSTALLED_DEV)
 	CHAOS_ROUNDS=$(or $(ROUNDS),20) CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(or $(SEED),1) \
 		$(BIN)/python -m pytest -x tests/soak/storms.py  # by name: `make test` does not look for it
+
+schemathesis: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.web.v1 $(or $(EXAMPLES),100) $(SEED)
 
 chaos: $(INSTALLED_DEV)
 	CHAOS_RUNS=$(or $(RUNS),500) CHAOS_SEED=$(or $(SEED),1) \

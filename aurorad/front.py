@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import msgspec
 import trio
@@ -28,6 +28,7 @@ from aurorad.storage.tables import Tables
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.apibeta import apibeta_endpoint
+from aurorad.web.apiclient import api_client
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
@@ -37,6 +38,8 @@ from aurorad.web.mname import mname_endpoints
 from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
 from aurorad.web.utilization import utilization_endpoints
+from aurorad.web.v1.blueprint import json_api
+from aurorad.web.v1.route import World
 
 _WORDS = "This scheduler follows another one: what it shows may be a moment old, and it changes nothing."
 _NO_LEADER = "This scheduler waits to lead: what it shows may be old, and nothing can be changed until one leads."
@@ -129,15 +132,20 @@ def follower_app(
         leaders = leadership.leaders
         if len(leaders) != 1:
             return Notice(_NO_LEADER)
-        return Notice(_WORDS, (f"http://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"))
+        return Notice(
+            _WORDS,
+            (f"{given.flags.http_scheme}://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"),
+        )
 
     look = scheduler_look(given.flags.cluster_name, given.now_ms, notice)
     return scheduler_app(
         given.stats,
         thrift_endpoint(not_ready, present_caller),
         apibeta_endpoint(not_ready, present_caller),
+        json_api(not_ready, present_caller, World(tables, given.now_ms, _not_here, _not_here)),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
+        api_client(look),
         diagnostic_endpoints(look),
         dump_endpoints(tables, look),
         graph_endpoints(given.series, look),
@@ -146,6 +154,10 @@ def follower_app(
         scheduler_pages(look, tables, lambda task: "", given.observer_url),
         *others,
     )
+
+
+async def _not_here(*_: object) -> NoReturn:
+    raise AssertionError("nothing is explained or planned without an answer of the API, which is not ready")
 
 
 def in_url(host: str) -> str:

@@ -20,7 +20,7 @@ from aurorad.flags import Flags
 from aurorad.front import Front, follower_app
 from aurorad.leader.alone import Alone
 from aurorad.leading import Surroundings
-from aurorad.rules.tiers import BUILT_IN
+from aurorad.rules import executors, tiers
 from aurorad.scheduler_role import Followed
 from aurorad.series import Series
 from aurorad.storage.backup_folder import BackupFolder
@@ -143,7 +143,21 @@ def follower(tables: Tables, leadership: Alone, unfit: str | None = None) -> Qua
     flags = Flags(cluster_name="here")
     folder = BackupFolder(Path("/nonexistent"), 1)
     series = Series(Vars(), lambda: 1)
-    given = Surroundings(flags, Vars(), BUILT_IN, None, (), "me", lambda: 1, lambda _: None, folder, series)
+    given = Surroundings(
+        flags=flags,
+        stats=Vars(),
+        tiers=tiers.BUILT_IN,
+        executors=executors.BUILT_IN,
+        webhook=None,
+        executor_arguments=(),
+        hostname="me",
+        url="http://me:8081",
+        now_ms=lambda: 1,
+        observer_url=lambda _: None,
+        backup_folder=folder,
+        series=series,
+        stopping=trio.Event(),
+    )
     app = follower_app(given, tables, leadership, lambda: unfit)
     Gate(None).guard(app)
     return app

@@ -121,9 +121,12 @@ def _integer(bits: int) -> Reader:
     limit = 1 << (bits - 1)
 
     def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not -limit <= value < limit:
+        number = (
+            int(value) if isinstance(value, float) and value.is_integer() else value
+        )  # JSON does not tell them apart
+        if isinstance(number, bool) or not isinstance(number, int) or not -limit <= number < limit:
             raise _Misfit(value, f"a {bits}-bit integer")
-        return value
+        return number
 
     return read
 

@@ -74,7 +74,7 @@ contract: $(INSTALLED_DEV)
 	@$(BIN)/python -m $(if $(URL),tests.contract.rows $(URL),tests.contract)
 
 fuzz: $(INSTALLED_DEV)
-	@$(BIN)/python -m tests.fuzz --bodies $(or $(BODIES),1000000) --seed $(or $(SEED),1)
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.fuzz --bodies $(or $(BODIES),1000000) --seed $(or $(SEED),1)
 
 simulate: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0) $(if $(TRACE),--trace $(TRACE))

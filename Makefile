@@ -42,6 +42,8 @@ $(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
+	@command -v krb5-config >/dev/null && command -v cc >/dev/null || { \
+		echo "make: what builds gssapi is missing: apt-get install gcc python3-dev libkrb5-dev" >&2; exit 1; }
 	@echo "installing what tests and checks need ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
@@ -55,6 +57,8 @@ test: $(INSTALLED_DEV)
 		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 openssl sqlite3 thrift-compiler" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
+		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 contract: $(INSTALLED_DEV)

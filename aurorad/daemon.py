@@ -6,6 +6,7 @@ Start: the sockets (a taken port is told before anything is touched), then the r
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import math
 import os
@@ -33,7 +34,7 @@ from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
 from aurorad.log.errors import LogDamaged, LogFailed, LogInUse, LogLost, NotElected
 from aurorad.observer.app import observer_app
-from aurorad.observer.service import observer_for
+from aurorad.observer.service import has_what_to_observe, observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.executors import ExecutorError
@@ -51,10 +52,12 @@ from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
 from aurorad.web import server
 from aurorad.web.app import scheduler_app
+from aurorad.web.kerberos import NoKerberos
 from aurorad.web.leader import leader_endpoints
 from aurorad.web.lifecycle import lifecycle_endpoints
-from aurorad.web.security import security
+from aurorad.web.security import Security, warnings
 from aurorad.web.simulation import simulation_endpoints
+from aurorad.web.tls import BadCertificate
 from aurorad.web.users import BadUsers
 
 _log = logging.getLogger(__name__)
@@ -78,6 +81,8 @@ _OUTSIDE_OUR_POWER = (
     WrongEngine,
     ZooKeeperRefused,
     BadUsers,
+    NoKerberos,
+    BadCertificate,
 )
 _NO_MORE_LEADER = (LogLost, NotElected, Defeated, EngineGone, FrameworkFailed, LogFailed)
 _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
@@ -131,7 +136,7 @@ class _Daemon:
         self._stats = stats
         self._tiers = configured_tiers(flags)
         self._webhook = webhooks.configured(flags.webhook_config)
-        self._security = security(flags, stats)
+        self._security = Security(flags, stats)
         self._told: set[str] = set()
         self.ending = Ending()
         interval_s, retention_s = flags.stat_sampling_interval, flags.stat_retention_period
@@ -146,17 +151,17 @@ class _Daemon:
         """All roles, until told to stop."""
         flags = self._flags
         schedules = "scheduler" in flags.role
-        observes = "observer" in flags.role and flags.engine != "simulated"  # pretended tasks leave nothing to observe
+        observes = "observer" in flags.role and (not schedules or has_what_to_observe(flags))
         scheduler = server.listen(self._address, flags.http_port, "http_port") if schedules else None
         observer = server.listen(self._address, flags.observer_port, "observer_port") if observes else None
         control_port = flags.simulated_control_port
         control = server.listen(_LOOPBACK, control_port, "simulated_control_port") if control_port is not None else None
         async with trio.open_nursery() as signals:
             await signals.start(self._heed_signals)
+            signals.start_soon(self._security.run)
+            self._warn(scheduler or observer)
             if schedules:
                 signals.start_soon(self._series.run)
-            if self._security.users is not None:
-                signals.start_soon(self._security.users.run)
             async with trio.open_nursery() as roles:
                 if observer is not None:
                     scheduler_url = f"{self._url(scheduler)}/scheduler" if scheduler is not None else None
@@ -169,6 +174,11 @@ class _Daemon:
                 if not self.ending.begun.is_set():
                     print(f"aurorad: ready{kept}", flush=True)
             signals.cancel_scope.cancel()
+
+    def _warn(self, sock: socket.socket | None) -> None:
+        loopback = sock is None or ipaddress.ip_address(sock.getsockname()[0]).is_loopback
+        for warning in warnings(self._flags, loopback=loopback, root=os.geteuid() == 0):
+            _log.warning("%s", warning)
 
     async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -229,7 +239,8 @@ class _Daemon:
 
     def _surroundings(self, observer_port: int, url: str) -> Surroundings:
         def observer_url(host: str) -> str | None:
-            return f"http://{in_url(host)}:{observer_port}" if self._flags.engine != "simulated" else None
+            scheme = self._flags.http_scheme
+            return f"{scheme}://{in_url(host)}:{observer_port}" if self._flags.engine != "simulated" else None
 
         return Surroundings(
             flags=self._flags,
@@ -268,18 +279,20 @@ class _Daemon:
         *,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        keep_others_out(app, sock.getsockname()[0], self._hostname)
+        keep_others_out(app, sock.getsockname()[0], self._hostname, self._flags.enable_cors_for)
         self._security.gate.guard(app)
         async with trio.open_nursery() as nursery:
             grace_s = self._flags.shutdown_grace
-            await nursery.start(partial(server.serve, app, sock, stopping=stopping, grace_s=grace_s))
+            tls = self._security.tls
+            context = None if tls is None else (lambda: tls.context)
+            await nursery.start(partial(server.serve, app, sock, stopping=stopping, grace_s=grace_s, tls=context))
             if name not in self._told:
                 print(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}", flush=True)
                 self._told.add(name)
             task_status.started()
 
     def _url(self, sock: socket.socket) -> str:
-        return f"http://{in_url(self._hostname)}:{sock.getsockname()[1]}"
+        return f"{self._flags.http_scheme}://{in_url(self._hostname)}:{sock.getsockname()[1]}"
 
 
 def _name_of(ip: str | None) -> str:

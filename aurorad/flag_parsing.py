@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import re
 import types
 import typing
@@ -17,6 +18,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 from aurorad.api import units
+
+# The original's words, as `logging` counts.
+LOG_LEVELS = {
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+    "NONE": logging.CRITICAL + 1,
+}
 
 _NOT_SHOWN = "***"
 
@@ -52,7 +63,10 @@ _Flags = TypeVar("_Flags", bound=Declared)
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """`check` gives what was expected in place of a value, None if it is fine. A `secret` value is never shown."""
+    """`check` gives what was expected in place of a value, None if it is fine.
+
+    A `secret` value is never shown, and may be in a file: ``-flag=@path``.
+    """
 
     meaning: str
     group: str
@@ -194,6 +208,8 @@ def _next_value(flag: str, kind: _Kind, rest: list[str]) -> str:
 
 def _value(flag: str, kind: _Kind, text: str, declaration: Declaration) -> object:
     shown = declaration.shown(text)
+    if declaration.secret and text.startswith("@"):
+        text = _read_secret(flag, Path(text[1:]))
     try:
         value = kind.parse(text)
     except (ValueError, KeyError):
@@ -202,6 +218,17 @@ def _value(flag: str, kind: _Kind, text: str, declaration: Declaration) -> objec
     if wrong is not None:
         raise FlagError(f"{flag}={shown}: {wrong} was expected")
     return value
+
+
+def _read_secret(flag: str, path: Path) -> str:
+    """The first line of a file: everybody can see a command line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlagError(f"{flag}=@{path}: a file that can be read was expected ({error})") from None
+    if not lines:
+        raise FlagError(f"{flag}=@{path}: a file with a line in it was expected")
+    return lines[0]
 
 
 def usage(defaults: Declared, dash: str = "-") -> str:

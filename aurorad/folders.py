@@ -53,6 +53,15 @@ class _Level:
         return False
 
 
+def sync_folder(path: Path) -> None:
+    """Make the names in it durable: files that were created, renamed and removed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sizes(folder: Path) -> Iterator[int]:
     """Bytes in parts, whose sum is what the files below `folder` take on disk (executor sheet, section 11).
 

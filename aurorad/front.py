@@ -132,7 +132,10 @@ def follower_app(
         leaders = leadership.leaders
         if len(leaders) != 1:
             return Notice(_NO_LEADER)
-        return Notice(_WORDS, (f"http://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"))
+        return Notice(
+            _WORDS,
+            (f"{given.flags.http_scheme}://{in_url(leaders[0].host)}:{leaders[0].port}/scheduler", "Go to the leader"),
+        )
 
     look = scheduler_look(given.flags.cluster_name, given.now_ms, notice)
     return scheduler_app(

@@ -55,6 +55,7 @@ from aurorad.web.graphs import graph_endpoints
 from aurorad.web.mname import mname_endpoints
 from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.pages.jobs import exists as job_exists
+from aurorad.web.sandboxes import sandbox_endpoint
 from aurorad.web.thrift import thrift_endpoint
 from aurorad.web.utilization import utilization_endpoints
 from aurorad.web.v1.blueprint import json_api
@@ -206,6 +207,7 @@ class Reign:
             graph_endpoints(given.series, look),
             mname_endpoints(tables),
             utilization_endpoints(tables, look),
+            sandbox_endpoint(self.engine.folder if isinstance(self.engine, LocalEngine) else None),
             pages,
             *others,
         )

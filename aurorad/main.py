@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -36,9 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         return password(arguments[1:])
     executor_arguments = _of_executor(arguments)
     if executor_arguments is not None:
-        from executor.main import run as run_executor  # alone: an executor must not pay for the scheduler
-
-        return run_executor(executor_arguments)
+        return _run_executor(executor_arguments)
     try:
         values = flags.parse(arguments)
     except flags.HelpRequested:
@@ -62,6 +61,17 @@ def _of_executor(arguments: Sequence[str]) -> list[str] | None:
         if role == "role=executor" or words == 2:
             return [*arguments[:index], *arguments[index + words :]]
     return None
+
+
+def _run_executor(arguments: Sequence[str]) -> int:
+    from executor.guardian import guarded
+
+    def run() -> int:
+        from executor.main import run  # alone: an executor must not pay for the scheduler
+
+        return run(arguments)
+
+    return guarded(run, os.environ)
 
 
 def _run_daemon(values: Flags) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG = 1
 _STAT_BYTES = 4096  # more than its numbers and the longest name take
 _READ_BYTES = 64 << 10
 _GONE = (FileNotFoundError, ProcessLookupError)
@@ -39,8 +40,19 @@ class ProcessInfo(NamedTuple):
 
 def become_subreaper() -> None:
     """From now on every descendant whose parent ends becomes a child of this process. Raises `OSError`."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int, number: signal.Signals) -> None:
+    """Have this process get a signal when its parent ends, or now if that has ended. Raises `OSError`."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+def _prctl(what: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if libc.prctl(what, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"prctl: {os.strerror(number)}")
 

@@ -23,8 +23,7 @@ from aurorad.log.certificates import Certificates
 from aurorad.log.errors import LogFull, LogUnknown
 from aurorad.log.here import Timing
 from aurorad.log.peers import TcpPeers
-from aurorad.log.replicated import ReplicatedLog, replicated_log
-from aurorad.log.replicated import Settings as LogSettings
+from aurorad.log.replicated import LogSettings, ReplicatedLog, replicated_log
 from aurorad.startup import CannotStart
 from aurorad.storage.following import Follow, Following, Settings, following
 from aurorad.vars import Vars

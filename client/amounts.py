@@ -16,12 +16,22 @@ KINDS = (
 )
 
 
-def describe(resources: Iterable[Resource]) -> list[str]:
-    """``CPU: 2 core(s)`` and so on."""
+def describe(resources: Iterable[Resource], *, whole: bool = True) -> list[str]:
+    """``CPU: 2 core(s)`` and so on; with `whole` off as ``CPU: 2.0 core(s)``, which is how quotas are told."""
     there = list(resources)
     lines = []
     for field, label, unit in KINDS:
         for amount in sorted(getattr(r, field) for r in there if getattr(r, field) is not None):
-            shown = f"{amount:g}" if isinstance(amount, float) else str(amount)
+            shown = int(amount) if whole and isinstance(amount, float) and amount.is_integer() else amount
             lines.append(f"{label}: {shown}{unit}")
     return lines
+
+
+def cpus_ram_disk(resources: Iterable[Resource]) -> tuple[float, int, int]:
+    """CPUs, MB of memory and of disk; 0 for what is not there."""
+    there = list(resources)
+    return (
+        sum(one.num_cpus or 0.0 for one in there),
+        sum(one.ram_mb or 0 for one in there),
+        sum(one.disk_mb or 0 for one in there),
+    )

@@ -15,7 +15,7 @@ LOCAL_SCHEDULER = "http://localhost:8081"
 _BUILT_IN = ("devcluster", "example")
 _TEXTS = (
     *("zk", "scheduler_zk_path", "scheduler_uri", "proxy_url", "auth_mechanism"),
-    *("slave_root", "slave_run_directory", "docker_registry"),
+    *("slave_root", "slave_run_directory", "docker_registry", "credentials_file"),
 )
 _PORT = "zk_port"
 _DEFAULT_ZK_PORT = 2181

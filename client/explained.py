@@ -1,4 +1,4 @@
-"""What the scheduler says of waiting instances and of calls that were not made; whole sentences, to be printed."""
+"""What the scheduler says as JSON: why instances wait, what calls would do, in whole sentences; where sandboxes are."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ class Plan(msgspec.Struct, frozen=True):
 
     code: str
     sentences: tuple[str, ...]
+
+
+class Sandboxes(msgspec.Struct, frozen=True):
+    """Where its own agents keep the sandboxes of tasks, in the words of clusters.json; unset if it has none."""
+
+    slave_root: str | None = None
+    slave_run_directory: str = "latest"
 
 
 def lines(told: Explained) -> Iterator[str]:

@@ -71,7 +71,8 @@ class Hooks:
         key = HookJobKey.of(path)
         config = HookConfig(key, loaded.sent, loaded.config.source, loaded.hooks) if loaded is not None else None
         own = loaded.hooks if loaded is not None else ()
-        return cls((*session.build.hooks, *own), HookedCall(config, key), session.terminal)
+        every = () if session.without_hooks else (*session.build.hooks, *own)
+        return cls(every, HookedCall(config, key), session.terminal)
 
     def __init__(self, hooks: Sequence[object], about: HookedCall, terminal: Terminal) -> None:
         self._hooks = hooks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,10 @@ def _dispatch(arguments: list[str], session: Session) -> int:
             session.terminal.out(__version__)
         case ["version", *_]:
             session.terminal.out(helptext.version(__version__))
+        case [verb, *rest] if _is_old(arguments):
+            from client.classic import dialect
+
+            return dialect.run(verb, rest, session, _dispatch)
         case ["help", *words]:
             return _dispatch([*words, "-h"], session)
         case [noun, verb, *rest] if (noun, verb) in OLDER_SPELLINGS:
@@ -62,7 +66,7 @@ def _dispatch(arguments: list[str], session: Session) -> int:
             session.terminal.warn(f"'aurora {noun} {verb}' is called 'aurora {' '.join(now)}' now")
             return _dispatch([*now, *rest], session)
         case [noun, *_] if noun not in nouns:
-            raise _unknown(noun, nouns)
+            raise CommandError(Exit.USAGE, helptext.unknown_noun(noun, nouns))
         case [noun] | [noun, "-h" | "--help", *_]:
             return _noun_alone(noun, nouns[noun], len(arguments) > 1, session)
         case [noun, verb, *rest]:
@@ -73,13 +77,14 @@ def _dispatch(arguments: list[str], session: Session) -> int:
     return Exit.OK
 
 
-def _unknown(word: str, nouns: Mapping[str, Noun]) -> CommandError:
-    if word in OLD_VERBS:
-        return CommandError(
-            Exit.INVALID_COMMAND,
-            f"'aurora {word}' belongs to the older dialect, which is not available yet: use 'aurora {OLD_VERBS[word]}'",
-        )
-    return CommandError(Exit.USAGE, helptext.unknown_noun(word, nouns))
+def _is_old(arguments: list[str]) -> bool:
+    """Whether this is of the older dialect; `update` is a noun if a verb of that follows."""
+    match arguments:
+        case ["update", word, *_]:
+            return word not in (*NOUNS["update"].verbs, "-h", "--help")
+        case ["update"] | []:
+            return False
+    return arguments[0] in OLD_VERBS
 
 
 def _noun_alone(name: str, noun: Noun, wants_help: bool, session: Session) -> int:

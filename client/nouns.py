@@ -99,4 +99,5 @@ OLD_VERBS: dict[str, str] = {
     "ssh": "task ssh",
     "start_cron": "cron start",
     "status": "job status",
+    "update": "update start --wait",
 }

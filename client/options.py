@@ -100,6 +100,19 @@ def poll_interval(parser: ArgumentParser) -> None:
     )
 
 
+def ssh(parser: ArgumentParser) -> None:
+    parser.add_argument("-l", "--ssh-user", metavar="USER", help="who to log in as (the job's role)")
+    parser.add_argument(
+        "--ssh-options", type=str.split, default=[], metavar="'OPTIONS'", help="more options for ssh, in one argument"
+    )
+
+
+def executor_sandbox(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-e", "--executor-sandbox", action="store_true", help="in the executor's folder instead of the task's sandbox"
+    )
+
+
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r}: a whole number of 1 or more was expected")

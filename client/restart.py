@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -30,6 +31,8 @@ class Settings:
     health_check_interval_seconds: int
     max_per_instance_failures: int
     max_total_failures: int
+    restart_threshold: int | None = None
+    """Seconds in which an instance must be RUNNING, or else it has failed."""
 
 
 class Restart:
@@ -82,11 +85,13 @@ class Restart:
         return True
 
     def _watch(self, batch: Sequence[int], display: Display, total: int) -> list[int]:
-        """The instances that came up and were replaced before they had been up long enough."""
+        """The instances that did not come up in time, or were replaced before they had been up long enough."""
         log, clock = self._scheduler.terminal, self._scheduler.clock
         log.info(f"Watching instances: {list(batch)}")
         born: dict[int, tuple[str, float]] = {}
         waiting, failed = set(batch), []
+        threshold = self._settings.restart_threshold
+        deadline = math.inf if threshold is None else clock.now() + threshold
         while True:
             for instance, task_id in sorted(self._running(self._path.key, waiting).items()):
                 if instance not in born:
@@ -101,6 +106,11 @@ class Restart:
                     log.info(f"Instance {instance} has been up and healthy for at least {up} seconds")
                     waiting.discard(instance)
                     self._healthy += 1
+            if clock.now() > deadline:
+                for instance in sorted(waiting.difference(born)):
+                    log.info(f"Instance {instance} was not RUNNING within {threshold} seconds")
+                    waiting.discard(instance)
+                    failed.append(instance)
             display.show(f"Restarting {self._path}", self._healthy, total)
             if not waiting:
                 return failed

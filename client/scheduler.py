@@ -25,11 +25,11 @@ from client.errors import (
     TransportError,
     UnsentError,
 )
-from client.explained import Explained, Plan
+from client.explained import Explained, Plan, Sandboxes
 from client.terminal import Terminal
 
 T = TypeVar("T")
-Told = TypeVar("Told", Explained, Plan)
+Told = TypeVar("Told", Explained, Plan, Sandboxes)
 
 RETRY_WINDOW_S = 600.0
 RETRY_PAUSE_S = 5.0
@@ -65,6 +65,8 @@ class Scheduler:
     transport: Sender
     clock: Clock
     terminal: Terminal
+    heard: Callable[[Call, Response], None] = lambda call, response: None
+    """Told of every answer."""
 
     @property
     def page_url(self) -> str:
@@ -77,7 +79,9 @@ class Scheduler:
         `repeatable` says whether the call may be sent again after trouble on the way; unset, its kind decides.
         """
         may_repeat = isinstance(call, _REPEATABLE) if repeatable is None else repeatable
-        return self._insist(call.method(), lambda: self._attempt(call, may_repeat))
+        response = self._insist(call.method(), lambda: self._attempt(call, may_repeat))
+        self.heard(call, response)
+        return response
 
     def plan(self, call: Call) -> Plan:
         """What `call` would do. Raises `CommandError`."""
@@ -87,6 +91,17 @@ class Scheduler:
         """Why these instances of `job`, or all of them, wait. Raises `CommandError`."""
         asked = [("job", keys.canonical(job)), *(("instance", str(instance)) for instance in sorted(instances))]
         return self._told("an explanation", lambda: self.transport.get("explain", asked), Explained)
+
+    def sandboxes(self) -> Sandboxes:
+        """Where its own agents keep the sandboxes of tasks. Raises `CommandError`."""
+
+        def get() -> bytes:
+            try:
+                return self.transport.get("sandboxes")
+            except DeclinedError:
+                return b"{}"
+
+        return self._told("the place of sandboxes", get, Sandboxes)
 
     def _told(self, what: str, get: Callable[[], bytes], kind: type[Told]) -> Told:
         """An answer as JSON; asking again does no harm."""

@@ -16,6 +16,8 @@ from client.clusters import Cluster
 from client.terminal import Terminal
 
 if TYPE_CHECKING:  # the HTTP library takes its time to load, and not every command talks
+    from aurorad.api.calls import Call
+    from aurorad.api.results import Response
     from client.leaders import Leader
     from client.scheduler import Scheduler
 
@@ -43,6 +45,9 @@ class Session:
     user_agent: str = "Aurora V2"
     bypass_leader_redirect: bool = False
     """Have the scheduler that is addressed answer, even if it does not lead."""
+    heard: Callable[[Call, Response], None] = lambda call, response: None
+    """Told of every answer of a scheduler."""
+    without_hooks: bool = False
     _schedulers: dict[str, Scheduler] = dataclasses.field(default_factory=dict)
 
     def clusters(self) -> dict[str, Cluster]:
@@ -72,7 +77,7 @@ class Session:
 
         mechanism = auth.mechanism(cluster, self.build.mechanisms)
         transport = Transport(self.leader(cluster.name), self.user_agent, mechanism, self.bypass_leader_redirect)
-        return Scheduler(cluster, self.closing.enter_context(transport), self.clock, self.terminal)
+        return Scheduler(cluster, self.closing.enter_context(transport), self.clock, self.terminal, self.heard)
 
     def user(self) -> str:
         """The login name that jobs are sent under."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import datetime
 
 from aurorad.api.calls import GetTasksWithoutConfigs
 from aurorad.api.enums import ACTIVE_STATES, LIVE_STATES, TERMINAL_STATES, ScheduleStatus
@@ -113,3 +114,8 @@ def _newest(tasks: Collection[ScheduledTask]) -> Collection[ScheduledTask]:
 
 def _began(task: ScheduledTask) -> int:
     return task.task_events[0].timestamp if task.task_events else 0
+
+
+def local_time(timestamp_ms: int) -> str:
+    """``YYYY-MM-DD hh:mm:ss`` of this machine's time zone."""
+    return datetime.fromtimestamp(timestamp_ms // 1000).isoformat(" ")

@@ -20,11 +20,16 @@ class Terminal:
     verbose: bool = False
     quiet: bool = False
     """No log lines."""
+    results_logged: bool = False
+    """Results are log lines, too."""
     _bar: Bar | None = None
 
     def out(self, text: str) -> None:
         """A result."""
-        self._print(text, self.stdout)
+        if self.results_logged:
+            self.info(text)
+        else:
+            self._print(text, self.stdout)
 
     def error(self, text: str) -> None:
         """A sentence about what went wrong."""

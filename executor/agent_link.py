@@ -26,6 +26,8 @@ BACKOFF_MAX_S = 2.0
 SHUTDOWN_GRACE_S = 5.0
 CALL_TIMEOUT_S = 30.0
 _FIRST_BACKOFF_S = 0.05
+_LONGEST_BACKOFF_S = 0.5
+"""A Mesos agent that was started again ends whoever has not subscribed after two seconds, and works hard meanwhile."""
 _READ_BYTES = 64 << 10
 _UNITS = {
     "ns": 1e-9,
@@ -159,7 +161,7 @@ class AgentLink:
             if now - alone_since > self._settings.recovery_timeout_s:
                 raise AgentGone(f"no agent for {self._settings.recovery_timeout_s:g} s")
             await trio.sleep(self._rng.uniform(backoff_s / 2, backoff_s))
-            backoff_s = min(backoff_s * 2, self._settings.backoff_max_s)
+            backoff_s = min(backoff_s * 2, self._settings.backoff_max_s, _LONGEST_BACKOFF_S)
 
     @asynccontextmanager
     async def _subscribed(self) -> AsyncIterator[_Http]:

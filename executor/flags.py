@@ -6,22 +6,12 @@ They come with ``aurorad -role=executor``: typed by hand, or passed on by the sc
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from aurorad import flag_parsing
-from aurorad.flag_parsing import FlagError, declare, non_negative, positive
-
-_LEVELS = {
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARN": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "FATAL": logging.CRITICAL,
-    "NONE": logging.CRITICAL + 1,
-}
+from aurorad.flag_parsing import LOG_LEVELS, FlagError, declare, non_negative, positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +26,7 @@ class LogTo:
     @classmethod
     def read(cls, text: str) -> Self:
         style, _, level = text.rpartition(":")
-        if level.upper() not in _LEVELS or style not in ("google", "plain", ""):
+        if level.upper() not in LOG_LEVELS or style not in ("google", "plain", ""):
             raise ValueError(text)
         return cls(level.upper(), style or None)  # type: ignore[arg-type]  # it is one of the two
 
@@ -46,7 +36,7 @@ class LogTo:
     @property
     def number(self) -> int:
         """The level as `logging` counts them."""
-        return _LEVELS[self.level]
+        return LOG_LEVELS[self.level]
 
 
 _ANNOUNCER, _IMAGES, _USERS = "Announcer", "Images", "Users and environment"

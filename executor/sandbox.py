@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import stat
 from pathlib import Path
 
 import msgspec
@@ -74,10 +75,20 @@ def create_sandbox(sandbox: Path, user: User) -> None:
         raise SandboxError(f"Failed to create the sandbox root: {error}") from None
     try:
         if user.drop:
+            _let_in(sandbox.parent, user)
             os.chown(sandbox, user.uid, user.gid)
         sandbox.chmod(0o700)
     except OSError as error:
         raise SandboxError(f"Failed to chown/chmod the sandbox: {error}") from None
+
+
+def _let_in(directory: Path, user: User) -> None:
+    """A Mesos agent closes a run directory to all but its own user: who runs there must pass, and read what the agent
+    fetched for the job; not more."""
+    mode = directory.stat().st_mode
+    if not mode & stat.S_IXOTH:
+        os.chown(directory, -1, user.gid)
+        directory.chmod(stat.S_IMODE(mode) & ~stat.S_IWGRP | stat.S_IRGRP | stat.S_IXGRP)
 
 
 def link_into_container(run: RunDirectory) -> None:

@@ -207,6 +207,70 @@ def test_flags_of_a_simulated_cluster_that_make_no_sense_are_refused(arguments: 
     assert str(refused.value).startswith(text)
 
 
+MASTER = "-mesos_master_address=zk://user:pa@ss@zk1:2181,[::1]:2181/mesos"
+EXECUTOR = "-thermos_executor_path=/executor"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "master:5050",
+        "10.0.0.1:5050,[::1]:5050",
+        "zk://zk:2181/mesos",
+        "zk://zk1:2181,zk2:2181/",
+        "zk://u:p@zk:2181/a/b",
+    ],
+)
+def test_who_names_a_master_has_mesos_as_the_engine(address: str) -> None:
+    flags = parse([f"-mesos_master_address={address}", EXECUTOR, "-role=scheduler"])
+    assert flags.engine == "mesos"
+    assert flags.mesos_master_address == address
+    assert parse(["-engine=mesos", MASTER, EXECUTOR, "-role=scheduler"]).engine == "mesos"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-engine=mesos"], "-engine=mesos: -mesos_master_address was expected with it"),
+        (["-engine=simulated", MASTER], "-mesos_master_address=zk://***@zk1:2181,[::1]:2181/mesos: not expected with"),
+        ([MASTER, "-role=observer"], "-mesos_master_address: the role scheduler was expected with it"),
+        (["-mesos_master_address=m:5050"], "-mesos_master_address=m:5050: -thermos_executor_path was expected"),
+        (["-thermos_executor_path=/a/b/"], "-thermos_executor_path=/a/b/: a URI that does not end in / was expected"),
+        ([MASTER, EXECUTOR, "-stop_tasks_on_exit=true"], "-stop_tasks_on_exit=true: not expected with"),
+        (["-global_container_mounts=/a:/b"], "-global_container_mounts=/a:/b: host:container:mode, of mode ro or rw"),
+        (["-custom_executor_config=/e"], "-custom_executor_config=/e: there is one executor with -engine=local"),
+        (["-mesos_role=a b"], "-mesos_role=a b: a role such as aurora"),
+        (["-framework_failover_timeout=-1secs"], "-framework_failover_timeout=-1secs: "),
+        *(
+            (
+                [f"-mesos_master_address={bad}"],
+                f"-mesos_master_address={bad.replace('user', '***')}: host:port, perhaps",
+            )
+            for bad in (
+                "",
+                "master",
+                "master:0",
+                "a:1,",
+                "zk://zk:2181",
+                "zk://zk/mesos",
+                "zk://user@zk:2181/mesos",
+                "zk:///m",
+            )
+        ),
+    ],
+)
+def test_flags_of_a_mesos_cluster_that_make_no_sense_are_refused(arguments: list[str], text: str) -> None:
+    with pytest.raises(FlagError) as refused:
+        parse(arguments)
+    assert str(refused.value).startswith(text)
+
+
+def test_the_password_of_the_masters_zookeeper_is_not_shown() -> None:
+    flags = parse([MASTER, EXECUTOR, "-role=scheduler"])
+    assert "-mesos_master_address=zk://***@zk1:2181,[::1]:2181/mesos" in changed(flags)
+    assert "pa@ss" not in repr(flags) + "".join(changed(flags))
+
+
 def test_several_schedulers_are_asked_for_by_all_that_they_need() -> None:
     assert not parse([]).replicated
     assert parse(ENSEMBLE).replicated
@@ -255,3 +319,21 @@ def test_credentials_are_never_shown() -> None:
     flags = parse([*ENSEMBLE, "-zk_digest_credentials=aurora:secret"])
     assert "-zk_digest_credentials=***" in changed(flags)
     assert "secret" not in repr(flags)
+
+
+def test_a_secret_may_be_in_a_file_where_others_do_not_see_it(tmp_path: Path) -> None:
+    file = tmp_path / "zookeeper"
+    file.write_text("ann:apple\nnothing of this\n")
+    flags = parse([*ENSEMBLE, f"-zk_digest_credentials=@{file}"])
+    assert flags.zk_digest_credentials == "ann:apple"
+    assert "apple" not in " ".join(changed(flags))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff:\xff", b"nothing that fits\n"])
+def test_a_secrets_file_that_does_not_help_is_told_and_not_shown(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "zookeeper"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(FlagError, match=r"-zk_digest_credentials=.* expected") as caught:
+        parse([*ENSEMBLE, f"-zk_digest_credentials=@{file}"])
+    assert "nothing that fits" not in str(caught.value)

@@ -20,8 +20,7 @@ from aurorad.flags import Flags
 from aurorad.front import Front, follower_app
 from aurorad.leader.alone import Alone
 from aurorad.leading import Surroundings
-from aurorad.rules import executors
-from aurorad.rules.tiers import BUILT_IN
+from aurorad.rules import executors, tiers
 from aurorad.scheduler_role import Followed
 from aurorad.series import Series
 from aurorad.storage.backup_folder import BackupFolder
@@ -147,12 +146,12 @@ def follower(tables: Tables, leadership: Alone, unfit: str | None = None) -> Qua
     given = Surroundings(
         flags=flags,
         stats=Vars(),
-        tiers=BUILT_IN,
+        tiers=tiers.BUILT_IN,
         executors=executors.BUILT_IN,
         webhook=None,
         executor_arguments=(),
         hostname="me",
-        url="http://me",
+        url="http://me:8081",
         now_ms=lambda: 1,
         observer_url=lambda _: None,
         backup_folder=folder,

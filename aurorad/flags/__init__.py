@@ -75,6 +75,8 @@ def parse(arguments: Sequence[str]) -> Flags:
             f"-custom_executor_config={file}: there is one executor with -engine=local; another engine was expected"
         )
     _check_security(flags)
+    if flags.http_tls_key is not None and flags.serverset_endpoint_name == Flags().serverset_endpoint_name:
+        flags = dataclasses.replace(flags, serverset_endpoint_name=flags.http_scheme)
     if flags.stat_retention_period <= flags.stat_sampling_interval:
         given = flag_parsing.changed(flags, Flags()).get("stat_retention_period", "1hrs")
         raise FlagError(f"-stat_retention_period={given}: more than -stat_sampling_interval was expected")
@@ -100,6 +102,8 @@ def _with_mesos(flags: Flags) -> Flags:
         )
     if "scheduler" not in flags.role:
         raise FlagError("-mesos_master_address: the role scheduler was expected with it, no other has an engine")
+    if flags.stop_tasks_on_exit:
+        raise FlagError("-stop_tasks_on_exit=true: not expected with -mesos_master_address, whose agents keep tasks")
     if flags.thermos_executor_path is None:
         raise FlagError(f"-mesos_master_address={given['mesos_master_address']}: -thermos_executor_path was expected")
     return dataclasses.replace(flags, engine="mesos")

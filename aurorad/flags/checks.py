@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
 from aurorad.api.node_paths import is_node_path
+from aurorad.flag_parsing import LOG_LEVELS
 
 ROLES = ("scheduler", "observer", "executor", "launcher")
-LOG_LEVELS = {
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARN": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "FATAL": logging.CRITICAL,
-    "NONE": logging.CRITICAL + 1,
-}
 OFFER_ORDERS = ("CPU", "MEMORY", "DISK", "REVOCABLE_CPU", "RANDOM")
 _MOUNT = re.compile(r"[^:]+:[^:]+:(ro|rw)", re.IGNORECASE)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,:/@\[\]]+):\d{1,5}", re.ASCII)
@@ -177,3 +169,7 @@ def realms(value: tuple[str, ...]) -> str | None:
 def ini_path(value: str) -> str | None:
     kind, colon, path = value.rpartition(":")
     return None if path and (not colon or kind == "file") else "a file's path, perhaps after file:"
+
+
+def origin(value: str) -> str | None:
+    return None if re.fullmatch(r"\*|https?://[^/\s,]+", value) else "one site such as https://host, or *"

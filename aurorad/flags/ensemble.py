@@ -30,7 +30,7 @@ class EnsembleFlags:
     zk_digest_credentials: str | None = declare(
         None,
         _ZOOKEEPER,
-        "user:password there; what we make can then be changed by these alone, and read by all",
+        "user:password there, or @file with it; what we make can then be changed by these alone, and read by all",
         check.credentials,
         secret=True,
     )

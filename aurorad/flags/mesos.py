@@ -43,8 +43,8 @@ class MesosFlags:
     framework_failover_timeout: Duration = declare(
         21 * 86400.0, _MESOS, "The master ends all tasks of a scheduler that is away for so long", non_negative
     )
-    framework_register_anew: bool = declare(
-        False, _MESOS, "If the master has ended all tasks, be a new framework, which starts them again; else stop"
+    forget_framework: str | None = declare(
+        None, _MESOS, "If this is our framework id, get a new one; tasks that ran under it are started again"
     )
     framework_authentication_file: Path | None = declare(
         None, _MESOS, "File of aurora_authentication_principal=... and aurora_authentication_secret=..."

@@ -42,6 +42,12 @@ class SecurityFlags:
     http_anonymous_reads: bool = declare(
         True, _SECURITY, "With authentication: false closes pages, statistics and reading calls to unknown callers"
     )
+    enable_cors_for: str | None = declare(
+        None,
+        _SECURITY,
+        "The site whose pages may use /api in other people's browsers, as https://host; * = all",
+        check.origin,
+    )
     http_tls_key: Path | None = declare(None, _SECURITY, "PEM file: the HTTP ports' key; they speak TLS then")
     http_tls_certificate: Path | None = declare(
         None, _SECURITY, "PEM file: their certificate, and those up to the root"
@@ -54,6 +60,10 @@ class SecurityFlags:
     def secured(self) -> bool:
         """Whether callers are asked who they are."""
         return self.http_authentication_mechanism != ("NONE",)
+
+    @property
+    def http_scheme(self) -> str:
+        return "http" if self.http_tls_key is None else "https"
 
     @property
     def users_file(self) -> Path | None:

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from aurorad.folders import sync_folder
 from aurorad.log.errors import LogInUse
 
 UNREADABLE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EILSEQ)
@@ -104,7 +105,7 @@ class Folder:
         """Raises `LogInUse` if another process holds the folder, `OSError` if it cannot be made or opened."""
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         self._path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -177,11 +178,3 @@ class ReadOnlyFolder:
 
 def _read_only(name: str) -> OSError:
     return OSError(errno.EROFS, os.strerror(errno.EROFS), name)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

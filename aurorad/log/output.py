@@ -16,13 +16,13 @@ class Elected(NamedTuple):
     end: int
 
 
-class NotElected(NamedTuple):
+class ElectionFailed(NamedTuple):
     """`elect` failed, and may be tried again."""
 
     why: str
 
 
-class Refused(NamedTuple):
+class Unfit(NamedTuple):
     """`elect` found that this member must not lead: quorum or cluster contradict what others or the log say."""
 
     why: str
@@ -42,7 +42,7 @@ class Confirmed(NamedTuple):
     token: int
 
 
-Event: TypeAlias = Elected | NotElected | Refused | Lost | Confirmed
+Event: TypeAlias = Elected | ElectionFailed | Unfit | Lost | Confirmed
 
 
 class NotLeading(Exception):

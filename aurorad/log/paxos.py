@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from aurorad.log.candidate import Candidate, Need, Opening, Verdict
 from aurorad.log.catching_up import CatchingUp
-from aurorad.log.here import PIECE_BYTES, Here, Timing
+from aurorad.log.coordinator import Coordinator
+from aurorad.log.follower import Follower
+from aurorad.log.here import Here, Timing
 from aurorad.log.initializing import Initializing
-from aurorad.log.leader import Leader
 from aurorad.log.messages import (
     Accepted,
     Beat,
@@ -42,12 +43,12 @@ from aurorad.log.output import (
     Chosen,
     Confirmed,
     Elected,
+    ElectionFailed,
     Event,
     Lost,
-    NotElected,
     NotLeading,
     Output,
-    Refused,
+    Unfit,
 )
 from aurorad.log.replica import Replica
 
@@ -56,13 +57,13 @@ __all__ = [
     "Chosen",
     "Confirmed",
     "Elected",
+    "ElectionFailed",
     "Event",
     "Lost",
     "Member",
-    "NotElected",
     "NotLeading",
     "Output",
-    "Refused",
+    "Unfit",
 ]
 
 USUAL = Timing()
@@ -88,14 +89,13 @@ class Member:
         self._replica = Replica(stored, quorum, self._outbox.write_down, lambda: rng.randrange(1, 1 << 63))
         self._here = Here(address, cluster, quorum, self._replica, self._outbox, rng, timing)
         self._catching_up = CatchingUp(self._here)
+        self._follower = Follower(self._here, self._catching_up)
         self._initializing = Initializing(self._here, initialize)
         self._candidate: Candidate | None = None
-        self._leader: Leader | None = None
+        self._leader: Coordinator | None = None
         self._leads = False  # and the driver was told so
         self._reported = 0  # the last beat told to be confirmed
-        self._followed: tuple[str, Proposal] | None = None  # who leads, as far as this member knows
         self._known_at: float | None = None  # when to write down what is known to be chosen
-        self._fetches: list[tuple[str, int]] = []
         self._events: list[Event] = []
 
     # --- What it is ---
@@ -136,12 +136,7 @@ class Member:
     @property
     def followed(self) -> tuple[str, Proposal] | None:
         """Who leads, as far as this member knows."""
-        return self._followed
-
-    @property
-    def catches_up(self) -> bool:
-        """Whether it is known that more is chosen than is learned here."""
-        return self._catching_up.under_way
+        return self._follower.followed
 
     @property
     def room(self) -> bool:
@@ -178,7 +173,7 @@ class Member:
     # --- What it is asked ---
 
     def elect(self, now: float) -> None:
-        """Try to lead: one of Elected, NotElected, Refused follows as an event, within `Timing.election_s`.
+        """Try to lead: one of Elected, ElectionFailed, Unfit follows as an event, within `Timing.election_s`.
 
         Asked again meanwhile, the time begins anew.
         """
@@ -186,7 +181,7 @@ class Member:
         if self._candidate is not None:
             self._candidate.deadline = now + self._here.timing.election_s
         elif (why := self.unfit()) is not None:
-            self._events.append(Refused(why))
+            self._events.append(Unfit(why))
         else:
             self._candidate = Candidate(self._here, now)
         self._settle(now)
@@ -254,9 +249,7 @@ class Member:
 
         None may be behind what the *journal* knew to be chosen when reading began: there it may hold an old tail still.
         """
-        replica = self._replica
-        learned = values[: max(0, replica.learned_to - first)]
-        return Fetched(replica.promised, replica.begin, first, learned, replica.placed)
+        return self._follower.told(first, values)
 
     def take(self) -> Output:
         """What is to be done, once."""
@@ -270,27 +263,27 @@ class Member:
             self._leads = True
             self._candidate = None
             self._events.append(Elected(self._leader.proposal, self._leader.opened_to))
-        fetches, self._fetches = self._fetches, []
+        fetches = self._follower.take_fetches()
         events, self._events = self._events, []
         return Output(ticket, records, self._outbox.take_sendings(), fetches, chosen, events)
 
     # --- Within ---
 
     def _receive(self, now: float, sender: str, message: Message) -> None:
-        replica, outbox, to = self._replica, self._outbox, (sender,)
+        replica, follower, outbox, to = self._replica, self._follower, self._outbox, (sender,)
         match message:
             case Write():
                 outbox.hold(to, replica.write(message))
-                self._hear(now, sender, message.proposal, message.learned)
+                follower.hear(now, sender, message.proposal, message.learned)
             case Accepted() if self._leader is not None:
                 self._leader.accepted(now, sender, message)
             case Beat():
-                self._hear(now, sender, message.proposal, message.learned)
-                self._answer_beat(sender, message)
+                follower.hear(now, sender, message.proposal, message.learned)
+                follower.answer(sender, message)
             case Heard() if self._leader is not None:
                 self._leader.heard(now, sender, message)
             case Learned():
-                self._hear(now, sender, message.proposal, message.to)
+                follower.hear(now, sender, message.proposal, message.to)
             case Behind() if self._leader is not None:
                 self._leader.behind(now, sender, message)
             case Rejected():
@@ -303,11 +296,9 @@ class Member:
             case Ignored() if self._candidate is not None:
                 self._candidate.ignored(sender, message)
             case Fetch():
-                self._serve(sender, message.first)
+                follower.serve(sender, message.first)
             case Fetched():
-                self._catching_up.fetched(now, sender, message)
-                if not self._catching_up.under_way:
-                    self._ask_for_the_rest()
+                follower.fetched(now, sender, message)
             case Standing():
                 self._initializing.standing(sender, message)
             case Forgotten() if message.member == replica.member and message.proposal >= replica.promised:
@@ -315,43 +306,6 @@ class Member:
                 replica.begin_as_new()
             case _:
                 pass  # an answer to something that is over
-
-    def _hear(self, now: float, sender: str, proposal: Proposal, learned: int) -> None:
-        """A leader lives, and all below `learned` is chosen as it wrote it."""
-        if self._followed is None or proposal >= self._followed[1]:
-            self._followed = (sender, proposal)
-        if not self._replica.believe(proposal, learned):
-            if self.status is Status.EMPTY:
-                self._replica.become(Status.RECOVERING)
-            self._catching_up.need(now, learned, sender)
-
-    def _answer_beat(self, sender: str, beat: Beat) -> None:
-        replica = self._replica
-        if beat.proposal < replica.promised:
-            self._outbox.hold((sender,), Rejected(replica.member, beat.proposal, replica.promised))
-            return
-        voting = self.status is Status.VOTING
-        stands = (voting, replica.learned_to, replica.last, replica.end)
-        self._outbox.send((sender,), Heard(replica.member, beat.proposal, beat.token, *stands))
-        if voting and replica.last == beat.proposal:
-            self._outbox.hold((sender,), Accepted(replica.member, beat.proposal, replica.end))
-
-    def _ask_for_the_rest(self) -> None:
-        """All that was known to be chosen is learned: what is in flight can be taken now."""
-        replica = self._replica
-        if self._followed is not None and self.status is Status.VOTING and self._followed[1] >= replica.promised:
-            leader, proposal = self._followed
-            stands = Behind(replica.member, proposal, replica.learned_to, replica.last, replica.end)
-            self._outbox.send((leader,), stands)
-
-    def _serve(self, sender: str, first: int) -> None:
-        """From memory if it is there, else the driver reads it from disk."""
-        recent = self._replica.recent
-        if first < recent.start:
-            self._fetches.append((sender, first))
-        else:
-            values = recent.piece(min(first, self.learned_to), self.learned_to, PIECE_BYTES)
-            self._outbox.send((sender,), self.fetched(first, values))
 
     def _rejected(self, now: float, sender: str, message: Rejected) -> None:
         if self._leader is not None and self._leader.rejected(message):
@@ -371,9 +325,9 @@ class Member:
 
     def _give_up(self, verdict: Verdict) -> None:
         self._leader = self._candidate = None
-        self._events.append(Refused(verdict.why) if verdict.refused else NotElected(verdict.why))
+        self._events.append(Unfit(verdict.why) if verdict.refused else ElectionFailed(verdict.why))
 
-    def _leading(self) -> Leader:
+    def _leading(self) -> Coordinator:
         if not self._leads or self._leader is None:
             raise NotLeading("This member does not lead")
         return self._leader
@@ -416,7 +370,7 @@ class Member:
     def _stand(self, now: float, candidate: Candidate) -> None:
         match candidate.opening():
             case Opening() as opening:
-                self._leader = Leader(self._here, now, opening)
+                self._leader = Coordinator(self._here, now, opening)
                 self._reported = 0
             case Need(to, of):
                 self._catching_up.need(now, to, of)

@@ -9,7 +9,7 @@ import trio
 from aurorad.log.errors import LogLost
 
 
-class Placed:
+class Submission:
     """`face.Receipt` of entries up to the position `last`."""
 
     def __init__(self, last: int, size: int, since_s: float) -> None:
@@ -42,15 +42,15 @@ class Receipts:
         """Bytes of what is under way."""
         self.fewer = trio.Event()
         """Set, and another takes its place, whenever there is less under way."""
-        self._out: deque[Placed] = deque()
+        self._out: deque[Submission] = deque()
 
-    def add(self, receipt: Placed) -> None:
+    def add(self, receipt: Submission) -> None:
         self._out.append(receipt)
         self.size += receipt.size
 
-    def done(self, end: int) -> list[Placed]:
+    def done(self, end: int) -> list[Submission]:
         """Everything before `end` is in the log; the receipts that are done by that."""
-        done: list[Placed] = []
+        done: list[Submission] = []
         while self._out and self._out[0].last < end:
             receipt = self._out.popleft()
             self.size -= receipt.size

@@ -20,9 +20,9 @@ from aurorad.log.face import Batches
 from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
 from aurorad.log.messages import Status
-from aurorad.log.paxos import Chosen, Confirmed, Elected, Event, Lost, Member
+from aurorad.log.paxos import Chosen, Confirmed, Elected, ElectionFailed, Event, Lost, Member, Unfit
 from aurorad.log.peers import Peers
-from aurorad.log.receipts import Confirmations, Placed, Receipts
+from aurorad.log.receipts import Confirmations, Receipts, Submission
 from aurorad.log.scribe import size_of
 from aurorad.vars import Value, Vars
 
@@ -36,10 +36,10 @@ _READ_BYTES = 256 << 10
 _NOT_IN_NAME = re.compile(r"[^\w.\-]", re.ASCII)
 
 
-_Outcome: TypeAlias = Elected | paxos.NotElected | paxos.Refused
+_Outcome: TypeAlias = Elected | ElectionFailed | Unfit
 
 
-class Settings(NamedTuple):
+class LogSettings(NamedTuple):
     """What the flags say."""
 
     cluster_id: str
@@ -56,7 +56,7 @@ class ReplicatedLog:
         journal: Journal,
         peers: Peers,
         group: AsyncIterator[frozenset[str]],
-        settings: Settings,
+        settings: LogSettings,
         stats: Vars,
         rng: random.Random,
     ) -> None:
@@ -164,9 +164,9 @@ class ReplicatedLog:
     async def lead(self) -> None:
         """As `face.LedLog` says."""
         outcome = await self._elect()
-        if isinstance(outcome, paxos.Refused):
+        if isinstance(outcome, Unfit):
             raise Refused(outcome.why)
-        if isinstance(outcome, paxos.NotElected):
+        if isinstance(outcome, ElectionFailed):
             raise NotElected(outcome.why)
         while self._end < outcome.end:
             await self._learned.wait()
@@ -192,7 +192,7 @@ class ReplicatedLog:
         await confirmed.wait()
         self._check()
 
-    async def submit(self, entries: Sequence[bytes]) -> Placed:
+    async def submit(self, entries: Sequence[bytes]) -> Submission:
         """As `face.Log` says."""
         started = trio.current_time()
         async with self._placing:
@@ -212,7 +212,7 @@ class ReplicatedLog:
         started = trio.current_time()
         async with self._placing:
             self._check()
-            receipt = Placed(self._member.truncate(started, before), 0, started)
+            receipt = Submission(self._member.truncate(started, before), 0, started)
             self._receipts.add(receipt)
             self._driver.step()
         await receipt.wait()
@@ -221,10 +221,10 @@ class ReplicatedLog:
         await self._driver.scribe.rest()
         self._stats.observe("scheduler_log_native_truncate", trio.current_time() - started)
 
-    def _place(self, entries: Sequence[bytes], size: int, started_s: float, *, more: bool) -> Placed:
+    def _place(self, entries: Sequence[bytes], size: int, started_s: float, *, more: bool) -> Submission:
         self._check()
         first = self._member.append(trio.current_time(), entries, more=more)
-        receipt = Placed(first + len(entries) - 1, size, started_s)
+        receipt = Submission(first + len(entries) - 1, size, started_s)
         self._receipts.add(receipt)
         self._driver.step()
         self._stats.count("scheduler_log_entries_written", len(entries))
@@ -312,7 +312,7 @@ async def replicated_log(
     folder: Path,
     peers: Peers,
     group: AsyncIterator[frozenset[str]],
-    settings: Settings,
+    settings: LogSettings,
     stats: Vars,
     rng: random.Random,
 ) -> AsyncIterator[ReplicatedLog]:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from quart import Quart, request
+from quart import Quart, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden
 
@@ -21,16 +21,37 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OUR_OWN = frozenset({"same-origin", "none"})  # none: the reader typed the address
 
 
-def keep_others_out(app: Quart, address: str, hostname: str) -> None:
-    """Guard all of `app`, which listens on `address` and calls itself `hostname`."""
+_API = "/api"
+_CORS_METHODS = "DELETE,GET,HEAD,OPTIONS,POST,PUT"
+_CORS_HEADERS = "Accept,Content-Type,Origin,X-Requested-With"
+
+
+def keep_others_out(app: Quart, address: str, hostname: str, welcome: str | None = None) -> None:
+    """Guard all of `app`, which listens on `address` and calls itself `hostname`.
+
+    Pages of the site `welcome`, or of all if that is ``*``, may use the API (http-endpoints sheet, 3.2): without the
+    credentials that a browser keeps for us.
+    """
     loopback = ipaddress.ip_address(address).is_loopback
     names = frozenset({"localhost", hostname.lower(), socket.gethostname().lower()}) if loopback else None
 
     @app.before_request
     async def check() -> None:
-        reason = refusal(request.method, request.headers, names)
+        guest = request.path == _API and welcome in ("*", request.headers.get("Origin", ""))
+        reason = refusal("GET" if guest else request.method, request.headers, names)
         if reason is not None:
             raise Forbidden(reason)
+
+    if welcome is None:
+        return
+
+    @app.after_request
+    async def invite(response: Response) -> Response:
+        if request.path == _API:
+            response.headers["Access-Control-Allow-Origin"] = welcome
+            response.headers["Access-Control-Allow-Methods"] = _CORS_METHODS
+            response.headers["Access-Control-Allow-Headers"] = _CORS_HEADERS
+        return response
 
 
 def refusal(method: str, headers: Mapping[str, str] | Headers, names: frozenset[str] | None) -> str | None:

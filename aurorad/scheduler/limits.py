@@ -14,6 +14,7 @@ from aurorad.rules import executors, tiers
 from aurorad.rules.admission import AdmissionLimits
 from aurorad.rules.executors import ExecutorError, ExecutorSettings
 from aurorad.rules.quota import Usage
+from aurorad.rules.resources import ResourceType, Types
 from aurorad.rules.tiers import Tiers
 from aurorad.storage.tables import Tables
 
@@ -73,6 +74,12 @@ def configured_executors(flags: Flags) -> ExecutorSettings:
     except ExecutorError as error:
         raise ExecutorError(f"-custom_executor_config={file}: {error}") from None
     return ExecutorSettings(frozendict({AURORA_EXECUTOR_NAME: own, **others}))
+
+
+def revocable_types(flags: Flags) -> Types:
+    """Of what tasks of revocable tiers want what may be revoked."""
+    wanted = {ResourceType.CPUS: flags.enable_revocable_cpus, ResourceType.RAM_MB: flags.enable_revocable_ram}
+    return frozenset(type_ for type_, is_wanted in wanted.items() if is_wanted)
 
 
 def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:

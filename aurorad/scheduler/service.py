@@ -33,6 +33,7 @@ from aurorad.scheduler.feed import Feed
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
 from aurorad.scheduler.kills import Kills
+from aurorad.scheduler.limits import revocable_types
 from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
@@ -89,6 +90,7 @@ class Scheduler:
         self._storage = storage
         self._engine = engine
         self._stats = stats
+        self._forget_framework = flags.forget_framework
         self.executors = executors
         self.states = StateManager(now_ms=now_ms, new_uuid=new_uuid, hostname=hostname, flags=flags, stats=stats)
         self.offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=rng)
@@ -112,7 +114,7 @@ class Scheduler:
             tables=storage.tables,
             offers=self.offers,
             reservations=self.reservations,
-            victims=Victims(executors, tiers),
+            victims=Victims(executors, tiers, revocable_types(flags)),
             flags=flags,
             now_ms=now_ms,
         )
@@ -199,7 +201,8 @@ class Scheduler:
                 await self._hear_storage(changes)
 
     async def _run_engine(self, events: trio.MemorySendChannel[Event]) -> None:
-        await self._engine.run(events, self._storage.tables.framework_id)
+        known = self._storage.tables.framework_id
+        await self._engine.run(events, known if known != self._forget_framework else None)
         raise EngineGone("the engine has ended")
 
     async def _hear_engine(self, events: trio.MemoryReceiveChannel[Event]) -> None:
@@ -235,6 +238,7 @@ class Scheduler:
             await write_patiently(self._storage, lambda tx: tx.save_framework_id(framework_id))
         if self.registered.is_set():
             self._stats.count("scheduler_framework_reregisters")
+            self.reconciliation.reconnected()
         self._is_connected = True
         self.offers.demand.connected()
         self.registered.set()

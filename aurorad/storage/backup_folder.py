@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aurorad.api.binary import Recalling
+from aurorad.folders import sync_folder
 
 PREFIX = "scheduler-backup-"
 _TEMPORARY = "temp_"
@@ -115,11 +116,7 @@ class NewBackup:
         os.fsync(self._file.fileno())
         self._file.close()
         self._temporary.rename(self._path)
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self._folder)
 
     def abandon(self) -> None:
         """It is gone, if it was not finished."""

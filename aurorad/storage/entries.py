@@ -30,7 +30,7 @@ from aurorad.api.tasks import (
 from aurorad.api.updates import JobUpdateDetails
 from aurorad.storage import operations as o
 from aurorad.storage.operations import Assignment, Op
-from aurorad.storage.records import EventRecord, Known, Pool, TaskRecord, ports_record
+from aurorad.storage.records import EventRecord, Pool, Pooled, TaskRecord, ports_record
 from aurorad.storage.shared import Shared, encode, from_msgpack
 from aurorad.storage.tables import Row, Table
 from aurorad.vars import Vars
@@ -186,12 +186,12 @@ def _spans(ascending: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 def ops_of(entry: Transaction, shared: Shared) -> Iterator[Op]:
     """The operations that `transaction` was given. Raises `IndexError` for the number of nothing, `ValueError`."""
-    known = Known(entry.configs, entry.events, entry.places, shared)
+    pooled = Pooled(entry.configs, entry.events, entry.places, shared)
     for logged in entry.ops:
         if logged.task_op is not None:
-            yield _task_op(logged.task_op, known)
+            yield _task_op(logged.task_op, pooled)
         elif logged.op is None:
-            yield o.SaveTasks(list(_tasks(logged.tasks, known)))
+            yield o.SaveTasks(list(_tasks(logged.tasks, pooled)))
         elif logged.op.save_tasks is not None:
             yield o.SaveTasks(list(logged.op.save_tasks.tasks))
         elif logged.op.remove_tasks is not None:
@@ -200,27 +200,27 @@ def ops_of(entry: Transaction, shared: Shared) -> Iterator[Op]:
             yield _interned(logged.op, shared)
 
 
-def _task_op(op: TaskOp, known: Known) -> o.TaskOp:
+def _task_op(op: TaskOp, pooled: Pooled) -> o.TaskOp:
     match op:
         case Insert(config, prefix, suffix, ranges, event):
             instances = tuple(itertools.chain.from_iterable(range(first, last + 1) for first, last in ranges))
-            return o.InsertTasks(known.configs[config], prefix, suffix, instances, known.events[event])
+            return o.InsertTasks(pooled.configs[config], prefix, suffix, instances, pooled.events[event])
         case Save(records):
-            return o.SaveTasks(list(known.tasks(records)))
+            return o.SaveTasks(list(pooled.tasks(records)))
         case Move(task_ids, events):
-            return o.MoveTasks([(i, known.events[e]) for i, e in zip(task_ids, events, strict=True)])
+            return o.MoveTasks([(i, pooled.events[e]) for i, e in zip(task_ids, events, strict=True)])
         case Assign():
-            return o.AssignTasks(list(_assignments(op, known)))
+            return o.AssignTasks(list(_assignments(op, pooled)))
         case Remove(task_ids):
             return o.RemoveTasks(list(task_ids))
 
 
-def _assignments(op: Assign, known: Known) -> Iterator[Assignment]:
+def _assignments(op: Assign, pooled: Pooled) -> Iterator[Assignment]:
     for task_id, place, event, ports in zip(op.task_ids, op.places, op.events, op.ports, strict=True):
-        agent_id, host = known.places[place]
+        agent_id, host = pooled.places[place]
         if agent_id is None or host is None:
             raise ValueError(f"{task_id} is assigned to no place")
-        yield Assignment(task_id, host, agent_id, ports or o.NO_PORTS, known.events[event])
+        yield Assignment(task_id, host, agent_id, ports or o.NO_PORTS, pooled.events[event])
 
 
 def part(table: Table, table_rows: Sequence[Row]) -> SnapshotPart:
@@ -251,8 +251,8 @@ def tasks_part(tasks: Iterable[ScheduledTask]) -> SnapshotPart:
 
 def rows_of(entry: SnapshotPart, shared: Shared) -> Iterator[Row]:
     """All rows of a part. Raises `IndexError` for a configuration that is not there."""
-    known = Known(entry.configs, entry.events, entry.places, shared)
-    tasks = itertools.chain(_tasks(entry.tasks, known), known.tasks(entry.records))
+    pooled = Pooled(entry.configs, entry.events, entry.places, shared)
+    tasks = itertools.chain(_tasks(entry.tasks, pooled), pooled.tasks(entry.records))
     yield from (Row(Table.TASKS, task.assigned_task.task_id, task) for task in tasks)
     yield from (Row(Table.CRON_JOBS, job.key, shared.cron_job(job)) for job in entry.cron_jobs)
     yield from (Row(Table.QUOTAS, role, quota) for role, quota in entry.quotas)
@@ -262,10 +262,10 @@ def rows_of(entry: SnapshotPart, shared: Shared) -> Iterator[Row]:
     yield from (Row(Table.METADATA, key, value) for key, value in entry.metadata)
 
 
-def _tasks(task_rows: Iterable[TaskRow], known: Known) -> Iterator[ScheduledTask]:
+def _tasks(task_rows: Iterable[TaskRow], pooled: Pooled) -> Iterator[ScheduledTask]:
     """Those of older entries."""
     for row in task_rows:
-        assigned = msgspec.structs.replace(row.task.assigned_task, task=known.configs[row.config])
+        assigned = msgspec.structs.replace(row.task.assigned_task, task=pooled.configs[row.config])
         yield msgspec.structs.replace(row.task, assigned_task=assigned)
 
 

@@ -44,7 +44,7 @@ _RESTORED: Proposal = (1, 0)
 """Who wrote it: nobody's id, so the folder may be copied to other members before any of them has started."""
 
 
-class Refused(Exception):
+class CannotRestore(Exception):
     """Nothing was written. The text says why."""
 
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
             restore_member(given.path, begin, records)
         else:
             restore_alone(given.work_dir, begin, records)
-    except (Refused, TierError, LogDamaged, LogFull, LogInUse, LogUnknown, OSError) as error:
+    except (CannotRestore, TierError, LogDamaged, LogFull, LogInUse, LogUnknown, OSError) as error:
         print(f"aurorad log restore: {error}", file=sys.stderr)
         return 1
     counts = ", ".join(f"{len(tables.rows(table))} {table.replace('_', ' ')}" for table in Table)
@@ -106,7 +106,7 @@ def _loaded(file: Path, known: Tiers) -> Tables:
     try:
         return loaded(BackupFolder(file.parent, 1), file.name, known)
     except (NoSuchBackup, CannotLoad) as error:
-        raise Refused(str(error)) from None
+        raise CannotRestore(str(error)) from None
 
 
 def _replayed(folder: Path) -> Tables:
@@ -114,10 +114,10 @@ def _replayed(folder: Path) -> Tables:
     try:
         disk = ReadOnlyFolder(folder)
     except OSError as error:
-        raise Refused(f"{folder} cannot be read: {error.strerror}") from None
+        raise CannotRestore(f"{folder} cannot be read: {error.strerror}") from None
     with closing(disk):
         if disk.is_in_use():
-            raise Refused(f"{folder} is in use: stop the scheduler")
+            raise CannotRestore(f"{folder} is in use: stop the scheduler")
         found = inspect(disk)
         replay = Replay(Tables() if found.facts["begin"] == 0 else None, Vars(), Shared())
         try:
@@ -125,18 +125,18 @@ def _replayed(folder: Path) -> Tables:
                 if isinstance(entry.value, bytes):
                     replay.feed(entry.position, entry.value)
         except UnreadableLog as error:
-            raise Refused(str(error)) from None
+            raise CannotRestore(str(error)) from None
     if found.damages:
         raise found.damages[0]
     if replay.tables is None:
-        raise Refused(f"{folder} holds no whole snapshot")
+        raise CannotRestore(f"{folder} holds no whole snapshot")
     return replay.tables
 
 
 def restore_alone(work_dir: Path, begin: int, records: Iterable[bytes]) -> None:
-    """Into the log of a scheduler that has no others. Raises `Refused`, `LogInUse`, `LogFull`, `OSError`."""
+    """Into the log of a scheduler that has no others. Raises `CannotRestore`, `LogInUse`, `LogFull`, `OSError`."""
     if (work_dir / "state.db").exists():
-        raise Refused(f"{NOT_EMPTY}: {work_dir / 'state.db'} is there")
+        raise CannotRestore(f"{NOT_EMPTY}: {work_dir / 'state.db'} is there")
     work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     disk = Folder(work_dir / "log")
     try:
@@ -159,7 +159,7 @@ def _empty(disk: Folder, path: Path) -> None:
     names = disk.names()
     filled = [name for name in names if not (path / name).is_file() or (path / name).stat().st_size]
     if filled:
-        raise Refused(f"{NOT_EMPTY}: {path / sorted(filled)[0]} is there")
+        raise CannotRestore(f"{NOT_EMPTY}: {path / sorted(filled)[0]} is there")
     for name in names:
         disk.remove(name)
 
@@ -167,13 +167,13 @@ def _empty(disk: Folder, path: Path) -> None:
 def restore_member(path: Path, begin: int, records: Iterable[bytes]) -> None:
     """Into the log of a member of several, which votes then. If it is broken off, nobody takes that log for one.
 
-    Raises `Refused`, `LogDamaged`, `LogUnknown`, `LogInUse`, `LogFull`, `OSError`.
+    Raises `CannotRestore`, `LogDamaged`, `LogUnknown`, `LogInUse`, `LogFull`, `OSError`.
     """
     disk = Folder(path)
     journal = Journal.open(disk, alone=True, rng=random.SystemRandom())
     try:
         if journal.stored._replace(tail=()) not in (Stored(), Stored(status=Status.VOTING)):
-            raise Refused(f"{NOT_EMPTY}: {path}")
+            raise CannotRestore(f"{NOT_EMPTY}: {path}")
         disk.open(UNFINISHED).close()
         disk.sync()
         journal.append([Metadata(Status.EMPTY, 0, NOBODY), Begin(begin)])

@@ -89,7 +89,7 @@ class Pool:
         return tuple(self.place_numbers)
 
 
-class Known:
+class Pooled:
     """What the tasks of one entry share, in the reading of it. Unknown numbers raise `IndexError`."""
 
     def __init__(

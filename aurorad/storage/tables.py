@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-import msgspec
-
 from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import (
     HostAttributes,
@@ -36,7 +34,7 @@ from aurorad.storage.operations import (
     inserted,
     moved,
 )
-from aurorad.storage.queries import matches, queried_jobs, rest_of_jobs, without_instances
+from aurorad.storage.queries import find, matches
 from aurorad.storage.task_rows import TaskRows
 from aurorad.storage.update_rows import with_derived_state, with_event, with_instance_events
 from aurorad.vars import Vars
@@ -189,7 +187,7 @@ class Tables:
 
         Raises `ValueError` for a job key that is none.
         """
-        found, rest = self._find(query)
+        found, rest = find(query, self._tasks, self._stats)
         return found if rest == _EVERYTHING else [task for task in found if matches(task, rest)]
 
     def candidates(self, query: TaskQuery) -> list[ScheduledTask]:
@@ -197,42 +195,7 @@ class Tables:
 
         Raises `ValueError` for a job key that is none.
         """
-        return self._find(query)[0]
-
-    def _find(self, query: TaskQuery) -> tuple[list[ScheduledTask], TaskQuery]:
-        """Candidates by an index, and what is still to be asked of each of them."""
-        rest = msgspec.structs.replace(query, offset=0, limit=0)
-        jobs = queried_jobs(query)
-        if query.task_ids:
-            self._stats.count("task_queries_by_id")
-            by_id = self._tasks.by_id
-            rest = msgspec.structs.replace(rest, task_ids=frozenset())
-            return [by_id[task_id] for task_id in query.task_ids if task_id in by_id], rest
-        if jobs is not None:
-            self._stats.count("task_queries_by_job")
-            return self._in_jobs(jobs, query.instance_ids), rest_of_jobs(rest)
-        if query.slave_hosts:
-            self._stats.count("task_queries_by_host")
-            rest = msgspec.structs.replace(rest, slave_hosts=frozenset())
-            return [task for host in query.slave_hosts for task in self._tasks.on_host(host)], rest
-        if query.role is not None and query.role.strip():
-            self._stats.count("task_queries_by_job")
-            rest = msgspec.structs.replace(rest, role=None)
-            return self._in_jobs(self._tasks.jobs_of(query.role), query.instance_ids), without_instances(rest)
-        if query.statuses:
-            self._stats.count("task_queries_by_status")
-            rest = msgspec.structs.replace(rest, statuses=frozenset())
-            return [task for status in query.statuses for task in self._tasks.in_status(status)], rest
-        self._stats.count("task_queries_all")
-        return list(self._tasks.by_id.values()), rest
-
-    def _in_jobs(self, jobs: Iterable[JobKey], instance_ids: frozenset[int]) -> list[ScheduledTask]:
-        if instance_ids:
-            return [task for job in jobs for task in self._tasks.of_instances(job, instance_ids)]
-        found: list[ScheduledTask] = []
-        for job in jobs:
-            found += self._tasks.of_job(job)
-        return found
+        return find(query, self._tasks, self._stats)[0]
 
     def apply(self, op: Op, changes: Changes | None = None) -> Changes:
         """Apply one operation; `changes`, or else new ones, get what it changed.

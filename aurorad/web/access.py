@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import ipaddress
 import logging
+import math
 from collections.abc import Mapping
 from enum import Enum
 
+import trio
 from quart import Quart, Response, g, request
 
 from aurorad.rules.authorization import NotAuthenticated
@@ -24,6 +26,8 @@ RUN_AS = "Aurora-Run-As"
 _RUN_AS_PERMISSION = "http.runAs"
 _ADMIN_PERMISSION = "http.admin"
 _READING = frozenset({"GET", "HEAD"})
+_COMPLAIN_EVERY_S = 10.0
+_LONGEST_NAME = 255
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -100,6 +104,7 @@ READS: Mapping[str, Access] = {
     "/logs": Access.READ,
     "/logstream": Access.READ,
     "/main": Access.READ,
+    "/output": Access.READ,
     "/process": Access.READ,
     "/rawtask": Access.READ,
     "/task": Access.READ,
@@ -144,6 +149,7 @@ class Gate:
         self._authentication = authentication
         self._anonymous_reads = anonymous_reads
         self._run_as = run_as
+        self._complain_at = -math.inf
 
     def guard(self, app: Quart) -> None:
         """Judge all requests to the application before it hears of them."""
@@ -173,6 +179,7 @@ class Gate:
         try:
             g.caller = await self._caller(self._authentication)
         except WrongCredentials:
+            self._complain()
             return await self._challenge()
         except BadHeader as error:
             return await _refusal(400, f"{error}.")
@@ -209,12 +216,18 @@ class Gate:
         name = others[0].strip()
         if not self._run_as:
             raise PermissionError(f"{RUN_AS} is not in use here: -shiro_after_auth_filter=RUN_AS allows it.")
-        if len(others) > 1 or not name:
+        if len(others) > 1 or not 0 < len(name) <= _LONGEST_NAME:
             raise BadHeader(f"{RUN_AS} with the name of one user was expected")
         if not caller.may(single(_RUN_AS_PERMISSION, name)):
             raise PermissionError(f"{caller.name} lacks the permission {_RUN_AS_PERMISSION}:{name}.")
         _log.info("%s acts for %r: %s %s", caller.name, name, request.method, request.path)
         return authentication.named(name)
+
+    def _complain(self) -> None:
+        """Where wrong credentials come from; no more than that, for people also type passwords in place of names."""
+        if trio.current_time() >= self._complain_at:
+            self._complain_at = trio.current_time() + _COMPLAIN_EVERY_S
+            _log.warning("wrong credentials from %s (told once in %g s)", request.remote_addr, _COMPLAIN_EVERY_S)
 
     async def _challenge(self) -> Response:
         answer = await _refusal(401, "Who asks for this must say who it is.")

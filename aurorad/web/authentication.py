@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import trio
 
@@ -173,22 +173,13 @@ def _pair(token: str) -> tuple[str, str]:
     return name, password
 
 
-class Principal(NamedTuple):
-    full: str
-
-    @property
-    def user(self) -> str:
-        """Without the realm; an instance stays (security sheet, section 6)."""
-        return self.full.partition("@")[0]
-
-
 class Negotiate:
-    """A ticket of Kerberos, in one step. `accept` says whose it is, or raises `WrongCredentials`."""
+    """A ticket of Kerberos, in one step. `user_of` says whose it is, or raises `WrongCredentials` or `TooBusy`."""
 
     challenge = "Negotiate"
 
-    def __init__(self, accept: Callable[[bytes], Awaitable[Principal]]) -> None:
-        self._accept = accept
+    def __init__(self, user_of: Callable[[bytes], Awaitable[str]]) -> None:
+        self._user_of = user_of
 
     async def user(self, token: str) -> str:
         try:
@@ -197,4 +188,4 @@ class Negotiate:
             ticket = b""
         if not ticket:
             raise BadHeader("Authorization: Negotiate and a token in base64 were expected")
-        return (await self._accept(ticket)).user
+        return await self._user_of(ticket)

@@ -28,14 +28,19 @@ _REASONS = {int(status): status.phrase.encode() for status in http.HTTPStatus}
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*(/.*)?", re.IGNORECASE | re.DOTALL)
 
 
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
 class Connection(TCPServer):
     """Serves requests until the client or `close` ends it."""
 
-    stream: trio.SocketStream  # type: ignore[assignment]  # the base says TLS only
+    stream: Stream  # type: ignore[assignment]  # the base says TLS only
     protocol: _Http1  # type: ignore[assignment]  # the one protocol instead of a choice of them
 
-    def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, stream: trio.SocketStream) -> None:
+    def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, stream: Stream) -> None:
         super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # says TLS only
+        self._tls = stream if isinstance(stream, trio.SSLStream) else None
+        self._socket = (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
         self._scope = trio.CancelScope()  # of all that is done; reading may wait for a turn that nobody gives it
         self._reading = trio.CancelScope()
         self.idle_since: float | None = trio.current_time()
@@ -44,20 +49,32 @@ class Connection(TCPServer):
     def close(self) -> None:
         """At once, whatever it is doing."""
         self.idle_since = None
-        self.stream.socket.close()  # wakes a send that shields itself
+        self._socket.close()  # wakes a send that shields itself
         self._scope.cancel()
 
     async def run(self) -> None:
-        sock = self.stream.socket
+        sock = self._socket
         try:
             client = parse_socket_addr(sock.family, sock.getpeername())
             server = parse_socket_addr(sock.family, sock.getsockname())
             with self._scope:
-                await self._serve(client, server)
+                if await self._shaken_hands():
+                    await self._serve(client, server)
         except OSError:
             pass  # the client is gone, which is its right
         finally:
             await self._close()
+
+    async def _shaken_hands(self) -> bool:
+        """Whether the client speaks TLS as we do, where we do."""
+        if self._tls is None:
+            return True
+        with trio.move_on_after(HEAD_TIMEOUT_S) as scope:
+            try:
+                await self._tls.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return False
+        return not scope.cancelled_caught
 
     async def _serve(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
         async with TaskGroup() as task_group:
@@ -68,7 +85,7 @@ class Connection(TCPServer):
                 self.context,
                 task_group,
                 ConnectionState(self.state),
-                False,
+                self._tls is not None,
                 client,
                 server,
                 self.protocol_send,

@@ -18,7 +18,7 @@ BYPASS = "Bypass-Leader-Redirect"
 _LEADERS = frozenset(
     {
         *("api", "apibeta", "apiclient", "cron", "events", "explain", "maintenance", "mname", "offers", "pendingtasks"),
-        *("plan", "quotas", "state", "tiers", "utilization", "v1"),
+        *("plan", "quotas", "sandboxes", "state", "tiers", "utilization", "v1"),
     }
 )
 _LEADING = "This is the leading scheduler."

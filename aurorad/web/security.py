@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+
+import trio
 
 from aurorad.flags import Flags
 from aurorad.vars import Vars
 from aurorad.web.access import Gate
-from aurorad.web.authentication import Authentication, Basic, Mechanism
+from aurorad.web.authentication import Authentication, Basic, Mechanism, Negotiate
+from aurorad.web.kerberos import Acceptor
+from aurorad.web.tls import Tls, TlsFiles
 from aurorad.web.users import Users, UsersFile
 
 
-class Security(NamedTuple):
-    gate: Gate
-    users: UsersFile | None
-    """To be run: it follows the file."""
+class Security:
+    """Who may do what, and whether connections are encrypted. `run` follows the files that say so."""
+
+    def __init__(self, flags: Flags, stats: Vars) -> None:
+        """Raises `BadUsers`, `NoKerberos` and `BadCertificate`."""
+        only_hashed = flags.shiro_credentials_matcher == "HASHED"
+        path = flags.users_file
+        self._file = UsersFile(path, only_hashed=only_hashed) if path is not None else None
+        self.tls = _tls(flags)
+        self.gate = Gate(
+            _authentication(flags, self._users, stats) if flags.secured else None,
+            anonymous_reads=flags.http_anonymous_reads,
+            run_as=flags.shiro_after_auth_filter == "RUN_AS",
+        )
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for follower in (self._file, self.tls):
+                if follower is not None:
+                    nursery.start_soon(follower.run)
+
+    def _users(self) -> Users:
+        return self._file.users if self._file is not None else _NOBODY
 
 
-def security(flags: Flags, stats: Vars) -> Security:
-    """Raises `BadUsers`."""
-    path = flags.users_file
-    only_hashed = flags.shiro_credentials_matcher == "HASHED"
-    file = UsersFile(path, only_hashed=only_hashed) if path is not None else None
-    if not flags.secured:
-        return Security(Gate(None), file)
-    nobody = Users({}, {})
+_NOBODY = Users({}, {})
 
-    def users() -> Users:
-        return file.users if file is not None else nobody
 
+def _authentication(flags: Flags, users: Callable[[], Users], stats: Vars) -> Authentication:
     mechanisms: dict[str, Mechanism] = {}
+    keytab, principal = flags.kerberos_server_keytab, flags.kerberos_server_principal
+    if "NEGOTIATE" in flags.http_authentication_mechanism and keytab is not None and principal is not None:
+        mechanisms["negotiate"] = Negotiate(Acceptor(keytab, principal, debug=flags.kerberos_debug).user)
     if "BASIC" in flags.http_authentication_mechanism:
         mechanisms["basic"] = Basic(users)
-    authentication = Authentication(mechanisms, users, stats)
-    run_as = flags.shiro_after_auth_filter == "RUN_AS"
-    return Security(Gate(authentication, anonymous_reads=flags.http_anonymous_reads, run_as=run_as), file)
+    return Authentication(mechanisms, users, stats)
+
+
+def _tls(flags: Flags) -> Tls | None:
+    key, certificate = flags.http_tls_key, flags.http_tls_certificate
+    if key is None or certificate is None:
+        return None
+    return Tls(TlsFiles(key, certificate, flags.http_tls_client_ca))
+
+
+def warnings(flags: Flags, *, loopback: bool, root: bool) -> list[str]:
+    """What the operator must know who runs a daemon with these flags, that listens on loopback only or not."""
+    told = []
+    whoever = "every user of this machine" if loopback else "whoever reaches its port"
+    if not flags.secured and "scheduler" in flags.role and flags.engine == "local" and (root or not loopback):
+        what = "run tasks as any user, root too" if root else "run tasks as the user whom it runs as"
+        told.append(f"nobody is asked who they are: {whoever} may {what} (-http_authentication_mechanism changes that)")
+    if not flags.secured and not loopback and flags.engine != "local":
+        told.append("nobody is asked who they are: whoever reaches its port may do everything")
+    if "BASIC" in flags.http_authentication_mechanism and flags.http_tls_key is None and not loopback:
+        told.append("passwords come here as plain text: -http_tls_key and -http_tls_certificate change that")
+    return told

@@ -12,6 +12,7 @@ import logging
 import math
 import resource
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 
 import trio
@@ -64,9 +65,13 @@ async def serve(
     *,
     stopping: trio.Event,
     grace_s: float,
+    tls: Callable[[], ssl.SSLContext] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until `stopping` is set, then let open requests go on for at most `grace_s` seconds."""
+    """Serve until `stopping` is set, then let open requests go on for at most `grace_s` seconds.
+
+    With `tls`, which says how at the begin of each connection, over TLS.
+    """
     config = Config()
     config.include_server_header = False
     config.keep_alive_timeout = KEEP_ALIVE_S
@@ -77,7 +82,7 @@ async def serve(
     async with trio.open_nursery() as outer:
         await outer.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()
-        await _accept(wrapped, config, sock, stopping, grace_s, task_status)
+        await _accept(wrapped, config, sock, stopping, grace_s, tls, task_status)
         await lifespan.wait_for_shutdown()
         outer.cancel_scope.cancel()
 
@@ -88,6 +93,7 @@ async def _accept(
     sock: socket.socket,
     stopping: trio.Event,
     grace_s: float,
+    tls: Callable[[], ssl.SSLContext] | None,
     task_status: trio.TaskStatus[None],
 ) -> None:
     context = WorkerContext(None)
@@ -105,7 +111,8 @@ async def _accept(
             _log.warning("all %d connections are busy: more are refused", most)
 
     async def handle(stream: trio.SocketStream) -> None:
-        connection = Connection(app, config, context, stream)
+        way = stream if tls is None else trio.SSLStream(stream, tls(), server_side=True, https_compatible=True)
+        connection = Connection(app, config, context, way)
         if len(open_) >= most and not _make_room(open_):
             complain()
             connection.close()

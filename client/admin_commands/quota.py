@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aurorad.api.calls import GetQuota, SetQuota
 from aurorad.api.tasks import Resource, ResourceAggregate
 from client.admin_commands.command import AdminCommand, ask
+from client.amounts import cpus_ram_disk
 from client.errors import CommandError, Exit
 from client.scheduler import Scheduler
 from client.session import Session
@@ -44,11 +45,7 @@ def _increase(given: Namespace, session: Session) -> None:
     more, scheduler = _given(given), session.scheduler(given.cluster)
     result = ask(scheduler, GetQuota(given.role)).get_quota_result
     there = result.quota.resources if result is not None else frozenset()
-    now = _Amounts(
-        sum(one.num_cpus or 0.0 for one in there),
-        sum(one.ram_mb or 0 for one in there),
-        sum(one.disk_mb or 0 for one in there),
-    )
+    now = _Amounts(*cpus_ram_disk(there))
     session.terminal.info(f"Current quota for {given.role}:{now.lines()}")
     session.terminal.info(f"Attempting to update quota for {given.role} to{(now + more).lines()}")
     others = frozenset(one for one in there if one.num_cpus is one.ram_mb is one.disk_mb is None)

@@ -21,6 +21,9 @@ def _declare(parser: ArgumentParser) -> None:
         "--max-per-instance-failures", type=int, default=0, metavar="N", help="failures of one instance to put up with"
     )
     parser.add_argument("--watch-secs", type=int, default=30, metavar="N", help="seconds to stay RUNNING (30)")
+    parser.add_argument(
+        "--restart-threshold", type=options.positive, metavar="N", help="seconds in which to be RUNNING (no limit)"
+    )
     options.poll_interval(parser)
     options.strict(parser)
     parser.add_argument("--force", action="store_true", help="accepted; means nothing")
@@ -61,6 +64,7 @@ def _restart(given: Namespace, scheduler: Scheduler, target: JobInstances, insta
         given.healthcheck_interval_seconds,
         given.max_per_instance_failures,
         given.max_total_failures,
+        given.restart_threshold,
     )
     restart = Restart(scheduler, target.path, settings)
     asked = sorted(target.instances) if target.instances is not None else None

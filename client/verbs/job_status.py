@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 
 from aurorad.api.calls import GetPendingReason
 from aurorad.api.enums import ACTIVE_STATES, ResponseCode, ScheduleStatus
@@ -88,8 +87,7 @@ def _task_lines(task: ScheduledTask, reason: str) -> Iterator[str]:
         yield f"\t  failure count: {task.failure_count} (max {config.max_task_failures})"
     yield "\t  events:"
     for event in sorted(task.task_events, key=lambda event: event.timestamp):
-        when = datetime.fromtimestamp(event.timestamp // 1000).isoformat(" ")
-        yield f"\t   {when} {event.status.name}: {event.message or ''}".rstrip()
+        yield f"\t   {tasks.local_time(event.timestamp)} {event.status.name}: {event.message or ''}".rstrip()
     if config.metadata:
         yield "\t  metadata:"
         for pair in sorted(config.metadata, key=lambda pair: (pair.key or "", pair.value or "")):

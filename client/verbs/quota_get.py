@@ -39,7 +39,8 @@ def _run(given: Namespace, session: Session) -> int:
         *((title, getattr(quota, field)) for title, field in _CONSUMPTIONS),
     ]:
         if aggregate is not None:
-            session.terminal.out("\n".join([title, *(f"  {line}" for line in amounts.describe(aggregate.resources))]))
+            lines = amounts.describe(aggregate.resources, whole=False)
+            session.terminal.out("\n".join([title, *(f"  {line}" for line in lines)]))
     return Exit.OK
 
 

@@ -21,7 +21,7 @@ import trio
 from aurorad.log.disk import Folder
 from aurorad.log.journal import initialize
 from aurorad.log.peers import TcpPeers
-from aurorad.log.replicated import ReplicatedLog, Settings, replicated_log
+from aurorad.log.replicated import LogSettings, ReplicatedLog, replicated_log
 from aurorad.storage.commits import GroupCommit
 from aurorad.vars import Vars
 from tests.zookeeper import free_ports
@@ -99,7 +99,7 @@ async def _member(folder: Path, number: int, addresses: Sequence[str]) -> AsyncI
     stats, rng, me = Vars(), random.Random(), addresses[number]
     (listener,) = await trio.open_tcp_listeners(int(me.rpartition(":")[2]), host="127.0.0.1")
     peers = TcpPeers(listener, me, "bench", stats, rng)
-    settings = Settings("bench", len(addresses) // 2 + 1)
+    settings = LogSettings("bench", len(addresses) // 2 + 1)
     async with replicated_log(folder, peers, _group(addresses), settings, stats, rng) as log:
         yield log, stats
 

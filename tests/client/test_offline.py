@@ -130,7 +130,7 @@ def test_quota_is_shown_with_what_is_used_of_it(aurora: Runner, scheduler: FakeS
     result = GetQuotaResult(amounts(5.0, 20480, 40960), non_prod_shared_consumption=amounts(0.5, 16, 32))
     scheduler.on(GetQuota, ok(get_quota_result=result))
     assert aurora("quota", "get", "west/bozo").out == (
-        "Allocated:\n  CPU: 5 core(s)\n  RAM: 20480 MB\n  Disk: 40960 MB\n"
+        "Allocated:\n  CPU: 5.0 core(s)\n  RAM: 20480 MB\n  Disk: 40960 MB\n"
         "Non-production shared pool resources consumed:\n  CPU: 0.5 core(s)\n  RAM: 16 MB\n  Disk: 32 MB\n"
     )
     assert json.loads(aurora("quota", "get", "--write-json", "west/bozo").out) == {

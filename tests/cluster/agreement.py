@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from aurorad.log.disk import Folder
+from aurorad.log.disk import Folder, ReadOnlyFolder
+from aurorad.log.inspection import Entry, inspect
 from aurorad.log.journal import Journal
-from aurorad.log.messages import Value
+from aurorad.log.messages import NOBODY, Proposal, Value
 from aurorad.storage.database import Database
 from aurorad.storage.shared import Shared
 from tests.cluster.schedulers import Scheduler
@@ -18,6 +19,7 @@ _PART = 1 << 20
 
 
 def disagreements(schedulers: Sequence[Scheduler]) -> Iterator[str]:
+    yield from two_leaders({one.name: written(one) for one in schedulers})
     logs = {one.name: learned(one) for one in schedulers}
     for (name, log), (other, others) in itertools.combinations(logs.items(), 2):
         common = log.keys() & others.keys()
@@ -32,6 +34,35 @@ def disagreements(schedulers: Sequence[Scheduler]) -> Iterator[str]:
         for row in sorted(state ^ others_state, key=repr)[:6]:
             owner = name if row in state else other
             yield f"only the database of {owner}, of {name} and {other}, has {row!r:.1000}"
+
+
+def two_leaders(logs: Mapping[str, Iterable[Entry]]) -> Iterator[str]:
+    """What could not be if no more than one leader at a time had written, by what each member was told to write.
+
+    A proposal is one leader's, and says one thing at each position, also where it never came to be chosen. Whoever took
+    something of a later one takes nothing of an earlier one any more, so along a log proposals do not fall.
+    """
+    said: dict[tuple[Proposal, int], tuple[str, Value]] = {}
+    for name, log in logs.items():
+        last = NOBODY
+        for position, value, _, proposal in log:
+            if proposal is None:  # learned from another member
+                continue
+            if proposal < last:
+                yield f"at {position} {name} took something of {proposal}, having taken something of {last} before"
+            last = proposal
+            other, what = said.setdefault((proposal, position), (name, value))
+            if what != value:
+                yield f"{proposal} told {other} {what!r:.200} at {position}, and {name} {value!r:.200}"
+
+
+def written(scheduler: Scheduler) -> Sequence[Entry]:
+    """All that is in its log, as `aurorad log inspect` tells it."""
+    with contextlib.closing(ReadOnlyFolder(scheduler.log_folder)) as disk:
+        found = inspect(disk)
+        entries = list(found.entries())
+        assert not found.damages, found.damages
+        return entries
 
 
 def learned(scheduler: Scheduler) -> Mapping[int, Value]:

@@ -11,11 +11,14 @@ import signal
 
 import pytest
 
+from aurorad.lifecycle import START_AGAIN
 from tests.cluster.agreement import disagreements
 from tests.cluster.conftest import Tell
 from tests.cluster.damage import damage_every_page, empty, flip_some_bits, newest, written
 from tests.cluster.ledger import Ledger
 from tests.e2e.cluster import eventually
+
+PADDING = "x" * 280_000
 
 
 def test_an_empty_member_does_not_vote_before_it_has_learned_all(ledger: Ledger) -> None:
@@ -73,6 +76,27 @@ def test_flipped_bits_in_the_log_are_told_where_and_mended_by_the_others(ledger:
     damaged.stop()
     status, said = tell("log", "verify", f"--path={damaged.log_folder}")
     assert status == 0, said
+
+
+def test_damage_that_is_found_while_it_runs_ends_a_scheduler_whose_next_start_is_mended(ledger: Ledger) -> None:
+    """By a leader, asked by a member that was away for what it has on its disk only: nothing damaged is served."""
+    leader, (away, other) = ledger.site.leader(), ledger.site.followers()
+    away.stop()
+    ledger.add(120, PADDING)
+    assert ledger.site.leader() is leader
+    files, endings = written(leader.log_folder), len(leader.endings)
+    for file in files:
+        flip_some_bits(file, random.Random(6))
+    away.start()
+    eventually("it has ended", lambda: len(leader.endings) > endings, 60)
+    assert leader.endings[endings] == START_AGAIN
+    said = leader.written()
+    assert any(f"the log's disk failed: {file} is damaged at byte " in said for file in files), leader.tail()
+    ledger.site.settle()
+    assert any((leader.log_folder / f"{file.name}.damaged").exists() for file in files)
+    ledger.check_with([leader, away])
+    ledger.site.settle()
+    ledger.check_with([leader, other])
 
 
 @pytest.mark.parametrize("part", ["the head", "all but the head", "its end"])

@@ -20,7 +20,7 @@ T = TypeVar("T")
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 _MODULES = {"aurorad": "aurorad.main", "aurora": "client.main", "aurora_admin": "client.admin"}
-_ADDRESS = re.compile(r"(scheduler|observer): (http://[^/\s]+)")
+_ADDRESS = re.compile(r"(scheduler|observer): (https?://[^/\s]+)")
 
 
 def eventually(what: str, probe: Callable[[], T | None], within_s: float = 30.0) -> T:
@@ -97,7 +97,9 @@ class Cluster:
 
     def start(self) -> None:
         command = [*self._program("aurorad"), f"-work_dir={self.work_dir}", "-http_port=0"]
-        command += self.workers.flags if self.workers else ["-observer_port=0"]
+        command += self.workers.flags if self.workers else []
+        if not any(flag.startswith("-observer_port=") for flag in (*command, *self.flags)):
+            command.append("-observer_port=0")
         log = (self.folder / "aurorad.log").open("a")
         with log:
             self._process = subprocess.Popen(
@@ -156,23 +158,23 @@ class Cluster:
     def log(self) -> str:
         return (self.folder / "aurorad.log").read_text()
 
-    def aurora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def aurora(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """The real client, in a process of its own; output and errors together in `stdout`."""
-        return self._command("aurora", *arguments)
+        return self._command("aurora", *arguments, **environment)
 
-    def aurora_admin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._command("aurora_admin", *arguments)
+    def aurora_admin(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self._command("aurora_admin", *arguments, **environment)
 
     def _program(self, name: str) -> list[str]:
         return [str(self.binaries / name)] if self.binaries else [sys.executable, "-m", _MODULES[name]]
 
-    def _command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _command(self, name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self._program(name), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=self._environment,
+            env=self._environment | environment,
             cwd=self.folder,
             timeout=150,
             check=False,

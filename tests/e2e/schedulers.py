@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,14 @@ MEMBERS = ("a", "b", "c")
 class Schedulers:
     """Each of `by_name` may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, zookeeper: str, *flags: str, path: str = "/aurora") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        zookeeper: str,
+        *flags: str,
+        path: str = "/aurora",
+        engine: Sequence[str] = ("-engine=simulated",),
+    ) -> None:
         quorum = len(MEMBERS) // 2 + 1
         self.by_name: dict[str, Cluster] = {}
         for name in MEMBERS:
@@ -26,7 +33,7 @@ class Schedulers:
             own.mkdir()
             self.by_name[name] = Cluster(
                 own,
-                "-engine=simulated",
+                *engine,
                 f"-zk_endpoints={zookeeper}",
                 f"-serverset_path={path}/scheduler",
                 f"-native_log_zk_group_path={path}/log",
@@ -87,9 +94,11 @@ _opener = urllib.request.build_opener(_Stay)
 
 
 @contextmanager
-def schedulers(folder: Path, zookeeper: str, *flags: str) -> Iterator[Schedulers]:
+def schedulers(
+    folder: Path, zookeeper: str, *flags: str, engine: Sequence[str] = ("-engine=simulated",)
+) -> Iterator[Schedulers]:
     """Started ones, that leave nothing running behind."""
-    them = Schedulers(folder, zookeeper, *flags)
+    them = Schedulers(folder, zookeeper, *flags, engine=engine)
     try:
         them.start()
         yield them

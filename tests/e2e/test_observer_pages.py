@@ -169,6 +169,7 @@ def test_hostile_names_and_contents_stay_text(browser: WebDriver, observer: str,
     task.finish(TaskState.SUCCESS)
 
 
+@pytest.mark.local_engine("a Mesos agent starts no second executor for a task")
 def test_an_executor_that_takes_over_is_not_disturbed_by_those_who_look(devcluster: Cluster, folder: Path) -> None:
     assert call(devcluster, CreateJob(shell_job("orphan", "sleep 600"))).response_code is ResponseCode.OK
     first = eventually("a task is active", lambda: tasks(devcluster, "active"))[0]

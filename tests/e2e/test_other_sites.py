@@ -77,7 +77,10 @@ def test_a_page_of_another_site_changes_nothing(shared_cluster: Cluster, browser
     assert created(shared_cluster) == "0"
 
 
-@pytest.mark.parametrize("role", ["scheduler", "observer"])
+BESIDE_IT = pytest.mark.local_engine("its observer is where the name of the other site leads to")
+
+
+@pytest.mark.parametrize("role", ["scheduler", pytest.param("observer", marks=BESIDE_IT)])
 def test_a_name_of_another_site_that_leads_here_shows_nothing(
     shared_cluster: Cluster, browser: WebDriver, role: str
 ) -> None:

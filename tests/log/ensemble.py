@@ -17,7 +17,7 @@ from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Metadata, Status
 from aurorad.log.peers import TcpPeers
-from aurorad.log.replicated import ReplicatedLog, Settings
+from aurorad.log.replicated import LogSettings, ReplicatedLog
 from aurorad.vars import Vars
 from tests.log.fake_disk import FakeDisk
 from tests.log.proxy import Proxy, address
@@ -128,7 +128,7 @@ class Ensemble:
     def __init__(self, nursery: trio.Nursery, folder: Path, quorum: int) -> None:
         self.nursery = nursery
         self.group = Group()
-        self.settings = Settings("west", quorum, timing=QUICK)
+        self.settings = LogSettings("west", quorum, timing=QUICK)
         self.members: list[Member] = []
         self._folder = folder
 

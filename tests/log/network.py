@@ -16,13 +16,13 @@ from aurorad.log.messages import Accepted, Heard, Message, Peer, Promised, Propo
 from aurorad.log.paxos import (
     Confirmed,
     Elected,
+    ElectionFailed,
     Lost,
     Member,
-    NotElected,
     NotLeading,
     Output,
-    Refused,
     Timing,
+    Unfit,
 )
 from tests.log.paper import Paper, initialized
 
@@ -136,7 +136,7 @@ class Node:
                 self.electing = False
                 self.confirmed = 0
                 self.network.elected(self, proposal, end)
-            case NotElected() | Refused():
+            case ElectionFailed() | Unfit():
                 self.electing = False
                 self.refused = getattr(event, "why", None)
             case Lost():

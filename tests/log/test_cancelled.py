@@ -13,7 +13,7 @@ from aurorad.log.errors import LogLost
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Message, Metadata, Peer, Status
 from aurorad.log.peers import Deliver, Met
-from aurorad.log.replicated import ReplicatedLog, Settings
+from aurorad.log.replicated import LogSettings, ReplicatedLog
 from aurorad.vars import Vars
 from tests.log.fake_disk import FakeDisk
 from tests.simulation import determinism
@@ -72,7 +72,7 @@ class Life:
     async def _open(self) -> ReplicatedLog:
         rng = random.Random(2)
         journal = Journal.open(self.disk, alone=True, rng=rng, segment_bytes=256 << 10)
-        return ReplicatedLog(journal, Nobody(), group(), Settings("west"), Vars(), rng)
+        return ReplicatedLog(journal, Nobody(), group(), LogSettings("west"), Vars(), rng)
 
     async def _write(self, log: ReplicatedLog, name: bytes) -> None:
         for number in range(3):

@@ -26,7 +26,7 @@ from aurorad.log.messages import (
     Wrote,
 )
 from aurorad.log.peers import Deliver, Met
-from aurorad.log.replicated import ReplicatedLog, Settings
+from aurorad.log.replicated import LogSettings, ReplicatedLog
 from aurorad.vars import Vars
 from tests.log.fake_disk import FakeDisk
 from tests.waiting import until
@@ -80,7 +80,7 @@ async def member() -> AsyncIterator[tuple[ReplicatedLog, Journal, Wire]]:
     journal.append([Metadata(Status.VOTING, 5, NOBODY), Wrote(OLD, 0, [b"old"] * 20), Known(10)])
     journal.stored = journal._what_is_stored()
     wire = Wire()
-    log = ReplicatedLog(journal, wire, group(), Settings("west", 2), Vars(), random.Random(0))
+    log = ReplicatedLog(journal, wire, group(), LogSettings("west", 2), Vars(), random.Random(0))
     async with trio.open_nursery() as nursery:
         await nursery.start(log.run)
         await until(lambda: hasattr(wire, "deliver"))

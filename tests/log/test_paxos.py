@@ -20,7 +20,7 @@ from aurorad.log.messages import (
     Stored,
     Wrote,
 )
-from aurorad.log.paxos import Confirmed, Elected, Lost, Member, NotElected, NotLeading, Refused
+from aurorad.log.paxos import Confirmed, Elected, ElectionFailed, Lost, Member, NotLeading, Unfit
 from tests.log.network import Faults, Network, Node, cluster, lead
 from tests.log.paper import Paper, initialized
 
@@ -153,7 +153,7 @@ def test_without_a_quorum_nobody_is_elected() -> None:
     network.nodes["c"].crash()
     network.elect("a")
     network.run(6.0)
-    assert network.nodes["a"].events == [NotElected("no quorum of 2 promised: a did")]
+    assert network.nodes["a"].events == [ElectionFailed("no quorum of 2 promised: a did")]
 
 
 def test_a_leader_confirms_that_it_leads() -> None:
@@ -300,7 +300,7 @@ def test_without_a_leader_a_lost_disk_stays_without_a_vote() -> None:
     network.elect("b")
     network.run(6.0)
     events = network.nodes["b"].events
-    assert events[-1] == NotElected("no quorum of 2 promised: b did; c does not: it is EMPTY")
+    assert events[-1] == ElectionFailed("no quorum of 2 promised: b did; c does not: it is EMPTY")
     assert alive(network.nodes["c"]).status is Status.EMPTY
 
 
@@ -330,7 +330,7 @@ def test_a_member_too_many_gets_no_vote_and_keeps_others_from_standing() -> None
     network.elect("b")
     network.run(1.0)
     why = "-native_log_quorum_size=2 is no majority of the 4 members seen: a, b, c, d"
-    assert network.nodes["b"].events == [Refused(why)]
+    assert network.nodes["b"].events == [Unfit(why)]
     assert alive(leader).leads
 
 
@@ -345,14 +345,14 @@ def test_another_quorum_is_refused_and_changes_nothing() -> None:
     end = alive(node).end
     network.elect("b")
     network.run(1.0)
-    assert isinstance(node.events[-1], Refused)
+    assert isinstance(node.events[-1], Unfit)
     network.nodes["a"].crash()
     network.nodes["c"].crash()
     network.run(1.0)
     network.elect("b")
     network.run(1.0)
     why = "-native_log_quorum_size=1, but the log says 2, and it can only be raised"
-    assert node.events[-1] == Refused(why)
+    assert node.events[-1] == Unfit(why)
     assert alive(node).end == end
 
 
@@ -463,7 +463,7 @@ def test_empty_members_stay_empty() -> None:
     network.elect("a")
     network.run(20.0)
     assert all(alive(node).status is Status.EMPTY for node in network.nodes.values())
-    assert isinstance(network.nodes["a"].events[0], Refused)
+    assert isinstance(network.nodes["a"].events[0], Unfit)
 
 
 def test_one_initialized_member_alone_is_no_log() -> None:
@@ -472,7 +472,7 @@ def test_one_initialized_member_alone_is_no_log() -> None:
     network.add("b", 2)
     network.elect("a")
     network.run(6.0)
-    assert isinstance(network.nodes["a"].events[-1], NotElected)
+    assert isinstance(network.nodes["a"].events[-1], ElectionFailed)
     assert alive(network.nodes["b"]).status is Status.EMPTY
 
 
@@ -490,11 +490,11 @@ def test_disks_initialized_by_mistake_do_not_outvote_one_who_knows_the_log() -> 
     network.cut |= {("a", "b"), ("a", "c")}
     network.elect("b")
     network.run(6.0)
-    assert network.nodes["b"].events == [NotElected("the log is new, and a did not answer")]
+    assert network.nodes["b"].events == [ElectionFailed("the log is new, and a did not answer")]
     network.cut.clear()
     network.elect("b")
     network.run(6.0)
-    assert isinstance(network.nodes["b"].events[-1], Refused | NotElected)
+    assert isinstance(network.nodes["b"].events[-1], Unfit | ElectionFailed)
 
 
 def test_two_initialized_members_take_in_a_third() -> None:

@@ -13,7 +13,7 @@ from aurorad.log import replicated
 from aurorad.log.errors import LogFull, LogLost, NotElected, Refused
 from aurorad.log.journal import Journal, initialize
 from aurorad.log.peers import TcpPeers
-from aurorad.log.replicated import ReplicatedLog, Settings
+from aurorad.log.replicated import LogSettings, ReplicatedLog
 from aurorad.vars import Vars
 from tests.log.certificates import Authority
 from tests.log.ensemble import QUICK, Ensemble, Member, Writer, entries, has, running, write
@@ -337,7 +337,7 @@ async def test_a_disk_that_fails_ends_the_member(tmp_path: Path) -> None:
             (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0], leader.me, "west", Vars(), random.Random()
         )
         journal = Journal.open(disk, alone=True, rng=random.Random())
-        log = ReplicatedLog(journal, peers, _nobody_else(), Settings("west"), Vars(), random.Random())
+        log = ReplicatedLog(journal, peers, _nobody_else(), LogSettings("west"), Vars(), random.Random())
         with pytest.RaisesGroup(pytest.RaisesExc(OSError), flatten_subgroups=True):
             async with trio.open_nursery() as nursery:
                 await nursery.start(log.run)

@@ -21,7 +21,7 @@ from aurorad.log.messages import (
     Value,
     Write,
 )
-from aurorad.log.paxos import Confirmed, Elected, Event, Member, NotElected
+from aurorad.log.paxos import Confirmed, Elected, ElectionFailed, Event, Member
 
 A, B, C, D = 1, 2, 3, 4
 NAMES = {A: "a", B: "b", C: "c", D: "d"}
@@ -99,9 +99,9 @@ def test_whose_promise_does_not_count_is_told() -> None:
     one = Alone([AFTER])
     one.elect()
     one.hear(promised(C))
-    while not any(isinstance(event, NotElected) for event in one.events):
+    while not any(isinstance(event, ElectionFailed) for event in one.events):
         one.tick()
-    assert one.events == [NotElected("no quorum of 2 promised: a did; c did, but has no vote now")]
+    assert one.events == [ElectionFailed("no quorum of 2 promised: a did; c did, but has no vote now")]
 
 
 def test_also_if_another_has_it() -> None:

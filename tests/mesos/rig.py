@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import urllib.error
@@ -22,7 +23,7 @@ import pytest
 
 from tests.e2e.cluster import REPOSITORY, eventually
 
-Signal = Literal["KILL", "TERM", "USR1", "STOP", "CONT"]
+SignalName = Literal["KILL", "TERM", "USR1", "STOP", "CONT"]
 
 QUICK = (
     "--master-flag=allocation_interval=100ms",
@@ -43,6 +44,27 @@ class Agent(NamedTuple):
     hostname: str
     address: str
     work_dir: Path
+
+    def executors(self) -> int:
+        """How many are subscribed to it."""
+        return int(metrics(self.address)["slave/executors_running"])
+
+    def processes(self) -> list[int]:
+        """All that work in its sandboxes, and so executors, those who help them and tasks."""
+        found = []
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
+                with suppress(OSError):
+                    if (process / "cwd").readlink().is_relative_to(self.work_dir):
+                        found.append(int(process.name))
+        return found
+
+    def kill_processes(self) -> None:
+        """At once, and until there are none."""
+        while pids := self.processes():
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def command() -> Path:
@@ -73,33 +95,30 @@ def install(*options: str) -> None:
     _run([str(command()), "install", *options], 300)
 
 
+def metrics(address: str) -> Mapping[str, float]:
+    """Of a master or an agent."""
+    with urllib.request.urlopen(f"http://{address}/metrics/snapshot", timeout=30) as answer:
+        values: Mapping[str, float] = json.load(answer)
+        return values
+
+
 class Rig:
     """Started masters and agents. Parts are called ``master`` (or ``master0``...), ``agent0``... and ``zookeeper``."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.folder = folder
-
-    def status(self) -> dict[str, object]:
-        done = subprocess.run(
-            [command(), "--name", self.name, "status", "--json"],
-            stdout=subprocess.PIPE,
-            env=environment(),
-            timeout=60,
-            check=False,  # 1 while a part is down
-        )
-        status: dict[str, object] = json.loads(done.stdout)
-        return status
+        self._addresses: dict[str, str] = {}
+        self._zk: str | None = None
 
     def address(self, part: str) -> str:
         """``host:port``."""
-        return self._parts()[part]
+        return self._addresses[part]
 
     @property
     def master(self) -> str:
         """What `-mesos_master_address` takes: ZooKeeper's where there is one, else the only master's."""
-        zk = self._started.get("zk")
-        return str(zk) if zk else self.address("master")
+        return self._zk or self.address("master")
 
     @property
     def zookeeper(self) -> str:
@@ -107,22 +126,33 @@ class Rig:
 
     def leader(self) -> str:
         """The address of the master that leads, as soon as there is one."""
-        return eventually("a master leads", lambda: self.status()["leader"], within_s=60)  # type: ignore[return-value]
+        return eventually("a master leads", self._leader, within_s=60)
 
     def leading_part(self) -> str:
         leader = self.leader()
-        return next(name for name, address in self._parts().items() if address == leader)
+        return next(name for name, address in self._addresses.items() if address == leader)
+
+    def _leader(self) -> str | None:
+        for name, address in self._addresses.items():
+            if name.startswith("master"):
+                with suppress(OSError):
+                    if metrics(address)["master/elected"] == 1:
+                        return address
+        return None
+
+    def active_agents(self) -> int:
+        return int(metrics(self.leader())["master/slaves_active"])
 
     @property
     def agents(self) -> Sequence[Agent]:
         return [
             Agent(name, HOSTNAMES.replace("%d", name.removeprefix("agent")), address, self.folder / name / "work")
-            for name, address in self._parts().items()
+            for name, address in self._addresses.items()
             if name.startswith("agent")
         ]
 
-    def kill(self, part: str, signal: Signal = "KILL") -> None:
-        self._do("kill", part, f"--signal={signal}")
+    def kill(self, part: str, by: SignalName = "KILL") -> None:
+        self._do("kill", part, f"--signal={by}")
 
     def revive(self, part: str, *options: str) -> None:
         self._do("revive", part, *options)
@@ -149,13 +179,18 @@ class Rig:
             text: bytes = answer.read()
             return text
 
+    def frameworks(self) -> list[str]:
+        """The ids of those that are registered, connected or not."""
+        return [framework["id"] for framework in json.loads(self.get("/frameworks"))["frameworks"]]
+
     def tear_down_frameworks(self) -> None:
         """As an operator would who wants nothing of them any more; returns when none of their processes is left."""
-        for framework in json.loads(self.get("/frameworks"))["frameworks"]:
-            form = urllib.parse.urlencode({"frameworkId": framework["id"]}).encode()
+        for framework_id in self.frameworks():
+            form = urllib.parse.urlencode({"frameworkId": framework_id}).encode()
             with suppress(urllib.error.HTTPError):  # it went meanwhile
                 urllib.request.urlopen(f"http://{self.leader()}/master/teardown", data=form, timeout=30).close()
-        eventually("no executor is left", lambda: self.status()["executor_processes"] == 0, within_s=60)
+        for agent in self.agents:
+            eventually("no executor is left", lambda agent=agent: not agent.processes(), within_s=60)  # type: ignore[misc]
 
     def logs(self) -> str:
         """The last of what each part has to say."""
@@ -167,15 +202,12 @@ class Rig:
     def _begin(self, *options: str) -> None:
         work = ("--work-dir", str(self.folder), "--free-ports", "--hostname", HOSTNAMES)
         self._do("start", *work, *QUICK, *options)
-        self._started = self.status()
+        status = json.loads(self._do("status", "--json"))
+        self._addresses.update({part["name"]: part["address"] for part in status["processes"]})
+        self._zk = status["zk"]
 
-    def _parts(self) -> Mapping[str, str]:
-        processes = self._started["processes"]
-        assert isinstance(processes, list)
-        return {process["name"]: process["address"] for process in processes}
-
-    def _do(self, *arguments: str) -> None:
-        _run([str(command()), "--name", self.name, *arguments], 180)
+    def _do(self, *arguments: str) -> str:
+        return _run([str(command()), "--name", self.name, *arguments], 180)
 
 
 @contextmanager
@@ -199,8 +231,8 @@ def rig(*options: str) -> Iterator[Rig]:
             stopper.communicate(timeout=120)
 
 
-def _run(arguments: Sequence[str], timeout_s: float) -> None:
-    done = subprocess.run(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), timeout=timeout_s
-    )
-    assert done.returncode == 0, f"{' '.join(arguments)}\nended with {done.returncode}:\n{done.stdout}"
+def _run(arguments: Sequence[str], timeout_s: float) -> str:
+    """What it prints; on its errors it says what happens."""
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment(), timeout=timeout_s, check=False)
+    assert done.returncode == 0, f"{' '.join(arguments)}\nended with {done.returncode}:\n{done.stderr}"
+    return done.stdout

@@ -72,3 +72,40 @@ async def test_an_app_is_guarded_as_it_listens(address: str, status: int) -> Non
     keep_others_out(app, address, "localhost")
     answer = await app.test_client().get("/nothing", headers=Headers({"Host": "evil.example"}))
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("welcome", "origin", "path", "status"),
+    [
+        ("https://friend.example", "https://friend.example", "/api", 200),
+        ("*", "https://anybody.example", "/api", 200),
+        ("https://friend.example", "https://evil.example", "/api", 403),
+        ("https://friend.example", "https://friend.example", "/plan", 403),
+        ("https://friend.example", "null", "/api", 403),
+        (None, "https://friend.example", "/api", 403),
+    ],
+)
+async def test_one_site_may_be_welcome_at_the_api(welcome: str | None, origin: str, path: str, status: int) -> None:
+    app = QuartTrio(__name__, static_folder=None)
+
+    @app.post("/api")
+    @app.post("/plan")
+    async def answer() -> str:
+        return "done"
+
+    keep_others_out(app, "127.0.0.1", "builder7", welcome)
+    client = app.test_client()
+    marks = {"Origin": origin, "Sec-Fetch-Site": "cross-site", "Host": "localhost:8081"}
+    got = await client.post(path, headers=marks)
+    assert got.status_code == status
+    told = [got.headers.get(f"Access-Control-Allow-{what}") for what in ("Origin", "Methods", "Headers")]
+    if welcome is not None and path == "/api":
+        assert told == [
+            welcome,
+            "DELETE,GET,HEAD,OPTIONS,POST,PUT",
+            "Accept,Content-Type,Origin,X-Requested-With",
+        ]
+    else:
+        assert told == [None] * 3
+    asked = await client.options(path, headers=marks)  # before, by the browser
+    assert asked.status_code == 200

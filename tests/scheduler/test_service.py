@@ -280,6 +280,16 @@ async def test_only_so_many_ended_tasks_of_a_job_are_kept_and_not_the_oldest(aut
         assert {task.assigned_task.task_id for task in world.tasks()} == set(ids[2:])
 
 
+async def test_the_framework_id_is_forgotten_if_the_operator_names_it(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(), Flags(forget_framework="framework-0")).serving() as world:
+        for known, told in (("framework-0", "framework-1"), ("framework-2", "framework-2")):
+            await world.storage.write(lambda tx, known=known: tx.save_framework_id(known))  # type: ignore[misc]
+            await world.start()
+            assert world.tables.framework_id == told
+            await world.stop()
+            world.scope = trio.CancelScope()
+
+
 async def test_the_framework_id_is_kept(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
         assert world.tables.framework_id == "framework-1"
@@ -289,6 +299,18 @@ async def test_the_framework_id_is_kept(autojump_clock: MockClock) -> None:
         assert world.stats.get("scheduler_framework_reregisters") == 1
         await world.create(config())
         await world.until_count(S.RUNNING, 1)
+
+
+async def test_the_end_of_a_task_that_nobody_heard_of_is_found_when_the_engine_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with World(PretendEngine(Agent("host-1"))).running() as world:
+        (task_id,) = await world.create(config())
+        await world.until_count(S.RUNNING, 1)
+        del world.engine.tasks[task_id]
+        world.engine.disconnect()
+        with trio.fail_after(60):
+            await world.until_successor(task_id)
 
 
 async def test_losses_of_agents_and_executors_are_counted(autojump_clock: MockClock) -> None:

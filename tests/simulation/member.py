@@ -19,7 +19,7 @@ from aurorad.log.errors import LogFailed, LogFull, LogLost, NotElected
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Metadata, Status
 from aurorad.log.paxos import Chosen, Elected, Event
-from aurorad.log.replicated import ReplicatedLog, Settings
+from aurorad.log.replicated import LogSettings, ReplicatedLog
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
 from aurorad.storage import following
@@ -240,7 +240,7 @@ class Member:
     async def _live(self) -> None:
         quorum = self._around.quorum
         journal = Journal.open(self.disk, alone=quorum == 1, rng=self._rng, segment_bytes=SEGMENT_BYTES)
-        settings = Settings("the cluster", quorum)
+        settings = LogSettings("the cluster", quorum)
         log = self.log = _WatchedLog(journal, self._wire, self._around.members(), settings, self.stats, self._rng)
         log.watch(self)
         role = SchedulerRole(

@@ -15,7 +15,7 @@ from aurorad.log.face import LedLog
 from aurorad.log.journal import Journal, initialize
 from aurorad.log.messages import Status
 from aurorad.log.peers import TcpPeers
-from aurorad.log.replicated import Settings, replicated_log
+from aurorad.log.replicated import LogSettings, replicated_log
 from aurorad.main import main
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.storage import materialise, offline
@@ -166,7 +166,7 @@ async def test_after_a_total_loss_copies_of_one_restored_log_are_a_quorum_and_th
         async def member(name: str, listener: trio.SocketListener, address: str, *, task_status: object) -> None:
             stats, rng = Vars(), random.Random(name)
             peers = TcpPeers(listener, address, "example", stats, rng)
-            settings = Settings("example", quorum=2)
+            settings = LogSettings("example", quorum=2)
             async with replicated_log(tmp_path / name, peers, members(*addresses), settings, stats, rng) as log:
                 task_status.started(log)  # type: ignore[attr-defined]
                 await trio.sleep_forever()

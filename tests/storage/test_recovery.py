@@ -17,8 +17,7 @@ from aurorad.log.disk import Folder
 from aurorad.log.errors import LogDamaged, LogInUse
 from aurorad.log.journal import initialize
 from aurorad.log.local import LocalLog
-from aurorad.log.replicated import Settings as LogSettings
-from aurorad.log.replicated import replicated_log
+from aurorad.log.replicated import LogSettings, replicated_log
 from aurorad.storage import commits, materialise, snapshots
 from aurorad.storage.database import discard
 from aurorad.storage.entries import UnreadableLog

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -27,7 +28,12 @@ class Served:
 
 
 @asynccontextmanager
-async def served(*blueprints: Blueprint, grace_s: float = 0.2, **config: object) -> AsyncIterator[Served]:
+async def served(
+    *blueprints: Blueprint,
+    grace_s: float = 0.2,
+    tls: Callable[[], ssl.SSLContext] | None = None,
+    **config: object,
+) -> AsyncIterator[Served]:
     app = QuartTrio("tests")
     app.config.update(config)
     for blueprint in blueprints:
@@ -37,7 +43,7 @@ async def served(*blueprints: Blueprint, grace_s: float = 0.2, **config: object)
     stopping = trio.Event()
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
-        await server.serve(app, sock, stopping=stopping, grace_s=grace_s, task_status=task_status)
+        await server.serve(app, sock, stopping=stopping, grace_s=grace_s, tls=tls, task_status=task_status)
 
     async with trio.open_nursery() as nursery:
         await nursery.start(run)

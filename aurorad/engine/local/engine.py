@@ -101,6 +101,11 @@ class LocalEngine:
             self._runs, self._home.path, retention, gc_disk_headroom, now_ms, stats if stats is not None else Vars()
         )
 
+    @property
+    def folder(self) -> Path:
+        """Where the agent keeps its runs."""
+        return self._home.path
+
     async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None:
         """Raises `WorkDirInUse`, `BadFrameworkId`, and `ValueError` where a file of a run is damaged."""
         with self._home.claimed():

@@ -25,7 +25,7 @@ import msgspec
 
 from aurorad.engine.base import StatusUpdate, TaskInfo
 from aurorad.engine.local.processes import NOBODY, Identity, claimant
-from aurorad.folders import removal
+from aurorad.folders import removal, sync_folder
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*", re.ASCII)
 _MAX_FILE_NAME = 255
@@ -103,7 +103,7 @@ class Runs:
         try:
             for run in runs:
                 self._create(run)
-            _sync(self._meta)
+            sync_folder(self._meta)
         except OSError:
             for run in runs:
                 shutil.rmtree(self._meta / run.id, ignore_errors=True)
@@ -122,7 +122,7 @@ class Runs:
         meta.mkdir()
         # In place and not by renaming, for one wait on the disk less: cut short, it is no JSON.
         _write(meta / "run.json", msgspec.json.encode(run))
-        _sync(meta)
+        sync_folder(meta)
 
     def has_checkpoints(self, run: Run) -> bool:
         """Whether an executor of it came so far as to write any."""
@@ -231,7 +231,7 @@ def write_durably(path: Path, data: bytes) -> None:
     temporary = path.with_suffix(".new")
     _write(temporary, data)
     temporary.rename(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -249,11 +249,3 @@ def _relink(link: Path, target: str) -> None:
     temporary = link.with_name(".latest")
     temporary.symlink_to(target)
     temporary.rename(link)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

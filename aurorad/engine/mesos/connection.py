@@ -135,7 +135,7 @@ def _refusal(address: Address, status: int, location: str, text: str) -> Excepti
         except ValueError as error:
             return Lost(f"{address} sends us on to {error}")
     if status == 401:
-        return Lost(f"{address} wants another credential than that of -framework_authentication_file (401)")
+        return Lost(f"{address} does not take our credential, that of -framework_authentication_file (401)")
     return Lost(f"{address} refuses: {status} {text}".rstrip())
 
 

@@ -13,15 +13,17 @@ import trio
 
 from aurorad.engine import base
 from aurorad.engine.base import Disconnected, Registered, StatusUpdate, TaskInfo, TaskState
-from aurorad.engine.mesos import messages, translate
+from aurorad.engine.mesos import messages, offers, translate
 from aurorad.engine.mesos.connection import ANSWER_S, Subscription, subscribed
 from aurorad.engine.mesos.ends import FrameworkFailed as FrameworkFailed
 from aurorad.engine.mesos.ends import FrameworkRemoved as FrameworkRemoved
 from aurorad.engine.mesos.ends import Lost, until_over
 from aurorad.engine.mesos.framework import Credential
+from aurorad.engine.mesos.launching import Unlaunchable
 from aurorad.engine.mesos.masters import Address, Masters, masters_at
 from aurorad.engine.mesos.messages import Call, Filters, FrameworkInfo, Id
 from aurorad.engine.mesos.pipeline import Answered
+from aurorad.engine.mesos.unheard import Unheard
 from aurorad.engine.recordio import Records
 from aurorad.pace import Pace
 from aurorad.vars import Vars
@@ -34,21 +36,22 @@ _WAS_WELL_S = 1.0
 """A subscription that lasted so long is made again at once; with one that did not, that could go on for ever."""
 
 _REMOVED = "Framework has been removed"
+_ACCEPTED = 202
 _ANOTHER_STANDING = (307, 401, 403, 503)
 """Who answers a call so does not lead, or does not know us any more."""
 
 
 class Launching(Protocol):
     def task(self, info: TaskInfo, framework_id: str) -> msgspec.Struct:
-        """Mesos' TaskInfo of a task."""
+        """Mesos' TaskInfo of a task. Raises `Unlaunchable`."""
 
 
 class MesosEngine:
     """`aurorad.engine.base.Engine` over the v1 scheduler API.
 
     Calls are sent and not waited for. What any master can be told waits until there is a subscription; what is about
-    an offer or an update of an earlier one is void with it. Tasks that were launched, and of which nothing was heard
-    since, are asked about with every new subscription: so it is soon known if a launch was lost.
+    an offer or an update of an earlier one is void with it. Tasks that were launched over an earlier one, and of which
+    nothing was heard since, are asked about until there is an answer.
     """
 
     def __init__(
@@ -60,13 +63,11 @@ class MesosEngine:
         launching: Launching,
         stats: Vars,
         rng: random.Random,
-        register_anew: bool = False,
         missed_heartbeats: float = 5.0,
     ) -> None:
         """`masters` is what ``-mesos_master_address`` says, `framework` has no id yet.
 
-        With `register_anew`, a framework that was removed registers under a new id, in place of `FrameworkRemoved`. A
-        connection that was silent for `missed_heartbeats` times the master's interval is dead.
+        A connection that was silent for `missed_heartbeats` times the master's interval is dead.
         """
         self._masters = masters
         self._framework = framework
@@ -74,17 +75,16 @@ class MesosEngine:
         self._launching = launching
         self._stats = stats
         self._rng = rng
-        self._register_anew = register_anew
         self._missed_heartbeats = missed_heartbeats
         self._framework_id: str | None = None
         self._subscription: Subscription | None = None
         self._subscribed_at = -math.inf
         self._is_subscribed = trio.Event()
-        self._suppressed = False
-        self._unheard_of: dict[str, str] = {}  # tasks that were launched, and their agents
+        self._unheard = Unheard()
+        self._patience_s = ANSWER_S
+        self._decode = msgspec.json.Decoder(messages.Event).decode
         self._events: trio.MemorySendChannel[base.Event]
-        self._refused_send, self._refused = trio.open_memory_channel[StatusUpdate](math.inf)
-        self._decode_offer = msgspec.json.Decoder(messages.Offer).decode
+        self._dropped_send, self._dropped = trio.open_memory_channel[StatusUpdate](math.inf)
         stats.declare("mesos_scheduler_subscription_attempts", "mesos_scheduler_call_failures")
         stats.declare("scheduler_driver_kill_failures", "scheduler_framework_message")
         stats.declare(*(f"mesos_scheduler_event_{type_}" for type_ in messages.EVENT_TYPES))
@@ -94,8 +94,10 @@ class MesosEngine:
         """As `Engine.run`. Raises `FrameworkFailed`, and in a group `ZooKeeperRefused`."""
         self._events = events
         self._framework_id = framework_id
-        async with masters_at(self._masters) as masters:
+        async with masters_at(self._masters) as masters, trio.open_nursery() as nursery:
+            nursery.start_soon(self._tell_dropped)
             failure = await self._until_failed(masters)
+            nursery.cancel_scope.cancel()
         raise failure
 
     # Subscriptions, one after the other.
@@ -103,12 +105,11 @@ class MesosEngine:
     async def _until_failed(self, masters: Masters) -> FrameworkFailed:
         failures = 0
         while True:
+            leader = await masters.leader()
             try:
-                await self._subscribe(masters)
+                await self._subscribe(masters, leader)
             except FrameworkFailed as failure:
-                if not self._may_register_anew(failure):
-                    return failure
-                why: Exception = failure
+                return failure
             except Lost as lost:
                 why = lost
             was_well = trio.current_time() - self._subscribed_at >= _WAS_WELL_S
@@ -118,32 +119,25 @@ class MesosEngine:
             if self._subscription is not None:
                 self._subscription = None
                 self._is_subscribed = trio.Event()
+                self._unheard.doubt()
                 await self._tell(Disconnected())
-            await trio.sleep(wait_s)
-
-    def _may_register_anew(self, failure: FrameworkFailed) -> bool:
-        if not isinstance(failure, FrameworkRemoved) or not self._register_anew or self._framework_id is None:
-            return False
-        _log.warning("Mesos has removed framework %s with all its tasks: registering anew", self._framework_id)
-        self._framework_id = None
-        self._unheard_of.clear()
-        return True
+            with trio.move_on_after(wait_s):
+                await masters.another(leader)
 
     def _wait_s(self, failures: int) -> float:
         if failures == 0:
             return 0.0
         return min(_FIRST_WAIT_S * 2.0 ** min(failures - 1, 10), _MOST_WAIT_S) * self._rng.uniform(0.5, 1.0)
 
-    async def _subscribe(self, masters: Masters) -> None:
+    async def _subscribe(self, masters: Masters, leader: Address) -> None:
         """Raises `Over` when the subscription is over."""
-        leader = await masters.leader()
         self._stats.count("mesos_scheduler_subscription_attempts")
         async with subscribed(leader, self._subscribe_call(), self._authorization) as subscription:
             await until_over(
                 functools.partial(self._hear, subscription),
                 subscription.calls.run,
                 functools.partial(_until_another, masters, leader),
-                self._tell_refused,
+                functools.partial(self._ask_about_doubted, subscription),
             )
 
     def _subscribe_call(self) -> bytes:
@@ -155,30 +149,31 @@ class MesosEngine:
 
     async def _hear(self, subscription: Subscription) -> None:
         """Raises `Over`. Nobody misses heartbeats while somebody is slow to take events: only waiting is timed."""
-        records = Records(msgspec.json.Decoder(messages.Event).decode)
-        patience_s = ANSWER_S
+        records, pace = Records(bytes), Pace()
+        self._patience_s = ANSWER_S
         while True:
-            data = await subscription.receive(patience_s)
+            data = await subscription.receive(self._patience_s)
             try:
-                for event in records.feed(data):
+                for record in records.feed(data):
                     began = trio.current_time()
-                    await self._handle(event, subscription)
+                    await self._handle(record, subscription)
                     self._stats.observe("scheduler_received", trio.current_time() - began)
-                    if event.subscribed is not None:
-                        patience_s = self._patience_s(event.subscribed)
+                    await pace.breathe()
             except ValueError as error:
                 raise Lost(f"what the master tells cannot be read: {error}") from error
 
-    def _patience_s(self, subscribed: messages.Subscribed) -> float:
-        return self._missed_heartbeats * (subscribed.heartbeat_interval_seconds or _HEARTBEAT_S)
-
-    async def _handle(self, event: messages.Event, subscription: Subscription) -> None:
+    async def _handle(self, record: bytes, subscription: Subscription) -> None:
+        if offers.is_large(record):
+            self._stats.count("mesos_scheduler_event_OFFERS")
+            await self._tell(base.Offers(await offers.read_large(record)))
+            return
+        event = self._decode(record)
         type_ = event.type if event.type in messages.EVENT_TYPES else "UNKNOWN"
         self._stats.count(f"mesos_scheduler_event_{type_}")
         if event.update is not None:
             await self._updated(translate.status_update(event.update.status))
         elif event.offers is not None:
-            await self._offered(event.offers)
+            await self._tell(base.Offers(await offers.read(event.offers.offers)))
         elif event.rescind is not None:
             await self._tell(base.Rescind(event.rescind.offer_id.value))
         elif event.inverse_offers is not None:
@@ -200,25 +195,12 @@ class MesosEngine:
         self._framework_id = framework_id
         self._subscription = subscription
         self._subscribed_at = trio.current_time()
+        self._patience_s = self._missed_heartbeats * (subscribed.heartbeat_interval_seconds or _HEARTBEAT_S)
         self._is_subscribed.set()
         await self._tell(Registered(framework_id))
-        if self._suppressed:
-            await self._call(subscription, Call("SUPPRESS"))
-        if self._unheard_of:
-            asked = tuple(messages.ReconciledTask(Id(task), Id(agent)) for task, agent in self._unheard_of.items())
-            await self._call(subscription, Call("RECONCILE", reconcile=messages.Reconcile(asked)))
-
-    async def _offered(self, made: messages.Offers) -> None:
-        pace = Pace()
-        offers: list[base.Offer] = []
-        for raw in made.offers:
-            offers.append(translate.offer(self._decode_offer(raw)))
-            await pace.breathe()
-        await self._tell(base.Offers(tuple(offers)))
 
     async def _updated(self, update: StatusUpdate) -> None:
-        if update.state is not TaskState.TASK_STAGING:  # that is the master's word alone
-            self._unheard_of.pop(update.task_id, None)
+        self._unheard.heard(update)
         await self._tell(update)
 
     async def _announced(self, made: messages.InverseOffers, subscription: Subscription) -> None:
@@ -233,8 +215,8 @@ class MesosEngine:
         if _REMOVED in text:
             return FrameworkRemoved(
                 f"Mesos has removed framework {self._framework_id} with all its tasks ({text}): nobody can go on as "
-                "this framework. With -framework_register_anew there is a new one, under which all its tasks are lost "
-                "and started again"
+                f"this framework. With -forget_framework={self._framework_id} there will be a new one, for which all "
+                "tasks are lost, and started again"
             )
         return FrameworkFailed(f"the Mesos master ends the subscription: {text}")
 
@@ -244,21 +226,48 @@ class MesosEngine:
         except trio.WouldBlock:
             await self._events.send(event)
 
-    async def _tell_refused(self) -> None:
-        async for update in self._refused:
+    # Launches that do not reach an agent.
+
+    async def _ask_about_doubted(self, subscription: Subscription) -> None:
+        await self._is_subscribed.wait()
+        pause_s = _FIRST_WAIT_S
+        while doubted := self._unheard.doubted():
+            await self._call(subscription, Call("RECONCILE", reconcile=messages.Reconcile(doubted)))
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MOST_WAIT_S)
+
+    def _drop(self, tasks: tuple[TaskInfo, ...], state: TaskState, reason: str, message: str) -> None:
+        """These were certainly not launched, and nobody else will tell so."""
+        for task in self._unheard.forget(tasks):
+            update = StatusUpdate(task.task_id, state, task.agent_id, message, reason, "SOURCE_MASTER")
+            self._dropped_send.send_nowait(update)
+
+    async def _tell_dropped(self) -> None:
+        async for update in self._dropped:
             await self._tell(update)
 
     # Calls.
 
     async def launch(self, offer_id: str, tasks: tuple[TaskInfo, ...], refuse_s: float) -> None:
-        self._unheard_of.update((task.task_id, task.agent_id) for task in tasks)
-        if self._subscription is None or self._framework_id is None:
+        self._unheard.launched(tasks)
+        if self._subscription is None or self._framework_id is None:  # Mesos' own driver says the same then
+            self._drop(tasks, TaskState.TASK_DROPPED, "REASON_MASTER_DISCONNECTED", "Master disconnected")
             return
-        framework_id = self._framework_id
-        launch = messages.Launch(tuple(self._launching.task(task, framework_id) for task in tasks))
+        launched = [(task, wire) for task in tasks if (wire := self._task(task, self._framework_id)) is not None]
+        if not launched:
+            await self.decline(offer_id, refuse_s)
+            return
+        launch = messages.Launch(tuple(wire for _, wire in launched))
         accept = messages.Accept((Id(offer_id),), (messages.Operation("LAUNCH", launch),), Filters(refuse_s))
-        call = Call("ACCEPT", accept=accept)
-        await self._call(self._subscription, call, functools.partial(self._launch_answered, tasks))
+        answered = functools.partial(self._launch_answered, tuple(task for task, _ in launched))
+        await self._call(self._subscription, Call("ACCEPT", accept=accept), answered)
+
+    def _task(self, task: TaskInfo, framework_id: str) -> msgspec.Struct | None:
+        try:
+            return self._launching.task(task, framework_id)
+        except Unlaunchable as error:
+            self._drop((task,), TaskState.TASK_ERROR, "REASON_TASK_INVALID", str(error))
+        return None
 
     async def decline(self, offer_id: str, refuse_s: float) -> None:
         if self._subscription is not None:
@@ -280,14 +289,12 @@ class MesosEngine:
         await self._call_any(Call("RECONCILE", reconcile=messages.Reconcile(tasks)))
 
     async def suppress(self) -> None:
-        """No more offers, also over later subscriptions, until `revive`."""
-        self._suppressed = True
+        """No more offers; forgotten with the subscription."""
         if self._subscription is not None:
             await self._call(self._subscription, Call("SUPPRESS"))
 
     async def revive(self) -> None:
         """Offers of everything there is, whatever was declined or suppressed."""
-        self._suppressed = False
         if self._subscription is not None:
             await self._call(self._subscription, Call("REVIVE"))
 
@@ -304,7 +311,7 @@ class MesosEngine:
 
     def _answered(self, type_: str, status: int, text: str) -> None:
         """Raises `Lost` if the answer shows that the subscription is no more."""
-        if status == 202:
+        if status == _ACCEPTED:
             return
         self._stats.count("mesos_scheduler_call_failures")
         if type_ == "KILL":
@@ -314,16 +321,10 @@ class MesosEngine:
         _log.error("the Mesos master refuses %s: %d %s", type_, status, text)
 
     def _launch_answered(self, tasks: tuple[TaskInfo, ...], status: int, text: str) -> None:
-        """A launch that was refused is an end of its tasks that nobody else will tell of."""
         self._answered("ACCEPT", status, text)
-        if status == 202:
-            return
-        for task in tasks:
-            if self._unheard_of.pop(task.task_id, None) is not None:
-                why = f"Mesos refuses to launch it: {text}"
-                self._refused_send.send_nowait(
-                    StatusUpdate(task.task_id, TaskState.TASK_ERROR, task.agent_id, why, "REASON_TASK_INVALID")
-                )
+        if status != _ACCEPTED:
+            why = f"Mesos refuses to launch it: {text}"
+            self._drop(tasks, TaskState.TASK_ERROR, "REASON_TASK_INVALID", why)
 
 
 async def _until_another(masters: Masters, leader: Address) -> None:

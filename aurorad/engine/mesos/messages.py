@@ -29,6 +29,10 @@ EVENT_TYPES = (
 )
 
 
+ABSENT = msgspec.Raw()
+"""What is raw and not there: this very value is left out."""
+
+
 class _Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is not there is not written either."""
 
@@ -71,9 +75,9 @@ class Resource(_Message, frozen=True):
     ranges: Ranges | None = None
     role: str | None = None
     revocable: Revocable | None = None
-    reservation: msgspec.Raw | None = None
-    disk: msgspec.Raw | None = None
-    shared: msgspec.Raw | None = None
+    reservation: msgspec.Raw = ABSENT
+    disk: msgspec.Raw = ABSENT
+    shared: msgspec.Raw = ABSENT
     provider_id: Id | None = None
 
 

@@ -17,6 +17,9 @@ from aurorad.engine.mesos.ends import Lost, until_over
 MOST_UNANSWERED = 1000
 """More than a master has in hand at any moment; then callers wait."""
 
+PATIENCE_S = 30.0
+"""So long a connection that something between us and the master forgot would swallow calls, while events still come."""
+
 _RECEIVE_BYTES = 64 << 10
 _MOST_HEAD_BYTES = 16 << 10
 _MOST_BODY_BYTES = 1 << 20  # of an answer: it is a sentence
@@ -38,6 +41,7 @@ class Pipeline:
         self._something = trio.Event()
         self._unanswered: collections.deque[Answered] = collections.deque()
         self._fewer = trio.Event()
+        self._answered = 0
         self._received = bytearray()
         self._is_over = False
 
@@ -51,12 +55,12 @@ class Pipeline:
         self._unanswered.append(answered)
         self._to_send.append(b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body))
         self._something.set()
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.checkpoint()  # also whoever makes many lets others run
 
     async def run(self) -> None:
         """Send and receive until cancelled. Raises `Lost` when the connection ends, and what `answered` raises."""
         try:
-            await until_over(self._send, self._receive)
+            await until_over(self._send, self._receive, self._watch)
         finally:
             self._is_over = True
             self._fewer.set()
@@ -87,6 +91,13 @@ class Pipeline:
             self._fewer.set()
             self._fewer = trio.Event()
 
+    async def _watch(self) -> None:
+        while True:
+            answered, is_waiting = self._answered, bool(self._unanswered)
+            await trio.sleep(PATIENCE_S)
+            if is_waiting and answered == self._answered:
+                raise Lost(f"the master answered no call for {PATIENCE_S:g} s")
+
     def _take_answer(self, head_length: int) -> bool:
         """Of what was received, the first answer, if it is complete."""
         head = bytes(self._received[:head_length])
@@ -98,5 +109,6 @@ class Pipeline:
             return False
         text = self._received[head_length:end].decode(errors="replace")
         del self._received[:end]
+        self._answered += 1
         self._unanswered.popleft()(int(status[1]), text)
         return True

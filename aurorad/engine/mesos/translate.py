@@ -26,7 +26,7 @@ def offer(made: wire.Offer) -> base.Offer:
 
 def _is_plain(resource: wire.Resource) -> bool:
     """What is not must not be used up as if it were: volumes, and what providers or several tasks share."""
-    return resource.disk is None and resource.shared is None and resource.provider_id is None
+    return not bytes(resource.disk) and not bytes(resource.shared) and resource.provider_id is None
 
 
 def _resource(resource: wire.Resource) -> base.Resource:
@@ -36,7 +36,7 @@ def _resource(resource: wire.Resource) -> base.Resource:
         ranges=tuple((span.begin, span.end) for span in resource.ranges.range) if resource.ranges is not None else (),
         role=resource.role or "*",
         revocable=resource.revocable is not None,
-        reservation=bytes(resource.reservation).decode() if resource.reservation is not None else None,
+        reservation=bytes(resource.reservation).decode() or None,
     )
 
 
@@ -50,7 +50,7 @@ def wire_resource(resource: base.Resource) -> wire.Resource:
         ranges=wire.Ranges(tuple(wire.Range(*span) for span in resource.ranges)) if ranged else None,
         role=resource.role,
         revocable=wire.Revocable() if resource.revocable else None,
-        reservation=msgspec.Raw(resource.reservation) if resource.reservation is not None else None,
+        reservation=msgspec.Raw(resource.reservation) if resource.reservation is not None else wire.ABSENT,
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from aurorad.log import leader, sectors
+from aurorad.log import coordinator, sectors
 from aurorad.log.candidate import Candidate
 from aurorad.log.catching_up import CatchingUp
+from aurorad.log.coordinator import Coordinator
 from aurorad.log.initializing import Initializing
-from aurorad.log.leader import Leader
 from aurorad.log.messages import NOBODY, Accepted, Message, Metadata, Promise, Status, Truncate, Value, Write
 from aurorad.log.outbox import Outbox, Sending
 from aurorad.log.paxos import Member
@@ -182,8 +182,8 @@ def holes_taken(patch: pytest.MonkeyPatch) -> None:
 
 
 def quorums_of_writes_one_too_small(patch: pytest.MonkeyPatch) -> None:
-    shared_by = leader._shared_by
-    patch.setattr(leader, "_shared_by", lambda quorum, *given: shared_by(quorum - 1, *given))
+    shared_by = coordinator._shared_by
+    patch.setattr(coordinator, "_shared_by", lambda quorum, *given: shared_by(quorum - 1, *given))
 
 
 class _Generous(frozenset[int]):
@@ -201,11 +201,11 @@ def quorums_of_promises_one_too_small(patch: pytest.MonkeyPatch) -> None:
 def reads_not_confirmed(patch: pytest.MonkeyPatch) -> None:
     """Who leads thinks that nobody else does."""
 
-    def sure(self: Leader) -> int:
+    def sure(self: Coordinator) -> int:
         self.confirmed += 1
         return self.confirmed
 
-    patch.setattr(Leader, "confirm", sure)
+    patch.setattr(Coordinator, "confirm", sure)
 
 
 def truncated_before_it_is_chosen(patch: pytest.MonkeyPatch) -> None:
@@ -245,13 +245,13 @@ def new_disks_with_old_names(patch: pytest.MonkeyPatch) -> None:
 
 
 def old_disks_trusted(patch: pytest.MonkeyPatch) -> None:
-    heard = Leader.heard
+    heard = Coordinator.heard
 
-    def trusting(self: Leader, now: float, sender: str, answer: Any) -> None:
+    def trusting(self: Coordinator, now: float, sender: str, answer: Any) -> None:
         self._accepted_at.pop(answer.member, None)
         heard(self, now, sender, answer)
 
-    patch.setattr(Leader, "heard", trusting)
+    patch.setattr(Coordinator, "heard", trusting)
 
 
 def nothing_is_fetched(patch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from aurorad.log.errors import LogDamaged, LogFull
 from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
 from aurorad.log.messages import Caught, Fetched, Message, Peer, Record, Status, Value, Write, Wrote
-from aurorad.log.paxos import Chosen, Confirmed, Elected, Event, Lost, Member, NotElected, NotLeading, Refused
+from aurorad.log.paxos import Chosen, Confirmed, Elected, ElectionFailed, Event, Lost, Member, NotLeading, Unfit
 from tests.log.fake_disk import Down
 from tests.simulation.log.history import Append, Read
 
@@ -33,7 +33,7 @@ _RECORD_BYTES, _VALUE_BYTES = 1024, 16
 _RETRY_S = 1.0
 
 
-class Placed(NamedTuple):
+class Waiting(NamedTuple):
     """Appends that wait to be in the log."""
 
     first: int
@@ -74,7 +74,7 @@ class Process:
         """What will be: tickets, records, and their size."""
         self._world = machine.world
         self._backlog = 0
-        self._placed: deque[Placed] = deque()
+        self._placed: deque[Waiting] = deque()
         self._asked: deque[Asked] = deque()
         self._served: set[str] = set()
         self._tick_at = math.inf
@@ -285,7 +285,7 @@ class Process:
             first = self.member.append(self.machine.clock(), values)
         except (LogFull, NotLeading):
             return False
-        self._placed.append(Placed(first, appends, told))
+        self._placed.append(Waiting(first, appends, told))
         self.step()
         return True
 
@@ -323,7 +323,7 @@ class Process:
             case Elected():
                 self.electing = False
                 self._world.judge.elected(self, event)
-            case NotElected(why) | Refused(why):
+            case ElectionFailed(why) | Unfit(why):
                 self.electing = False
                 self.refused = why
             case Lost(why):

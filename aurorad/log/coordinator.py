@@ -25,7 +25,7 @@ from aurorad.log.messages import (
 _LATELY = 4
 
 
-class Leader:
+class Coordinator:
     """One proposal's log. What is in it is in this member's replica too, first of all."""
 
     def __init__(self, here: Here, now: float, opening: Opening) -> None:

@@ -1,0 +1,84 @@
+"""Where the sandbox of a task is, on its agent's machine (client-internals sheet, section 12)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from aurorad.api.calls import GetTasksStatus
+from aurorad.api.enums import LIVE_STATES
+from aurorad.api.results import Response
+from aurorad.api.tasks import AssignedTask, JobKey, TaskQuery
+from client.scheduler import Scheduler
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LATEST = "latest"
+_TEMPLATE = re.compile(r"\{\{\s*(thermos\.task_id|mesos\.instance|thermos\.ports\[(\w+)\])\s*\}\}")
+
+
+class Agents(NamedTuple):
+    """Where the agents of a cluster keep sandboxes.
+
+    `near` is for a scheduler that runs tasks itself: what runs on this very machine needs no ssh then.
+    """
+
+    root: str
+    run_directory: str
+    near: bool
+
+    @classmethod
+    def of(cls, scheduler: Scheduler) -> Agents:
+        """As clusters.json has it; without `slave_root` there, as a scheduler tells it that has agents of its own.
+
+        Raises `CommandError`.
+        """
+        cluster = scheduler.cluster
+        root = cluster.text("slave_root")
+        if root is not None:
+            return cls(root.rstrip("/"), cluster.text("slave_run_directory") or _LATEST, False)
+        told = scheduler.sandboxes()
+        if told.slave_root is None:
+            raise cluster.lacks("slave_root is needed: the folder where agents keep the sandboxes of tasks")
+        return cls(told.slave_root, told.slave_run_directory, True)
+
+    def are_here(self, task: AssignedTask) -> bool:
+        """Whether the task is to be entered without ssh."""
+        return self.near and _is_this_machine(task.slave_host or "")
+
+    def folder(self, task: AssignedTask, *, of_executor: bool) -> str:
+        """A pattern for a shell; the executor's own folder, or the task's sandbox in it."""
+        run = f"executors/thermos-{shlex.quote(task.task_id)}/runs/{shlex.quote(self.run_directory)}"
+        sandbox = "" if of_executor else "/sandbox"
+        return f"{shlex.quote(self.root)}/slaves/*/frameworks/*/{run}{sandbox}"
+
+
+def live_tasks(
+    scheduler: Scheduler, key: JobKey, instances: Collection[int] | None, check: Callable[[Response], None]
+) -> list[AssignedTask]:
+    """In the order of their instances. `check` raises for an answer that is not OK; `CommandError` is raised too."""
+    query = TaskQuery(job_keys=frozenset({key}), instance_ids=frozenset(instances or ()), statuses=LIVE_STATES)
+    response = scheduler.call(GetTasksStatus(query))
+    check(response)
+    result = response.result.schedule_status_result if response.result is not None else None
+    found = [task.assigned_task for task in (result.tasks if result is not None else ())]
+    return sorted(found, key=lambda task: task.instance_id)
+
+
+def filled_in(text: str, task: AssignedTask) -> str:
+    """With what only the running task knows; templates of other names stay as they are."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] == "thermos.task_id":
+            return task.task_id
+        if found[1] == "mesos.instance":
+            return str(task.instance_id)
+        return str(task.assigned_ports.get(found[2], found[0]))
+
+    return _TEMPLATE.sub(value, text)
+
+
+def _is_this_machine(host: str) -> bool:
+    return host in _LOOPBACK or host == socket.gethostname() or host == socket.getfqdn()

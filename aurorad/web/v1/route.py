@@ -18,7 +18,7 @@ from aurorad.api.enums import JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Response, Result
 from aurorad.api.struct import ThriftStruct
 from aurorad.api.tasks import JobKey
-from aurorad.pace import Pace
+from aurorad.pace import Pace, gently
 from aurorad.scheduler.explaining import JobExplanation
 from aurorad.scheduler.rpc.plans import Plan
 from aurorad.storage.tables import Tables
@@ -136,7 +136,8 @@ async def page(items: Iterable[T], key: Callable[[T], str], asked: Asked, to_jso
                 first = heapq.nsmallest(limit + 1, first, key=operator.itemgetter(0))
         await pace.breathe()
     first.sort(key=operator.itemgetter(0))
-    return _page([to_json(item) for _, item in first[:limit]], first[limit - 1][0] if len(first) > limit else None)
+    shown = await gently(to_json, [item for _, item in first[:limit]])
+    return _page(shown, first[limit - 1][0] if len(first) > limit else None)
 
 
 def slice_of(asked: Asked) -> tuple[int, int]:
@@ -150,11 +151,11 @@ def slice_of(asked: Asked) -> tuple[int, int]:
         raise _not_a_cursor() from None
 
 
-def sliced(items: Sequence[T], asked: Asked, to_json: Callable[[T], object]) -> Shown:
+async def sliced(items: Sequence[T], asked: Asked, to_json: Callable[[T], object]) -> Shown:
     """The page of what such a call gave."""
     offset, limit = slice_of(asked)
     more = len(items) >= limit
-    return _page([to_json(item) for item in items[: limit - 1]], str(offset + limit - 1) if more else None)
+    return _page(await gently(to_json, items[: limit - 1]), str(offset + limit - 1) if more else None)
 
 
 def _page(items: list[object], next_: str | None) -> Shown:

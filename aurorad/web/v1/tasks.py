@@ -43,7 +43,7 @@ def _wanted(asked: Asked, tables: Tables) -> Call:
 
 
 async def _tasks(asked: Asked, answer: Response, world: World) -> Shown:
-    return r.sliced(_found(answer), asked, named_json.to_json)
+    return await r.sliced(_found(answer), asked, named_json.to_json)
 
 
 def _one(asked: Asked, tables: Tables) -> Call:

@@ -35,7 +35,7 @@ def complaints(browser: WebDriver) -> list[str]:
 
 
 def test_graphs_draw_what_an_expression_says(browser: WebDriver, daemon: Daemon) -> None:
-    eventually(lambda: {"outstanding_offers", "http_200_responses_events"} <= set(_series(daemon)))
+    eventually("samples", lambda: {"outstanding_offers", "http_200_responses_events"} <= set(_series(daemon)))
     browser.get(
         f"http://{daemon.scheduler}/graphview?query=rate(http_200_responses_events)*2,+outstanding_offers/(1%2B1)"
     )

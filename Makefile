@@ -57,6 +57,8 @@ test: $(INSTALLED_DEV)
 		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 openssl sqlite3 thrift-compiler" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
+	@test -x /usr/sbin/sshd && command -v scp >/dev/null || { \
+		echo "make: ssh is missing: apt-get install openssh-client openssh-server" >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
 		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)

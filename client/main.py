@@ -70,7 +70,7 @@ def _dispatch(arguments: list[str], session: Session) -> int:
         case [noun] | [noun, "-h" | "--help", *_]:
             return _noun_alone(noun, nouns[noun], len(arguments) > 1, session)
         case [noun, verb, *rest]:
-            name = verb.replace("_", "-")
+            name = verb if verb in nouns[noun].verbs else verb.replace("_", "-")
             if name not in nouns[noun].verbs:
                 raise CommandError(Exit.USAGE, helptext.unknown_verb(noun, nouns[noun], verb))
             return _run_verb(noun, name, nouns[noun].verbs[name], rest, session)

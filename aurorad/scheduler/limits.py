@@ -13,7 +13,7 @@ from aurorad.flags import Flags
 from aurorad.rules import executors, tiers
 from aurorad.rules.admission import AdmissionLimits
 from aurorad.rules.executors import ExecutorError, ExecutorSettings
-from aurorad.rules.quota import Usage
+from aurorad.rules.quota import Running, Usage
 from aurorad.rules.resources import ResourceType, Types
 from aurorad.rules.tiers import Tiers
 from aurorad.storage.tables import Tables
@@ -89,15 +89,14 @@ def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:
 
 def role_usage(tables: Tables, role: str) -> Usage:
     """All that counts against the quota of `role`."""
-    jobs = tables.role_jobs(role)
+
+    def running(job: JobKey) -> Running:
+        return Running(tables.job_configs(job), lambda: tables.job_tasks(job, ACTIVE_STATES))
+
     return Usage(
-        tasks={job: tables.job_tasks(job, ACTIVE_STATES) for job in jobs},
+        jobs={job: running(job) for job in tables.role_jobs(role) if tables.job_configs(job)},
         cron_jobs=[template for key, template in tables.cron_jobs.items() if key.role == role],
-        updates={
-            key.job: details.update
-            for key, details in tables.updates.items()
-            if key.job.role == role and _is_active(details)
-        },
+        updates={details.update.summary.key.job: details.update for details in tables.role_updates(role)},
     )
 
 

@@ -1,4 +1,4 @@
-"""Every command of `aurora`, row by row, on a live scheduler: stdout, stderr, exit status (client-commands sheet).
+"""Every command of `aurora`, row by row, on a live scheduler: stdout, stderr, status (client-commands sheet).
 
 Its hosts are pretended; what needs real tasks is in test_task_commands.py.
 """
@@ -26,12 +26,14 @@ sleeper = Task(
     name = 'sleeper',
     processes = [Process(name = 'sleep', cmdline = 'sleep {{seconds}}')],
     resources = Resources(cpu = '{{cpus}}', ram = 16 * MB, disk = 16 * MB))
-job = Job(cluster = 'devcluster', role = 'www-data', environment = 'devel', task = sleeper).bind(seconds = '1000', cpus = '0.1')
+job = Job(cluster = 'devcluster', role = 'www-data', environment = 'devel', task = sleeper)
+job = job.bind(seconds = '1000', cpus = '0.1')
 service = job(service = True, instances = 3)
 quick = UpdateConfig(watch_secs = 0, batch_size = 2)
 jobs = (
     [service(name = name, update_config = quick)
-     for name in ('created', 'killed', 'added', 'restarted', 'shown', 'updated', 'counted', 'paused', 'back', 'renamed')]
+     for name in ('created', 'killed', 'added', 'restarted', 'shown', 'updated', 'counted', 'paused', 'back',
+                  'renamed')]
     + [job(name = 'adhoc', instances = 1)]
     + [job(name = 'nightly', cron_schedule = '0 3 * * *', cron_collision_policy = 'KILL_EXISTING')]
     + [service(name = 'large', task = sleeper(resources = Resources(cpu = 9999, ram = 16 * MB, disk = 16 * MB)))]

@@ -130,7 +130,9 @@ def test_what_a_role_runs_is_its_active_tasks_its_cron_templates_and_its_active_
     template = JobConfiguration(key=cron)
     tx.save_cron_job(template)
     usage = role_usage(tables, "www")
-    assert usage.tasks == {mine: [running[mine, ScheduleStatus.RUNNING]]}
+    assert list(usage.jobs) == [mine]
+    assert usage.jobs[mine].configs == {TaskConfig(job=mine): 1}
+    assert list(usage.jobs[mine].tasks()) == [running[mine, ScheduleStatus.RUNNING]]
     assert usage.cron_jobs == [template]
     assert {job: update.summary.key.id for job, update in usage.updates.items()} == {mine: "1"}
     active = active_update(tables, mine)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from tests.bench import (
+    api,
     client,
     cluster,
     failover,
@@ -25,6 +26,7 @@ from tests.bench import (
 Figure = tuple[str, str, str]  # what, measured, goal
 
 MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
+    "api": api.figures,
     "client": client.figures,
     "cluster": cluster.figures,
     "failover": failover.figures,

@@ -34,7 +34,7 @@ from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
 from aurorad.log.errors import LogDamaged, LogFailed, LogInUse, LogLost, NotElected
 from aurorad.observer.app import observer_app
-from aurorad.observer.service import observer_for
+from aurorad.observer.service import has_what_to_observe, observer_for
 from aurorad.pages.guard import keep_others_out
 from aurorad.process_stats import declare_process
 from aurorad.rules.executors import ExecutorError
@@ -151,7 +151,7 @@ class _Daemon:
         """All roles, until told to stop."""
         flags = self._flags
         schedules = "scheduler" in flags.role
-        observes = "observer" in flags.role and flags.engine != "simulated"  # pretended tasks leave nothing to observe
+        observes = "observer" in flags.role and (not schedules or has_what_to_observe(flags))
         scheduler = server.listen(self._address, flags.http_port, "http_port") if schedules else None
         observer = server.listen(self._address, flags.observer_port, "observer_port") if observes else None
         control_port = flags.simulated_control_port
@@ -255,6 +255,7 @@ class _Daemon:
             observer_url=observer_url,
             backup_folder=backup_folder(self._flags),
             series=self._series,
+            stopping=self.ending.begun,
         )
 
     async def _begin_reign(

@@ -28,6 +28,7 @@ from aurorad.storage.tables import Tables
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.apibeta import apibeta_endpoint
+from aurorad.web.apiclient import api_client
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
@@ -144,6 +145,7 @@ def follower_app(
         json_api(not_ready, present_caller, World(tables, given.now_ms, _not_here, _not_here)),
         admin_endpoints(given.stats, lambda: None, remark),
         cluster_endpoints(tables, lambda: (), lambda: (), given.tiers),
+        api_client(look),
         diagnostic_endpoints(look),
         dump_endpoints(tables, look),
         graph_endpoints(given.series, look),

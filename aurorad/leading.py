@@ -44,10 +44,12 @@ from aurorad.vars import Vars
 from aurorad.web.access import present_caller
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.apibeta import apibeta_endpoint
+from aurorad.web.apiclient import api_client
 from aurorad.web.app import scheduler_app
 from aurorad.web.cluster import cluster_endpoints
 from aurorad.web.diagnostics import diagnostic_endpoints
 from aurorad.web.dumps import dump_endpoints
+from aurorad.web.events import event_endpoints
 from aurorad.web.explain import explain_endpoints
 from aurorad.web.graphs import graph_endpoints
 from aurorad.web.mname import mname_endpoints
@@ -79,6 +81,8 @@ class Surroundings(NamedTuple):
     """Where a browser finds the observer of a host, if there is one."""
     backup_folder: BackupFolder
     series: Series
+    stopping: trio.Event
+    """Set when this process is told to end, or leads no more."""
 
 
 class Reign:
@@ -196,8 +200,10 @@ class Reign:
             admin_endpoints(given.stats, lambda: storage.refusing),
             cluster_endpoints(tables, scheduler.offers.all, scheduler.pending_groups, given.tiers),
             explain_endpoints(explainer.job, plans.plan, lambda job: job_exists(tables, job), present_caller),
+            api_client(look),
             diagnostic_endpoints(look),
             dump_endpoints(tables, look),
+            event_endpoints(scheduler.feed, given.stopping),
             graph_endpoints(given.series, look),
             mname_endpoints(tables),
             utilization_endpoints(tables, look),

@@ -38,6 +38,7 @@ class Bar:
             *columns,
             TimeElapsedColumn(),
             console=Console(file=stream, markup=False, highlight=False),
+            refresh_per_second=4,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,

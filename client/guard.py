@@ -46,7 +46,18 @@ def _trace(terminal: Terminal) -> None:
 
 
 def real_world() -> Outside:
+    """Called once, before anything is started."""
+    _forget_the_bundle()
     return Outside(dict(os.environ), time.monotonic, time.sleep, _open_url, _new_id, time.time)
+
+
+def _forget_the_bundle() -> None:
+    """Programs that a bundled client starts (ssh, diff, browsers) shall not find their libraries in the bundle."""
+    if getattr(sys, "frozen", False):
+        os.environ.pop("LD_LIBRARY_PATH", None)
+        before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+        if before is not None:
+            os.environ["LD_LIBRARY_PATH"] = before
 
 
 def _open_url(url: str) -> bool:

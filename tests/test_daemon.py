@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from aurorad.daemon import _Daemon, run
+from aurorad.engine.mesos.engine import FrameworkFailed, FrameworkRemoved
 from aurorad.flags import Flags
 from aurorad.leader.face import Defeated, ZooKeeperRefused
 from aurorad.lifecycle import StartAgain
@@ -101,13 +102,25 @@ def ended_by(
 
 @pytest.mark.parametrize(
     "error",
-    [LogLost("a later proposal"), NotElected("no quorum"), EngineGone("it"), LogFailed("disk"), Defeated("expired")],
+    [
+        LogLost("a later proposal"),
+        NotElected("no quorum"),
+        EngineGone("it"),
+        LogFailed("disk"),
+        Defeated("expired"),
+        FrameworkFailed("superseded"),
+    ],
 )
 def test_who_cannot_lead_any_more_wants_to_be_started_again(
     error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(StartAgain, match=f"^{error}$"):
         ended_by(monkeypatch, tmp_path, StorageNotReady("Storage has stopped"), error, OutcomeUnknown("perhaps"))
+
+
+def test_a_framework_that_was_removed_is_an_operators_business(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"^removed$"):
+        ended_by(monkeypatch, tmp_path, FrameworkRemoved("removed"), StorageNotReady("Storage has stopped"))
 
 
 def test_the_reason_it_gave_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -234,6 +234,11 @@ def test_who_names_a_master_has_mesos_as_the_engine(address: str) -> None:
         (["-engine=mesos"], "-engine=mesos: -mesos_master_address was expected with it"),
         (["-engine=simulated", MASTER], "-mesos_master_address=zk://***@zk1:2181,[::1]:2181/mesos: not expected with"),
         ([MASTER, "-role=observer"], "-mesos_master_address: the role scheduler was expected with it"),
+        (["-mesos_master_address=m:5050"], "-mesos_master_address=m:5050: -thermos_executor_path was expected"),
+        (["-thermos_executor_path=/a/b/"], "-thermos_executor_path=/a/b/: a URI that does not end in / was expected"),
+        ([MASTER, EXECUTOR, "-stop_tasks_on_exit=true"], "-stop_tasks_on_exit=true: not expected with"),
+        (["-global_container_mounts=/a:/b"], "-global_container_mounts=/a:/b: host:container:mode, of mode ro or rw"),
+        (["-custom_executor_config=/e"], "-custom_executor_config=/e: there is one executor with -engine=local"),
         (["-mesos_role=a b"], "-mesos_role=a b: a role such as aurora"),
         (["-framework_failover_timeout=-1secs"], "-framework_failover_timeout=-1secs: "),
         *(

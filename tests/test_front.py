@@ -156,6 +156,7 @@ def follower(tables: Tables, leadership: Alone, unfit: str | None = None) -> Qua
         observer_url=lambda _: None,
         backup_folder=folder,
         series=series,
+        stopping=trio.Event(),
     )
     app = follower_app(given, tables, leadership, lambda: unfit)
     Gate(None).guard(app)

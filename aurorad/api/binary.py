@@ -1,93 +1,46 @@
 """TBinaryProtocol: the encoding of the original command line, of backups and of checkpoints (wire sheet, section 1).
 
-For every type a reader and a writer are built once from its declaration and kept; nothing here knows a struct by name.
+For every type a reader (`binary_reader.py`) and a writer are built once from its declaration and kept; nothing here
+knows a struct by name.
 """
 
 from __future__ import annotations
 
 import functools
-import mmap
+import itertools
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import IntEnum
-from typing import Any, Self, TypeVar, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from frozendict import frozendict
 
-from aurorad.api.struct import (
-    Base,
-    EnumOf,
-    ListOf,
-    MapOf,
-    SetOf,
-    StructOf,
-    ThriftStruct,
-    ThriftUnion,
-    Type,
-    fields_of,
-)
-from aurorad.api.wire import (
-    MAX_DEPTH,
-    MAX_ELEMENTS,
-    MessageHeader,
-    MessageType,
-    Tag,
-    UnionError,
-    UnrecognizedType,
-    WireError,
-)
+from aurorad.api.binary_reader import VERSION, Data, Recalling, decode_header, read_pieces, read_struct, tag_of
+from aurorad.api.struct import Base, EnumOf, Field, ListOf, MapOf, SetOf, StructOf, ThriftStruct, Type, fields_of
+from aurorad.api.wire import MessageHeader, Tag
+from aurorad.api.writing import Output, Writer, struct_writer
+
+__all__ = [
+    "END",
+    "Data",
+    "Recalling",
+    "decode",
+    "decode_header",
+    "encode",
+    "encode_count",
+    "encode_each",
+    "encode_field",
+    "encode_header",
+    "encode_message",
+    "read_pieces",
+    "read_struct",
+]
 
 S = TypeVar("S", bound=ThriftStruct)
 
-
-class _Output(bytearray):
-    """The bytes so far, and those of each large struct among them."""
-
-    def __init__(self, begin: bytes = b"") -> None:
-        super().__init__(begin)
-        self.written: dict[int, bytes] = {}
-        """By identity: the values being written outlive the writing."""
-
-
-class Recalling(mmap.mmap):
-    """Memory that knows which large structs were read of it: where the same bytes follow again, so does the same value.
-
-    It is to be filled once it is there: to make much of it at once takes no time.
-    """
-
-    def __new__(cls, size: int) -> Self:
-        """`size` is at least 1."""
-        made = super().__new__(cls, -1, size)
-        made.read_before = {}
-        return made
-
-    read_before: dict[tuple[type[ThriftStruct], bytes], tuple[bytes, ThriftStruct]]
-    """By how they begin: of those that begin alike, the last one."""
-
-
-Data = bytes | Recalling
-
-# The value's type is known only to the declaration that a writer or reader was built from, hence Any.
-Writer = Callable[[Any, _Output], None]
-Reader = Callable[[Data, int], tuple[Any, int]]
-
-_I16, _I32, _I64, _F64 = struct.Struct(">h"), struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
+_I32, _I64, _F64 = struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
 _FIELD = struct.Struct(">bh")
-_VERSION = 0x80010000
 END = bytes((Tag.STOP,))
 """What ends a struct."""
-_TAGS = {
-    "bool": Tag.BOOL,
-    "i32": Tag.I32,
-    "i64": Tag.I64,
-    "double": Tag.DOUBLE,
-    "string": Tag.STRING,
-    "binary": Tag.STRING,
-}
-# A struct of so many fields that meets us again, as the configuration of a job's next instance does, is copied.
-_LARGE_FIELD_COUNT = 10
-_BEGINNING_BYTES = 96  # enough to tell a job's configuration from another's
-_FIXED = {Tag.BOOL: 1, Tag.BYTE: 1, Tag.DOUBLE: 8, Tag.I16: 2, Tag.I32: 4, Tag.I64: 8}
 
 
 def encode(value: ThriftStruct, known: Mapping[int, bytes] = frozendict()) -> bytes:
@@ -95,7 +48,7 @@ def encode(value: ThriftStruct, known: Mapping[int, bytes] = frozendict()) -> by
 
     `known` are the bytes of large structs within it, by their identity: they need not be made again.
     """
-    out = _Output()
+    out = Output()
     out.written.update(known)
     _struct_writer(type(value))(value, out)
     return bytes(out)
@@ -106,18 +59,9 @@ def decode(cls: type[S], data: bytes) -> S:
     return read_struct(cls, data, 0)[0]
 
 
-def read_struct(cls: type[S], data: Data, position: int) -> tuple[S, int]:
-    """The struct at `position`, and the position after it. Raises `WireError`."""
-    try:
-        value, end = _struct_reader(cls)(data, position)
-    except (struct.error, IndexError):
-        raise WireError(f"{cls.__name__}: the bytes end in the middle of it") from None
-    return cast(S, value), end
-
-
 def encode_each(values: Iterable[ThriftStruct]) -> bytes:
     """The structs' bytes one after the other, as in a collection; large ones that they share are made once."""
-    out, write = _Output(), None
+    out, write = Output(), None
     for value in values:
         write = write or _struct_writer(type(value))
         write(value, out)
@@ -127,13 +71,13 @@ def encode_each(values: Iterable[ThriftStruct]) -> bytes:
 def encode_header(cls: type[ThriftStruct], attribute: str) -> bytes:
     """What stands before a field's value. Fields, each with its header, and `END` are a struct's bytes."""
     (field,) = (field for field in fields_of(cls) if field.attribute == attribute)
-    return _FIELD.pack(_tag(field.type), field.id)
+    return _FIELD.pack(tag_of(field.type), field.id)
 
 
 def encode_field(cls: type[ThriftStruct], attribute: str, value: Any) -> bytes:
     """A field of a struct: its header and its value."""
     (field,) = (field for field in fields_of(cls) if field.attribute == attribute)
-    out = _Output(encode_header(cls, attribute))
+    out = Output(encode_header(cls, attribute))
     _writer(field.type)(value, out)
     return bytes(out)
 
@@ -144,84 +88,32 @@ def encode_count(cls: type[ThriftStruct], attribute: str, count: int) -> bytes:
     return empty[: -_I32.size] + _I32.pack(count)
 
 
-def read_pieces(cls: type[ThriftStruct], data: Data) -> Iterator[tuple[str, Any]]:
-    """The fields of the struct at the start of `data`, as its attributes and their values.
-
-    A collection comes element by element. `Recalling` data is read faster. Raises `WireError`.
-    """
-    try:
-        yield from _pieces(cls, data)
-    except (struct.error, IndexError):
-        raise WireError(f"{cls.__name__}: the bytes end in the middle of it") from None
-
-
-def _pieces(cls: type[ThriftStruct], data: Data) -> Iterator[tuple[str, Any]]:
-    fields = {(int(_tag(field.type)), field.id): field for field in fields_of(cls)}
-    position = 0
-    while tag := data[position]:
-        field = fields.get((tag, _I16.unpack_from(data, position + 1)[0]))
-        position += 3
-        if field is None:
-            position = _skip(data, position, tag, MAX_DEPTH)
-        elif isinstance(field.type, ListOf | SetOf):
-            got, (count, position) = data[position], _count(data, position + 1, 1)
-            expected, read = _tag(field.type.element), _reader(field.type.element)
-            if got != expected and count:
-                raise WireError(f"a collection of wire type {got} where {expected} was expected")
-            for _ in range(count):
-                element, position = read(data, position)
-                yield field.attribute, element
-        else:
-            value, position = _reader(field.type)(data, position)
-            yield field.attribute, value
-
-
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
-    out = _Output()
-    out += struct.pack(">I", _VERSION | header.type)
+    out = Output()
+    out += struct.pack(">I", VERSION | header.type)
     _write_bytes(header.method.encode(), out)
     out += _I32.pack(header.sequence)
     _struct_writer(type(body))(body, out)
     return bytes(out)
 
 
-def decode_header(data: bytes) -> tuple[MessageHeader, int]:
-    """The header of a message, with or without the version word, and where its body starts. Raises `WireError`."""
-    try:
-        first: int = struct.unpack_from(">I", data, 0)[0]
-        if first & 0x80000000:
-            if first & 0xFFFF0000 != _VERSION:
-                raise WireError(f"message version {first >> 16:#06x} where 0x8001 was expected")
-            kind, position = first & 0xFF, 4
-            name, position = _read_string(data, position)
-        else:
-            name, position = _read_string(data, 0)
-            kind, position = data[position], position + 1
-        sequence: int = _I32.unpack_from(data, position)[0]
-        return MessageHeader(name, MessageType(kind), sequence), position + 4
-    except (struct.error, IndexError):
-        raise WireError("the bytes end inside the message header") from None
-    except ValueError as error:
-        raise WireError(f"message header: {error}") from None
-
-
-def _write_bytes(value: bytes, out: _Output) -> None:
+def _write_bytes(value: bytes, out: Output) -> None:
     out += _I32.pack(len(value))
     out += value
 
 
-def _write_string(value: str, out: _Output) -> None:
+def _write_string(value: str, out: Output) -> None:
     _write_bytes(value.encode(), out)
 
 
-def _write_bool(value: bool, out: _Output) -> None:
+def _write_bool(value: bool, out: Output) -> None:
     out.append(1 if value else 0)
 
 
 def _packer(packed: struct.Struct) -> Writer:
     pack = packed.pack
 
-    def write(value: Any, out: _Output) -> None:
+    def write(value: Any, out: Output) -> None:
         out += pack(value)
 
     return write
@@ -235,23 +127,6 @@ _BASE_WRITERS: dict[str, Writer] = {
     "string": _write_string,
     "binary": _write_bytes,
 }
-
-
-@functools.cache
-def _tag(t: Type) -> Tag:
-    match t:
-        case Base(name):
-            return _TAGS[name]
-        case EnumOf():
-            return Tag.I32
-        case StructOf():
-            return Tag.STRUCT
-        case ListOf():
-            return Tag.LIST
-        case SetOf():
-            return Tag.SET
-        case MapOf():
-            return Tag.MAP
 
 
 @functools.cache
@@ -270,9 +145,9 @@ def _writer(t: Type) -> Writer:
 
 
 def _collection_writer(element: Type) -> Writer:
-    tag, write = _tag(element), _writer(element)
+    tag, write = tag_of(element), _writer(element)
 
-    def write_all(values: Any, out: _Output) -> None:
+    def write_all(values: Any, out: Output) -> None:
         out.append(tag)
         out += _I32.pack(len(values))
         for value in values:
@@ -282,9 +157,9 @@ def _collection_writer(element: Type) -> Writer:
 
 
 def _map_writer(key: Type, value: Type) -> Writer:
-    tags, write_key, write_value = bytes((_tag(key), _tag(value))), _writer(key), _writer(value)
+    tags, write_key, write_value = bytes((tag_of(key), tag_of(value))), _writer(key), _writer(value)
 
-    def write(values: Any, out: _Output) -> None:
+    def write(values: Any, out: Output) -> None:
         out += tags
         out += _I32.pack(len(values))
         for k, v in values.items():
@@ -296,200 +171,35 @@ def _map_writer(key: Type, value: Type) -> Writer:
 
 @functools.cache
 def _struct_writer(cls: type[ThriftStruct]) -> Writer:
-    rows = [(f.attribute, _FIELD.pack(_tag(f.type), f.id), _writer(f.type)) for f in fields_of(cls)]
-
-    def write(value: Any, out: _Output) -> None:
-        for attribute, header, write_field in rows:
-            field = getattr(value, attribute)
-            if field is not None:
-                out += header
-                write_field(field, out)
-        out.append(Tag.STOP)
-
-    def write_or_copy(value: Any, out: _Output) -> None:
-        known = out.written.get(id(value))
-        if known is not None:
-            out += known
-            return
-        start = len(out)
-        write(value, out)
-        out.written[id(value)] = bytes(out[start:])
-
-    return write if len(rows) < _LARGE_FIELD_COUNT else write_or_copy
+    names: dict[str, object] = {"stop": int(Tag.STOP)}
+    return struct_writer(cls, [*_field_lines(fields_of(cls), names), "out.append(stop)"], names)
 
 
-def _read_bytes(data: Data, position: int) -> tuple[bytes, int]:
-    size: int = _I32.unpack_from(data, position)[0]
-    start = position + 4
-    if not 0 <= size <= len(data) - start:
-        raise WireError(f"a string of {size} bytes where {len(data) - start} are left")
-    return data[start : start + size], start + size
+def _field_lines(fields: Iterable[Field], names: dict[str, object]) -> Iterator[str]:
+    """Statements that write each field of `value`; `names` gets what they refer to. Numbers in a row go together."""
+    for is_number, group in itertools.groupby(fields, lambda f: _packed(f.type) is not None and not f.nullable):
+        if is_number:
+            row = list(group)
+            name = f"numbers_{row[0].id}"
+            names[name] = struct.Struct(">" + "".join(f"bh{_packed(f.type)}" for f in row)).pack
+            yield f"out += {name}({', '.join(f'{int(tag_of(f.type))}, {f.id}, value.{f.attribute}' for f in row)})"
+            continue
+        for field in group:
+            names[f"header_{field.id}"] = _FIELD.pack(tag_of(field.type), field.id)
+            names[f"write_{field.id}"] = _writer(field.type)
+            written = f"out += header_{field.id}; write_{field.id}(field, out)"
+            yield f"field = value.{field.attribute}"
+            yield f"if field is not None: {written}" if field.nullable else written
 
 
-def _read_string(data: Data, position: int) -> tuple[str, int]:
-    raw, end = _read_bytes(data, position)
-    try:
-        return raw.decode(), end
-    except UnicodeDecodeError as error:
-        raise WireError(f"a string that is not UTF-8: {error}") from None
-
-
-def _read_bool(data: Data, position: int) -> tuple[bool, int]:
-    return data[position] != 0, position + 1
-
-
-def _unpacker(packed: struct.Struct) -> Reader:
-    unpack, size = packed.unpack_from, packed.size
-
-    def read(data: Data, position: int) -> tuple[Any, int]:
-        return unpack(data, position)[0], position + size
-
-    return read
-
-
-_BASE_READERS: dict[str, Reader] = {
-    "bool": _read_bool,
-    "i32": _unpacker(_I32),
-    "i64": _unpacker(_I64),
-    "double": _unpacker(_F64),
-    "string": _read_string,
-    "binary": _read_bytes,
-}
-
-
-@functools.cache
-def _reader(t: Type) -> Reader:
+def _packed(t: Type) -> str | None:
+    """How `struct` packs a value, if it can do that alone."""
     match t:
+        case EnumOf():
+            return "i"
         case Base(name):
-            return _BASE_READERS[name]
-        case EnumOf(cls):
-            return _enum_reader({int(member): member for member in cls})
-        case StructOf(struct_cls):
-            return _struct_reader(struct_cls)
-        case ListOf(element):
-            return _collection_reader(element, tuple)
-        case SetOf(element):
-            return _collection_reader(element, frozenset)
-        case MapOf(key, value):
-            return _map_reader(key, value)
+            return _PACKED.get(name)
+    return None
 
 
-def _enum_reader(members: dict[int, Any]) -> Reader:
-    def read(data: Data, position: int) -> tuple[Any, int]:
-        number: int = _I32.unpack_from(data, position)[0]
-        # An unknown number stays a number: in a query's set it then matches nothing (thrift-api sheet, section 1).
-        return members.get(number, number), position + 4
-
-    return read
-
-
-def _count(data: Data, position: int, smallest: int) -> tuple[int, int]:
-    """A collection's size; refused when even `smallest` bytes an element would not fit, so that no lie costs memory."""
-    count: int = _I32.unpack_from(data, position)[0]
-    start = position + 4
-    if not 0 <= count * smallest <= len(data) - start:
-        raise WireError(f"a collection of {count} elements where {len(data) - start} bytes are left")
-    return count, start
-
-
-def _collection_reader(element: Type, make: Callable[[list[Any]], Any]) -> Reader:
-    tag, read = _tag(element), _reader(element)
-
-    def read_all(data: Data, position: int) -> tuple[Any, int]:
-        got = data[position]
-        count, position = _count(data, position + 1, 1)
-        if count > MAX_ELEMENTS:
-            raise WireError(f"a collection of {count} elements: at most {MAX_ELEMENTS} are taken")
-        if got != tag and count:
-            raise WireError(f"a collection of wire type {got} where {tag} was expected")
-        values = []
-        for _ in range(count):
-            value, position = read(data, position)
-            values.append(value)
-        return make(values), position
-
-    return read_all
-
-
-def _map_reader(key: Type, value: Type) -> Reader:
-    tags, read_key, read_value = (_tag(key), _tag(value)), _reader(key), _reader(value)
-
-    def read(data: Data, position: int) -> tuple[Any, int]:
-        got = (data[position], data[position + 1])
-        count, position = _count(data, position + 2, 2)
-        if got != tags and count:
-            raise WireError(f"a map of wire types {got} where {tuple(map(int, tags))} was expected")
-        values = {}
-        for _ in range(count):
-            k, position = read_key(data, position)
-            values[k], position = read_value(data, position)
-        return frozendict(values), position
-
-    return read
-
-
-@functools.cache
-def _struct_reader(cls: type[ThriftStruct]) -> Reader:
-    """Fields of an unknown id, of another wire type or with an unknown enum number are as if they were not there."""
-    is_union = issubclass(cls, ThriftUnion)
-    rows = {
-        (int(_tag(f.type)), f.id): (f.attribute, _reader(f.type), isinstance(f.type, EnumOf)) for f in fields_of(cls)
-    }
-
-    def read(data: Data, position: int) -> tuple[ThriftStruct, int]:
-        values: dict[str, Any] = {}
-        while tag := data[position]:
-            row = rows.get((tag, _I16.unpack_from(data, position + 1)[0]))
-            if row is None:
-                position = _skip(data, position + 3, tag, MAX_DEPTH)
-            else:
-                value, position = row[1](data, position + 3)
-                if not row[2] or isinstance(value, IntEnum):
-                    values[row[0]] = value
-        if is_union and len(values) != 1:
-            raise UnionError(f"{cls.__name__}: {len(values)} members set where exactly one was expected")
-        return cls(**values), position + 1
-
-    def read_or_recall(data: Data, position: int) -> tuple[ThriftStruct, int]:
-        if not isinstance(data, Recalling):
-            return read(data, position)
-        beginning = (cls, data[position : position + _BEGINNING_BYTES])
-        known, value = data.read_before.get(beginning, (b"", None))
-        if value is not None and data[position : position + len(known)] == known:
-            return value, position + len(known)
-        value, end = read(data, position)
-        data.read_before[beginning] = data[position:end], value
-        return value, end
-
-    return read if len(rows) < _LARGE_FIELD_COUNT else read_or_recall
-
-
-def _skip(data: Data, position: int, tag: int, depth: int) -> int:
-    """The position after a value that nobody wants."""
-    if depth == 0:
-        raise WireError(f"values nested more than {MAX_DEPTH} deep")
-    if tag in _FIXED:
-        end = position + _FIXED[Tag(tag)]
-        if end > len(data):
-            raise WireError("the bytes end in the middle of a value")
-        return end
-    if tag == Tag.STRING:
-        return _read_bytes(data, position)[1]
-    if tag == Tag.STRUCT:
-        while inner := data[position]:
-            position = _skip(data, position + 3, inner, depth - 1)
-        return position + 1
-    if tag in (Tag.LIST, Tag.SET):
-        inner = data[position]
-        count, position = _count(data, position + 1, 1)
-        for _ in range(count):
-            position = _skip(data, position, inner, depth - 1)
-        return position
-    if tag == Tag.MAP:
-        key, value = data[position], data[position + 1]
-        count, position = _count(data, position + 2, 2)
-        for _ in range(count):
-            position = _skip(data, _skip(data, position, key, depth - 1), value, depth - 1)
-        return position
-    signed = tag - 256 if tag > 127 else tag
-    raise UnrecognizedType(f"wire type {signed}, which thrift does not have", signed)
+_PACKED = frozendict({"bool": "?", "i32": "i", "i64": "q", "double": "d"})

@@ -8,39 +8,26 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 from frozendict import frozendict
 
-from aurorad.api.compact_reader import DOUBLE, STOP, Tag, read_string, read_varint, struct_reader, tag_of
-from aurorad.api.struct import Base, EnumOf, ListOf, MapOf, SetOf, StructOf, ThriftStruct, Type, fields_of
+from aurorad.api.compact_reader import DOUBLE, Tag, read_string, read_varint, struct_reader, tag_of
+from aurorad.api.struct import Base, EnumOf, Field, ListOf, MapOf, SetOf, StructOf, ThriftStruct, Type, fields_of
 from aurorad.api.wire import MessageHeader, MessageType, WireError
+from aurorad.api.writing import Output, Writer, struct_writer
 
 S = TypeVar("S", bound=ThriftStruct)
 
 
-class _Output(bytearray):
-    """The bytes so far, and those of each large struct among them."""
-
-    def __init__(self, begin: bytes = b"") -> None:
-        super().__init__(begin)
-        self.written: dict[int, bytes] = {}
-        """By identity: the values being written outlive the writing."""
-
-
-# The value's type is known only to the declaration that a writer was built from, hence Any.
-Writer = Callable[[Any, _Output], None]
-
 _PROTOCOL = 0x82
 _VERSION = 1
-# A struct of so many fields that meets us again, as the configuration of a job's next instance does, is copied.
-_LARGE_FIELD_COUNT = 10
 
 
 def encode(value: ThriftStruct) -> bytes:
     """The struct's bytes, without a message around it."""
-    out = _Output()
+    out = Output()
     _struct_writer(type(value))(value, out)
     return bytes(out)
 
@@ -60,7 +47,7 @@ def read_struct(cls: type[S], data: bytes, position: int) -> tuple[S, int]:
 
 
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
-    out = _Output(bytes((_PROTOCOL, _VERSION | header.type << 5)))
+    out = Output(bytes((_PROTOCOL, _VERSION | header.type << 5)))
     _write_varint(header.sequence & 0xFFFFFFFF, out)
     _write_bytes(header.method.encode(), out)
     _struct_writer(type(body))(body, out)
@@ -87,31 +74,31 @@ def decode_header(data: bytes) -> tuple[MessageHeader, int]:
         raise WireError(f"message header: {error}") from None
 
 
-def _write_varint(number: int, out: _Output) -> None:
+def _write_varint(number: int, out: Output) -> None:
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
 
 
-def _write_integer(value: int, out: _Output) -> None:
+def _write_integer(value: int, out: Output) -> None:
     _write_varint((value << 1) ^ (value >> 63), out)
 
 
-def _write_bytes(value: bytes, out: _Output) -> None:
+def _write_bytes(value: bytes, out: Output) -> None:
     _write_varint(len(value), out)
     out += value
 
 
-def _write_string(value: str, out: _Output) -> None:
+def _write_string(value: str, out: Output) -> None:
     _write_bytes(value.encode(), out)
 
 
-def _write_double(value: float, out: _Output) -> None:
+def _write_double(value: float, out: Output) -> None:
     out += DOUBLE.pack(value)
 
 
-def _write_bool(value: bool, out: _Output) -> None:
+def _write_bool(value: bool, out: Output) -> None:
     """As an element; a field has it in its header."""
     out.append(Tag.TRUE if value else Tag.FALSE)
 
@@ -146,7 +133,7 @@ def _writer(t: Type) -> Writer:
 def _collection_writer(element: Type) -> Writer:
     tag, write = tag_of(element), _writer(element)
 
-    def write_all(values: Any, out: _Output) -> None:
+    def write_all(values: Any, out: Output) -> None:
         if len(values) < 15:
             out.append(len(values) << 4 | tag)
         else:
@@ -161,7 +148,7 @@ def _collection_writer(element: Type) -> Writer:
 def _map_writer(key: Type, value: Type) -> Writer:
     tags, write_key, write_value = tag_of(key) << 4 | tag_of(value), _writer(key), _writer(value)
 
-    def write(values: Any, out: _Output) -> None:
+    def write(values: Any, out: Output) -> None:
         _write_varint(len(values), out)
         if values:
             out.append(tags)
@@ -174,33 +161,39 @@ def _map_writer(key: Type, value: Type) -> Writer:
 
 @functools.cache
 def _struct_writer(cls: type[ThriftStruct]) -> Writer:
-    rows = [(f.attribute, f.id, tag_of(f.type), _writer(f.type), f.type == Base("bool")) for f in fields_of(cls)]
+    names: dict[str, object] = {}
+    return struct_writer(cls, [*_field_lines(fields_of(cls), names), "out.append(0)"], names)
 
-    def write(value: Any, out: _Output) -> None:
-        before = 0
-        for attribute, number, tag, write_field, is_bool in rows:
-            field = getattr(value, attribute)
-            if field is None:
-                continue
-            if is_bool and not field:
-                tag = Tag.FALSE
-            if 0 < number - before <= 15:
-                out.append(number - before << 4 | tag)
-            else:
-                out.append(tag)
-                _write_integer(number, out)
-            before = number
-            if not is_bool:
-                write_field(field, out)
-        out.append(STOP)
 
-    def write_or_copy(value: Any, out: _Output) -> None:
-        known = out.written.get(id(value))
-        if known is not None:
-            out += known
-            return
-        start = len(out)
-        write(value, out)
-        out.written[id(value)] = bytes(out[start:])
+def _field_lines(fields: Iterable[Field], names: dict[str, object]) -> Iterator[str]:
+    """Statements that write each field of `value`; `names` gets what they refer to.
 
-    return write if len(rows) < _LARGE_FIELD_COUNT else write_or_copy
+    A header depends on which field was written before it, which is known unless that could be left out.
+    """
+    before: int | None = 0
+    yield "before = 0"
+    for field in fields:
+        names[f"write_{field.id}"] = _writer(field.type)
+        names["head"] = _head
+        tag = f"{int(Tag.TRUE)} if value.{field.attribute} else {int(Tag.FALSE)}"
+        tag = tag if field.type == Base("bool") else str(int(tag_of(field.type)))
+        yield f"field = value.{field.attribute}"
+        lines = [f"out += head({tag}, {field.id}, {'before' if before is None else before})"]
+        if field.type != Base("bool"):
+            lines.append(f"write_{field.id}(field, out)")
+        lines.append(f"before = {field.id}")
+        yield from [f"if field is not None: {'; '.join(lines)}"] if field.nullable else lines
+        before = None if field.nullable else field.id
+
+
+@functools.cache
+def _head(tag: int, number: int, before: int) -> bytes:
+    """What stands before a field's value."""
+    if 0 < number - before <= _MOST_APART:
+        return bytes((number - before << 4 | tag,))
+    out = Output(bytes((tag,)))
+    _write_integer(number, out)
+    return bytes(out)
+
+
+_MOST_APART = 15  # fields of which the header of the second holds the distance

@@ -12,7 +12,7 @@ import functools
 import types
 import typing
 from enum import IntEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 from frozendict import frozendict
@@ -41,6 +41,9 @@ class ThriftStruct(msgspec.Struct, frozen=True, cache_hash=True, gc=False, renam
     A value can hold nothing that holds it, so the garbage collector need not look at values: with 100,000 tasks in
     memory that is what keeps it from stopping the event loop for 60 ms and more.
     """
+
+    shared: ClassVar[bool] = False
+    """Whether one object is often in many others, so that it pays to encode it once for all of them."""
 
 
 class ThriftUnion(ThriftStruct, frozen=True, cache_hash=True):

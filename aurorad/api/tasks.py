@@ -1,6 +1,6 @@
 """Jobs, tasks, hosts and the queries for them. Field ids and types: thrift-api sheet (api)."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from frozendict import frozendict
 
@@ -165,6 +165,8 @@ class SlaPolicy(ThriftUnion, frozen=True, cache_hash=True):
 
 
 class TaskConfig(ThriftStruct, frozen=True, cache_hash=True):
+    shared: ClassVar[bool] = True  # by the instances of a job
+
     job: Annotated[JobKey, Id(28)] = JobKey()
     owner: Annotated[Identity | None, Id(17)] = None
     is_service: Annotated[bool, Id(7)] = False
@@ -198,6 +200,8 @@ class JobConfiguration(ThriftStruct, frozen=True, cache_hash=True):
 
 
 class TaskEvent(ThriftStruct, frozen=True, cache_hash=True):
+    shared: ClassVar[bool] = True  # by all tasks that one write moved
+
     timestamp: Annotated[I64, Id(1)] = 0
     status: Annotated[ScheduleStatus, Id(2)] = ScheduleStatus.INIT
     message: Annotated[str | None, Id(3, optional=True)] = None

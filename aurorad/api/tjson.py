@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import itertools
 import json
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,7 @@ from frozendict import frozendict
 from aurorad.api.struct import (
     Base,
     EnumOf,
+    Field,
     ListOf,
     MapOf,
     SetOf,
@@ -31,23 +33,20 @@ from aurorad.api.struct import (
     fields_of,
 )
 from aurorad.api.wire import MessageHeader, MessageType, UnionError, WireError
+from aurorad.api.writing import Output, Writer, struct_writer
 
 S = TypeVar("S", bound=ThriftStruct)
 
 # JSON values, whose shape only the declaration knows.
 Convert = Callable[[Any], Any]
-Written = dict[int, msgspec.Raw]
-"""The large structs of one encoding so far, by identity: the values being written outlive the writing."""
-Writer = Callable[[Any, Written], Any]
-
 _PROTOCOL_VERSION = 1
-# A struct of so many fields that meets us again, as the configuration of a job's next instance does, is copied.
-_LARGE_FIELD_COUNT = 10
 _NAMES = {"bool": "tf", "i32": "i32", "i64": "i64", "double": "dbl", "string": "str", "binary": "str"}
 
 
 def encode(value: ThriftStruct) -> bytes:
-    return msgspec.json.encode(_to_json(StructOf(type(value)))(value, {}))
+    out = Output()
+    _struct_writer(type(value))(value, out)
+    return bytes(out)
 
 
 def decode(cls: type[S], data: bytes) -> S:
@@ -56,8 +55,10 @@ def decode(cls: type[S], data: bytes) -> S:
 
 
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
-    struct = _to_json(StructOf(type(body)))(body, {})
-    return msgspec.json.encode([_PROTOCOL_VERSION, header.method, int(header.type), header.sequence, struct])
+    out = Output(b"[%d,%b,%d,%d," % (_PROTOCOL_VERSION, _text(header.method), header.type, header.sequence))
+    _struct_writer(type(body))(body, out)
+    out += b"]"
+    return bytes(out)
 
 
 class Message:
@@ -131,74 +132,129 @@ def _name(t: Type) -> str:
             return "map"
 
 
-def _encode_int(value: int, _: Written) -> int:
-    return int(value)
+_text = msgspec.json.Encoder().encode
 
 
-def _same(value: Any, _: Written) -> Any:
-    return value
+def _write_number(value: int, out: Output) -> None:
+    out += b"%d" % value
 
 
-def _encode_base64(value: bytes, _: Written) -> str:
-    return base64.b64encode(value).decode()
+def _write_string(value: str, out: Output) -> None:
+    out += _text(value)
 
 
-_SPECIAL = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
+def _write_base64(value: bytes, out: Output) -> None:
+    out += b'"%b"' % base64.b64encode(value)
 
 
-def _encode_double(value: float, _: Written) -> float | str:
-    return "NaN" if value != value else _SPECIAL.get(value, float(value))
+_SPECIAL = {float("inf"): b'"Infinity"', float("-inf"): b'"-Infinity"'}
+
+
+def _write_double(value: float, out: Output) -> None:
+    out += b'"NaN"' if value != value else _SPECIAL.get(value) or _text(float(value))
+
+
+_BASE_WRITERS: dict[str, Writer] = {
+    "bool": _write_number,
+    "i32": _write_number,
+    "i64": _write_number,
+    "double": _write_double,
+    "string": _write_string,
+    "binary": _write_base64,
+}
 
 
 @functools.cache
-def _to_json(t: Type) -> Writer:
+def _writer(t: Type) -> Writer:
     match t:
-        case Base("bool") | EnumOf() | Base("i32") | Base("i64"):
-            return _encode_int
-        case Base("binary"):
-            return _encode_base64
-        case Base("double"):
-            return _encode_double
-        case Base(_):
-            return _same
+        case Base(name):
+            return _BASE_WRITERS[name]
+        case EnumOf():
+            return _write_number
         case StructOf(cls):
-            return _struct_to_json(cls)
+            return _struct_writer(cls)
         case ListOf(element) | SetOf(element):
-            name, convert = _name(element), _to_json(element)
-            return lambda values, written: [name, len(values), *[convert(value, written) for value in values]]
+            return _collection_writer(element)
         case MapOf(key, value):
-            return _map_to_json(key, value)
+            return _map_writer(key, value)
 
 
-def _map_to_json(key: Type, value: Type) -> Writer:
-    key_name, value_name, convert_key, convert_value = _name(key), _name(value), _to_json(key), _to_json(value)
+def _collection_writer(element: Type) -> Writer:
+    begin, write = b'["%b",%%d' % _name(element).encode(), _writer(element)
 
-    def convert(values: Any, written: Written) -> Any:
-        pairs = {str(convert_key(k, written)): convert_value(v, written) for k, v in values.items()}
-        return [key_name, value_name, len(pairs), pairs]
+    def write_all(values: Any, out: Output) -> None:
+        out += begin % len(values)
+        for value in values:
+            out += b","
+            write(value, out)
+        out += b"]"
 
-    return convert
+    return write_all
+
+
+def _map_writer(key: Type, value: Type) -> Writer:
+    """Of texts: the declarations have no other maps but to numbers."""
+    begin = b'["%b","%b",%%d,{' % (_name(key).encode(), _name(value).encode())
+    write_key, write_value = _writer(key), _writer(value)
+    quote = b"" if key == Base("string") else b'"'
+
+    def write(values: Any, out: Output) -> None:
+        out += begin % len(values)
+        for k, v in values.items():
+            out += quote
+            write_key(k, out)
+            out += quote + b":"
+            write_value(v, out)
+            out += b","
+        _end(out)
+        out += b"]"
+
+    return write
+
+
+def _end(out: Output) -> None:
+    """Close an object, whose members are each followed by a comma."""
+    if out.endswith(b","):
+        out[-1:] = b"}"
+    else:
+        out += b"}"
 
 
 @functools.cache
-def _struct_to_json(cls: type[ThriftStruct]) -> Writer:
-    rows = [(f.attribute, str(f.id), _name(f.type), _to_json(f.type)) for f in fields_of(cls)]
+def _struct_writer(cls: type[ThriftStruct]) -> Writer:
+    names: dict[str, object] = {"end": _end, "text": _text}
+    return struct_writer(cls, ["out += b'{'", *_field_lines(fields_of(cls), names), "end(out)"], names)
 
-    def convert(value: Any, written: Written) -> Any:
-        out = {}
-        for attribute, field_id, name, convert_field in rows:
-            field = getattr(value, attribute)
-            if field is not None:
-                out[field_id] = {name: convert_field(field, written)}
-        return out
 
-    def convert_or_copy(value: Any, written: Written) -> Any:
-        known = written.get(id(value))
-        if known is None:
-            written[id(value)] = known = msgspec.Raw(msgspec.json.encode(convert(value, written)))
-        return known
+def _field_lines(fields: Iterable[Field], names: dict[str, object]) -> Iterator[str]:
+    """Statements that write each field of `value`; `names` gets what they refer to. Plain ones in a row go together."""
+    for is_plain, group in itertools.groupby(fields, lambda f: bool(_plain(f.type)) and not f.nullable):
+        if is_plain:
+            row = list(group)
+            template = b"".join(b'"%d":{"%b":%b},' % (f.id, _name(f.type).encode(), _plain(f.type)) for f in row)
+            members = ", ".join(_member(f, f"value.{f.attribute}") for f in row)
+            yield f"out += {template!r} % ({members},)"
+            continue
+        for field in group:
+            names[f"write_{field.id}"] = _writer(field.type)
+            begin = b'"%d":{"%b":' % (field.id, _name(field.type).encode())
+            written = f"out += {begin!r}; write_{field.id}(field, out); out += b'}},'"
+            yield f"field = value.{field.attribute}"
+            yield f"if field is not None: {written}" if field.nullable else written
 
-    return convert if len(rows) < _LARGE_FIELD_COUNT else convert_or_copy
+
+def _plain(t: Type) -> bytes:
+    """The place of a value in a template, if all that it needs is that; else empty."""
+    match t:
+        case Base("bool" | "i32" | "i64") | EnumOf():
+            return b"%d"
+        case Base("string"):
+            return b"%b"
+    return b""
+
+
+def _member(field: Field, expression: str) -> str:
+    return f"text({expression})" if field.type == Base("string") else expression
 
 
 def _integer(bits: int) -> Convert:

@@ -6,6 +6,7 @@ The scheduler must not know which engine runs. An engine relies on two orders: a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -64,7 +65,7 @@ class TaskInfo(msgspec.Struct, frozen=True, gc=False):
     executor_name: str | None = None
     container: Container = NO_CONTAINER
     uris: tuple[MesosFetcherURI, ...] = ()
-    ports: frozendict[str, int] = frozendict()
+    ports: Mapping[str, int] = frozendict()
 
 
 class TaskState(StrEnum):

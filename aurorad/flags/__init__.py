@@ -102,6 +102,8 @@ def _with_mesos(flags: Flags) -> Flags:
         )
     if "scheduler" not in flags.role:
         raise FlagError("-mesos_master_address: the role scheduler was expected with it, no other has an engine")
+    if flags.stop_tasks_on_exit:
+        raise FlagError("-stop_tasks_on_exit=true: not expected with -mesos_master_address, whose agents keep tasks")
     if flags.thermos_executor_path is None:
         raise FlagError(f"-mesos_master_address={given['mesos_master_address']}: -thermos_executor_path was expected")
     return dataclasses.replace(flags, engine="mesos")

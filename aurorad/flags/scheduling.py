@@ -22,6 +22,8 @@ class SchedulingFlags:
     unavailability_threshold: Duration = declare(
         360.0, _SCHEDULING, "So long before a host's announced unavailability nothing is placed on it", non_negative
     )
+    enable_revocable_cpus: bool = declare(True, _SCHEDULING, "Tasks of revocable tiers run on revocable CPUs")
+    enable_revocable_ram: bool = declare(False, _SCHEDULING, "Tasks of revocable tiers run in revocable memory")
     first_schedule_delay: Duration = declare(0.001, _SCHEDULING, "Delay before the first attempt", positive)
     initial_schedule_penalty: Duration = declare(1.0, _SCHEDULING, "First wait after nothing fitted", positive)
     max_schedule_penalty: Duration = declare(60.0, _SCHEDULING, "Longest wait after nothing fitted", positive)

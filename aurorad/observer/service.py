@@ -27,6 +27,14 @@ def observer_for(flags: Flags) -> Observer:
     )
 
 
+def has_what_to_observe(flags: Flags) -> bool:
+    """Whether tasks of a scheduler here leave anything here.
+
+    Pretended ones leave nothing, and those of Mesos are elsewhere unless somebody says where.
+    """
+    return flags.engine == "local" or (flags.engine == "mesos" and (flags.mesos_root is not None or bool(flags.root)))
+
+
 def mesos_roots(flags: Flags) -> list[Path]:
     if flags.mesos_root is not None:
         return [flags.mesos_root]

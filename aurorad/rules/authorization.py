@@ -77,22 +77,6 @@ def check(call: Call, caller: Caller, *, anonymous_reads: bool) -> None:
         raise NotPermitted(f"Subject {caller.name} {wanted.words}")
 
 
-def check_one_job(call: Call) -> None:
-    """A job must be called the same by its description, by which it is judged, and by its tasks. Raises `BadJob`.
-
-    The original creates tasks under whatever key they name, whoever may not do that (security sheet, section 4).
-    """
-    description = _DESCRIPTIONS[type(call)](call) if type(call) in _DESCRIPTIONS else None
-    if description is None:
-        return
-    key, job = description.key, description.task_config.job
-    if key != job and keys.is_valid(key) and keys.is_valid(job):
-        raise BadJob(
-            f"The job is called {keys.canonical(key)} by its description, but {keys.canonical(job)} by its tasks: "
-            "one key was expected."
-        )
-
-
 def _described(description: JobConfiguration | None) -> JobKey | None:
     return None if description is None else description.key
 
@@ -117,11 +101,6 @@ def _named(call: DescheduleCronJob | StartCronJob | RestartShards | KillTasks) -
 
 
 # Each takes its own kind of call, which a mapping by type cannot say.
-_DESCRIPTIONS: dict[type[Call], Callable[[Any], JobConfiguration | None]] = {
-    CreateJob: lambda call: call.description,
-    ScheduleCronJob: lambda call: call.description,
-    ReplaceCronTemplate: lambda call: call.config,
-}
 _JOBS: dict[type[Call], Callable[[Any], JobKey | None]] = {
     CreateJob: lambda call: _described(call.description),
     ScheduleCronJob: lambda call: _described(call.description),

@@ -31,13 +31,9 @@ class Victim(msgspec.Struct, frozen=True, gc=False):
     is_ending: bool = False
 
 
-def kind_of(request: Request, tier: Tier) -> Kind:
+def kind_of(request: Request, tier: Tier, types: resources.Types = resources.REVOCABLE) -> Kind:
     """Revocable resources are no gain: the task that waits cannot use them."""
-    freed = {
-        type_: amount
-        for type_, amount in request.total.items()
-        if not (tier.revocable and type_ in resources.REVOCABLE)
-    }
+    freed = {type_: amount for type_, amount in request.total.items() if not (tier.revocable and type_ in types)}
     return Kind(request.config, tier, freed)
 
 

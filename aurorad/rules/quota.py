@@ -72,11 +72,23 @@ def non_prod_dedicated(config: TaskConfig) -> bool:
     return not config.production and is_dedicated(config)
 
 
+class Running(msgspec.Struct, frozen=True):
+    """The ACTIVE tasks of one job."""
+
+    configs: Mapping[TaskConfig, int]
+    """Their configurations, with how many have each."""
+    tasks: Callable[[], Iterable[ScheduledTask]]
+    """Each of them; only a job that is being updated is looked at so closely."""
+
+
+def running(tasks: Sequence[ScheduledTask]) -> Running:
+    return Running(Counter(task.assigned_task.task for task in tasks), lambda: tasks)
+
+
 class Usage(msgspec.Struct, frozen=True):
     """All that a role runs or will run."""
 
-    tasks: Mapping[JobKey, Sequence[ScheduledTask]] = {}
-    """Its ACTIVE tasks, by job."""
+    jobs: Mapping[JobKey, Running] = {}
     cron_jobs: Sequence[JobConfiguration] = ()
     updates: Mapping[JobKey, JobUpdate] = {}
     """Its active updates, one per job."""
@@ -108,14 +120,14 @@ def consumption(usage: Usage, pool: Pool) -> Amounts:
     """What the role uses of one pool (quota-tiers-sla sheet, section 2.2)."""
     cron_keys = {template.key for template in usage.cron_jobs}
     used = Amounts()
-    for job, tasks in usage.tasks.items():
+    for job, run in usage.jobs.items():
         if job not in cron_keys:
-            used += _tasks_outside(usage.updates.get(job), tasks, pool)
+            used += _outside(usage.updates.get(job), run, pool)
     for update in usage.updates.values():
         used += _update_peak(update, pool)
     for template in usage.cron_jobs:
-        running = _sum(usage.tasks.get(template.key, ()), pool)
-        used += _job_total(template, pool).highest(running)
+        run_now = usage.jobs.get(template.key)
+        used += _job_total(template, pool).highest(_sum(run_now.configs, pool) if run_now is not None else Amounts())
     return used
 
 
@@ -193,22 +205,21 @@ def _exceeded(over: Amounts) -> list[str]:
     ]
 
 
-def _sum(tasks: Iterable[ScheduledTask], pool: Pool) -> Amounts:
-    configs = [task.assigned_task.task for task in tasks]
-    counts = Counter(map(id, configs))  # instances of a job share their configuration, so look at it once
+def _sum(configs: Mapping[TaskConfig, int], pool: Pool) -> Amounts:
     used = Amounts()
-    for identity, config in dict(zip(map(id, configs), configs, strict=True)).items():
+    for config, count in configs.items():
         if pool(config):
-            used += total(config.resources) * counts[identity]
+            used += total(config.resources) * count
     return used
 
 
-def _tasks_outside(update: JobUpdate | None, tasks: Sequence[ScheduledTask], pool: Pool) -> Amounts:
+def _outside(update: JobUpdate | None, job: Running, pool: Pool) -> Amounts:
     """Of those tasks that the update does not touch."""
     if update is None:
-        return _sum(tasks, pool)
+        return _sum(job.configs, pool)
     touched = _instances(update)
-    return _sum((task for task in tasks if task.assigned_task.instance_id not in touched), pool)
+    outside = (task.assigned_task for task in job.tasks() if task.assigned_task.instance_id not in touched)
+    return _sum(Counter(assigned.task for assigned in outside), pool)
 
 
 def _instances(update: JobUpdate) -> set[int]:

@@ -57,7 +57,10 @@ _SCORE_RANGES = frozendict(
     }
 )
 _BY_NAME = frozendict({type_.value: type_ for type_ in ResourceType})
-REVOCABLE = frozenset({ResourceType.CPUS})
+Types = frozenset[ResourceType]
+
+REVOCABLE: Types = frozenset({ResourceType.CPUS})
+"""Of what a revocable request wants what may be revoked, unless operators say otherwise."""
 
 Bag = Mapping[ResourceType, float]
 """Amounts by type: cores, MB, MB, a count of ports, cores. What is missing is zero."""
@@ -77,6 +80,14 @@ def amounts_of(bag: Bag) -> Amounts:
 def minus(amounts: Amounts, taken: Amounts) -> Amounts:
     cpus, ram_mb, disk_mb, ports, gpus = amounts
     return cpus - taken[0], ram_mb - taken[1], disk_mb - taken[2], ports - taken[3], gpus - taken[4]
+
+
+def without(amounts: Amounts, types: Types) -> Amounts:
+    """Nothing of these types."""
+    cpus, ram_mb, disk_mb, ports, gpus = (
+        0.0 if type_ in types else amount for type_, amount in zip(ResourceType, amounts, strict=True)
+    )
+    return cpus, ram_mb, disk_mb, ports, gpus
 
 
 def suffices(available: Amounts, wanted: Amounts) -> bool:
@@ -118,21 +129,22 @@ def _amount(resource: Requested) -> tuple[ResourceType, float]:
     raise ValueError("a resource of no type: exactly one member of the union was expected")
 
 
-def bag_of_offer(resources: Iterable[Resource], revocable: bool) -> Bag:
-    """What a request may use: a revocable one revocable CPUs and all the rest, any other only what is not revocable."""
+def bag_of_offer(resources: Iterable[Resource], revocable: bool, types: Types = REVOCABLE) -> Bag:
+    """What a request may use: a revocable one what is revocable of some types and all there is of others, any other one
+    only what is not revocable."""
     bag: dict[ResourceType, float] = {}
     for resource in resources:
         type_ = _BY_NAME.get(resource.name)
-        if type_ is not None and _usable(resource, type_, revocable):
+        if type_ is not None and _usable(resource, type_, revocable, types):
             bag[type_] = bag.get(type_, 0) + _size(resource)
     return bag
 
 
-def _usable(resource: Resource, type_: ResourceType, revocable: bool) -> bool:
+def _usable(resource: Resource, type_: ResourceType, revocable: bool, types: Types) -> bool:
     if type_ is ResourceType.PORTS:
         return True
     if revocable:
-        return type_ not in REVOCABLE or resource.revocable
+        return type_ not in types or resource.revocable
     return not resource.revocable
 
 
@@ -190,7 +202,7 @@ def _nth_port(ranges: Iterable[tuple[int, int]], place: int) -> int:
 
 
 def take(
-    resources: tuple[Resource, ...], wanted: Bag, ports: Iterable[int], revocable: bool
+    resources: tuple[Resource, ...], wanted: Bag, ports: Iterable[int], revocable: bool, types: Types = REVOCABLE
 ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
     """Split an offer's resources into what is taken and what is left, reserved ones being taken first.
 
@@ -206,7 +218,7 @@ def take(
             used = {port for port in due_ports if any(first <= port <= last for first, last in resource.ranges)}
             due_ports -= used
             _split_ports(resource, used, taken, left)
-        elif type_ is not None and _usable(resource, type_, revocable):
+        elif type_ is not None and _usable(resource, type_, revocable, types):
             used_amount = min(due.get(resource.name, 0), resource.scalar or 0)
             due[resource.name] = due.get(resource.name, 0) - used_amount
             _split_scalar(resource, used_amount, taken, left)

@@ -35,6 +35,7 @@ class Claim:
     def __init__(self, held: HeldOffer) -> None:
         self.held = held
         self.tasks: list[Claimed] = []
+        self._types = held.kind.revocable_types
         self._is_plain = held.kind.layout is not None
         self._amounts = held.kind.amounts
         self._used_ports: set[int] = set()
@@ -43,8 +44,8 @@ class Claim:
     def amounts(self, revocable: bool) -> Amounts:
         """What is left for a request."""
         if self._is_plain:  # and so without anything revocable
-            return (0.0, *self._amounts[1:]) if revocable else self._amounts
-        return resources.amounts_of(resources.bag_of_offer(self._left, revocable))
+            return resources.without(self._amounts, self._types) if revocable else self._amounts
+        return resources.amounts_of(resources.bag_of_offer(self._left, revocable, self._types))
 
     def take(self, task_id: str, request: Request, parts: dict[object, Parts], rng: random.Random) -> Claimed:
         """Take what a task needs. `parts` keeps what the request's tasks get of offers of one layout.
@@ -73,8 +74,8 @@ class Claim:
         return Claimed(task_id, known.task + spans, known.executor, ports)
 
     def _parts(self, request: Request) -> Parts:
-        task, left = resources.take(self.held.offer.resources, request.task, (), request.revocable)
-        executor, _ = resources.take(left, request.allocated_overhead, (), request.revocable)
+        task, left = resources.take(self.held.offer.resources, request.task, (), request.revocable, self._types)
+        executor, _ = resources.take(left, request.allocated_overhead, (), request.revocable, self._types)
         return Parts(task, executor)
 
     def _port_resources(self) -> tuple[Resource, ...]:
@@ -82,8 +83,8 @@ class Claim:
 
     def _take_piecemeal(self, task_id: str, request: Request, rng: random.Random) -> Claimed:
         ports = resources.pick_ports(self._left, request.ports, rng)
-        task, left = resources.take(self._left, request.task, ports.values(), request.revocable)
-        executor, self._left = resources.take(left, request.allocated_overhead, (), request.revocable)
+        task, left = resources.take(self._left, request.task, ports.values(), request.revocable, self._types)
+        executor, self._left = resources.take(left, request.allocated_overhead, (), request.revocable, self._types)
         return Claimed(task_id, task, executor, ports)
 
 

@@ -23,7 +23,7 @@ from aurorad.rules.task_states import last_change_ms
 from aurorad.rules.trial import Place, Trial
 from aurorad.rules.updates import waiting
 from aurorad.scheduler.agents_view import AgentsView
-from aurorad.scheduler.limits import active_update
+from aurorad.scheduler.limits import active_update, revocable_types
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.slots import SlotSearch, Wanted
 from aurorad.storage.tables import Tables
@@ -84,6 +84,7 @@ class Explainer:
         self._penalty_ms = penalty_ms
         self._flags = flags
         self._now_ms = now_ms
+        self.revocable_types = revocable_types(flags)
         self._recent: dict[TaskConfig, _Answer] = {}
 
     async def job(self, job: JobKey, instances: frozenset[int] = frozenset()) -> JobExplanation:
@@ -132,6 +133,7 @@ class Explainer:
 
     async def trial(self, request: Request) -> Trial:
         """Of placing such tasks on the hosts as they are now."""
+        await self._offers.at_hand()
         places, pace = [], Pace()
         for place in self._places(request):
             places.append(place)

@@ -13,7 +13,8 @@ from aurorad.flags import Flags
 from aurorad.rules import executors, tiers
 from aurorad.rules.admission import AdmissionLimits
 from aurorad.rules.executors import ExecutorError, ExecutorSettings
-from aurorad.rules.quota import Usage
+from aurorad.rules.quota import Running, Usage
+from aurorad.rules.resources import ResourceType, Types
 from aurorad.rules.tiers import Tiers
 from aurorad.storage.tables import Tables
 
@@ -75,6 +76,12 @@ def configured_executors(flags: Flags) -> ExecutorSettings:
     return ExecutorSettings(frozendict({AURORA_EXECUTOR_NAME: own, **others}))
 
 
+def revocable_types(flags: Flags) -> Types:
+    """Of what tasks of revocable tiers want what may be revoked."""
+    wanted = {ResourceType.CPUS: flags.enable_revocable_cpus, ResourceType.RAM_MB: flags.enable_revocable_ram}
+    return frozenset(type_ for type_, is_wanted in wanted.items() if is_wanted)
+
+
 def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:
     """The update that `job` is in the middle of."""
     return next((details for details in tables.job_updates(job) if _is_active(details)), None)
@@ -82,15 +89,14 @@ def active_update(tables: Tables, job: JobKey) -> JobUpdateDetails | None:
 
 def role_usage(tables: Tables, role: str) -> Usage:
     """All that counts against the quota of `role`."""
-    jobs = tables.role_jobs(role)
+
+    def running(job: JobKey) -> Running:
+        return Running(tables.job_configs(job), lambda: tables.job_tasks(job, ACTIVE_STATES))
+
     return Usage(
-        tasks={job: tables.job_tasks(job, ACTIVE_STATES) for job in jobs},
+        jobs={job: running(job) for job in tables.role_jobs(role) if tables.job_configs(job)},
         cron_jobs=[template for key, template in tables.cron_jobs.items() if key.role == role],
-        updates={
-            key.job: details.update
-            for key, details in tables.updates.items()
-            if key.job.role == role and _is_active(details)
-        },
+        updates={details.update.summary.key.job: details.update for details in tables.role_updates(role)},
     )
 
 

@@ -18,6 +18,7 @@ from aurorad.rules import matching, resources
 from aurorad.rules.admission import DEDICATED
 from aurorad.rules.matching import Values
 from aurorad.scheduler.demand import Demand
+from aurorad.scheduler.limits import revocable_types
 from aurorad.scheduler.ordered import HeldOffer, Kind, Ordered
 from aurorad.scheduler.timers import Timers
 from aurorad.scheduler.writing import write_patiently
@@ -27,6 +28,9 @@ from aurorad.vars import Vars
 
 AT_ONCE = 500
 """Offers taken in without a pause, for a connected engine offers all its agents in one go."""
+
+MADE_WITHIN_S = 3.0
+"""A master that is asked for offers makes them in its next round, each second as a rule."""
 
 _SPARE = 4096
 """So many things that nobody may need any more are kept before it is worth clearing them away."""
@@ -41,6 +45,7 @@ class Offers:
         self._flags = flags
         self._stats = stats
         self._rng = rng
+        self._revocable_types = revocable_types(flags)
         self.latest_number = 0
         """The number of the latest arrival, also of one that is gone."""
         self.demand = Demand(engine)
@@ -86,6 +91,12 @@ class Offers:
         while agent_id not in self._by_agent:
             await self._added.wait()
         return self._by_agent[agent_id]
+
+    async def at_hand(self) -> None:
+        """Who only looks at offers finds them here, even if nobody needed any until now. Waits a little for them."""
+        if self.demand.ask():
+            with trio.move_on_after(MADE_WITHIN_S):
+                await self._added.wait()
 
     def take(self, number: int) -> bool:
         """Stop holding an offer, to use it; False if it is no longer held."""
@@ -240,7 +251,7 @@ class Offers:
         if kind is None:
             if len(self._kinds) > 2 * len(self._by_number) + _SPARE:
                 self._kinds.clear()
-            kind = self._kinds[key] = kind_of(offer)
+            kind = self._kinds[key] = kind_of(offer, self._revocable_types)
         return kind
 
     def _values_of(self, offer: Offer) -> Values:
@@ -274,9 +285,9 @@ class Offers:
         return HostAttributes(offer.hostname, offer.attributes, self._mode_of(offer.hostname), offer.agent_id)
 
 
-def kind_of(offer: Offer) -> Kind:
-    """What the resources of an offer make it."""
-    bag, revocable_bag = (resources.bag_of_offer(offer.resources, revocable) for revocable in (False, True))
+def kind_of(offer: Offer, types: resources.Types = resources.REVOCABLE) -> Kind:
+    """What the resources of an offer make it; `types` are those that a revocable request wants revocable."""
+    bag, revocable_bag = (resources.bag_of_offer(offer.resources, revocable, types) for revocable in (False, True))
     names = {resource.name for resource in offer.resources}
     is_plain = len(names) == len(offer.resources) and not any(resource.revocable for resource in offer.resources)
     amounts, revocable_amounts = resources.amounts_of(bag), resources.amounts_of(revocable_bag)
@@ -292,6 +303,7 @@ def kind_of(offer: Offer) -> Kind:
         layout=tuple((r.name, r.role, r.reservation) for r in offer.resources) if is_plain else None,
         ports=tuple(span for resource in offer.resources if resource.name == "ports" for span in resource.ranges),
         has_cpus_and_ram=min(total.values()) > 0,
+        revocable_types=types,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from aurorad.api.enums import MaintenanceMode
 from aurorad.engine.base import Offer
 from aurorad.rules.matching import OfferOrder, Values
-from aurorad.rules.resources import Amounts, Bag
+from aurorad.rules.resources import Amounts, Bag, Types
 
 _FULL = 512
 """Offers in a part before it is halved: inserting moves no more than so many."""
@@ -31,6 +31,7 @@ class Kind(msgspec.Struct, frozen=True, eq=False):
     """Name and role of each resource, if none is there twice or revocable: then all are taken alike."""
     ports: tuple[tuple[int, int], ...]
     has_cpus_and_ram: bool
+    revocable_types: Types
 
 
 class HeldOffer(msgspec.Struct, frozen=True, eq=False, gc=False):

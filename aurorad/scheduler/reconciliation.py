@@ -40,6 +40,7 @@ class Reconciliation:
         self._stats = stats
         self._now_ms = now_ms
         self._ask_for, self._asked_for = trio.open_memory_channel[Callable[[], Awaitable[None]]](math.inf)
+        self._reconnected = trio.Event()
         stats.declare("reconciliation_explicit_runs", "reconciliation_implicit_runs")
 
     async def run(self, at_start: Sequence[ScheduledTask]) -> None:
@@ -52,6 +53,11 @@ class Reconciliation:
             nursery.start_soon(self._regularly, self.explicit, self._first_s, self._explicit_s)
             nursery.start_soon(self._regularly, self.implicit, self._first_s + self._spread_s, self._implicit_s)
             nursery.start_soon(self._on_demand)
+            nursery.start_soon(self._whenever_reconnected)
+
+    def reconnected(self) -> None:
+        """Have `explicit` done soon: updates that an engine does not repeat may have been told to nobody."""
+        self._reconnected.set()
 
     def trigger_explicit(self, batch_size: int | None) -> None:
         """Have `explicit` done soon, beside the regular rounds."""
@@ -84,6 +90,12 @@ class Reconciliation:
     async def _on_demand(self) -> None:
         async for ask in self._asked_for:
             await ask()
+
+    async def _whenever_reconnected(self) -> None:
+        while True:
+            await self._reconnected.wait()
+            self._reconnected = trio.Event()
+            await self.explicit()
 
     async def _ask(self, task_ids: tuple[str, ...], batch_size: int | None = None) -> None:
         size = batch_size or self._flags.reconciliation_explicit_batch_size

@@ -29,9 +29,11 @@ from aurorad.rules.tiers import BUILT_IN, Tiers
 from aurorad.scheduler.agents_view import AgentsView
 from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.deadlines import Deadlines
+from aurorad.scheduler.feed import Feed
 from aurorad.scheduler.groups import PendingGroup
 from aurorad.scheduler.history import History
 from aurorad.scheduler.kills import Kills
+from aurorad.scheduler.limits import revocable_types
 from aurorad.scheduler.maintenance import Maintenance
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
@@ -48,7 +50,7 @@ from aurorad.scheduler.unavailability import Unavailability
 from aurorad.scheduler.victims import Victims
 from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
-from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged, UpdateChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
@@ -112,7 +114,7 @@ class Scheduler:
             tables=storage.tables,
             offers=self.offers,
             reservations=self.reservations,
-            victims=Victims(executors, tiers),
+            victims=Victims(executors, tiers, revocable_types(flags)),
             flags=flags,
             now_ms=now_ms,
         )
@@ -152,6 +154,7 @@ class Scheduler:
         )
         self._sla_stats = SlaStats(storage=storage, flags=flags, stats=stats, now_ms=now_ms)
         self._task_stats = TaskStats(storage=storage, stats=stats)
+        self.feed = Feed(f"{now_ms():x}")
         self.registered = trio.Event()
         """Set when the engine knows us."""
         self._is_connected = False
@@ -235,6 +238,7 @@ class Scheduler:
             await write_patiently(self._storage, lambda tx: tx.save_framework_id(framework_id))
         if self.registered.is_set():
             self._stats.count("scheduler_framework_reregisters")
+            self.reconciliation.reconnected()
         self._is_connected = True
         self.offers.demand.connected()
         self.registered.set()
@@ -252,6 +256,9 @@ class Scheduler:
             case TaskChanged():
                 self._changed(event)
                 self._webhooks.changed(event)
+                self.feed.changed(event)
+            case UpdateChanged():
+                self.feed.changed(event)
             case KillRequested():
                 self._kills.request(event.task_id)
             case HostChanged():

@@ -10,6 +10,7 @@ from aurorad.rules import matching, preemption
 from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.matching import Request
 from aurorad.rules.preemption import Kind, Victim
+from aurorad.rules.resources import REVOCABLE, Types
 from aurorad.rules.task_states import TOLD_TO_END
 from aurorad.rules.tiers import Tier, Tiers
 from aurorad.storage.events import TaskChanged
@@ -52,8 +53,9 @@ _Agents = dict[str, int]  # how many such tasks each agent has
 class Victims:
     """Every agent that runs tasks, and indices of those where a group may find victims at all."""
 
-    def __init__(self, executors: ExecutorSettings, tiers: Tiers) -> None:
+    def __init__(self, executors: ExecutorSettings, tiers: Tiers, revocable_types: Types = REVOCABLE) -> None:
         self._executors = executors
+        self._revocable_types = revocable_types
         self._tiers = tiers
         self._loads: dict[str, AgentLoad] = {}
         self._kinds: dict[TaskConfig, tuple[Kind, int]] = {}  # and how many tasks are of it
@@ -125,7 +127,7 @@ class Victims:
     def _kind(self, config: TaskConfig) -> Kind:
         kind, count = self._kinds.get(config, (None, 0))
         if kind is None:
-            kind = preemption.kind_of(self.request(config), self.tier_of(config))
+            kind = preemption.kind_of(self.request(config), self.tier_of(config), self._revocable_types)
         self._kinds[config] = (kind, count + 1)
         return kind
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from aurorad.api.tasks import HostAttributes, JobConfiguration, ScheduledTask
+from aurorad.api.updates import JobUpdateDetails
 
 
 class TaskChanged(msgspec.Struct, frozen=True, gc=False):
@@ -34,4 +35,11 @@ class CronJobChanged(msgspec.Struct, frozen=True):
     after: JobConfiguration | None
 
 
-StorageEvent = TaskChanged | KillRequested | HostChanged | CronJobChanged
+class UpdateChanged(msgspec.Struct, frozen=True, gc=False):
+    """A job update began (`before` is None), got more events, or was removed (`after` is None)."""
+
+    before: JobUpdateDetails | None
+    after: JobUpdateDetails | None
+
+
+StorageEvent = TaskChanged | KillRequested | HostChanged | CronJobChanged | UpdateChanged

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
+from aurorad.api.enums import ACTIVE_JOB_UPDATE_STATES, TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import (
     HostAttributes,
     HostMaintenanceRequest,
@@ -18,6 +18,7 @@ from aurorad.api.tasks import (
     JobKey,
     ResourceAggregate,
     ScheduledTask,
+    TaskConfig,
     TaskQuery,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateKey
@@ -38,6 +39,9 @@ from aurorad.storage.queries import find, matches
 from aurorad.storage.task_rows import TaskRows
 from aurorad.storage.update_rows import with_derived_state, with_event, with_instance_events
 from aurorad.vars import Vars
+
+K = TypeVar("K")
+M = TypeVar("M")
 
 _EVERYTHING = TaskQuery()
 
@@ -102,6 +106,7 @@ class Tables:
         self._tasks = TaskRows()
         self._rows: dict[Table, dict[Any, Any]] = {table: {} for table in Table if table is not Table.TASKS}
         self._updates_by_job: dict[JobKey, dict[JobUpdateKey, None]] = {}
+        self._active_updates: dict[str, dict[JobUpdateKey, None]] = {}
         self._frozen: list[FrozenTasks] = []
 
     @property
@@ -157,6 +162,14 @@ class Tables:
         ended = statuses is not None and statuses <= TERMINAL_STATES
         found = self._tasks.ended_of_job(job) if ended else self._tasks.of_job(job)
         return found if statuses is None else [task for task in found if task.status in statuses]
+
+    def job_configs(self, job: JobKey) -> Mapping[TaskConfig, int]:
+        """The configurations of the job's ACTIVE tasks, with how many have each; quick, however many run."""
+        return self._tasks.configs_of(job)
+
+    def role_updates(self, role: str) -> list[JobUpdateDetails]:
+        """The updates of one role that are going on."""
+        return [self.updates[key] for key in self._active_updates.get(role, ())]
 
     def instance_tasks(
         self, job: JobKey, instance_ids: Iterable[int], statuses: frozenset[ScheduleStatus] | None = None
@@ -286,7 +299,8 @@ class Tables:
         """Take over the rows of `other`, which must not be used any more; `changes` get what differs."""
         if changes is not None:
             self._note_difference(other, changes)
-        self._tasks, self._rows, self._updates_by_job = other._tasks, other._rows, other._updates_by_job
+        self._tasks, self._rows = other._tasks, other._rows
+        self._updates_by_job, self._active_updates = other._updates_by_job, other._active_updates
 
     def _note_difference(self, other: Tables, changes: Changes) -> None:
         for table in Table:
@@ -333,20 +347,28 @@ class Tables:
     def _put(self, table: Table, key: Any, after: Any) -> None:
         rows = self._rows[table]
         if table is Table.UPDATES:
-            self._index_update(key, present=after is not None)
+            self._index_update(key, after)
         if after is None:
             rows.pop(key, None)
         else:
             rows[key] = after
 
-    def _index_update(self, key: JobUpdateKey, present: bool) -> None:
-        of_job = self._updates_by_job.setdefault(key.job, {})
-        if present:
-            of_job[key] = None
-        else:
-            of_job.pop(key, None)
-            if not of_job:
-                del self._updates_by_job[key.job]
+    def _index_update(self, key: JobUpdateKey, after: JobUpdateDetails | None) -> None:
+        state = after.update.summary.state if after is not None else None
+        is_active = state is not None and state.status in ACTIVE_JOB_UPDATE_STATES
+        _keep(self._updates_by_job, key.job, key, present=after is not None)
+        _keep(self._active_updates, key.job.role, key, present=is_active)
+
+
+def _keep(index: dict[K, dict[M, None]], key: K, member: M, *, present: bool) -> None:
+    """Have `member` be among those of `key`, or not."""
+    members = index.setdefault(key, {})
+    if present:
+        members[member] = None
+    else:
+        members.pop(member, None)
+        if not members:
+            del index[key]
 
 
 def _rows_after(tables: Tables, op: OtherOp) -> list[tuple[Table, Any, Any]]:

@@ -5,11 +5,12 @@ Indices are dictionaries, never sets: what iterates them must do so in the same 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
-from aurorad.api.tasks import JobKey, ScheduledTask
+from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
 
 K = TypeVar("K")
 M = TypeVar("M")
@@ -18,19 +19,22 @@ M = TypeVar("M")
 class _Job:
     """The tasks of one job, and which of them have the same instance: hardly ever more than a few."""
 
-    __slots__ = ("by_instance", "ended", "tasks")
+    __slots__ = ("by_instance", "configs", "ended", "tasks")
 
     def __init__(self) -> None:
         self.tasks: dict[str, ScheduledTask] = {}
         self.by_instance: dict[int, str | tuple[str, ...]] = {}
         self.ended: dict[str, None] = {}
         """The ids of those in terminal states, the latest last: history looks at them after every end."""
+        self.configs: dict[TaskConfig, int] = {}
+        """The configurations of all others, with how many have each: what a role uses is asked often."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Job) and self._content() == other._content()
 
     def _content(self) -> object:
-        return self.tasks, {instance: set(self.ids(instance)) for instance in self.by_instance}, self.ended
+        instances = {instance: set(self.ids(instance)) for instance in self.by_instance}
+        return self.tasks, instances, self.ended, self.configs
 
     def ids(self, instance_id: int) -> tuple[str, ...]:
         found = self.by_instance.get(instance_id, ())
@@ -41,6 +45,8 @@ class _Job:
         self.tasks[task_id] = task
         if task.status in TERMINAL_STATES:
             self.ended[task_id] = None
+        else:
+            self.count(task.assigned_task.task, 1)
         other = self.by_instance.setdefault(instance_id, task_id)
         if other is not task_id:
             self.by_instance[instance_id] = (*self.ids(instance_id), task_id)
@@ -48,11 +54,21 @@ class _Job:
     def remove(self, task: ScheduledTask) -> None:
         task_id, instance_id = task.assigned_task.task_id, task.assigned_task.instance_id
         del self.tasks[task_id]
-        self.ended.pop(task_id, None)
+        if task_id in self.ended:
+            del self.ended[task_id]
+        else:
+            self.count(task.assigned_task.task, -1)
         there = self.by_instance.pop(instance_id)
         if not isinstance(there, str):
             left = tuple(other for other in there if other != task_id)
             self.by_instance[instance_id] = left if len(left) > 1 else left[0]
+
+    def count(self, config: TaskConfig, more: int) -> None:
+        number = self.configs.get(config, 0) + more
+        if number:
+            self.configs[config] = number
+        else:
+            del self.configs[config]
 
 
 class TaskRows:
@@ -84,6 +100,11 @@ class TaskRows:
     def of_job(self, job: JobKey) -> list[ScheduledTask]:
         found = self._jobs.get(job)
         return list(found.tasks.values()) if found is not None else []
+
+    def configs_of(self, job: JobKey) -> Mapping[TaskConfig, int]:
+        """The configurations of the job's tasks that have not ended, with how many have each."""
+        found = self._jobs.get(job)
+        return found.configs if found is not None else {}
 
     def ended_of_job(self, job: JobKey) -> list[ScheduledTask]:
         """Those of the job in terminal states, the latest to get there last."""
@@ -130,14 +151,20 @@ class TaskRows:
             self._leave(before.status, key, task_id)
             self._enter(after.status, key, task_id)
             if after.status in TERMINAL_STATES:
+                if task_id not in job.ended:
+                    job.count(before.assigned_task.task, -1)
                 job.ended[task_id] = None
             elif before.status in TERMINAL_STATES:
-                job.ended.pop(task_id, None)
+                del job.ended[task_id]
+                job.count(before.assigned_task.task, 1)
         if before.assigned_task is not after.assigned_task:
             self._move(task_id, before.assigned_task.slave_host, after.assigned_task.slave_host)
+            if before.assigned_task.task is not after.assigned_task.task and task_id not in job.ended:
+                job.count(before.assigned_task.task, -1)
+                job.count(after.assigned_task.task, 1)
 
     def insert(self, job: JobKey, tasks: Mapping[str, ScheduledTask], status: ScheduleStatus) -> None:
-        """Add many tasks of one job, none of which is there or has a place."""
+        """Add many tasks of one job and configuration, none of which is there or has a place."""
         self.by_id.update(tasks)
         self._by_status[status].setdefault(job, {}).update(dict.fromkeys(tasks))
         self._counts[status] += len(tasks)
@@ -147,6 +174,8 @@ class TaskRows:
                 of_job.add(task)
         else:
             of_job.tasks.update(tasks)
+            for task in itertools.islice(tasks.values(), 1):  # which all have one configuration
+                of_job.count(task.assigned_task.task, len(tasks))
             of_job.by_instance.update({task.assigned_task.instance_id: task_id for task_id, task in tasks.items()})
 
     def remove(self, tasks: Iterable[ScheduledTask]) -> None:

@@ -17,7 +17,7 @@ from aurorad.api.tasks import (
     TaskEvent,
 )
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
-from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged
+from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged, UpdateChanged
 from aurorad.storage.operations import (
     Assignment,
     AssignTasks,
@@ -179,4 +179,6 @@ def _told(rows: Iterable[Change]) -> list[StorageEvent]:
             told.append(CronJobChanged(change.before, change.after))
         elif change.table is Table.HOSTS:
             told.append(HostChanged(change.before, change.after))
+        elif change.table is Table.UPDATES:
+            told.append(UpdateChanged(change.before, change.after))
     return told

@@ -27,6 +27,7 @@ _RUN_AS_PERMISSION = "http.runAs"
 _ADMIN_PERMISSION = "http.admin"
 _READING = frozenset({"GET", "HEAD"})
 _COMPLAIN_EVERY_S = 10.0
+_LONGEST_NAME = 255
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -38,7 +39,7 @@ class Access(Enum):
     READ = "read"
     """Everybody, or, with ``-http_anonymous_reads=false``, every known caller."""
     CALL = "call"
-    """Each call is judged by what it does (`scheduler/rpc/authorized.py`)."""
+    """As READ; and each call is judged by what it does (`scheduler/rpc/authorized.py`)."""
     ADMIN = "admin"
     """Who has the permission ``http.admin:<first part of path>``; without authentication, this machine's clients."""
     HERE = "here"
@@ -197,7 +198,7 @@ class Gate:
             what = route.split("/")[1]
             if not caller.may(single(_ADMIN_PERMISSION, what)):
                 return await _refusal(403, f"{caller.name} lacks the permission {_ADMIN_PERMISSION}:{what}.")
-        if access is Access.READ and not caller.known and not self._anonymous_reads:
+        if not caller.known and not self._anonymous_reads:
             return await self._challenge()
         return None
 
@@ -215,7 +216,7 @@ class Gate:
         name = others[0].strip()
         if not self._run_as:
             raise PermissionError(f"{RUN_AS} is not in use here: -shiro_after_auth_filter=RUN_AS allows it.")
-        if len(others) > 1 or not name:
+        if len(others) > 1 or not 0 < len(name) <= _LONGEST_NAME:
             raise BadHeader(f"{RUN_AS} with the name of one user was expected")
         if not caller.may(single(_RUN_AS_PERMISSION, name)):
             raise PermissionError(f"{caller.name} lacks the permission {_RUN_AS_PERMISSION}:{name}.")

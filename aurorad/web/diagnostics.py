@@ -60,7 +60,9 @@ def diagnostic_endpoints(look: Look) -> Blueprint:
 
     @blueprint.get("/logconfig")
     async def show_loggers() -> Response:
-        return await look.page("logconfig.html", loggers=logger_rows(), levels=tuple(LEVELS))
+        page = await look.page("logconfig.html", loggers=logger_rows(), levels=tuple(LEVELS))
+        page.headers["Referrer-Policy"] = "same-origin"  # with none, browsers send forms without saying where from
+        return page
 
     @blueprint.post("/logconfig")
     async def set_level() -> Response:
@@ -74,7 +76,7 @@ def diagnostic_endpoints(look: Look) -> Blueprint:
             return await look.message(400, "Unknown level", "There is nobody from whom ROOT could inherit its level.")
         logging.getLogger(None if name == ROOT else name).setLevel(LEVELS[level])
         _log.warning("the level of logger %s was set to %s", name, level)
-        return await look.page("logconfig.html", loggers=logger_rows(), levels=tuple(LEVELS))
+        return await show_loggers()
 
     return blueprint
 

@@ -16,7 +16,7 @@ from aurorad.api.wire import MessageHeader, MessageType
 from client.auth import Mechanism
 from client.clock import Clock
 from client.clusters import Cluster
-from client.errors import CommandError, Exit, TransportError
+from client.errors import CommandError, Exit, HopelessError, TransportError, UnsentError
 from client.leaders import Leader
 from client.scheduler import Scheduler
 from client.terminal import Terminal
@@ -83,14 +83,15 @@ def test_after_ten_minutes_it_gives_up() -> None:
 
 
 class _Broken:
-    def __init__(self) -> None:
+    def __init__(self, error: TransportError | None = None) -> None:
         self.sent = 0
+        self._error = error or TransportError("gone")
 
     url = "http://west/"
 
     def send(self, call: object) -> fake_scheduler.Response:
         self.sent += 1
-        raise TransportError("gone")
+        raise self._error
 
     def plan(self, call: object) -> bytes:
         raise NotImplementedError
@@ -165,6 +166,37 @@ def test_this_machines_scheduler_is_never_behind_a_proxy(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     scheduler.on(GetJobs, JOBS)
     assert aurora("job", "list", "west/*").code == 0
+
+
+def test_a_scheduler_elsewhere_may_be_behind_a_proxy(
+    aurora: Runner, scheduler: FakeScheduler, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", scheduler.url)
+    far = '[{"name": "west", "scheduler_uri": "http://scheduler.invalid:8081"}]'
+    (home / ".aurora" / "clusters.json").write_text(far)
+    scheduler.on(GetJobs, JOBS)
+    assert aurora("job", "list", "west/*").code == 0
+    assert scheduler.requests[0][0] == "http://scheduler.invalid:8081/api"
+
+
+def test_a_write_that_did_not_arrive_is_sent_again() -> None:
+    world = World()
+    sender = _Broken(UnsentError("Timed out talking to http://west/api"))
+    with pytest.raises(CommandError, match="Timed out attempting to issue killTasks to west"):
+        _scheduler(sender, world).call(KillTasks())
+    assert sender.sent == 121
+
+
+def test_what_will_not_be_better_is_asked_once() -> None:
+    sender = _Broken(HopelessError("certificate verify failed"))
+    with pytest.raises(CommandError, match="certificate verify failed, not retrying") as caught:
+        _scheduler(sender, World()).call(GetJobs())
+    assert (caught.value.code, sender.sent) == (Exit.NETWORK_ERROR, 1)
+
+
+def test_an_address_that_is_none_is_not_tried_again() -> None:
+    with transport_to("ftp://west") as made, pytest.raises(HopelessError, match="Cannot talk to ftp://west/api"):
+        made.send(GetJobs())
 
 
 def test_what_an_ok_says_is_logged(aurora: Runner, scheduler: FakeScheduler) -> None:

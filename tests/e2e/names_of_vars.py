@@ -127,6 +127,8 @@ EXPORTED: dict[str, list[str]] = {
         *all_of("thrift_workload_", "startJobUpdate pruneTasks"),
         *timed("http_200_responses"),
         "http_500_responses_events",
+        "shiro_authorization_failures",
+        "shiro_bad_requests",
         *all_of("webhooks_", "attempts success errors user_errors"),
     ],
     "updates and maintenance": [
@@ -194,7 +196,7 @@ NOT_HERE: dict[str, list[str]] = {
         *all_of("", "uncaught_exceptions schedule_attempts_failed"),
         *all_of("job_update_", "recovery_errors delete_errors state_change_errors"),
     ],
-    "no engine here talks to a Mesos master or has framework messages": [
+    "only -engine=mesos talks to a master": [
         "mesos_scheduler_subscription_attempts",
         "mesos_scheduler_event_OFFERS",
         *timed("scheduler_received", "scheduler_framework_message"),
@@ -214,7 +216,6 @@ NOT_HERE: dict[str, list[str]] = {
     "sums and counts of updates' delivery need no errors and percentiles": [
         *all_of("task_delivery_delay_SOURCE_EXECUTOR_", "errors reconnects timeouts 50_0_percentile"),
     ],
-    "nobody has to say who he is yet": ["shiro_authorization_failures", "shiro_bad_requests"],
     "the log is a file: its entries are not deflated or skipped, and it neither times out nor fails and goes on": [
         "scheduler_log_deflated_entries_read",
         *all_of("scheduler_log_native_", "read_timeouts append_timeouts truncate_timeouts native_entries_skipped"),

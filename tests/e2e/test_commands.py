@@ -1,4 +1,4 @@
-"""Every command of `aurora`, row by row, on a live scheduler: stdout, stderr, exit status (client-commands sheet).
+"""Every command of `aurora`, row by row, on a live scheduler: stdout, stderr, status (client-commands sheet).
 
 Its hosts are pretended; what needs real tasks is in test_task_commands.py.
 """
@@ -26,12 +26,14 @@ sleeper = Task(
     name = 'sleeper',
     processes = [Process(name = 'sleep', cmdline = 'sleep {{seconds}}')],
     resources = Resources(cpu = '{{cpus}}', ram = 16 * MB, disk = 16 * MB))
-job = Job(cluster = 'devcluster', role = 'www-data', environment = 'devel', task = sleeper).bind(seconds = '1000', cpus = '0.1')
+job = Job(cluster = 'devcluster', role = 'www-data', environment = 'devel', task = sleeper)
+job = job.bind(seconds = '1000', cpus = '0.1')
 service = job(service = True, instances = 3)
 quick = UpdateConfig(watch_secs = 0, batch_size = 2)
 jobs = (
     [service(name = name, update_config = quick)
-     for name in ('created', 'killed', 'added', 'restarted', 'shown', 'updated', 'counted', 'paused', 'back', 'renamed')]
+     for name in ('created', 'killed', 'added', 'restarted', 'shown', 'updated', 'counted', 'paused', 'back',
+                  'renamed')]
     + [job(name = 'adhoc', instances = 1)]
     + [job(name = 'nightly', cron_schedule = '0 3 * * *', cron_collision_policy = 'KILL_EXISTING')]
     + [service(name = 'large', task = sleeper(resources = Resources(cpu = 9999, ram = 16 * MB, disk = 16 * MB)))]
@@ -543,6 +545,31 @@ def test_sla(aurora: Client, file: Path) -> None:
         r"50.0 percentile\t- [0-9]+.0 seconds\n", aurora.done("sla", "get-job-uptime", "--percentiles=50", key).out
     )
     assert len(aurora.done("sla", "get-job-uptime", key).out.splitlines()) == 9
+
+
+# -- hooks
+
+
+def test_a_hook_of_the_file_has_a_say(aurora: Client, cluster: Cluster) -> None:
+    hook = """
+class Freeze(object):
+    def pre_create_job(self, config):
+        print('asked for %s' % config.job_key())
+        return config.instances() < 2
+    def post_create_job(self, result, config):
+        print('created: %s' % result.responseCode)
+hooks = [Freeze()]
+job = job(enable_hooks = True)
+jobs = [job(name = 'frozen', instances = 2), job(name = 'free')]
+"""
+    hooked = cluster.folder / "hooked.aurora"
+    hooked.write_text(JOBS + hook)
+    ran = aurora("job", "create", f"{ROLE}/frozen", hooked)
+    assert (ran.code, ran.out) == (1, f"asked for {ROLE}/frozen\n")
+    assert ran.err == " INFO] Creating job frozen\nPre hooks stopped call to create_job\n"
+    assert aurora("job", "status", f"{ROLE}/frozen").code == 6
+    free = aurora.done("job", "create", f"{ROLE}/free", hooked)
+    assert free.out.startswith(f"asked for {ROLE}/free\ncreated: 1\nJob create succeeded: ")
 
 
 # -- the command itself

@@ -6,8 +6,9 @@ import itertools
 import json
 import math
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from frozendict import frozendict
 
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
 from aurorad.engine.base import Event, Offer, Offers, Registered, Resource, StatusUpdate, TaskState
-from aurorad.engine.mesos.engine import MesosEngine
+from aurorad.engine.mesos.engine import FrameworkRemoved, MesosEngine
 from aurorad.engine.mesos.framework import framework_info
 from aurorad.engine.mesos.launching import Launching
 from aurorad.rules import executors
@@ -37,12 +38,12 @@ T = TypeVar("T")
 class Framework:
     """What it hears it acknowledges, unless told otherwise."""
 
-    def __init__(self, rig: Rig, executor: Path, *, checkpoint: bool, flags: str = "") -> None:
+    def __init__(self, rig: Rig, executor: Path, *, checkpoint: bool, role: str | None, others: str) -> None:
         info = framework_info(
             name="tests",
             user="root",
             failover_timeout_s=3600.0,
-            role=None,
+            role=role,
             principal=None,
             hostname="localhost",
             webui_url="http://localhost",
@@ -50,19 +51,19 @@ class Framework:
             gpus=False,
             partition_aware=False,
         )
-        self._executors = ExecutorSettings({"AuroraExecutor": executors.built_in(0.1, 64, str(executor), (), flags)})
+        own = executors.built_in(0.1, 64, str(executor))
+        self._executors = ExecutorSettings({"AuroraExecutor": own, **executors.parse(others)})
         self.engine = MesosEngine(
             masters=rig.master,
             framework=msgspec.structs.replace(info, checkpoint=checkpoint),
             credential=None,
-            launching=Launching(self._executors.by_name),
+            launching=Launching(self._executors.by_name, "cluster-1"),
             stats=Vars(),
             rng=random.Random(1),
         )
         self.is_acknowledging = True
         self.events: list[Event] = []
         self._rig = rig
-        self._numbers = itertools.count(1)
         self._used: set[str] = set()
         self._news = trio.Event()
 
@@ -95,25 +96,42 @@ class Framework:
         updates = [e for e in self.events if isinstance(e, StatusUpdate) and e.task_id == task_id]
         return list(dict.fromkeys(update.state.removeprefix("TASK_") for update in updates))
 
+    async def offer(self, fits: Callable[[Offer], bool] = lambda _: True) -> Offer:
+        """One that was not used yet, and is fit."""
+
+        def fresh(event: Event) -> Offer | None:
+            offers = event.offers if isinstance(event, Offers) else ()
+            return next((offer for offer in offers if offer.id not in self._used and fits(offer)), None)
+
+        found = await self.until(fresh)
+        self._used.add(found.id)
+        return found
+
     async def launch(self, cmdline: str, **fields: Any) -> Launched:
         """A task of one process, once it runs."""
-        offer = await self.until(self._fresh)
-        self._used.add(offer.id)
+        return await self.launch_on(await self.offer(), (OWN, OVERHEAD), cmdline, **fields)
+
+    async def launch_on(
+        self,
+        offer: Offer,
+        parts: tuple[tuple[Resource, ...], tuple[Resource, ...]],
+        cmdline: str,
+        ports: Mapping[str, int] = frozendict(),
+        executor: str = "AuroraExecutor",
+        **fields: Any,
+    ) -> Launched:
+        """Of these parts of the offer, for the task and its executor."""
         process = {"name": "it", "cmdline": cmdline, "min_duration": 0}
         task = {"name": "it", "processes": [process], "constraints": [{"order": ["it"]}], **fields}
         data = {"cluster": "c", "role": ROLE, "environment": "test", "name": "job", "task": task}
         job = JobKey(ROLE, "test", "job")
-        config = TaskConfig(job=job, executor_config=ExecutorConfig("AuroraExecutor", json.dumps(data)))
-        task_id = f"{ROLE}-test-job-0-{next(self._numbers)}"
-        assigned = AssignedTask(task_id, offer.agent_id, offer.hostname, config, frozendict(), 0)
+        config = TaskConfig(job=job, executor_config=ExecutorConfig(executor, json.dumps(data)))
+        task_id = f"{ROLE}-test-job-0-{uuid.uuid4()}"
+        assigned = AssignedTask(task_id, offer.agent_id, offer.hostname, config, frozendict(ports), 0)
         template = template_of(config, self._executors)
-        await self.engine.launch(offer.id, (task_info(template, assigned, offer.agent_id, OWN, OVERHEAD),), 0.0)
+        await self.engine.launch(offer.id, (task_info(template, assigned, offer.agent_id, *parts),), 0.0)
         await self.update(task_id, TaskState.TASK_RUNNING)
         return Launched(self._rig, task_id, offer.hostname)
-
-    def _fresh(self, event: Event) -> Offer | None:
-        offers = event.offers if isinstance(event, Offers) else ()
-        return next((offer for offer in offers if offer.id not in self._used), None)
 
 
 class Launched:
@@ -122,13 +140,21 @@ class Launched:
     def __init__(self, rig: Rig, task_id: str, hostname: str) -> None:
         (self.agent,) = (agent for agent in rig.agents if agent.hostname == hostname)
         self.id = task_id
-        (run,) = self.agent.work_dir.glob(f"slaves/*/frameworks/*/executors/thermos-{task_id}/runs/latest")
+        (run,) = self.agent.work_dir.glob(f"slaves/*/frameworks/*/executors/*-{task_id}/runs/latest")
         self.directory = run.resolve()
         self.sandbox = self.directory / "sandbox"
 
-    def pid(self, file: str = "pid") -> int:
-        """What the task wrote into a file of its sandbox, with ``echo $$``."""
-        return int((self.sandbox / file).read_text())
+    async def wrote(self, file: str) -> str:
+        """A line in a file of its sandbox, once it is there."""
+        path = self.sandbox / file
+        with trio.fail_after(LIMIT_S):
+            while not (text := path.read_text() if path.exists() else "").endswith("\n"):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        return text
+
+    async def pid(self, file: str = "pid") -> int:
+        """What it wrote with ``echo $$``."""
+        return int(await self.wrote(file))
 
     @property
     def is_over(self) -> bool:
@@ -139,18 +165,22 @@ class Launched:
         return (self.directory / "executor.log").read_text()
 
 
+async def _run(engine: MesosEngine, events: trio.MemorySendChannel[Event]) -> None:
+    """Until it is torn down."""
+    with suppress(FrameworkRemoved):
+        await engine.run(events, None)
+
+
 @asynccontextmanager
-async def framework(rig: Rig, executor: Path, *, checkpoint: bool = True) -> AsyncIterator[Framework]:
-    """Subscribed; torn down at the end."""
-    it = Framework(rig, executor, checkpoint=checkpoint)
+async def framework(
+    rig: Rig, executor: Path, *, checkpoint: bool = True, role: str | None = None, others: str = "[]"
+) -> AsyncIterator[Framework]:
+    """Subscribed; what is left of it at the end ends with the rig. `others` is a file of executors beside ours."""
+    it = Framework(rig, executor, checkpoint=checkpoint, role=role, others=others)
     send, receive = trio.open_memory_channel[Event](math.inf)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(it.engine.run, send, None)
+        nursery.start_soon(_run, it.engine, send)
         nursery.start_soon(it.take, receive)
         await it.until(lambda event: event if isinstance(event, Registered) else None)
-        try:
-            yield it
-        finally:
-            nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(rig.tear_down_frameworks)
+        yield it
+        nursery.cancel_scope.cancel()

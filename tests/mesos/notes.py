@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,11 +35,6 @@ class Notes:
         """Those of which a process lives, by their ids."""
         living = {task_id: [pid for pid in pids if lives(pid)] for task_id, pids in self.starts().items()}
         return {task_id: pids for task_id, pids in living.items() if pids}
-
-    def kill(self, task_id: str) -> None:
-        """Its process, as somebody on its machine might."""
-        for pid in self.alive()[task_id]:
-            os.kill(pid, signal.SIGKILL)
 
 
 def lives(pid: int) -> bool:

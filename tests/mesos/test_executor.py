@@ -65,9 +65,10 @@ async def start(rig: Rig, task: Launched) -> None:
 
 async def test_a_task_runs_as_its_role_in_a_sandbox_it_can_reach(rig: Rig, executor: Path) -> None:
     async with framework(rig, executor) as it:
-        task = await it.launch("id -un > $HOME/who; cd /; cat $HOME/who ../$HOME/who > $HOME/twice; sleep 1000")
-        await until((task.sandbox / "twice").exists)
-        assert (task.sandbox / "twice").read_text() == f"{ROLE}\n{ROLE}\n"
+        task = await it.launch(
+            'id -un > $HOME/who; cd /; echo "$(cat $HOME/who $HOME/../sandbox/who)" > $HOME/twice; sleep 1000'
+        )
+        assert await task.wrote("twice") == f"{ROLE}\n{ROLE}\n"
         assert task.sandbox.owner() == ROLE
         assert stat.S_IMODE(task.sandbox.stat().st_mode) == 0o700
         assert task.directory.owner() == "root"
@@ -80,6 +81,7 @@ async def test_an_agent_that_comes_back_finds_its_tasks_and_what_they_had_to_say
         staying = await it.launch(WAITS)
         ending = await it.launch("echo $$ > pid; while ! [ -e end ]; do sleep 0.05; done")
         killed = await it.launch(WAITS)
+        pids = await staying.pid(), await killed.pid()
         agents = {task.agent.name: task for task in (staying, ending, killed)}
         await it.engine.suppress()
         for task in agents.values():
@@ -95,9 +97,8 @@ async def test_an_agent_that_comes_back_finds_its_tasks_and_what_they_had_to_say
         assert it.states(ending.id) == ["STARTING", "RUNNING", "FINISHED"]
         assert it.states(killed.id) == ["STARTING", "RUNNING", "KILLED"]
         assert it.states(staying.id) == ["STARTING", "RUNNING"]
-        assert is_alive(staying.pid())
+        assert [is_alive(pid) for pid in pids] == [True, False]
         assert (staying.sandbox / "runs").read_text() == "run\n"
-        assert not is_alive(killed.pid())
 
 
 async def test_an_update_that_nobody_acknowledged_survives_the_agent(rig: Rig, executor: Path) -> None:
@@ -117,10 +118,11 @@ async def test_an_update_that_nobody_acknowledged_survives_the_agent(rig: Rig, e
 async def test_if_no_agent_comes_back_the_executor_ends_its_task(rig: Rig, executor: Path) -> None:
     async with framework(rig, executor) as it:
         task = await it.launch(WAITS)
+        pid = await task.pid()
         await stop(rig, task)
-        assert is_alive(task.pid())
+        assert is_alive(pid)
         await until(lambda: task.is_over)
-        assert not is_alive(task.pid())
+        assert not is_alive(pid)
         assert "no agent for 4 s" in task.log()
         await start(rig, task)
         await it.until(lambda e: e if getattr(e, "task_id", "") == task.id and e.state is not T.TASK_RUNNING else None)  # type: ignore[union-attr]
@@ -129,7 +131,7 @@ async def test_if_no_agent_comes_back_the_executor_ends_its_task(rig: Rig, execu
 async def test_without_checkpoints_an_executor_does_not_outlive_its_agent(rig: Rig, executor: Path) -> None:
     async with framework(rig, executor, checkpoint=False) as it:
         task = await it.launch(WAITS)
-        pid = task.pid()
+        pid = await task.pid()
         await stop(rig, task)
         await until(lambda: not is_alive(pid))
         await start(rig, task)
@@ -138,8 +140,7 @@ async def test_without_checkpoints_an_executor_does_not_outlive_its_agent(rig: R
 async def test_an_agent_that_wants_an_executor_to_end_leaves_it_time_for_its_task(rig: Rig, executor: Path) -> None:
     async with framework(rig, executor) as it:
         task = await it.launch("trap 'echo asked > asked; exit 0' TERM; echo $$ > pid; while :; do sleep 0.05; done")
-        await until((task.sandbox / "pid").exists)
-        pid = task.pid()
+        pid = await task.pid()
         await trio.to_thread.run_sync(rig.tear_down_frameworks)
         assert not is_alive(pid)
         assert (task.sandbox / "asked").read_text() == "asked\n"
@@ -151,8 +152,7 @@ async def test_nothing_of_a_task_outlives_an_executor_that_is_killed(rig: Rig, e
         task = await it.launch(
             "setsid sh -c 'echo $$ > daemon; exec env - sleep 1000' & echo $$ > pid; exec sleep 1000"
         )
-        await until((task.sandbox / "daemon").exists)
-        pids = task.pid(), task.pid("daemon")
+        pids = await task.pid(), await task.pid("daemon")
         os.kill(executor_of(pids[0]), signal.SIGKILL)
         await it.update(task.id, T.TASK_FAILED)
         assert not any(map(is_alive, pids))

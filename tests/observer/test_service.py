@@ -5,9 +5,22 @@ import trio
 
 from aurorad import flags
 from aurorad.flags import FlagError
-from aurorad.observer.service import MESOS_WORK_DIR, mesos_roots, observer_for
+from aurorad.observer.service import MESOS_WORK_DIR, has_what_to_observe, mesos_roots, observer_for
 from tests.observer.host import failed_task, running_task
 from tests.observer.test_mesos_disk import agent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "observed"),
+    [
+        ([], True),
+        (["-engine=simulated"], False),
+        (["-mesos_master_address=m:5050", "-thermos_executor_path=/e"], False),
+        (["-mesos_master_address=m:5050", "-thermos_executor_path=/e", "-mesos_root=/m"], True),
+    ],
+)
+def test_a_scheduler_observes_what_runs_on_its_own_machine(arguments: list[str], observed: bool) -> None:
+    assert has_what_to_observe(flags.parse(arguments)) is observed
 
 
 def test_the_names_of_the_originals_flags() -> None:

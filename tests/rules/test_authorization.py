@@ -28,11 +28,10 @@ from aurorad.api.calls import (
 )
 from aurorad.api.tasks import InstanceKey, JobConfiguration, JobKey, TaskConfig
 from aurorad.api.updates import JobUpdateKey, JobUpdateRequest
-from aurorad.rules.authorization import BadJob, NotAuthenticated, NotPermitted, check, check_one_job, needed
+from aurorad.rules.authorization import BadJob, NotAuthenticated, NotPermitted, check, needed
 from aurorad.rules.permissions import ANONYMOUS, Caller, parse, single
 
 JOB = JobKey("ads", "prod", "web")
-OTHER = JobKey("ads", "prod", "other")
 DESCRIPTION = JobConfiguration(JOB, task_config=TaskConfig(job=JOB))
 UPDATE = JobUpdateKey(JOB, "u")
 
@@ -120,26 +119,3 @@ def test_a_refusal_has_the_originals_words() -> None:
     assert str(of_cluster.value) == (
         "Subject joe lacks permission UnscopedRpcPermission{domain=thrift.AuroraAdmin, rpc=setQuota}"
     )
-
-
-@pytest.mark.parametrize("call", [CreateJob, ScheduleCronJob, ReplaceCronTemplate])
-def test_a_job_is_called_the_same_by_its_description_and_by_its_tasks(
-    call: type[CreateJob | ScheduleCronJob | ReplaceCronTemplate],
-) -> None:
-    check_one_job(call(DESCRIPTION))
-    with pytest.raises(BadJob, match=r"ads/prod/web by its description, but ads/prod/other by its tasks"):
-        check_one_job(call(JobConfiguration(JOB, task_config=TaskConfig(job=OTHER))))
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        CreateJob(),
-        CreateJob(JobConfiguration()),
-        CreateJob(JobConfiguration(JOB)),
-        CreateJob(JobConfiguration(task_config=TaskConfig(job=JOB))),
-        KillTasks(JOB),
-    ],
-)
-def test_whether_there_is_a_key_at_all_is_for_others_to_say(call: Call) -> None:
-    check_one_job(call)

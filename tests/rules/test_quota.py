@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,14 @@ def cron(config: TaskConfig, instances: int) -> JobConfiguration:
     return JobConfiguration(key=config.job, cron_schedule="* * * * *", task_config=config, instance_count=instances)
 
 
+def usage_of(
+    jobs: Mapping[JobKey, list[ScheduledTask]] | None = None,
+    cron_jobs: Sequence[JobConfiguration] = (),
+    updates: Mapping[JobKey, JobUpdate] | None = None,
+) -> Usage:
+    return Usage({job: quota.running(active) for job, active in (jobs or {}).items()}, cron_jobs, updates or {})
+
+
 def used(usage: Usage) -> Amounts:
     return quota.consumption(usage, quota.prod_shared)
 
@@ -79,37 +89,37 @@ def test_every_configuration_belongs_to_exactly_one_pool() -> None:
 
 
 def test_nothing_uses_nothing() -> None:
-    assert used(Usage()) == Amounts()
+    assert used(usage_of()) == Amounts()
 
 
 def test_tasks_count_at_their_own_configuration() -> None:
     running = tasks(sized(0.5, 64, 32), 0, 1) + tasks(sized(1.0, 10, 1), 2)
-    assert used(Usage({KEY: running})) == Amounts(2.0, 138, 65)
+    assert used(usage_of({KEY: running})) == Amounts(2.0, 138, 65)
 
 
 def test_tasks_of_other_pools_do_not_count() -> None:
     running = tasks(sized(0.5, production=False), 0) + tasks(but(sized(1.0), constraints=frozenset({DEDICATED})), 1)
-    assert used(Usage({KEY: running})) == Amounts()
-    assert quota.consumption(Usage({KEY: running}), quota.non_prod_shared) == Amounts(0.5)
-    assert quota.consumption(Usage({KEY: running}), quota.prod_dedicated) == Amounts(1.0)
+    assert used(usage_of({KEY: running})) == Amounts()
+    assert quota.consumption(usage_of({KEY: running}), quota.non_prod_shared) == Amounts(0.5)
+    assert quota.consumption(usage_of({KEY: running}), quota.prod_dedicated) == Amounts(1.0)
 
 
 def test_an_update_counts_the_larger_of_before_and_after_by_resource_and_its_instances_no_more() -> None:
     old, new = sized(2.0, 10, 5), sized(1.0, 40, 5)
     changing = update(group(old, 0, 1), desired=group(new, 0, 2))
     running = tasks(old, 0, 1) + tasks(old, 7)  # instance 7 is none of the update's
-    assert used(Usage({KEY: running}, updates={KEY: changing})) == Amounts(4.0 + 2.0, 120 + 10, 15 + 5)
+    assert used(usage_of({KEY: running}, updates={KEY: changing})) == Amounts(4.0 + 2.0, 120 + 10, 15 + 5)
 
 
 def test_an_update_that_only_removes_counts_what_it_removes() -> None:
     old = sized(2.0)
-    usage = Usage({KEY: tasks(old, 0, 1, 2)}, updates={KEY: update(group(old, 1, 2), desired=None)})
+    usage = usage_of({KEY: tasks(old, 0, 1, 2)}, updates={KEY: update(group(old, 1, 2), desired=None)})
     assert used(usage) == Amounts(6.0)
 
 
 def test_an_update_from_one_pool_to_another_counts_in_each_at_that_side() -> None:
     changing = update(group(sized(1.0, production=False), 0, 0), desired=group(sized(3.0), 0, 0))
-    usage = Usage(updates={KEY: changing})
+    usage = usage_of(updates={KEY: changing})
     assert used(usage) == Amounts(3.0)
     assert quota.consumption(usage, quota.non_prod_shared) == Amounts(1.0)
 
@@ -117,7 +127,7 @@ def test_an_update_from_one_pool_to_another_counts_in_each_at_that_side() -> Non
 def test_a_cron_job_counts_the_larger_of_template_and_run_by_resource() -> None:
     template = cron(sized(1.0, 10, job=OTHER), 2)
     run = tasks(sized(0.5, 100, job=OTHER), 0)
-    assert used(Usage({OTHER: run, KEY: tasks(sized(1.0), 0)}, [template])) == Amounts(2.0 + 1.0, 100, 0)
+    assert used(usage_of({OTHER: run, KEY: tasks(sized(1.0), 0)}, [template])) == Amounts(2.0 + 1.0, 100, 0)
 
 
 @pytest.mark.parametrize(
@@ -136,22 +146,22 @@ def test_instances_fit_up_to_the_quota(
     have: tuple[float, int, int], wanted: tuple[float, int, int], instances: int, text: str | None
 ) -> None:
     if text is None:
-        quota.check_create(allowed(*have), Usage(), sized(*wanted), instances)
+        quota.check_create(allowed(*have), usage_of(), sized(*wanted), instances)
         return
     with pytest.raises(QuotaExceeded) as refused:
-        quota.check_create(allowed(*have), Usage(), sized(*wanted), instances)
+        quota.check_create(allowed(*have), usage_of(), sized(*wanted), instances)
     assert str(refused.value) == f"Insufficient resource quota: {text}"
 
 
 def test_a_role_without_quota_may_run_no_production_task_but_any_other() -> None:
     with pytest.raises(QuotaExceeded):
-        quota.check_create(None, Usage(), sized(0.5), 1)
-    quota.check_create(None, Usage(), sized(0.5, production=False), 1000)
-    quota.check_create(None, Usage(), but(sized(0.5), constraints=frozenset({DEDICATED})), 1000)
+        quota.check_create(None, usage_of(), sized(0.5), 1)
+    quota.check_create(None, usage_of(), sized(0.5, production=False), 1000)
+    quota.check_create(None, usage_of(), but(sized(0.5), constraints=frozenset({DEDICATED})), 1000)
 
 
 def test_what_runs_already_leaves_less_room() -> None:
-    usage = Usage(
+    usage = usage_of(
         {KEY: tasks(sized(1.0), 0, 1)}, updates={OTHER: update(desired=group(sized(1.0, job=OTHER), 0, 0), job=OTHER)}
     )
     quota.check_create(allowed(4.0, 0, 0), usage, sized(1.0), 1)
@@ -161,7 +171,7 @@ def test_what_runs_already_leaves_less_room() -> None:
 
 def test_an_update_must_fit_while_it_runs() -> None:
     old, new = sized(0.5), sized(1.0)
-    usage = Usage({KEY: tasks(old, 0, 1)})
+    usage = usage_of({KEY: tasks(old, 0, 1)})
     growing = update(group(old, 0, 1), desired=group(new, 0, 2))
     quota.check_update(allowed(3.0, 0, 0), usage, growing)
     with pytest.raises(QuotaExceeded, match=r"^Insufficient resource quota: CPU quota exceeded by 0\.50 core\(s\)$"):
@@ -169,40 +179,40 @@ def test_an_update_must_fit_while_it_runs() -> None:
 
 
 def test_an_update_takes_the_place_of_the_one_its_job_has() -> None:
-    usage = Usage(updates={KEY: update(desired=group(sized(9.0), 0, 9))})
+    usage = usage_of(updates={KEY: update(desired=group(sized(9.0), 0, 9))})
     quota.check_update(allowed(1.0, 0, 0), usage, update(desired=group(sized(1.0), 0, 0)))
 
 
 def test_updates_that_remove_or_leave_production_are_not_checked() -> None:
     old = sized(9.0)
-    usage = Usage({KEY: tasks(old, 0)})
+    usage = usage_of({KEY: tasks(old, 0)})
     quota.check_update(None, usage, update(group(old, 0, 0), desired=None))
     quota.check_update(None, usage, update(group(old, 0, 0), desired=group(but(old, production=False), 0, 0)))
 
 
 def test_a_cron_job_must_fit_with_all_its_instances() -> None:
-    quota.check_cron(allowed(2.0, 0, 0), Usage(), cron(sized(1.0), 2))
+    quota.check_cron(allowed(2.0, 0, 0), usage_of(), cron(sized(1.0), 2))
     with pytest.raises(QuotaExceeded, match=r"CPU quota exceeded by 1\.00 core"):
-        quota.check_cron(allowed(2.0, 0, 0), Usage(), cron(sized(1.0), 3))
+        quota.check_cron(allowed(2.0, 0, 0), usage_of(), cron(sized(1.0), 3))
 
 
 def test_a_cron_job_takes_the_place_of_the_one_before() -> None:
-    usage = Usage(cron_jobs=[cron(sized(1.0), 2), cron(sized(1.0, job=OTHER), 1)])
+    usage = usage_of(cron_jobs=[cron(sized(1.0), 2), cron(sized(1.0, job=OTHER), 1)])
     quota.check_cron(allowed(3.0, 0, 0), usage, cron(sized(0.5), 4))
     with pytest.raises(QuotaExceeded, match=r"CPU quota exceeded by 1\.00 core"):
         quota.check_cron(allowed(3.0, 0, 0), usage, cron(sized(1.0), 3))
 
 
 def test_a_cron_job_that_becomes_production_needs_all_its_room() -> None:
-    usage = Usage(cron_jobs=[cron(sized(1.0, production=False), 2)])
+    usage = usage_of(cron_jobs=[cron(sized(1.0, production=False), 2)])
     with pytest.raises(QuotaExceeded, match=r"CPU quota exceeded by 2\.00 core"):
         quota.check_cron(None, usage, cron(sized(1.0), 2))
 
 
 def test_cron_jobs_outside_production_are_not_checked_but_dedicated_ones_are() -> None:
-    quota.check_cron(None, Usage(), cron(sized(9.0, production=False), 9))
+    quota.check_cron(None, usage_of(), cron(sized(9.0, production=False), 9))
     with pytest.raises(QuotaExceeded):
-        quota.check_cron(None, Usage(), cron(but(sized(1.0), constraints=frozenset({DEDICATED})), 1))
+        quota.check_cron(None, usage_of(), cron(but(sized(1.0), constraints=frozenset({DEDICATED})), 1))
 
 
 def resources(*given: Resource) -> ResourceAggregate:
@@ -228,7 +238,7 @@ _NOT_THE_THREE = "Quota resources must be exactly: [CPUS, RAM_MB, DISK_MB]"
 )
 def test_a_quota_names_exactly_cpu_ram_and_disk(granted: ResourceAggregate, text: str) -> None:
     with pytest.raises(AdmissionError) as refused:
-        quota.check_granted(granted, Usage())
+        quota.check_granted(granted, usage_of())
     assert str(refused.value) == text
     assert refused.value.code is ResponseCode.ERROR
 
@@ -245,13 +255,13 @@ def test_a_quota_names_exactly_cpu_ram_and_disk(granted: ResourceAggregate, text
 )
 def test_a_quota_is_made_of_amounts(granted: ResourceAggregate, text: str) -> None:
     with pytest.raises(AdmissionError) as refused:
-        quota.check_granted(granted, Usage())
+        quota.check_granted(granted, usage_of())
     assert str(refused.value).startswith(text)
     assert refused.value.code is ResponseCode.INVALID_REQUEST
 
 
 def test_a_quota_may_not_be_less_than_what_is_used_of_it() -> None:
-    usage = Usage({KEY: tasks(sized(0.1, 64, 32), 0, 1, 2)})
+    usage = usage_of({KEY: tasks(sized(0.1, 64, 32), 0, 1, 2)})
     quota.check_granted(allowed(0.3, 192, 96), usage)
     with pytest.raises(AdmissionError) as refused:
         quota.check_granted(allowed(0.3, 191, 96), usage)
@@ -276,7 +286,7 @@ counts = st.integers(0, 5)
 def test_a_job_that_was_let_in_is_within_quota_afterwards(limit: int, running: int, more: int) -> None:
     config = sized(1.0, 10, 10)
     have = allowed(limit, 10 * limit, 10 * limit)
-    before = Usage({KEY: tasks(config, *range(running))})
+    before = usage_of({KEY: tasks(config, *range(running))})
     fits = running + more <= limit
     try:
         quota.check_create(have, before, config, more)
@@ -284,7 +294,7 @@ def test_a_job_that_was_let_in_is_within_quota_afterwards(limit: int, running: i
         assert not fits
     else:
         assert fits
-        after = Usage({KEY: tasks(config, *range(running + more))})
+        after = usage_of({KEY: tasks(config, *range(running + more))})
         quota.check_create(have, after, config, 0)
 
 
@@ -292,8 +302,8 @@ def test_a_job_that_was_let_in_is_within_quota_afterwards(limit: int, running: i
 def test_an_update_never_counts_less_than_either_side(sizes: list[tuple[float, int]], last: int) -> None:
     old = [group(sized(cpus, ram), i, i) for i, (cpus, ram) in enumerate(sizes)]
     new = group(sized(2.0, 4), 0, last)
-    peak = used(Usage(updates={KEY: update(*old, desired=new)}))
-    before = used(Usage({KEY: [t for i, g in enumerate(old) for t in tasks(g.task, i)]}))
-    after = used(Usage({KEY: tasks(new.task, *range(last + 1))}))
+    peak = used(usage_of(updates={KEY: update(*old, desired=new)}))
+    before = used(usage_of({KEY: [t for i, g in enumerate(old) for t in tasks(g.task, i)]}))
+    after = used(usage_of({KEY: tasks(new.task, *range(last + 1))}))
     assert peak.highest(before).highest(after).ram_mb == peak.ram_mb
     assert peak.cpus >= max(before.cpus, after.cpus) - 1e-9

@@ -41,6 +41,25 @@ def test_what_is_revocable_serves_only_who_asks_for_it() -> None:
     assert resources.bag_of_offer(OFFERED, revocable=True) == {CPUS: 2, RAM: 1536, PORTS: 11}
 
 
+@pytest.mark.parametrize(
+    ("types", "usable"),
+    [
+        (frozenset({CPUS}), {CPUS: 2, RAM: 1792}),
+        (frozenset({CPUS, RAM}), {CPUS: 2, RAM: 256}),
+        (frozenset({RAM}), {CPUS: 6, RAM: 256}),
+        (frozenset(), {CPUS: 6, RAM: 1792}),
+    ],
+)
+def test_operators_say_what_revocable_tasks_want_revocable(
+    types: frozenset[ResourceType], usable: dict[ResourceType, float]
+) -> None:
+    offered = (*OFFERED, Resource("mem", 256.0, revocable=True))
+    assert resources.bag_of_offer(offered, True, types) == {**usable, PORTS: 11}
+    taken, _ = resources.take(offered, {CPUS: usable[CPUS], RAM: usable[RAM]}, (), True, types)
+    assert {type_: resources.bag_of_offer(taken, True, types)[type_] for type_ in (CPUS, RAM)} == usable
+    assert resources.bag_of_offer(offered, False, types) == {CPUS: 4, RAM: 1536, PORTS: 11}
+
+
 def test_reserved_resources_are_taken_first_and_keep_their_role() -> None:
     taken, left = resources.take(OFFERED, {CPUS: 1, RAM: 600}, (), revocable=False)
     assert taken == (Resource("mem", 512.0, role="www"), Resource("cpus", 1.0), Resource("mem", 88.0))

@@ -10,10 +10,49 @@ from aurorad.api.tasks import AssignedTask, DockerParameter, JobConfiguration, J
 from aurorad.api.updates import JobUpdate, JobUpdateEvent, JobUpdateKey, JobUpdateSummary
 from aurorad.flags import Flags, parse
 from aurorad.rules.admission import AdmissionLimits
+from aurorad.rules.executors import ExecutorError
+from aurorad.rules.resources import ResourceType
 from aurorad.rules.tiers import BUILT_IN, Tier, TierError
-from aurorad.scheduler.limits import active_update, admission_limits, configured_tiers, role_usage
+from aurorad.scheduler.limits import (
+    active_update,
+    admission_limits,
+    configured_executors,
+    configured_tiers,
+    revocable_types,
+    role_usage,
+)
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
+
+
+@pytest.mark.parametrize(
+    ("flags", "types"),
+    [
+        (Flags(), {ResourceType.CPUS}),
+        (Flags(enable_revocable_ram=True), {ResourceType.CPUS, ResourceType.RAM_MB}),
+        (Flags(enable_revocable_cpus=False), set()),
+    ],
+)
+def test_what_is_revocable_is_a_matter_of_flags(flags: Flags, types: set[ResourceType]) -> None:
+    assert revocable_types(flags) == types
+
+
+def test_executors_are_those_of_flags_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "executors"
+    file.write_text('[{"executor": {"name": "mine", "command": {"value": "x"}}, "task_prefix": "mine-"}]')
+    settings = configured_executors(Flags(custom_executor_config=file, thermos_executor_ram=64 << 20))
+    assert settings.by_name["AuroraExecutor"].overhead == {ResourceType.CPUS: 0.25, ResourceType.RAM_MB: 64}
+    assert admission_limits(Flags(), settings).executors == {"AuroraExecutor", "mine"}
+
+
+@pytest.mark.parametrize(("content", "text"), [(None, "cannot be read: No such file"), ("[{}]", "not a list of exec")])
+def test_a_file_of_executors_that_is_of_no_use_is_named(tmp_path: Path, content: str | None, text: str) -> None:
+    file = tmp_path / "executors"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ExecutorError) as refused:
+        configured_executors(Flags(custom_executor_config=file))
+    assert str(refused.value).startswith(f"-custom_executor_config={file}: {text}")
 
 
 def test_without_flags_the_limits_are_the_documented_ones() -> None:
@@ -91,7 +130,9 @@ def test_what_a_role_runs_is_its_active_tasks_its_cron_templates_and_its_active_
     template = JobConfiguration(key=cron)
     tx.save_cron_job(template)
     usage = role_usage(tables, "www")
-    assert usage.tasks == {mine: [running[mine, ScheduleStatus.RUNNING]]}
+    assert list(usage.jobs) == [mine]
+    assert usage.jobs[mine].configs == {TaskConfig(job=mine): 1}
+    assert list(usage.jobs[mine].tasks()) == [running[mine, ScheduleStatus.RUNNING]]
     assert usage.cron_jobs == [template]
     assert {job: update.summary.key.id for job, update in usage.updates.items()} == {mine: "1"}
     active = active_update(tables, mine)

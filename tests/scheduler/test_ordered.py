@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from aurorad.api.enums import MaintenanceMode
 from aurorad.engine.base import Offer
-from aurorad.rules.resources import NOTHING
+from aurorad.rules.resources import NOTHING, REVOCABLE
 from aurorad.scheduler import ordered
 from aurorad.scheduler.ordered import START, HeldOffer, Kind, Ordered
 
-KIND = Kind(NOTHING, NOTHING, {}, {}, None, (), has_cpus_and_ram=False)
+KIND = Kind(NOTHING, NOTHING, {}, {}, None, (), has_cpus_and_ram=False, revocable_types=REVOCABLE)
 
 
 def offer(number: int, place: float) -> HeldOffer:

@@ -112,3 +112,15 @@ async def test_a_round_on_demand_has_its_own_batch_size(autojump_clock: MockCloc
     it.reconciliation.trigger_implicit()
     await trio.sleep(30)
     assert it.engine.asked == [(0, 2), (5, 2), (10, 1), (10, 0)]
+
+
+async def test_when_the_engine_was_away_it_is_asked_once_about_every_task(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    it = Bench({"a": S.RUNNING, "b": S.RUNNING, "c": S.PENDING})
+    nursery.start_soon(it.reconciliation.run, ())
+    await trio.sleep(1)
+    it.reconciliation.reconnected()
+    it.reconciliation.reconnected()
+    await trio.sleep(1)
+    assert [set(ids) for ids in it.engine.reconciled] == [{"a", "b"}]

@@ -301,6 +301,18 @@ async def test_the_framework_id_is_kept(autojump_clock: MockClock) -> None:
         await world.until_count(S.RUNNING, 1)
 
 
+async def test_the_end_of_a_task_that_nobody_heard_of_is_found_when_the_engine_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with World(PretendEngine(Agent("host-1"))).running() as world:
+        (task_id,) = await world.create(config())
+        await world.until_count(S.RUNNING, 1)
+        del world.engine.tasks[task_id]
+        world.engine.disconnect()
+        with trio.fail_after(60):
+            await world.until_successor(task_id)
+
+
 async def test_losses_of_agents_and_executors_are_counted(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
         world.engine.tell(AgentLost("agent-of-host-1"))

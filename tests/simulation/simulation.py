@@ -320,7 +320,8 @@ class Simulation:
             return
         if storage is not None:
             leads = self.around.elected is member  # else it may have learned what it does not apply any more
-            if leads and storage._commits.last() is None and member.log.end == truth.next:
+            serves = storage._commits._ready  # whoever stopped took back what it does not know to be in the log
+            if leads and serves and storage._commits.last() is None and member.log.end == truth.next:
                 self.ledger.compare(storage.tables, f"of {member.address}, between writes")
         elif state.position >= truth.next:
             self.trace.violated("one log", f"{member.address} is at {state.position}, the log ends at {truth.next}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,3 +81,22 @@ async def test_what_is_open_to_whoever_reaches_us_is_little(tmp_path: Path, monk
             "/api/aurora.thrift",
             "/v1/openapi.json",
         }
+
+
+async def test_whatever_changes_something_is_not_done_for_another_sites_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("-engine=simulated", "-simulated_hosts=1", "-simulated_control_port=0", f"-work_dir={tmp_path}")
+    evil = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Host": "localhost"}
+    async with apps(monkeypatch, 2, *flags) as served:
+        changing = [(app, *route) for app in served for route in routes(app) if changes(*route)]
+        for app, rule, method in changing:
+            path = re.sub("<[^>]*>", "1", rule)
+            answer = await app.test_client().open(path, method=method, headers=evil)
+            assert answer.status_code == 403, (method, path)
+        assert {"/api", "/quitquitquit", "/agent_remove"} <= {rule for _, rule, _ in changing}
+
+
+def changes(rule: str, method: str) -> bool:
+    """Telling a simulated cluster something is done by looking at a page."""
+    return method not in ("GET", "HEAD", "OPTIONS") or (decision(rule, method) is Access.HERE and method == "GET")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import parser
 
 from aurorad.vars import Value, Vars
 from aurorad.web.admin import admin_endpoints
 from aurorad.web.app import scheduler_app
 from aurorad.web.exposition import RULES, exposition
-
-parser = pytest.importorskip("prometheus_client.parser")
 
 Labels = tuple[tuple[str, str], ...]
 

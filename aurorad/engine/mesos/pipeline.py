@@ -55,7 +55,7 @@ class Pipeline:
         self._unanswered.append(answered)
         self._to_send.append(b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body))
         self._something.set()
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.checkpoint()  # also whoever makes many lets others run
 
     async def run(self) -> None:
         """Send and receive until cancelled. Raises `Lost` when the connection ends, and what `answered` raises."""

@@ -10,7 +10,7 @@ from aurorad.api import keys
 from aurorad.api.calls import Call
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ResponseDetail, Result
-from aurorad.api.tasks import JobKey
+from aurorad.api.tasks import JobConfiguration, JobKey
 from aurorad.rules.admission import AdmissionError
 from aurorad.rules.quota import QuotaExceeded
 from aurorad.scheduler.limits import active_update
@@ -46,6 +46,18 @@ def given_key(job: JobKey | None) -> JobKey:
     if not keys.is_valid(job):
         raise Refused("", ResponseCode.ERROR)
     return job
+
+
+def refuse_two_jobs(job: JobConfiguration) -> None:
+    """Raises `Refused` if tasks would be another job's than the one that permission was asked for.
+
+    The original creates them, whoever may not do that (security sheet, section 4).
+    """
+    if job.task_config.job != job.key:
+        raise Refused(
+            f"The job is called {keys.canonical(job.key)} by its description, but "
+            f"{keys.canonical(job.task_config.job)} by its tasks: one key was expected."
+        )
 
 
 def given_text(text: str | None) -> str:

@@ -47,10 +47,10 @@ class Authorized:
 
         These answers are not counted as the API's, and do not say whose they are (security sheet, section 4).
         """
+        if not self._secured:
+            return None
         try:
-            if self._secured:
-                authorization.check(call, caller, anonymous_reads=self._anonymous_reads)
-            authorization.check_one_job(call)
+            authorization.check(call, caller, anonymous_reads=self._anonymous_reads)
         except BadJob as error:
             self._stats.count(_BAD_REQUESTS)
             return Refused(str(error), ResponseCode.INVALID_REQUEST)

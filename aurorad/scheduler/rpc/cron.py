@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from aurorad.api import keys
 from aurorad.api.calls import DescheduleCronJob, ReplaceCronTemplate, ScheduleCronJob, StartCronJob
 from aurorad.api.enums import ACTIVE_STATES, CronCollisionPolicy, ResponseCode
 from aurorad.api.results import Response
 from aurorad.api.tasks import JobConfiguration, JobKey
 from aurorad.rules import quota
-from aurorad.rules.admission import AdmissionLimits, check_instance_count, populate, populate_task
+from aurorad.rules.admission import AdmissionLimits, check_instance_count, populate
 from aurorad.rules.cron import BadSchedule, EmptyField, parse
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.limits import role_usage
-from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, refuse_while_updating, rules_refuse
+from aurorad.scheduler.rpc.answers import (
+    Handlers,
+    Refused,
+    given_key,
+    ok,
+    refuse_two_jobs,
+    refuse_while_updating,
+    rules_refuse,
+)
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
@@ -79,9 +85,7 @@ class _CronCalls:
         assert description is not None, "it had a key"
         with rules_refuse():
             job = populate(description, self._limits, self._tiers)
-            if job.task_config.job != key:  # its tasks will run under the key, so they must be let in under that
-                task = msgspec.structs.replace(job.task_config, job=key)
-                populate_task(task, job.instance_count, self._limits, self._tiers)
+        refuse_two_jobs(job)
         if job.cron_schedule is None:
             raise Refused(f"Job {keys.canonical(key)} has no cron schedule")
         await self._storage.write(lambda tx: self._store(tx, key, job, must_exist))

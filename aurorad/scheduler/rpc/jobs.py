@@ -19,7 +19,15 @@ from aurorad.rules.admission import AdmissionLimits, check_instance_count, popul
 from aurorad.rules.task_states import StateChangeResult
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.limits import role_usage
-from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, ok, refuse_while_updating, rules_refuse
+from aurorad.scheduler.rpc.answers import (
+    Handlers,
+    Refused,
+    given_key,
+    ok,
+    refuse_two_jobs,
+    refuse_while_updating,
+    rules_refuse,
+)
 from aurorad.scheduler.state import InstanceIdCollision, StateManager
 from aurorad.storage.operations import NewTasks
 from aurorad.storage.storage import Storage
@@ -65,6 +73,7 @@ class JobCalls:
             raise Refused("createJob without a description: one was expected", ResponseCode.ERROR)
         with rules_refuse():
             job = populate(call.description, self._limits, self._tiers)
+        refuse_two_jobs(job)
         if job.cron_schedule is not None:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")
         return job
@@ -77,13 +86,9 @@ class JobCalls:
             return await self._state.prepare_pending(job.task_config, range(job.instance_count))
 
     def create(self, tx: Transaction, job: JobConfiguration, new: NewTasks | None = None) -> None:
-        # A description may name one job and its task another; the tasks will be those of the latter.
-        named = dict.fromkeys((job.key, job.task_config.job))
-        for key in named:
-            refuse_while_updating(tx.tables, key)
-        for key in named:
-            if key in tx.tables.cron_jobs or tx.tables.job_tasks(key, ACTIVE_STATES):
-                raise Refused(f"Job {keys.canonical(key)} already exists")
+        refuse_while_updating(tx.tables, job.key)
+        if job.key in tx.tables.cron_jobs or tx.tables.job_tasks(job.key, ACTIVE_STATES):
+            raise Refused(f"Job {keys.canonical(job.key)} already exists")
         self._add(tx, job.task_config, range(job.instance_count), job.instance_count, new)
 
     async def add_instances(self, call: AddInstances, user: str) -> Response:

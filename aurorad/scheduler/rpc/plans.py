@@ -16,9 +16,10 @@ from aurorad.api.calls import Call, CreateJob, StartJobUpdate
 from aurorad.api.enums import ACTIVE_STATES, ResponseCode
 from aurorad.api.tasks import JobKey, TaskConfig
 from aurorad.pace import Pace
+from aurorad.rules import resources
 from aurorad.rules.explain import Explanation, hosts
 from aurorad.rules.matching import Request
-from aurorad.rules.resources import Amounts
+from aurorad.rules.resources import Amounts, Types
 from aurorad.rules.updates import requests
 from aurorad.rules.updates.plan import Plan as UpdatePlan
 from aurorad.rules.updates.waiting import ranges
@@ -141,7 +142,7 @@ class Plans:
         for move in moves:
             if move.ends is not None:
                 host, old = move.ends
-                trial.free(host, _freed(self._explainer.request(old), request))
+                trial.free(host, _freed(self._explainer.request(old), request, self._explainer.revocable_types))
             if move.begins:
                 wanted += 1
                 found = trial.place()
@@ -166,9 +167,9 @@ class Plans:
         )
 
 
-def _freed(old: Request, new: Request) -> Amounts:
+def _freed(old: Request, new: Request, types: Types) -> Amounts:
     """What the end of an `old` task leaves that a `new` one can use."""
-    return old.allocated if old.revocable is new.revocable else (0.0, *old.allocated[1:])
+    return old.allocated if old.revocable is new.revocable else resources.without(old.allocated, types)
 
 
 def _instances(count: int) -> str:

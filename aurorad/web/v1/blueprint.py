@@ -121,7 +121,7 @@ async def _answer(shown: Shown) -> Response:
 
 async def _conditional(encoded: bytes) -> Response:
     """304 for who has exactly this already."""
-    etag = f'"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"'
+    etag = f'W/"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if etag in [known.strip() for known in request.headers.get("If-None-Match", "").split(",")]:
         return Response(b"", 304, headers=headers)

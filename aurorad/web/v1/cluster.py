@@ -37,7 +37,7 @@ def _cron_jobs(answer: Response) -> list[JobSummary]:
 
 
 async def _crons(asked: Asked, answer: Response, world: World) -> Shown:
-    return r.page(_cron_jobs(answer), lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
+    return await r.page(_cron_jobs(answer), lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
 
 
 async def _cron(asked: Asked, answer: Response, world: World) -> Shown:
@@ -85,7 +85,7 @@ def _host_page(result: Result) -> frozenset[HostStatus]:
 async def _host_list(asked: Asked, answer: Response, world: World) -> Shown:
     mode = asked.get("mode", MaintenanceMode)
     wanted = [host for host in _host_page(r.result_of(answer)) if mode is None or host.mode is mode]
-    return r.page(wanted, lambda host: host.host, asked, named_json.to_json)
+    return await r.page(wanted, lambda host: host.host, asked, named_json.to_json)
 
 
 async def _all_hosts(asked: Asked, answer: Response, world: World) -> Shown:

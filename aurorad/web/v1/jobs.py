@@ -65,7 +65,7 @@ def _no_instance(asked: Asked, tables: Tables) -> str | None:
 async def _roles(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).role_summary_result
     assert result is not None
-    return r.page(result.summaries, lambda role: role.role, asked, named_json.to_json)
+    return await r.page(result.summaries, lambda role: role.role, asked, named_json.to_json)
 
 
 async def _jobs(asked: Asked, answer: Response, world: World) -> Shown:
@@ -73,7 +73,7 @@ async def _jobs(asked: Asked, answer: Response, world: World) -> Shown:
     summaries = [
         summary for summary in _summaries(answer) if environment is None or summary.job.key.environment == environment
     ]
-    return r.page(summaries, lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
+    return await r.page(summaries, lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
 
 
 async def _job(asked: Asked, answer: Response, world: World) -> Shown:

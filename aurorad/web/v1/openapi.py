@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import cast
-
-import msgspec
 
 from aurorad import __version__
-from aurorad.api.struct import Base, EnumOf, ListOf, MapOf, SetOf, StructOf, ThriftStruct, ThriftUnion, Type, fields_of
+from aurorad.web.schemas import REF, Schemas
 from aurorad.web.v1 import problems
 from aurorad.web.v1.reading import Body, Json, Parameter
 from aurorad.web.v1.route import PageOf, Route
 
-_REF = "#/components/schemas/"
-_LARGEST = 1.7976931348623157e308
-_BASES: dict[str, Json] = {
-    "bool": {"type": "boolean"},
-    "i32": {"type": "integer", "format": "int32", "minimum": -(1 << 31), "maximum": (1 << 31) - 1},
-    "i64": {"type": "integer", "format": "int64", "minimum": -(1 << 63), "maximum": (1 << 63) - 1},
-    "double": {"type": "number", "format": "double", "minimum": -_LARGEST, "maximum": _LARGEST},
-    "string": {"type": "string"},
-    "binary": {"type": "string", "contentEncoding": "base64"},
-}
 _PROBLEM: Json = {
     "type": "object",
     "description": "What went wrong (RFC 9457).",
@@ -54,7 +41,7 @@ what the rules refuse. What is unset is left out; enums are their names."""
 
 def document(routes: Iterable[Route]) -> Json:
     """The document, for a JSON encoder."""
-    schemas = _Schemas()
+    schemas = Schemas()
     paths: dict[str, Json] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -66,59 +53,7 @@ def document(routes: Iterable[Route]) -> Json:
     }
 
 
-class _Schemas:
-    """The schemas that are referred to, each declared once."""
-
-    def __init__(self) -> None:
-        self._named: dict[str, Json] = {}
-
-    def all(self) -> dict[str, Json]:
-        return {name: self._named[name] for name in sorted(self._named)}
-
-    def of(self, cls: type[msgspec.Struct]) -> Json:
-        """A reference to a struct's schema."""
-        if issubclass(cls, ThriftStruct):
-            if cls.__name__ not in self._named:
-                self._named[cls.__name__] = {}  # so that a struct within itself finds it
-                self._named[cls.__name__] = self.members(cls, frozenset())
-            return {"$ref": f"{_REF}{cls.__name__}"}
-        (schema,), components = msgspec.json.schema_components([cls], ref_template=f"{_REF}{{name}}")
-        self._named |= cast(dict[str, Json], components)
-        return cast(Json, schema)
-
-    def members(self, cls: type[ThriftStruct], leave_out: frozenset[str]) -> Json:
-        """A struct's own schema, without some of its fields."""
-        properties = {field.name: self._of(field.type) for field in fields_of(cls) if field.attribute not in leave_out}
-        schema: Json = {"type": "object", "properties": properties, "additionalProperties": False}
-        if _doc(cls):
-            schema["description"] = _doc(cls)
-        if issubclass(cls, ThriftUnion):
-            schema |= {"minProperties": 1, "maxProperties": 1}
-        return schema
-
-    def body(self, body: Body) -> Json:
-        return self.members(body.cls, body.leave_out) if body.leave_out else self.of(body.cls)
-
-    def _of(self, type_: Type) -> Json:
-        match type_:
-            case Base(name):
-                return _BASES[name]
-            case EnumOf(cls):
-                return {"type": "string", "enum": [member.name for member in cls]}
-            case StructOf(struct):
-                return self.of(struct)
-            case ListOf(element) | SetOf(element):
-                return {"type": "array", "items": self._of(element)}
-            case MapOf(_, value):
-                return {"type": "object", "additionalProperties": self._of(value)}
-
-
-def _doc(cls: type) -> str:
-    """What a class says of itself, unless it is only a part of a call."""
-    return re.sub(r"\s+", " ", (cls.__dict__.get("__doc__") or "").strip()).strip()
-
-
-def _operation(route: Route, schemas: _Schemas) -> Json:
+def _operation(route: Route, schemas: Schemas) -> Json:
     operation: Json = {
         "summary": route.summary,
         "operationId": operation_id(route),
@@ -127,12 +62,16 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
         "responses": _responses(route, schemas),
     }
     if route.body is not None:
-        schema = schemas.body(route.body)
+        schema = _body(route.body, schemas)
         operation["requestBody"] = {
             "required": route.body.required,
             "content": {"application/json": {"schema": schema}},
         }
     return operation
+
+
+def _body(body: Body, schemas: Schemas) -> Json:
+    return schemas.members(body.cls, body.leave_out) if body.leave_out else schemas.of(body.cls)
 
 
 def operation_id(route: Route) -> str:
@@ -151,7 +90,7 @@ def _parameter(parameter: Parameter) -> Json:
     }
 
 
-def _responses(route: Route, schemas: _Schemas) -> Json:
+def _responses(route: Route, schemas: Schemas) -> Json:
     responses: Json = {}
     for status, answer in route.answers.items():
         schema = _page(schemas.of(answer.cls)) if isinstance(answer, PageOf) else schemas.of(answer.cls)
@@ -182,7 +121,7 @@ def statuses(route: Route) -> Sequence[int]:
 
 
 def _problem() -> Json:
-    return {problems.CONTENT_TYPE: {"schema": {"$ref": f"{_REF}Problem"}}}
+    return {problems.CONTENT_TYPE: {"schema": {"$ref": f"{REF}Problem"}}}
 
 
 def _page(item: Json) -> Json:

@@ -42,7 +42,7 @@ async def _backups(asked: Asked, answer: Response, world: World) -> Shown:
 async def _staged(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).query_recovery_result
     assert result is not None
-    return r.page(result.tasks, lambda task: task.assigned_task.task_id, asked, named_json.to_json)
+    return await r.page(result.tasks, lambda task: task.assigned_task.task_id, asked, named_json.to_json)
 
 
 def _explicitly(asked: Asked, tables: Tables) -> Call:

@@ -43,7 +43,7 @@ def _wanted(asked: Asked, tables: Tables) -> Call:
 
 
 async def _tasks(asked: Asked, answer: Response, world: World) -> Shown:
-    return r.sliced(_found(answer), asked, named_json.to_json)
+    return await r.sliced(_found(answer), asked, named_json.to_json)
 
 
 def _one(asked: Asked, tables: Tables) -> Call:
@@ -74,7 +74,7 @@ def _waiting(asked: Asked, tables: Tables) -> Call:
 async def _reasons(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).get_pending_reason_result
     assert result is not None
-    return r.page(result.reasons, lambda reason: reason.task_id, asked, named_json.to_json)
+    return await r.page(result.reasons, lambda reason: reason.task_id, asked, named_json.to_json)
 
 
 _CONFIGS = Parameter(

@@ -54,7 +54,7 @@ def _wanted(asked: Asked, tables: Tables) -> Call:
 async def _updates(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).get_job_update_summaries_result
     assert result is not None
-    return r.sliced(result.update_summaries, asked, named_json.to_json)
+    return await r.sliced(result.update_summaries, asked, named_json.to_json)
 
 
 async def _details(asked: Asked, answer: Response, world: World) -> Shown:

@@ -64,7 +64,7 @@ async def the_life_of_tasks(address: str, operator: Operator) -> Heard:
         await it.state("unknown", LOST)
         await it.engine.decline((await it.offer()).id, 0.0)
         await it.hear(Offers)
-        return it.heard
+        return await it.done()
 
 
 async def the_life_of_tasks_of_a_partition_aware_framework(address: str, operator: Operator) -> Heard:
@@ -75,7 +75,7 @@ async def the_life_of_tasks_of_a_partition_aware_framework(address: str, operato
         await it.hear(StatusUpdate)
         await it.engine.launch("another", (task(offer, "too late"),), 0.0)
         await it.hear(StatusUpdate, lambda update: update.task_id == "too late")
-        return it.heard
+        return await it.done()
 
 
 async def launches_that_are_refused(address: str, operator: Operator) -> Heard:
@@ -89,7 +89,7 @@ async def launches_that_are_refused(address: str, operator: Operator) -> Heard:
         await it.state("fits", STARTING, RUNNING)
         await it.engine.kill("fits")
         await it.state("fits", KILLED)
-        return it.heard
+        return await it.done()
 
 
 async def an_executor_that_ends(address: str, operator: Operator) -> Heard:
@@ -99,7 +99,7 @@ async def an_executor_that_ends(address: str, operator: Operator) -> Heard:
         await it.engine.launch(offer.id, (task(offer, "one", "exit 7", executor="short"),), 0.0)
         await it.state("one", FAILED)
         await it.hear(ExecutorLost)
-        return it.heard
+        return await it.done()
 
 
 async def suppressing_and_reviving(address: str, operator: Operator) -> Heard:
@@ -110,7 +110,7 @@ async def suppressing_and_reviving(address: str, operator: Operator) -> Heard:
         await it.decline_all()
         await it.engine.revive()
         await it.hear(Offers)
-        return it.heard
+        return await it.done()
 
 
 async def an_agent_that_will_be_away(address: str, operator: Operator) -> Heard:
@@ -133,7 +133,7 @@ async def an_agent_that_will_be_away(address: str, operator: Operator) -> Heard:
         await operator.call({"type": schedule, schedule.lower(): {"schedule": {"windows": []}}})
         await it.engine.kill("runs")
         await it.state("runs", KILLED)
-        return it.heard
+        return await it.done()
 
 
 async def an_agent_that_is_lost_and_found(address: str, operator: Operator) -> Heard:
@@ -149,7 +149,7 @@ async def an_agent_that_is_lost_and_found(address: str, operator: Operator) -> H
         await it.state("runs", RUNNING)
         await it.engine.kill("runs")
         await it.state("runs", KILLED)
-        return it.heard
+        return await it.done()
 
 
 async def resources_that_are_reserved(address: str, operator: Operator) -> Heard:
@@ -176,7 +176,7 @@ async def resources_that_are_reserved(address: str, operator: Operator) -> Heard
         await it.engine.kill("reserved")
         await it.state("reserved", KILLED)
         await operator.call({"type": "UNRESERVE_RESOURCES", "unreserve_resources": what})
-        return it.heard
+        return await it.done()
 
 
 async def another_takes_the_framework_over(address: str, operator: Operator) -> Heard:
@@ -187,7 +187,7 @@ async def another_takes_the_framework_over(address: str, operator: Operator) -> 
         async with session(engine_at(address), first.framework_id) as second:
             await second.hear(Registered)
             await _left(nursery)
-            return [*first.heard, *second.heard]
+            return [*first.heard, *await second.done()]
 
 
 async def the_framework_is_removed(address: str, operator: Operator) -> Heard:

@@ -132,6 +132,13 @@ class Session:
                 await self._see()
         return self._offers.pop(fitting[0])
 
+    async def done(self) -> list[base.Event]:
+        """What was heard, once all calls are answered."""
+        subscription = self.engine._subscription
+        while subscription is not None and subscription.calls._unanswered:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        return self.heard
+
     async def decline_all(self) -> None:
         for id_ in list(self._offers):
             del self._offers[id_]

@@ -144,12 +144,16 @@ async def test_production_cron_jobs_count_against_quota(scheduler: Scheduler) ->
     await schedule(scheduler, other)
 
 
-async def test_a_description_may_not_smuggle_in_the_job_of_another_role(scheduler: Scheduler) -> None:
-    """Tasks run under the key; what only another role may ask for does not pass under a second key."""
+@pytest.mark.parametrize("call", [ScheduleCronJob, ReplaceCronTemplate])
+async def test_a_description_may_not_smuggle_in_the_job_of_another_role(
+    scheduler: Scheduler, call: type[ScheduleCronJob | ReplaceCronTemplate]
+) -> None:
+    """What only another role may ask for does not pass under a second key."""
+    await schedule(scheduler)
     dedicated = Constraint("dedicated", TaskConstraint(value=ValueConstraint(values=frozenset({"store/x"}))))
     job = a_cron_job(job=JobKey("store", "prod", "hello"), constraints=frozenset({dedicated}))
-    answer = refusal(await scheduler.call(ScheduleCronJob(job)))
-    assert answer == ("INVALID_REQUEST", "Only store may use hosts dedicated for that role.")
+    code, text = refusal(await scheduler.call(call(job)))
+    assert (code, "store/prod/hello by its tasks: one key was expected" in text) == ("INVALID_REQUEST", True)
 
 
 async def test_descheduling_removes_the_job_and_leaves_its_tasks(scheduler: Scheduler) -> None:

@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+from aurorad.api import keys
 from aurorad.api.calls import AddInstances, Call, CreateJob, KillTasks, RestartShards
 from aurorad.api.enums import JobUpdateStatus, ResponseCode, ScheduleStatus
 from aurorad.api.results import Response
@@ -84,14 +85,16 @@ async def test_a_cron_template_of_that_name_is_a_job_that_exists(scheduler: Sche
     assert refusal(await scheduler.call(CreateJob(a_job()))) == ("INVALID_REQUEST", "Job www/prod/hello already exists")
 
 
-async def test_a_description_may_name_one_job_and_its_task_another_and_neither_may_exist(scheduler: Scheduler) -> None:
+async def test_a_description_may_not_name_one_job_and_its_task_another(scheduler: Scheduler) -> None:
+    """What is permitted for one would start tasks of the other."""
     other = JobKey("www", "prod", "other")
-    await scheduler.create(key=JOB, job=other)
-    assert statuses(scheduler, JOB) == []
-    assert statuses(scheduler, other) == ["PENDING"]
-    for key, job in ((JOB, other), (other, JOB)):
-        response = await scheduler.call(CreateJob(a_job(key=key, job=job)))
-        assert refusal(response) == ("INVALID_REQUEST", "Job www/prod/other already exists")
+    response = await scheduler.call(CreateJob(a_job(key=JOB, job=other)))
+    assert refusal(response) == (
+        "INVALID_REQUEST",
+        f"The job is called {keys.canonical(JOB)} by its description, but www/prod/other by its tasks: "
+        "one key was expected.",
+    )
+    assert statuses(scheduler, JOB) == statuses(scheduler, other) == []
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,6 @@ async def test_production_jobs_are_let_in_up_to_the_quota_of_their_role(schedule
     "call",
     [
         CreateJob(a_job()),
-        CreateJob(a_job(key=NO_JOB, job=JOB)),
         KillTasks(JOB),
         RestartShards(JOB, frozenset({0})),
         AddInstances(InstanceKey(JOB, 0), 1),

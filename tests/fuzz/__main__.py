@@ -26,10 +26,8 @@ def main(arguments: list[str]) -> int:
         wrong.append(f"memory grew by {found.grown_mb:.0f} MB")
     statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(found.statuses.items()))
     print(f"{sum(found.statuses.values()):,} bodies in {found.seconds:,.0f} s; answers by status {statuses}")
-    print(
     slowest = f"{found.slowest_watch_s * 1000:,.0f} ms"
     print(f"slowest answer to a good call meanwhile {slowest}; memory {found.grown_mb:+.1f} MB")
-    )
     print("".join(f"{line}\n" for line in wrong), end="")
     return 1 if wrong else 0
 

@@ -39,7 +39,7 @@ class Access(Enum):
     READ = "read"
     """Everybody, or, with ``-http_anonymous_reads=false``, every known caller."""
     CALL = "call"
-    """Each call is judged by what it does (`scheduler/rpc/authorized.py`)."""
+    """As READ; and each call is judged by what it does (`scheduler/rpc/authorized.py`)."""
     ADMIN = "admin"
     """Who has the permission ``http.admin:<first part of path>``; without authentication, this machine's clients."""
     HERE = "here"
@@ -198,7 +198,7 @@ class Gate:
             what = route.split("/")[1]
             if not caller.may(single(_ADMIN_PERMISSION, what)):
                 return await _refusal(403, f"{caller.name} lacks the permission {_ADMIN_PERMISSION}:{what}.")
-        if access is Access.READ and not caller.known and not self._anonymous_reads:
+        if not caller.known and not self._anonymous_reads:
             return await self._challenge()
         return None
 

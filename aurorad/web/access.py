@@ -41,7 +41,7 @@ class Access(Enum):
     READ = "read"
     """Everybody, or, with ``-http_anonymous_reads=false``, every known caller."""
     CALL = "call"
-    """Each call is judged by what it does (`scheduler/rpc/authorized.py`)."""
+    """As READ; and each call is judged by what it does (`scheduler/rpc/authorized.py`)."""
     ADMIN = "admin"
     """Who has the permission ``http.admin:<first part of path>``; without authentication, this machine's clients."""
     HERE = "here"

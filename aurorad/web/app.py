@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import trio
 from quart import Blueprint, Response, g
+from quart.wrappers.response import DataBody
 from quart_trio import QuartTrio
 
 from aurorad.vars import Vars
 from aurorad.web.compression import compress
+from aurorad.web.large import PIECE_BYTES, InPieces
 from aurorad.web.thrift import MAX_BODY_BYTES
 
 
@@ -24,9 +26,11 @@ def scheduler_app(stats: Vars, *blueprints: Blueprint) -> QuartTrio:
 
     @app.after_request
     async def end(response: Response) -> Response:
-        compressed = await compress(response)
-        stats.observe(f"http_{response.status_code}_responses", trio.current_time() - g.began)
-        return compressed
+        answer = await compress(response)
+        if isinstance(answer.response, DataBody) and len(answer.response.data) > PIECE_BYTES:
+            answer.response = InPieces(answer.response.data)
+        stats.observe(f"http_{answer.status_code}_responses", trio.current_time() - g.began)
+        return answer
 
     for blueprint in blueprints:
         app.register_blueprint(blueprint)

@@ -1,11 +1,13 @@
-"""What takes milliseconds to encode or decode is done in a thread: others need not wait for it."""
+"""What takes milliseconds to encode or decode is done in a thread, and large answers go out in pieces: others need not
+wait for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
+from quart.wrappers.response import DataBody
 
 from aurorad.api.struct import ThriftStruct
 
@@ -13,6 +15,7 @@ from aurorad.api.struct import ThriftStruct
 _BIG_WEIGHT = 5_000
 _BIG_BODY_BYTES = 256 << 10
 _LONG_TEXT = 1_000
+PIECE_BYTES = 256 << 10
 
 S = TypeVar("S", bound=ThriftStruct)
 T = TypeVar("T")
@@ -42,3 +45,22 @@ def weight(value: object) -> int:
     if isinstance(value, Mapping):
         return 1 + 2 * len(value)
     return 1 + len(value) // _LONG_TEXT if isinstance(value, str | bytes) else 1
+
+
+class InPieces(DataBody):
+    """The body of an answer, of which nobody has to copy more than a piece at a time."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(self.data, self.begin, self.end)
+
+
+class _Pieces(AsyncIterator[bytes]):
+    def __init__(self, data: bytes, begin: int, end: int) -> None:
+        self._data = data
+        self._end = end
+        self._starts = iter(range(begin, end, PIECE_BYTES))
+
+    async def __anext__(self) -> bytes:
+        for start in self._starts:
+            return self._data[start : min(start + PIECE_BYTES, self._end)]
+        raise StopAsyncIteration

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from tests.bench import (
+    api,
     client,
     cluster,
     failover,
     idle,
     launch,
+    mesos,
     observer,
     plan,
     preemption,
@@ -24,11 +26,13 @@ from tests.bench import (
 Figure = tuple[str, str, str]  # what, measured, goal
 
 MODULES: Mapping[str, Callable[[], Iterable[Figure]]] = {
+    "api": api.figures,
     "client": client.figures,
     "cluster": cluster.figures,
     "failover": failover.figures,
     "idle": idle.figures,
     "launch": launch.figures,
+    "mesos": mesos.figures,
     "observer": observer.figures,
     "plan": plan.figures,
     "preemption": preemption.figures,

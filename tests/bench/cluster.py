@@ -138,11 +138,11 @@ def _is_executor(it: Cluster, process: psutil.Process) -> bool:
 
 
 def _hold(it: Cluster) -> Figure:
-    held = eventually("the daemon tells", lambda: _vars(it).get("event_loop_longest_hold_ms"))
+    held = eventually("the daemon tells", lambda: vars_of(it).get("event_loop_longest_hold_ms"))
     return "longest hold of the event loop during all that", f"{float(held):.0f} ms", "50 ms"
 
 
-def _vars(it: Cluster) -> dict[str, str]:
+def vars_of(it: Cluster) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in it.get("/vars").splitlines())
 
 

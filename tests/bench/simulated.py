@@ -46,7 +46,7 @@ def _run(hosts: int, jobs: int, instances: int, goal: str) -> Iterator[Figure]:
         f"-simulated_cpus={2 * total // hosts}",  # room to spare
         f"-max_tasks_per_job={instances}",
     )
-    with tempfile.TemporaryDirectory(prefix="aurorad-bench-") as name, _started(Path(name), flags) as it:
+    with tempfile.TemporaryDirectory(prefix="aurorad-bench-") as name, started(Path(name), flags) as it:
         process = psutil.Process(it.pid)
         health = _Health(it)
         before = sum(process.cpu_times()[:2])
@@ -72,7 +72,7 @@ def _run(hosts: int, jobs: int, instances: int, goal: str) -> Iterator[Figure]:
 
 
 @contextmanager
-def _started(folder: Path, flags: tuple[str, ...]) -> Iterator[Cluster]:
+def started(folder: Path, flags: tuple[str, ...]) -> Iterator[Cluster]:
     it = Cluster(folder, *flags)
     it.start()
     try:

@@ -71,6 +71,10 @@ class Daemon:
     def log(self) -> str:
         return self._log.read_text()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
 
 def _ask(address: str, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
     connection = http.client.HTTPConnection(address, timeout=30)

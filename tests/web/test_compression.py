@@ -40,6 +40,12 @@ async def test_a_large_answer_is_compressed_for_who_accepts_that(which: str, typ
     assert gzip.decompress(data) == {"large": LARGE, "huge": HUGE}[which]
 
 
+async def test_a_large_answer_arrives_whole() -> None:
+    answer = await client().get("/body/huge/image/png")
+    assert answer.headers["Content-Length"] == str(len(HUGE))
+    assert await answer.get_data(as_text=False) == HUGE
+
+
 @pytest.mark.parametrize(
     ("path", "headers"),
     [

@@ -80,7 +80,10 @@ def nothing_missing(asked: Asked, tables: Tables) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """`missing` says in a sentence what there must be and is not, before the call; `taken` what must not be and is."""
+    """`missing` says in a sentence what there must be and is not, before the call; `taken` what must not be and is.
+
+    `call` makes one of the calls in `makes`, by which it is judged who may do this.
+    """
 
     method: str
     path: str
@@ -89,6 +92,7 @@ class Route:
     show: Show
     answers: Mapping[int, Answer]
     """By status."""
+    makes: tuple[type[Call], ...] = dataclasses.field(kw_only=True)
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     missing: Callable[[Asked, Tables], str | None] = nothing_missing

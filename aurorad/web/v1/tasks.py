@@ -94,8 +94,21 @@ ROUTES = (
         _tasks,
         {200: PageOf(ScheduledTask)},
         (*_WHOSE, r.STATUSES_WANTED, r.HOSTS_WANTED, _CONFIGS, *r.PAGE),
+        makes=(
+            GetTasksStatus,
+            GetTasksWithoutConfigs,
+        ),
     ),
-    Route("GET", "/v1/tasks/{task}", "A task.", _one, _task, {200: One(ScheduledTask)}, (r.TASK,)),
+    Route(
+        "GET",
+        "/v1/tasks/{task}",
+        "A task.",
+        _one,
+        _task,
+        {200: One(ScheduledTask)},
+        (r.TASK,),
+        makes=(GetTasksStatus,),
+    ),
     Route(
         "PUT",
         "/v1/tasks/{task}/state",
@@ -106,6 +119,7 @@ ROUTES = (
         (r.TASK,),
         Body(TaskState),
         missing=_no_task,
+        makes=(ForceTaskState,),
     ),
     Route(
         "POST",
@@ -115,6 +129,7 @@ ROUTES = (
         r.done,
         DONE,
         body=Body(TaskQuery),
+        makes=(PruneTasks,),
     ),
     Route(
         "GET",
@@ -124,5 +139,6 @@ ROUTES = (
         _reasons,
         {200: PageOf(PendingReason)},
         (*_WHOSE, *r.PAGE),
+        makes=(GetPendingReason,),
     ),
 )

@@ -8,7 +8,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
+.PHONY: help manuals setup run test test-mesos contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
@@ -16,6 +16,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make contract  replay what Apache Aurora answered; URL=http://host:8081: try every row of the contract on any scheduler"
 	@echo "make fuzz   send broken requests to a scheduler, and look whether it minds (BODIES=1000000 SEED=1)"
+	@echo "make test-mesos  run what needs a Mesos cluster on a real one: the end-to-end tests once more, and faults (MESOS_RIG=mesos-rig)"
 	@echo "make simulate  run the whole scheduler through faults in simulated time (SEEDS=1000 SEED=0 TRACE=file)"
 	@echo "make simulate-log  run the replicated log alone through faults of disks, network and clocks (SEEDS=1000 SEED=0 TRACE=file)"
 	@echo "make soak   storms of users and of kill -9 over a whole cluster (ROUNDS=20 SECONDS=60 SEED=1)"
@@ -25,6 +26,7 @@ help:
 	@echo "make lint   check types, style and the floors of the architecture"
 	@echo "make bench  measure, and print the figures next to their goals"
 	@echo "make binaries  bundle the programs into dist/aurora, which needs no Python, and try them"
+	@echo "make manuals  write the manual pages of all programs into dist/man"
 	@echo "make clean  remove what the other targets made"
 
 setup: $(INSTALLED)
@@ -53,8 +55,8 @@ run: $(INSTALLED)
 		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
-	@for tool in chromium chromedriver curl ip openssl sqlite3 thrift; do command -v $$tool >/dev/null || { \
-		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 openssl sqlite3 thrift-compiler" >&2; exit 1; }; done
+	@for tool in chromium chromedriver curl fish groff ip openssl sqlite3 thrift zsh; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl fish groff-base iproute2 openssl sqlite3 thrift-compiler zsh" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	@test -x /usr/sbin/sshd && command -v scp >/dev/null || { \
@@ -62,6 +64,11 @@ test: $(INSTALLED_DEV)
 	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
 		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+test-mesos: $(INSTALLED_DEV)
+	@for tool in chromium chromedriver curl ss setpriv; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl iproute2 util-linux" >&2; exit 1; }; done
+	$(BIN)/python -m pytest -n 2 --dist loadfile --engine=mesos $(ARGS) tests/e2e tests/mesos tests/engine/mesos
 
 contract: $(INSTALLED_DEV)
 	@$(BIN)/python -m $(if $(URL),tests.contract.rows $(URL),tests.contract)
@@ -101,6 +108,9 @@ bench: $(INSTALLED_DEV)
 binaries: $(INSTALLED_DEV)
 	$(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build packaging/aurorad.spec
 	$(BIN)/python -m pytest -x tests/packaging/binaries.py  # by name: `make test` does not look for it
+
+manuals: $(INSTALLED)
+	$(BIN)/python packaging/manuals.py dist/man
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .run

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import trio
 
+from aurorad.pace import gently
+
 _FOLDERS = re.compile(r"^.*/(?:site-packages|lib/python[\d.]+)/")
 _HERE = f"{Path(__file__).parent.parent}/"
 _SERVICE = re.compile(r"(?P<module>(?:aurorad|executor)[\w.]*)\._*(?P<name>[A-Z]\w*)\.run")
@@ -36,10 +38,14 @@ class Wait(NamedTuple):
     held_by: tuple[str, ...]
 
 
-def loop_tasks() -> Iterator[LoopTask]:
-    """All tasks, each below the one that started it. To be called on the loop."""
-    for task, depth in _tasks():
-        yield LoopTask(task.name, depth, _stack(task))
+async def loop_tasks() -> list[LoopTask]:
+    """All tasks, each below the one that started it; looked at one after the other, for there may be thousands."""
+    return await gently(lambda pair: LoopTask(pair[0].name, pair[1], _stack(pair[0])), list(_tasks()))
+
+
+def task_names() -> list[str]:
+    """Of all tasks. To be called on the loop."""
+    return [task.name for task, _ in _tasks()]
 
 
 def waits() -> Iterator[Wait]:
@@ -59,9 +65,9 @@ def services(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(match["name"] for match in found))
 
 
-def as_text() -> str:
+async def as_text() -> str:
     """Threads, then tasks, for people; tasks that do the same in the same place are told once."""
-    return "\n".join((*_thread_lines(), *_task_lines(list(loop_tasks()))))
+    return "\n".join((*_thread_lines(), *_task_lines(await loop_tasks())))
 
 
 _CONTENDED = (trio.Lock, trio.Semaphore, trio.CapacityLimiter)

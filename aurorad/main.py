@@ -1,4 +1,4 @@
-"""Flags to roles to one nursery."""
+"""Flags to roles to one nursery. What some do not need is imported by who does: an executor starts with each task."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from aurorad import __version__, flags
-from aurorad.flags import Flags
+from aurorad import __version__
+from aurorad.log_lines import LogLines
+
+if TYPE_CHECKING:
+    from aurorad.flags import Flags
 
 
 def entry() -> NoReturn:
@@ -38,6 +41,12 @@ def main(arguments: Sequence[str]) -> int:
     executor_arguments = _of_executor(arguments)
     if executor_arguments is not None:
         return _run_executor(executor_arguments)
+    return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from aurorad import flags
+
     try:
         values = flags.parse(arguments)
     except flags.HelpRequested:
@@ -67,7 +76,7 @@ def _run_executor(arguments: Sequence[str]) -> int:
     from executor.guardian import guarded
 
     def run() -> int:
-        from executor.main import run  # alone: an executor must not pay for the scheduler
+        from executor.main import run
 
         return run(arguments)
 
@@ -75,15 +84,14 @@ def _run_executor(arguments: Sequence[str]) -> int:
 
 
 def _run_daemon(values: Flags) -> int:
-    from aurorad.daemon import run  # not above: an executor never needs them
+    from aurorad import flags
+    from aurorad.daemon import run
     from aurorad.lifecycle import START_AGAIN, StartAgain
     from aurorad.startup import CannotStart
 
-    logging.basicConfig(
-        level=flags.log_level(values.log_to_stderr),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogLines())
+    logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[handler])
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))
     try:

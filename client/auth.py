@@ -33,6 +33,25 @@ class Mechanism(NamedTuple):
     failed: str
 
 
+class Certificates(NamedTuple):
+    """PEM files: our own certificate and its key, for schedulers that let nobody else in; who has signed theirs."""
+
+    certificate: str | None = None
+    key: str | None = None
+    authority: str | None = None
+
+
+NO_CERTIFICATES = Certificates()
+
+
+def certificates(cluster: Cluster) -> Certificates:
+    """Those that the cluster names. Raises `CommandError` for half of a pair, and for files that cannot be read."""
+    certificate, key, authority = (_file(cluster, f"tls_{name}") for name in ("certificate", "key", "ca"))
+    if (certificate is None) is not (key is None):
+        raise cluster.lacks("tls_certificate and tls_key were expected together")
+    return Certificates(certificate, key, authority)
+
+
 def mechanism(cluster: Cluster, custom: Mapping[str, Mechanism]) -> Mechanism:
     """What the cluster asks for; `custom` are those that this build of the client brings along.
 
@@ -128,6 +147,16 @@ class Kerberos(_PerHost):
 
 def _host(request: requests.PreparedRequest) -> str:
     return urlsplit(request.url or "").hostname or ""
+
+
+def _file(cluster: Cluster, key: str) -> str | None:
+    given = cluster.text(key)
+    if given is None:
+        return None
+    path = Path(given).expanduser()
+    if not os.access(path, os.R_OK):
+        raise cluster.lacks(f"{key}: {path} cannot be read")
+    return str(path)
 
 
 def _credentials_file(cluster: Cluster) -> Path:

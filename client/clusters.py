@@ -15,10 +15,12 @@ LOCAL_SCHEDULER = "http://localhost:8081"
 _BUILT_IN = ("devcluster", "example")
 _TEXTS = (
     *("zk", "scheduler_zk_path", "scheduler_uri", "proxy_url", "auth_mechanism"),
-    *("slave_root", "slave_run_directory", "docker_registry", "credentials_file"),
+    *("slave_root", "slave_run_directory", "docker_registry"),
+    *("credentials_file", "tls_ca", "tls_certificate", "tls_key"),
 )
 _PORT = "zk_port"
 _DEFAULT_ZK_PORT = 2181
+_ZK_HOST = re.compile(r"([^\s:/]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
 # A string, which stays, or a comma before the end of an object or a list, which the manuals have and JSON has not.
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 
@@ -81,6 +83,9 @@ class Cluster:
             value = self.settings.get(key)
             if value is not None and not isinstance(value, str):
                 raise self.lacks(f"{key} must be a text, and it is {json.dumps(value)}")
+        zk = self.text("zk")
+        if zk is not None and not all(_ZK_HOST.fullmatch(host.strip()) for host in zk.split(",") if host.strip()):
+            raise self.lacks(f"zk must be HOST or HOST:PORT, several with commas, and it is {json.dumps(zk)}")
         port = self.settings.get(_PORT)
         if port is not None and (isinstance(port, bool) or not re.fullmatch(r"[0-9]{1,5}", str(port))):
             raise self.lacks(f"{_PORT} must be a port number, and it is {json.dumps(port)}")

@@ -5,7 +5,6 @@ What is in a sandbox is its user's work, links included: nobody follows those wi
 
 from __future__ import annotations
 
-import glob
 import os
 import subprocess
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ _WRITE_FOLDER = 'mkdir -p -- "$1" && tar --extract --no-same-owner --file=- --di
 
 
 class Spot(NamedTuple):
-    """A file or folder of this machine, and who reads or writes there. `path` may be a glob pattern of a source."""
+    """A file or folder of this machine, and who reads or writes there."""
 
     path: str
     user: User | None
@@ -28,11 +27,10 @@ class Spot(NamedTuple):
 def copy(sources: Sequence[Spot], target: Spot, recursive: bool, terminal: Terminal) -> int:
     """The exit status, as scp has it: 1 if anything was not copied."""
     into = _test("-d", target)
-    expanded = [Spot(path, spot.user) for spot in sources for path in sorted(glob.glob(spot.path)) or [spot.path]]
-    if len(expanded) > 1 and not into:
+    if len(sources) > 1 and not into:
         terminal.error(f"{target.path}: Not a directory")
         return 1
-    return max([_one(source, target, into, recursive, terminal) for source in expanded])
+    return max([_one(source, target, into, recursive, terminal) for source in sources])
 
 
 def _one(source: Spot, target: Spot, into: bool, recursive: bool, terminal: Terminal) -> int:
@@ -42,6 +40,9 @@ def _one(source: Spot, target: Spot, into: bool, recursive: bool, terminal: Term
         mode = _say(("stat", "-L", "--format=%a", "--", source.path), source.user)
         if not mode:
             return 1  # stat has said why
+        if not _test("-r", source):
+            terminal.error(f"{source.path}: Permission denied")
+            return 1
         return _pipe(("cat", "--", source.path), source.user, ("sh", "-c", _WRITE_FILE, "sh", place, mode), target.user)
     if not recursive:
         terminal.error(f"{source.path}: not a regular file")

@@ -7,6 +7,7 @@ import glob
 import os
 import pwd
 import signal
+import stat
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, NamedTuple
@@ -97,7 +98,7 @@ def command(
 ) -> Command:
     """`text`, run by a shell in the task's folder; `flags` are for ssh. Raises `CommandError`."""
     folder = agents.folder(task, of_executor=of_executor)
-    line = filled_in(f"cd {folder} || exit 1;{text}", task)
+    line = f"cd {folder} || exit 1;{filled_in(text, task)}"
     if agents.are_here(task):
         return Command(("/bin/bash", "-c", line), owner(agents, task, ssh.user))
     return Command(("ssh", *flags, ssh.login(task), line))
@@ -110,7 +111,7 @@ def owner(agents: Agents, task: AssignedTask, wanted: str | None = None) -> User
     `CommandError`.
     """
     if wanted is None:
-        uid = os.stat(sandbox(agents, task)).st_uid
+        uid = os.lstat(sandbox(agents, task)).st_uid
     else:
         try:
             uid = pwd.getpwnam(wanted).pw_uid
@@ -129,7 +130,7 @@ def sandbox(agents: Agents, task: AssignedTask) -> str:
     """The sandbox on this machine. Raises `CommandError`."""
     pattern = f"{glob.escape(agents.root)}/slaves/*/frameworks/*/executors/thermos-{task.task_id}"
     found = sorted(glob.glob(f"{pattern}/runs/{agents.run_directory}/sandbox"))
-    if not found:
+    if not found or not stat.S_ISDIR(os.lstat(found[0]).st_mode):
         text = f"The sandbox of {task.task_id} is not below {agents.root}, or this user may not see it"
         raise CommandError(Exit.INVALID_PARAMETER, text)
     return found[0]

@@ -11,7 +11,7 @@ class Exit(IntEnum):
     USAGE = 2
     INVALID_CONFIGURATION = 3
     COMMAND_FAILURE = 4
-    INVALID_COMMAND = 5  # here: not built yet
+    INVALID_COMMAND = 5  # of the original, which never ends with it either
     INVALID_PARAMETER = 6
     NETWORK_ERROR = 7
     TIMEOUT = 9

@@ -18,10 +18,11 @@ def version(number: str) -> str:
 def overview(nouns: Mapping[str, Noun]) -> str:
     lines = [_USAGE, "", "commands:"]
     for name, noun in nouns.items():
-        lines += [f"  {name:<8} {noun.summary}", *_verbs(noun)]
+        lines += [f"  {name:<11} {noun.summary}", *_verbs(noun)]
     lines += [
-        f"  {'version':<8} Show the version",
-        f"  {'help':<8} Show this, or 'aurora help NOUN VERB' for one command",
+        f"  {'version':<11} Show the version",
+        f"  {'completion':<11} Print what a shell needs to complete all this",
+        f"  {'help':<11} Show this, or 'aurora help NOUN VERB' for one command",
     ]
     return "\n".join(lines)
 

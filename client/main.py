@@ -12,7 +12,7 @@ from client import helptext
 from client.build import Build, Context
 from client.errors import CommandError, Exit
 from client.guard import guarded, real_world
-from client.nouns import NOUNS, OLD_VERBS, OLDER_SPELLINGS, Noun, Verb
+from client.nouns import NOUNS, OLD_VERBS, OLDER_SPELLINGS, Noun, Verb, command_of
 from client.session import Outside, Session
 from client.terminal import Terminal
 
@@ -59,6 +59,8 @@ def _dispatch(arguments: list[str], session: Session) -> int:
             from client.classic import dialect
 
             return dialect.run(verb, rest, session, _dispatch)
+        case ["completion", *words]:
+            return _complete(words, session)
         case ["help", *words]:
             return _dispatch([*words, "-h"], session)
         case [noun, verb, *rest] if (noun, verb) in OLDER_SPELLINGS:
@@ -74,6 +76,23 @@ def _dispatch(arguments: list[str], session: Session) -> int:
             if name not in nouns[noun].verbs:
                 raise CommandError(Exit.USAGE, helptext.unknown_verb(noun, nouns[noun], verb))
             return _run_verb(noun, name, nouns[noun].verbs[name], rest, session)
+    return Exit.OK
+
+
+def _complete(words: list[str], session: Session) -> int:
+    from client import completion, described
+
+    match words:
+        case [shell] if shell in completion.SHELLS:
+            session.terminal.out(completion.SHELLS[shell](described.aurora()).rstrip("\n"))
+        case [shell, "aurora_admin"] if shell in completion.SHELLS:
+            session.terminal.out(completion.SHELLS[shell](described.aurora_admin()).rstrip("\n"))
+        case _:
+            shells = "|".join(completion.SHELLS)
+            text = f"usage: aurora completion {shells} [aurora_admin]\n'aurora completion --help' is this"
+            if words not in (["-h"], ["--help"]):
+                raise CommandError(Exit.USAGE, text)
+            session.terminal.out(text)
     return Exit.OK
 
 
@@ -95,8 +114,8 @@ def _noun_alone(name: str, noun: Noun, wants_help: bool, session: Session) -> in
 
 
 def _run_verb(noun: str, name: str, verb: Verb, arguments: list[str], session: Session) -> int:
-    command = _command(verb)
-    given = _parser(noun, name, verb, command, session.build).parse_intermixed_args(arguments)
+    command = command_of(verb)
+    given = parser_of(noun, name, verb, command, session.build).parse_intermixed_args(arguments)
     if not (session.build.command_hooks or session.build.plugins):
         return command.run(given, session)
     from client import command_hooks
@@ -107,16 +126,7 @@ def _run_verb(noun: str, name: str, verb: Verb, arguments: list[str], session: S
     )
 
 
-def _command(verb: Verb) -> Command:
-    """Imports the verb's module."""
-    from importlib import import_module
-
-    module, _, name = verb.place.partition(":")
-    command: Command = getattr(import_module(module), name)
-    return command
-
-
-def _parser(noun: str, name: str, verb: Verb, command: Command, build: Build) -> ArgumentParser:
+def parser_of(noun: str, name: str, verb: Verb, command: Command, build: Build) -> ArgumentParser:
     from argparse import ArgumentParser
 
     parser = ArgumentParser(f"aurora {noun} {name}", description=verb.summary)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from client.command import Command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +20,13 @@ class Verb:
 class Noun:
     summary: str
     verbs: dict[str, Verb]
+
+
+def command_of(verb: Verb) -> Command:
+    """Imports the verb's module."""
+    module, _, name = verb.place.partition(":")
+    command: Command = getattr(import_module(module), name)
+    return command
 
 
 NOUNS: dict[str, Noun] = {

@@ -16,6 +16,7 @@ from client.scheduler import Scheduler
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LATEST = "latest"
+_PLAIN_OR_PATTERN = re.compile(r"[\w@%+=:,./~*?\[\]{}-]*", re.ASCII)
 _TEMPLATE = re.compile(r"\{\{\s*(thermos\.task_id|mesos\.instance|thermos\.ports\[(\w+)\])\s*\}\}")
 
 
@@ -50,9 +51,9 @@ class Agents(NamedTuple):
 
     def folder(self, task: AssignedTask, *, of_executor: bool) -> str:
         """A pattern for a shell; the executor's own folder, or the task's sandbox in it."""
-        run = f"executors/thermos-{shlex.quote(task.task_id)}/runs/{shlex.quote(self.run_directory)}"
+        run = f"executors/thermos-{shlex.quote(task.task_id)}/runs/{_quoted(self.run_directory)}"
         sandbox = "" if of_executor else "/sandbox"
-        return f"{shlex.quote(self.root)}/slaves/*/frameworks/*/{run}{sandbox}"
+        return filled_in(f"{_quoted(self.root)}/slaves/*/frameworks/*/{run}{sandbox}", task)
 
 
 def live_tasks(
@@ -78,6 +79,11 @@ def filled_in(text: str, task: AssignedTask) -> str:
         return str(task.assigned_ports.get(found[2], found[0]))
 
     return _TEMPLATE.sub(value, text)
+
+
+def _quoted(text: str) -> str:
+    """For a shell, to which patterns are left, and the home of who logs in."""
+    return text if _PLAIN_OR_PATTERN.fullmatch(text) else shlex.quote(text)
 
 
 def _is_this_machine(host: str) -> bool:

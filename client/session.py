@@ -76,7 +76,13 @@ class Session:
         from client.transport import Transport
 
         mechanism = auth.mechanism(cluster, self.build.mechanisms)
-        transport = Transport(self.leader(cluster.name), self.user_agent, mechanism, self.bypass_leader_redirect)
+        transport = Transport(
+            self.leader(cluster.name),
+            self.user_agent,
+            mechanism,
+            self.bypass_leader_redirect,
+            auth.certificates(cluster),
+        )
         return Scheduler(cluster, self.closing.enter_context(transport), self.clock, self.terminal, self.heard)
 
     def user(self) -> str:

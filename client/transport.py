@@ -18,7 +18,7 @@ from aurorad.api.calls import ApplicationException, Call, Reply
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response
 from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType, WireError
-from client.auth import Mechanism
+from client.auth import NO_CERTIFICATES, Certificates, Mechanism
 from client.errors import (
     AuthenticationError,
     DeclinedError,
@@ -64,12 +64,20 @@ class Transport:
     """A session with the scheduler that leads."""
 
     def __init__(
-        self, leader: Where, user_agent: str, mechanism: Mechanism, bypass_leader_redirect: bool = False
+        self,
+        leader: Where,
+        user_agent: str,
+        mechanism: Mechanism,
+        bypass_leader_redirect: bool = False,
+        certificates: Certificates = NO_CERTIFICATES,
     ) -> None:
         self._leader = leader
         self._mechanism = mechanism
         self._session = requests.Session()
         self._session.auth = mechanism.auth
+        if certificates.certificate is not None and certificates.key is not None:
+            self._session.cert = (certificates.certificate, certificates.key)
+        self._authority = certificates.authority
         self._session.headers.update({"User-Agent": user_agent, "Content-Type": BINARY_TYPE, "Accept": BINARY_TYPE})
         if bypass_leader_redirect:
             self._session.headers["Bypass-Leader-Redirect"] = "true"
@@ -125,7 +133,15 @@ class Transport:
         proxies = direct_if_local(url)
         timeouts = (_CONNECT_TIMEOUT_S, _ANSWER_TIMEOUT_S)
         try:
-            return self._session.request(method, url, data=data, params=list(params), proxies=proxies, timeout=timeouts)
+            return self._session.request(
+                method,
+                url,
+                data=data,
+                params=list(params),
+                proxies=proxies,
+                timeout=timeouts,
+                verify=self._authority,  # None: whom the environment trusts
+            )
         except requests.ConnectTimeout:
             raise UnsentError(f"Timed out talking to {url}") from None
         except requests.Timeout:

@@ -26,7 +26,7 @@ async def test_each_task_is_told_with_where_it_is() -> None:
         for _ in range(3):
             nursery.start_soon(Service().run)
         await trio.testing.wait_all_tasks_blocked()
-        text = introspection.as_text()
+        text = await introspection.as_text()
         nursery.cancel_scope.cancel()
     lines = [line.strip() for line in text.splitlines()]
     assert "Name: MainThread" in lines

@@ -16,10 +16,7 @@ from aurorad.log.journal import Journal
 from aurorad.log.messages import Accepted, Behind, Fetched, Heard, Message, Peer, Promised, Write
 from aurorad.log.paxos import Chosen, Event, Member
 from aurorad.log.peers import Peers
-from aurorad.log.scribe import Scribe
-
-_FETCH_BYTES = 1 << 20
-_SMALL_BYTES = 64 << 10  # what is no larger fits into the room that is made ahead
+from aurorad.log.scribe import USUAL_ROOM, Room, Scribe
 
 
 class Driver:
@@ -35,15 +32,17 @@ class Driver:
         *,
         chosen: Callable[[Chosen], None],
         event: Callable[[Event], None],
+        room: Room = USUAL_ROOM,
     ) -> None:
         """`group` says who is a member, by address. `chosen` and `event` get what the member tells, within `step`."""
         self.member = member
-        self.scribe = Scribe(journal)
+        self.scribe = Scribe(journal, room)
         self.others: dict[str, Peer | None] = {}
         """The other members there are, and what they said of themselves, if anything yet."""
         self.ends: dict[str, int] = {}
         """How far others have the log, as they said last."""
         self._quorum = quorum
+        self._room = room
         self._journal = journal
         self._peers = peers
         self._group = group
@@ -71,7 +70,7 @@ class Driver:
 
     def step(self) -> None:
         """Do what the member says."""
-        self.member.room = self.scribe.has_room(_FETCH_BYTES)  # with less it could not catch up, nor lead for long
+        self.member.room = self.scribe.has_room(self._room.piece)
         if self.member.member != self._introduced:
             self._introduced = self.member.member
             self._peers.introduce(Peer(self.member.member, self._quorum))
@@ -109,7 +108,7 @@ class Driver:
         await self.scribe.keep_up()
 
     async def _has_room(self, size: int) -> bool:
-        if not self.scribe.has_room(size) and size > _SMALL_BYTES:
+        if not self.scribe.has_room(size) and size > self._room.small:
             with contextlib.suppress(LogFull):
                 await self.scribe.make_room(size)
         return self.scribe.has_room(size)
@@ -154,7 +153,7 @@ class Driver:
         # As of before: the member may have learned more by now than the journal holds, and that another leader's tail.
         first, learned_to = max(first, self._journal.begin), self._journal.learned_to
         try:
-            values = await trio.to_thread.run_sync(self._journal.read, first, _FETCH_BYTES, limiter=self._readers)
+            values = await trio.to_thread.run_sync(self._journal.read, first, self._room.piece, limiter=self._readers)
         except LookupError:  # forgotten meanwhile, or not there yet
             values = []
         finally:

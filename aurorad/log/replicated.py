@@ -23,7 +23,7 @@ from aurorad.log.messages import Status
 from aurorad.log.paxos import Chosen, Confirmed, Elected, ElectionFailed, Event, Lost, Member, Unfit
 from aurorad.log.peers import Peers
 from aurorad.log.receipts import Confirmations, Receipts, Submission
-from aurorad.log.scribe import size_of
+from aurorad.log.scribe import USUAL_ROOM, Room, size_of
 from aurorad.vars import Value, Vars
 
 _logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class LogSettings(NamedTuple):
     quorum: int = 1
     timing: Timing = paxos.USUAL
     initialize: bool = False
+    room: Room = USUAL_ROOM
 
 
 class ReplicatedLog:
@@ -73,7 +74,14 @@ class ReplicatedLog:
             initialize=settings.initialize,
         )
         self._driver = Driver(
-            self._member, settings.quorum, journal, peers, group, chosen=self._chosen, event=self._event
+            self._member,
+            settings.quorum,
+            journal,
+            peers,
+            group,
+            chosen=self._chosen,
+            event=self._event,
+            room=settings.room,
         )
         self._end = journal.stored.learned_to
         self._learned = trio.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import trio
 
@@ -16,8 +16,21 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
-LOW_WATER = 4 << 20
-"""With less than so much room more is made, before anybody has to wait for it."""
+
+class Room(NamedTuple):
+    """Bytes of a disk."""
+
+    headroom: int = HEADROOM
+    """Is kept for promises, learned marks and truncations when there is none for entries."""
+    low_water: int = 4 << 20
+    """With less than so much more is made, before anybody has to wait for it."""
+    piece: int = 1 << 20
+    """So much is read at once for others. With less a member could not catch up, nor lead for long: it has no room."""
+    small: int = 64 << 10
+    """What is no larger fits into what is made ahead."""
+
+
+USUAL_ROOM = Room()
 
 MAX_BACKLOG = 32 << 20
 """Bytes that wait for the disk, at most: whoever brings more has to wait too."""
@@ -30,12 +43,13 @@ _RECORD_BYTES, _VALUE_BYTES = 4096, 16  # what lies around them on disk, at most
 class Scribe:
     """`run` must run for anything to be written."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, room: Room = USUAL_ROOM) -> None:
         self.is_stuck = False
         """Whether there is no room even for what must be written."""
         self.backlog = 0
         """Bytes that are not on disk yet."""
         self._journal = journal
+        self._room = room
         self._limiter = trio.CapacityLimiter(1)
         self._waiting: list[tuple[int, Sequence[Record], int]] = []
         self._more = trio.Event()
@@ -50,12 +64,13 @@ class Scribe:
 
     def has_room(self, size: int) -> bool:
         """Whether entries of so many bytes could be written for sure, after all that waits."""
-        return self._journal.room >= self.backlog + size + _RECORD_BYTES + HEADROOM
+        return self._journal.room >= self.backlog + size + _RECORD_BYTES + self._room.headroom
 
     async def make_room(self, size: int) -> None:
         """See to it that `has_room`. Raises `LogFull`."""
+        keep = self._room.headroom
         while not self.has_room(size):
-            await self._off_loop(lambda: self._journal.reserve(self.backlog + size + _RECORD_BYTES, HEADROOM))
+            await self._off_loop(lambda: self._journal.reserve(self.backlog + size + _RECORD_BYTES, keep))
 
     async def keep_up(self) -> None:
         """Until the backlog is bearable."""
@@ -121,10 +136,10 @@ class Scribe:
         """Have some made ahead, as long as there is any; a disk that was full is asked again."""
         is_short = False
         while True:
-            while self.has_room(LOW_WATER):
+            while self.has_room(self._room.low_water):
                 await self._progress.wait()
             try:
-                await self.make_room(LOW_WATER)
+                await self.make_room(self._room.low_water)
                 is_short = False
                 roomy()
             except LogFull as full:

@@ -55,7 +55,7 @@ def diagnostics(statistics: Vars) -> Blueprint:
 
     @blueprint.get("/threads")
     async def threads() -> Response:
-        return _text(introspection.as_text())
+        return _text(await introspection.as_text())
 
     @blueprint.get("/profile")
     async def profile() -> Response:

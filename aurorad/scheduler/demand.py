@@ -24,6 +24,7 @@ class Demand:
         self.is_needed: Callable[[], bool] = lambda: True
         """Whether anybody waits for offers, or is about to."""
         self._was_in_vain = False
+        self._is_asked = False
         self._is_suppressed = False
         self._offered_at = -math.inf
         self._woken = trio.Event()
@@ -31,6 +32,13 @@ class Demand:
     def arose(self) -> None:
         """Somebody needs offers."""
         self._woken.set()
+
+    def ask(self) -> bool:
+        """Somebody wants to look at what there is: whether offers were suppressed, and will come soon."""
+        if self._is_suppressed:
+            self._is_asked = True
+            self._woken.set()
+        return self._is_suppressed
 
     def in_vain(self) -> None:
         """An offer was held as long as it may be, and goes back."""
@@ -50,7 +58,8 @@ class Demand:
     async def run(self) -> None:
         while True:
             self._woken = trio.Event()
-            is_needed, self._was_in_vain, was_in_vain = self.is_needed(), False, self._was_in_vain
+            is_needed = self.is_needed() or self._is_asked
+            was_in_vain, self._was_in_vain, self._is_asked = self._was_in_vain, False, False
             if is_needed and (self._is_suppressed or self._due_at() <= trio.current_time()):
                 self._is_suppressed = False
                 self.offered()  # as far as the wait for them goes

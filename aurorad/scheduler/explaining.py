@@ -133,6 +133,7 @@ class Explainer:
 
     async def trial(self, request: Request) -> Trial:
         """Of placing such tasks on the hosts as they are now."""
+        await self._offers.at_hand()
         places, pace = [], Pace()
         for place in self._places(request):
             places.append(place)

@@ -29,6 +29,9 @@ from aurorad.vars import Vars
 AT_ONCE = 500
 """Offers taken in without a pause, for a connected engine offers all its agents in one go."""
 
+MADE_WITHIN_S = 3.0
+"""A master that is asked for offers makes them in its next round, each second as a rule."""
+
 _SPARE = 4096
 """So many things that nobody may need any more are kept before it is worth clearing them away."""
 
@@ -88,6 +91,12 @@ class Offers:
         while agent_id not in self._by_agent:
             await self._added.wait()
         return self._by_agent[agent_id]
+
+    async def at_hand(self) -> None:
+        """Who only looks at offers finds them here, even if nobody needed any until now. Waits a little for them."""
+        if self.demand.ask():
+            with trio.move_on_after(MADE_WITHIN_S):
+                await self._added.wait()
 
     def take(self, number: int) -> bool:
         """Stop holding an offer, to use it; False if it is no longer held."""

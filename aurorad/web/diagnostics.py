@@ -46,13 +46,13 @@ def diagnostic_endpoints(look: Look) -> Blueprint:
     @blueprint.get("/services")
     async def services() -> Response:
         """Whoever is listed runs: a service that fails or ends, ends the process."""
-        names = introspection.services(task.name for task in introspection.loop_tasks())
+        names = introspection.services(introspection.task_names())
         shown = [{"name": name, "state": "RUNNING"} for name in names]
         return Response(msgspec.json.encode(shown), content_type="application/json")
 
     @blueprint.get("/threads")
     async def threads() -> Response:
-        return Response(introspection.as_text(), content_type=_TEXT)
+        return Response(await introspection.as_text(), content_type=_TEXT)
 
     @blueprint.get("/contention")
     async def contention() -> Response:

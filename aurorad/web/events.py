@@ -7,7 +7,7 @@ scheduler leads and remembers. What cannot be told any more is told as ``missed`
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple
 
@@ -174,12 +174,13 @@ class Stream(ResponseBody):
         """Wait for changes, or for the end."""
         async with trio.open_nursery() as nursery:
 
-            async def either(wait: Callable[[], object]) -> None:
-                await wait()  # type: ignore[misc]  # both are awaited alike
+            async def until_the_end() -> None:
+                await self._stopping.wait()
                 nursery.cancel_scope.cancel()
 
-            nursery.start_soon(either, lambda: self._feed.grown(self._read))
-            nursery.start_soon(either, self._stopping.wait)
+            nursery.start_soon(until_the_end)
+            await self._feed.grown(self._read)
+            nursery.cancel_scope.cancel()
 
     def _id(self) -> Position:
         return Position(self._feed.reign, self._read)

@@ -17,6 +17,7 @@ def graph_endpoints(series: Series, look: Look) -> Blueprint:
     blueprint = Blueprint("graphs", __name__)
 
     @blueprint.get("/graphview", strict_slashes=False)
+    @blueprint.get("/graphview/index.html")
     async def view() -> Response:
         return await look.page("graphview.html")
 

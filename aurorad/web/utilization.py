@@ -62,7 +62,7 @@ def utilization_endpoints(tables: Tables, look: Look) -> Blueprint:
         if known not in POOLS:
             return await unknown()
         title, pool = POOLS[known]
-        of_role = [task for job in tables.role_jobs(role) for task in tables.job_tasks(job, ACTIVE_STATES)]
+        of_role = (task for job in tables.role_jobs(role) for task in tables.job_tasks(job, ACTIVE_STATES))
         amounts = await _summed(of_role, pool, lambda config: config.job.name)
         rows = [Row(name, None, amounts[name]) for name in sorted(amounts)]
         return await page(f"{title} of {role} by job name", rows, known)

@@ -26,17 +26,20 @@ class AdminCommand:
     run: Callable[[Namespace, Session], None]
     declare: Callable[[ArgumentParser], None] = _no_options
 
+    def parser(self, name: str, summary: str) -> ArgumentParser:
+        parser = ArgumentParser(f"aurora_admin {name}", description=summary, allow_abbrev=False)
+        for argument in self.arguments.split():
+            parser.add_argument(argument.strip("[]"), nargs="?", metavar=argument.strip("[]").upper())
+        self.declare(parser)
+        return parser
+
     def carry_out(self, name: str, summary: str, words: Sequence[str], session: Session) -> int:
         """Raises `CommandError`."""
-        parser = ArgumentParser(f"aurora_admin {name}", description=summary, allow_abbrev=False)
-        names = self.arguments.split()
-        for argument in names:
-            parser.add_argument(argument.strip("[]"), nargs="?")
-        self.declare(parser)
+        parser = self.parser(name, summary)
         given, more = parser.parse_known_intermixed_args(words)
         if any(word.startswith("-") for word in more):
             parser.error(f"unrecognized arguments: {' '.join(more)}")
-        required = [argument for argument in names if not argument.startswith("[")]
+        required = [argument for argument in self.arguments.split() if not argument.startswith("[")]
         if more or any(getattr(given, argument) is None for argument in required):
             raise CommandError(
                 Exit.FATAL,

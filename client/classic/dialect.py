@@ -66,14 +66,19 @@ def run(name: str, words: Sequence[str], session: Session, dispatch: Dispatch) -
 
 
 def _read(name: str, verb: OldVerb, words: Sequence[str]) -> Namespace:
+    parser = parser_of(name, verb)
+    if name in _LAST_WORDS:
+        return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
+
+
+def parser_of(name: str, verb: OldVerb) -> ArgumentParser:
     parser = _Parser(f"aurora {name}", description=f"{verb.summary}. 'aurora {OLD_VERBS[name]}' is its name now.")
     verb.declare(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say more, and where errors happened")
     parser.add_argument("-q", "--quiet", action="store_true", help="no log lines")
     parser.add_argument("--disable_all_hooks_reason", metavar="TEXT", help="run no hooks, and why")
-    if name in _LAST_WORDS:
-        return parser.parse_args(words)
-    return parser.parse_intermixed_args(words)
+    return parser
 
 
 def _whole_key(given: Namespace) -> str:

@@ -37,16 +37,12 @@ def _run(given: Namespace, session: Session) -> int:
     agents = sandboxes.Agents.of(scheduler)
     ssh = entering.Ssh(given.ssh_user, given.ssh_options)
     text = " ".join(given.command)
+    flags = (*_SSH_FLAGS, *ssh.options)
+    commands = {
+        task: entering.command(agents, task, ssh, text, flags, of_executor=given.executor_sandbox) for task in there
+    }
     with ThreadPoolExecutor(given.threads) as threads:
-        running = {
-            threads.submit(
-                _output,
-                entering.command(
-                    agents, task, ssh, text, (*_SSH_FLAGS, *ssh.options), of_executor=given.executor_sandbox
-                ),
-            ): task.slave_host
-            for task in there
-        }
+        running = {threads.submit(_output, command): task.slave_host for task, command in commands.items()}
         for done in as_completed(running):
             for line in done.result():
                 session.terminal.out(f"{running[done]}:  {line}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import posixpath
 import re
 import subprocess
@@ -91,18 +92,27 @@ def _remote(place: _Place) -> str:
 
 def _copy(places: list[_Place], scp_options: list[str], session: Session) -> int:
     """What scp would do, without it."""
-    *sources, target = [copying.Spot(_here(place), _user(place)) for place in places]
+    *sources, target = places
+    spots = [copying.Spot(path, _user(place)) for place in sources for path in _found(place)]
     recursive = any(_RECURSIVE.fullmatch(word) for word in scp_options)
-    return copying.copy(sources, target, recursive, session.terminal)
+    return copying.copy(spots, copying.Spot(_here(target)[0], _user(target)), recursive, session.terminal)
 
 
-def _here(place: _Place) -> str:
-    """The sandbox is where it is; only what the user typed may be a pattern."""
+def _here(place: _Place) -> tuple[str, str]:
+    """The path as it is on this machine, and as a pattern in which only what was typed for a task counts as one."""
     if place.task is None or place.agents is None:
-        return place.path
+        return place.path, glob.escape(place.path)
     folder = place.agents.folder(place.task, of_executor=True)
     found = posixpath.dirname(entering.sandbox(place.agents, place.task))
-    return place.path.replace(folder, found, 1)
+    if not place.path.startswith(folder):
+        return place.path, place.path
+    typed = place.path.removeprefix(folder)
+    return found + typed, glob.escape(found) + typed
+
+
+def _found(place: _Place) -> list[str]:
+    path, pattern = _here(place)
+    return sorted(glob.glob(pattern)) or [path]
 
 
 def _user(place: _Place) -> entering.User | None:

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,6 @@ from typing import NamedTuple
 from tests.zookeeper import free_ports
 
 _CONFIGURATION = """\
-ListenAddress 127.0.0.1
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/key.pub
 PidFile none
@@ -52,10 +51,11 @@ class Sshd(NamedTuple):
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Sshd]:
+def running(folder: Path, addresses: Sequence[str] = ("127.0.0.1",)) -> Iterator[Sshd]:
     for name in ("host_key", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    (folder / "config").write_text(_CONFIGURATION.format(folder=folder))
+    listening = "".join(f"ListenAddress {address}\n" for address in addresses)
+    (folder / "config").write_text(listening + _CONFIGURATION.format(folder=folder))
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where it locks itself in until somebody has logged in
     (port,) = free_ports(1)
@@ -63,16 +63,16 @@ def running(folder: Path) -> Iterator[Sshd]:
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config"), "-p", str(port)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        _wait_for(port, process)
+        _wait_for(addresses[0], port, process)
         yield Sshd(port, folder)
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(address: str, port: int, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
         time.sleep(0.02)
     raise AssertionError("sshd did not start")

@@ -85,6 +85,11 @@ def test_an_entry_without_name_is_ignored(home: Path) -> None:
         ),
         ({}, 3, '"west" does not specify zk or scheduler_uri'),
         ({"scheduler_uri": ["x"]}, 3, 'scheduler_uri must be a text, and it is ["x"]'),
+        (
+            {"zk": "z:here", "scheduler_zk_path": "/p"},
+            3,
+            'zk must be HOST or HOST:PORT, several with commas, and it is "z:h',
+        ),
         ({"zk": "z", "zk_port": "here"}, 3, 'zk_port must be a port number, and it is "here"'),
     ],
 )

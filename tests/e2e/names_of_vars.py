@@ -196,7 +196,7 @@ NOT_HERE: dict[str, list[str]] = {
         *all_of("", "uncaught_exceptions schedule_attempts_failed"),
         *all_of("job_update_", "recovery_errors delete_errors state_change_errors"),
     ],
-    "no engine here talks to a Mesos master or has framework messages": [
+    "only -engine=mesos talks to a master": [
         "mesos_scheduler_subscription_attempts",
         "mesos_scheduler_event_OFFERS",
         *timed("scheduler_received", "scheduler_framework_message"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from tests.certificates import certificate
 from tests.e2e.cluster import Cluster, cluster
 from tests.e2e.test_other_sites import TASK
 from tests.light_hashes import light
+from tests.log.certificates import Authority
 from tests.rules.test_authorization import OF_JOBS
 
 REFUSED, PASSED = ResponseCode.AUTH_FAILED, "passed"
@@ -292,6 +294,38 @@ def test_pages_are_for_all_unless_reading_is_closed(scheduler: Cluster, closed: 
         assert status(of, "wrong password") == (fine if path in OPEN else 401)
 
 
+def test_the_json_apis_ask_as_thrift_does(scheduler: Cluster, closed: Cluster) -> None:
+    def statuses(of: Cluster, method: str, path: str, body: object = None) -> list[int]:
+        found = []
+        for caller in ("none", "wrong password", "no role", "right role", "admin"):
+            authorization = CALLERS[caller]()
+            headers = {} if authorization is None else {"Authorization": authorization}
+            answer = requests.request(
+                method, of.scheduler + path, json=body, headers=headers, auth=_nothing, timeout=30
+            )
+            found.append(answer.status_code)
+        return found
+
+    kill = {"job": {"role": "ads", "environment": "prod", "name": "web"}}
+    assert statuses(scheduler, "POST", "/apibeta/getJobs", {}) == [200, 401, 200, 200, 200]
+    assert statuses(scheduler, "POST", "/apibeta/killTasks", kill) == [401, 401, 200, 200, 200]  # some are AUTH_FAILED
+    assert statuses(closed, "POST", "/apibeta/getJobs", {}) == [401, 401, 200, 200, 200]
+    assert statuses(scheduler, "GET", "/v1/roles") == [200, 401, 200, 200, 200]
+    assert statuses(closed, "GET", "/v1/roles") == [401, 401, 200, 200, 200]
+    quota = {"resources": [{"numCpus": 1}, {"ramMb": 1}, {"diskMb": 1}]}
+    assert statuses(scheduler, "PUT", "/v1/quotas/ads", quota) == [401, 401, 403, 403, 200]
+
+
+def test_nothing_of_the_json_api_is_shown_to_unknown_callers_where_reading_is_closed(closed: Cluster) -> None:
+    described = requests.get(f"{closed.scheduler}/v1/openapi.json", auth=_nothing, timeout=30).json()
+    asked = [(method, path) for path, methods in described["paths"].items() for method in methods]
+    assert len(asked) > 30
+    for method, path in asked:
+        url = closed.scheduler + re.sub("{[^}]*}", "1", path)
+        status = requests.request(method, url, auth=_nothing, timeout=30).status_code
+        assert status == (200 if path == "/v1/openapi.json" else 401), (method, path)
+
+
 def test_who_may_end_the_scheduler() -> None:
     with tempfile.TemporaryDirectory(prefix="aurorad-") as name:
         users = Path(name, "users.ini")
@@ -374,13 +408,26 @@ def test_everything_may_go_over_tls(tmp_path: Path) -> None:
     users = tmp_path / "users.ini"
     users.write_text(USERS)
     flags = ("-http_authentication_mechanism=BASIC", f"-shiro_ini_path={users}")
-    with cluster(tmp_path, *flags, f"-http_tls_key={key}", f"-http_tls_certificate={made}") as it:
+    ours = Authority(tmp_path / "ours")
+    mine = ours.member("me")
+    asking = (f"-http_tls_key={key}", f"-http_tls_certificate={made}", f"-http_tls_client_ca={ours.certificate}")
+    with cluster(tmp_path, *flags, *asking) as it:
         assert it.scheduler.startswith("https://localhost:")
-        assert requests.get(f"{it.scheduler}/health", verify=str(made), timeout=30).text == "OK\n"
-        page = requests.get(f"{it.observer}/", verify=str(made), timeout=30)
+        shown = (str(mine.certificate), str(mine.key))
+        assert requests.get(f"{it.scheduler}/health", verify=str(made), cert=shown, timeout=30).text == "OK\n"
+        page = requests.get(f"{it.observer}/", verify=str(made), cert=shown, timeout=30)
         assert f"{it.scheduler}/scheduler" in page.text
         (tmp_path / ".netrc").write_text("machine localhost login deployer password plum")
-        ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web", REQUESTS_CA_BUNDLE=str(made))
-        assert ran.returncode == 0, ran.stdout
-        ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web")
-        assert "CERTIFICATE_VERIFY_FAILED" in ran.stdout or "certificate verify failed" in ran.stdout
+        entry = {"name": "devcluster", "scheduler_uri": it.scheduler, "tls_ca": str(made)}
+        for certificates, status in (
+            ({}, 7),
+            ({"tls_certificate": shown[0]}, 3),
+            ({"tls_certificate": shown[0], "tls_key": shown[1]}, 0),
+        ):
+            (tmp_path / "clusters.json").write_text(json.dumps([entry | certificates]))
+            ran = it.aurora("job", "killall", "--no-batching", "devcluster/ads/prod/web")
+            assert ran.returncode == status, ran.stdout
+        entry = {"name": "devcluster", "scheduler_uri": it.scheduler}
+        (tmp_path / "clusters.json").write_text(json.dumps([entry]))
+        ran = it.aurora("job", "killall", "devcluster/ads/prod/web")
+        assert "certificate verify failed" in ran.stdout.lower().replace("_", " ")

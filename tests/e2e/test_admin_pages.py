@@ -13,6 +13,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.contract.daemon import Daemon, running
 from tests.contract.scenario import Setup
+from tests.e2e.cluster import eventually
 
 AGENTS = ("agent-1 host-1 16 65536 500000 31000-32000 rack=r1",)
 PATIENCE_S = 30
@@ -24,11 +25,17 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield started
 
 
+def _series(daemon: Daemon) -> list[str]:
+    names: list[str] = json.loads(daemon.ask("GET", "/graphdata").body)
+    return names
+
+
 def complaints(browser: WebDriver) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def test_graphs_draw_what_an_expression_says(browser: WebDriver, daemon: Daemon) -> None:
+    eventually("samples", lambda: {"outstanding_offers", "http_200_responses_events"} <= set(_series(daemon)))
     browser.get(
         f"http://{daemon.scheduler}/graphview?query=rate(http_200_responses_events)*2,+outstanding_offers/(1%2B1)"
     )

@@ -547,6 +547,31 @@ def test_sla(aurora: Client, file: Path) -> None:
     assert len(aurora.done("sla", "get-job-uptime", key).out.splitlines()) == 9
 
 
+# -- hooks
+
+
+def test_a_hook_of_the_file_has_a_say(aurora: Client, cluster: Cluster) -> None:
+    hook = """
+class Freeze(object):
+    def pre_create_job(self, config):
+        print('asked for %s' % config.job_key())
+        return config.instances() < 2
+    def post_create_job(self, result, config):
+        print('created: %s' % result.responseCode)
+hooks = [Freeze()]
+job = job(enable_hooks = True)
+jobs = [job(name = 'frozen', instances = 2), job(name = 'free')]
+"""
+    hooked = cluster.folder / "hooked.aurora"
+    hooked.write_text(JOBS + hook)
+    ran = aurora("job", "create", f"{ROLE}/frozen", hooked)
+    assert (ran.code, ran.out) == (1, f"asked for {ROLE}/frozen\n")
+    assert ran.err == " INFO] Creating job frozen\nPre hooks stopped call to create_job\n"
+    assert aurora("job", "status", f"{ROLE}/frozen").code == 6
+    free = aurora.done("job", "create", f"{ROLE}/free", hooked)
+    assert free.out.startswith(f"asked for {ROLE}/free\ncreated: 1\nJob create succeeded: ")
+
+
 # -- the command itself
 
 

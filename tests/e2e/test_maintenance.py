@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aurorad.api.enums import ScheduleStatus
+from aurorad.api.tasks import ScheduledTask
 from tests.e2e.conftest import NewCluster
 from tests.e2e.jobs import job_file, running, when
 
@@ -48,10 +49,10 @@ def test_tasks_of_a_drained_host_go_to_another_if_there_is_one(folder: Path, new
         assert drained.returncode == 0, drained.stdout
         expected = 2 if others else 0
 
-        def moved(tasks: list[object]) -> bool:
-            at = [task.assigned_task.slave_host for task in running(it, "resident")]
+        def moved(tasks: list[ScheduledTask]) -> bool:
+            at = [task.assigned_task.slave_host for task in tasks if task.status is S.RUNNING]
             return len(at) == expected and others.issuperset(at)
 
-        when(it, "resident", f"only runs on {others}", moved)
+        when(it, "resident", f"{expected} run, on {others}", moved)
         assert it.aurora_admin("host_activate", f"--hosts={host}", "devcluster").returncode == 0
         when(it, "resident", "two run", lambda tasks: sum(task.status is S.RUNNING for task in tasks) == 2)

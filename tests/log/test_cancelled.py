@@ -5,18 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 
-import pytest
 import trio
 
-from aurorad.log import driving, scribe
 from aurorad.log.errors import LogLost
 from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Message, Metadata, Peer, Status
 from aurorad.log.peers import Deliver, Met
 from aurorad.log.replicated import LogSettings, ReplicatedLog
+from aurorad.log.scribe import Room
 from aurorad.vars import Vars
 from tests.log.fake_disk import FakeDisk
 from tests.simulation import determinism
+
+SMALL = Room(headroom=8 << 10, low_water=8 << 10, piece=8 << 10)  # small files are made fast
 
 
 class Nobody:
@@ -72,7 +73,7 @@ class Life:
     async def _open(self) -> ReplicatedLog:
         rng = random.Random(2)
         journal = Journal.open(self.disk, alone=True, rng=rng, segment_bytes=256 << 10)
-        return ReplicatedLog(journal, Nobody(), group(), LogSettings("west"), Vars(), rng)
+        return ReplicatedLog(journal, Nobody(), group(), LogSettings("west", room=SMALL), Vars(), rng)
 
     async def _write(self, log: ReplicatedLog, name: bytes) -> None:
         for number in range(3):
@@ -99,10 +100,7 @@ class Life:
         assert set(self.acknowledged) <= set(found)
 
 
-def test_whatever_await_it_is_cancelled_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scribe, "HEADROOM", 8 << 10)  # small files are made fast
-    monkeypatch.setattr(scribe, "LOW_WATER", 8 << 10)
-    monkeypatch.setattr(driving, "_FETCH_BYTES", 8 << 10)
+def test_whatever_await_it_is_cancelled_at() -> None:
     for steps in range(1, 2000):
         life = Life()
         rng = random.Random(steps)

@@ -13,7 +13,7 @@ from aurorad.log import scribe
 from aurorad.log.errors import LogFull
 from aurorad.log.journal import HEADROOM, cost
 from aurorad.log.messages import Known, Nop, Record, Truncate, Value, Wrote
-from aurorad.log.scribe import LOW_WATER, Scribe
+from aurorad.log.scribe import USUAL_ROOM, Scribe
 
 
 class SlowJournal:
@@ -123,12 +123,12 @@ async def test_room_that_is_there_again_is_found_though_nobody_writes(
     assert not story.scribe.has_room(1)
     assert len(caplog.messages) == 1, "it is said once"
     story.journal.free = 1 << 30
-    while not story.scribe.has_room(LOW_WATER):  # noqa: ASYNC110  # a thread brings it about
+    while not story.scribe.has_room(USUAL_ROOM.low_water):  # noqa: ASYNC110  # a thread brings it about
         await trio.sleep(1)
 
 
 async def test_room_is_refused_or_made_before_anything_is_added(story: Story) -> None:
-    story.journal.room, story.journal.free = HEADROOM + LOW_WATER, 100 << 20
+    story.journal.room, story.journal.free = HEADROOM + USUAL_ROOM.low_water, 100 << 20
     await story.scribe.make_room(50 << 20)
     assert story.scribe.has_room(50 << 20)
     with pytest.raises(LogFull):

@@ -21,7 +21,6 @@ QUICK = (
     "-reconciliation_schedule_spread=1secs",
     "-initial_flapping_task_delay=1ms",
     "-max_flapping_task_delay=1ms",
-    "-transient_task_state_timeout=30secs",
 )
 
 

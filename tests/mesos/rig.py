@@ -27,12 +27,12 @@ SignalName = Literal["KILL", "TERM", "USR1", "STOP", "CONT"]
 
 QUICK = (
     "--master-flag=allocation_interval=100ms",
-    "--master-flag=agent_ping_timeout=1secs",  # with the next: an agent that is gone is unreachable within 4 s
-    "--master-flag=max_agent_ping_timeouts=3",
     "--master-flag=zk_session_timeout=3secs",
     "--agent-flag=executor_registration_timeout=30secs",
     "--agent-flag=executor_shutdown_grace_period=2secs",
 )
+GIVEN_UP_SOON = ("--master-flag=agent_ping_timeout=1secs", "--master-flag=max_agent_ping_timeouts=3")
+"""Agents that are gone are unreachable after 3 to 4 s, and not after 75."""
 HOSTNAMES = "127.0.1.%d"
 """What agents call themselves: each its own address of this machine, so that each can have its own observer."""
 
@@ -67,16 +67,23 @@ class Agent(NamedTuple):
                     os.kill(pid, signal.SIGKILL)
 
 
+def why_not() -> str | None:
+    """What is missing for a Mesos to test against."""
+    path = _command()
+    return None if os.access(path, os.X_OK) else f"there is no {path}; MESOS_RIG tells where mesos-rig is"
+
+
 def command() -> Path:
     """The rig's. Where there is none the test fails on a CI machine, and is left out elsewhere."""
+    why = why_not()
+    if why is not None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Mesos to test against: {why}")
+    return _command()
+
+
+def _command() -> Path:
     given = os.environ.get("MESOS_RIG")
-    path = Path(given) if given else REPOSITORY.parent / "shared/rigs/mesos/mesos-rig"
-    if not os.access(path, os.X_OK):
-        why = f"no Mesos to test against: {path} is not there; MESOS_RIG tells where mesos-rig is"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    return path
+    return Path(given) if given else REPOSITORY.parent / "shared/rigs/mesos/mesos-rig"
 
 
 def environment() -> Mapping[str, str]:
@@ -200,7 +207,7 @@ class Rig:
         )
 
     def _begin(self, *options: str) -> None:
-        work = ("--work-dir", str(self.folder), "--free-ports", "--hostname", HOSTNAMES)
+        work = ("--work-dir", str(self.folder), "--free-ports", "--hostname", HOSTNAMES, "--ports", _task_ports())
         self._do("start", *work, *QUICK, *options)
         status = json.loads(self._do("status", "--json"))
         self._addresses.update({part["name"]: part["address"] for part in status["processes"]})
@@ -229,6 +236,12 @@ def rig(*options: str) -> Iterator[Rig]:
             yield it
         finally:
             stopper.communicate(timeout=120)
+
+
+def _task_ports() -> str:
+    """For the tasks of the first agent: those of processes that test at the same time are others."""
+    first = 31000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return f"{first}-{first + 199}"
 
 
 def _run(arguments: Sequence[str], timeout_s: float) -> str:

@@ -76,6 +76,27 @@ async def test_a_new_connection_is_offered_everything(autojump_clock: MockClock)
         assert it.scheduler.offers.ordered()
 
 
+async def test_who_only_wants_to_look_has_offers_made(autojump_clock: MockClock) -> None:
+    async with world().running() as it:
+        await it.scheduler.offers.at_hand()
+        assert not it.engine.revivals
+        await trio.sleep(HELD_S)
+        assert not it.scheduler.offers.ordered()
+        await it.scheduler.offers.at_hand()
+        assert it.scheduler.offers.ordered()
+        await trio.sleep(HELD_S)
+        assert it.engine.is_suppressed
+        assert it.engine.revivals == 1
+
+
+async def test_who_looks_does_not_wait_for_ever(autojump_clock: MockClock) -> None:
+    async with world().running() as it:
+        await trio.sleep(HELD_S)
+        it.engine.deaf = True
+        with trio.fail_after(5):
+            await it.scheduler.offers.at_hand()
+
+
 async def test_who_holds_offers_for_ever_wants_them_for_ever(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1")), Flags(hold_offers_forever=True)).running() as it:
         await trio.sleep(10_000)

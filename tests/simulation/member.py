@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
 
 import trio
 
@@ -14,12 +14,13 @@ from aurorad.api.results import Response
 from aurorad.flags import Flags
 from aurorad.leader.face import Defeated
 from aurorad.lifecycle import Ending, Lifecycle
-from aurorad.log import driving, scribe
-from aurorad.log.errors import LogFailed, LogFull, LogLost, NotElected
+from aurorad.log.errors import LogDamaged, LogFailed, LogFull, LogLost, NotElected
+from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
-from aurorad.log.messages import NOBODY, Metadata, Status
+from aurorad.log.messages import NOBODY, Metadata, Proposal, Status
 from aurorad.log.paxos import Chosen, Elected, Event
 from aurorad.log.replicated import LogSettings, ReplicatedLog
+from aurorad.log.scribe import Room
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
 from aurorad.storage import following
@@ -38,8 +39,10 @@ from tests.simulation.truth import Truth
 from tests.simulation.wires import Wire, Wires
 
 SEGMENT_BYTES = 16 << 10
-_SMALL_DISK = (16 << 10, 4 << 10, 2 << 10, 8 << 10)
+SMALL = Room(headroom=4 << 10, low_water=16 << 10, piece=8 << 10, small=2 << 10)
+"""Room is kept by the kilobyte, since disks are copied."""
 SECTOR = 512
+TIMING = Timing(gone_s=12.0)
 GRACE_S = 1.0
 SLEEPY_S = 1.0
 """Within this time, whoever stood still has read what came meanwhile."""
@@ -47,6 +50,7 @@ SLEEPY_S = 1.0
 _ENDS = (
     Down,
     OSError,
+    LogDamaged,
     LogLost,
     LogFailed,
     LogFull,
@@ -61,17 +65,6 @@ _ENDS = (
 
 def quorum_of(count: int) -> int:
     return count // 2 + 1
-
-
-@contextlib.contextmanager
-def small_disks() -> Iterator[None]:
-    """Room is kept by the kilobyte, since disks are copied."""
-    was = scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES
-    scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES = _SMALL_DISK
-    try:
-        yield
-    finally:
-        scribe.LOW_WATER, scribe.HEADROOM, driving._SMALL_BYTES, driving._FETCH_BYTES = was
 
 
 def new_disk(rng: random.Random, *, initialized: bool) -> FakeDisk:
@@ -114,6 +107,15 @@ class _NoDatabase(Materialiser):
         pass
 
 
+class Standing(NamedTuple):
+    """Of a member of the log."""
+
+    member: int
+    promised: Proposal
+    last: Proposal
+    end: int
+
+
 class Around:
     """What all schedulers of a group share."""
 
@@ -127,7 +129,8 @@ class Around:
         led: Callable[[Member], None],
     ) -> None:
         """`led` is told of who has read all, and is about to write."""
-        self.addresses = addresses
+        self._addresses = frozenset(addresses)
+        self._changed = trio.Event()
         self.quorum = quorum_of(len(addresses))
         self.wires = wires
         self.election = election
@@ -137,9 +140,17 @@ class Around:
         self.elected: Member | None = None
         """Who was elected last."""
 
+    def group(self, addresses: frozenset[str]) -> None:
+        """Whose log it is, from now on."""
+        self._addresses = addresses
+        self._changed.set()
+        self._changed = trio.Event()
+
     async def members(self) -> AsyncIterator[frozenset[str]]:
-        yield frozenset(self.addresses)
-        await trio.sleep_forever()
+        while True:
+            changed = self._changed
+            yield self._addresses
+            await changed.wait()
 
 
 class _Request:
@@ -202,6 +213,20 @@ class Member:
         """As a member of the log."""
         return not self.is_gone and self.log is not None and self.log._member.status is Status.VOTING
 
+    @property
+    def stands(self) -> Standing:
+        """Where its member of the log stands, in memory."""
+        assert self.log is not None
+        member = self.log._member
+        return Standing(member.member, member.promised, member.last, member.end)
+
+    @property
+    def durably(self) -> Standing:
+        """The same, on its disk."""
+        assert self.log is not None
+        state = self.log._journal._standing
+        return Standing(state.member, state.promised, state.last, state.span.end)
+
     def crash(self, power_loss: bool) -> None:
         """Now, in the middle of whatever goes on. Nothing that it still does counts."""
         if self.is_dead:
@@ -240,7 +265,7 @@ class Member:
     async def _live(self) -> None:
         quorum = self._around.quorum
         journal = Journal.open(self.disk, alone=quorum == 1, rng=self._rng, segment_bytes=SEGMENT_BYTES)
-        settings = LogSettings("the cluster", quorum)
+        settings = LogSettings("the cluster", quorum, TIMING, room=SMALL)
         log = self.log = _WatchedLog(journal, self._wire, self._around.members(), settings, self.stats, self._rng)
         log.watch(self)
         role = SchedulerRole(

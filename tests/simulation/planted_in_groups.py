@@ -10,11 +10,11 @@ import trio
 from aurorad.log import here
 from aurorad.log.journal import Journal
 from aurorad.log.paxos import Elected
-from aurorad.log.receipts import Placed
+from aurorad.log.receipts import Submission
 from aurorad.log.replicated import ReplicatedLog
 from aurorad.storage.following import Following
 from tests.log.fake_disk import FakeFile
-from tests.simulation import clients, faults, member, simulation
+from tests.simulation import clients, faults, faults_of_groups, member
 from tests.simulation.member import new_disk
 from tests.simulation.planted import Plant
 from tests.simulation.simulation import Stress
@@ -54,7 +54,7 @@ def reads_are_not_confirmed(patch: pytest.MonkeyPatch) -> None:
 def acknowledged_without_a_quorum(patch: pytest.MonkeyPatch) -> None:
     place = ReplicatedLog._place
 
-    def hasty(self: ReplicatedLog, *arguments: Any, **more: Any) -> Placed:
+    def hasty(self: ReplicatedLog, *arguments: Any, **more: Any) -> Submission:
         receipt = place(self, *arguments, **more)
         self._receipts.done(receipt.last + 1)
         return receipt
@@ -73,7 +73,7 @@ def a_journal_without_sync(patch: pytest.MonkeyPatch) -> None:
 
 
 def lost_disks_vote_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(simulation, "new_disk", lambda rng, initialized: new_disk(rng, initialized=True))
+    patch.setattr(faults_of_groups, "new_disk", lambda rng, initialized: new_disk(rng, initialized=True))
 
 
 def a_quorum_of_one(patch: pytest.MonkeyPatch) -> None:
@@ -94,19 +94,19 @@ def _in_three(faults: tuple[faults.Fault, ...], *actions: clients.Action) -> Str
     return Stress(faults, actions, 3)
 
 
-_TROUBLE = (faults.dethroned, faults.freezes)
+_TROUBLE = (faults_of_groups.dethroned, faults_of_groups.freezes)
 
 PLANTS = (
     Plant(a_quorum_of_one, "one log", _in_three(_TROUBLE, clients.create)),
-    Plant(followers_apply_too_early, "one log", _in_three((faults.bad_wires,), clients.create)),
+    Plant(followers_apply_too_early, "one log", _in_three((faults_of_groups.bad_wires,), clients.create)),
     Plant(followers_miss_an_entry, "one truth", _in_three((), clients.create)),
     Plant(
         leaders_read_what_they_knew_before_election,
         "one truth",
-        _in_three((faults.lost_sessions, faults.crashes), clients.create),
+        _in_three((faults_of_groups.lost_sessions, faults.crashes), clients.create),
     ),
-    Plant(reads_are_not_confirmed, "linearizable", _in_three((faults.dethroned,), clients.look_often)),
+    Plant(reads_are_not_confirmed, "linearizable", _in_three((faults_of_groups.dethroned,), clients.look_often)),
     Plant(acknowledged_without_a_quorum, "log before acknowledge", _in_three((), clients.create)),
     Plant(a_journal_without_sync, "one leads", _in_three((faults.crashes,), clients.create)),
-    Plant(lost_disks_vote_at_once, "one leads", _in_three((faults.lost_disks,), clients.create)),
+    Plant(lost_disks_vote_at_once, "one leads", _in_three((faults_of_groups.lost_disks,), clients.create)),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import itertools
 import logging
@@ -14,25 +13,26 @@ import trio
 
 from aurorad.api import calls
 from aurorad.api.tasks import Attribute, ScheduledTask
-from aurorad.flags import Flags
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Changes
-from tests.log.fake_disk import Down, FakeDisk
+from tests.log.fake_disk import FakeDisk
 from tests.simulation import clients as workload
-from tests.simulation import determinism, faults
+from tests.simulation import determinism, faults, faults_of_groups
 from tests.simulation.clients import Clients
 from tests.simulation.cluster import Cluster, machine
+from tests.simulation.complaints import Complaints, leaves
 from tests.simulation.election import Election
 from tests.simulation.ending import Ending
 from tests.simulation.engine_judge import EngineJudge
 from tests.simulation.hosts import Host
+from tests.simulation.impatience import impatient
 from tests.simulation.jobs import Fates
 from tests.simulation.judge import Judge
 from tests.simulation.ledger import Ledger, changes_of
-from tests.simulation.member import Around, Member, new_disk, small_disks
+from tests.simulation.member import Around, Member, new_disk
 from tests.simulation.network import Connection, Odds
 from tests.simulation.node import Node
-from tests.simulation.promises import MIN_INSTANCES
+from tests.simulation.seat import DiskPace, Seat
 from tests.simulation.timeline import Timeline
 from tests.simulation.trace import Trace, Violation
 from tests.simulation.truth import Truth
@@ -49,7 +49,6 @@ ENDLESS_STEPS = 100_000
 MOST_STEPS = 4000
 """Of all tasks together between two checks. Some hundred are usual, two thousand in a busy moment; more where somebody
 goes in circles."""
-NO_ROOM = "This log member can do nothing until there is room on its disk"
 LONGEST_START_S = 5.0
 LONGEST_S = 400.0
 """Longer than any deadline, penalty and interval of the flags below, one after the other: in the quiet after the storm
@@ -82,13 +81,12 @@ def run_seed(seed: int, stress: Stress = Stress()) -> Result:  # noqa: B008 - a 
 
     was_enabled = gc.isenabled()
     gc.disable()
-    logging.getLogger("aurorad").addHandler(handler := _Complaints(trace))
+    logging.getLogger("aurorad").addHandler(handler := Complaints(trace))
     logging.getLogger("aurorad").setLevel(logging.WARNING)
     try:
-        with small_disks():
-            determinism.run(simulate, seed, pace.draw_s)
+        determinism.run(simulate, seed, pace.draw_s)
     except BaseExceptionGroup as group:
-        for error in _leaves(group):
+        for error in leaves(group):
             trace.violations.append(Violation("nothing breaks", repr(error)))
             trace.lines.append(f"            VIOLATED  nothing breaks: {error!r}")
     finally:
@@ -97,30 +95,6 @@ def run_seed(seed: int, stress: Stress = Stress()) -> Result:  # noqa: B008 - a 
         if was_enabled:
             gc.enable()
     return Result(seed, trace.violations, trace.lines)
-
-
-class Seat:
-    """A machine for a scheduler: its disk, and who runs there."""
-
-    def __init__(self, address: str, disk: FakeDisk) -> None:
-        self.address = address
-        self.disk = disk
-        self.node: Node | Member | None = None
-        self.is_lost = False
-        """Whether the next one finds another disk, an empty one."""
-        self.clock_ms = 0
-        """How far its clock is ahead of others'."""
-
-
-class DiskPace:
-    """How long the disk takes."""
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-        self.slowness = 1.0
-
-    def draw_s(self) -> float:
-        return self._rng.random() * 0.002 * self.slowness
 
 
 class Simulation:
@@ -149,7 +123,7 @@ class Simulation:
         self.engine_judge = EngineJudge(trace, self.ledger, self.cluster)
         self.judge = Judge(trace, self.ledger, ended=self._ended)
         self.cluster.watch = self.engine_judge
-        self.flags = _flags(self.rng)
+        self.flags = impatient(self.rng)
         self.segment_bytes = self.rng.choice((4 << 10, 32 << 10))
         self.storm_s = self.rng.uniform(20, 60) * (3 if self.is_large else 1)
         self.actions = (40 if self.is_large else self.rng.randint(10, 22)) * size
@@ -173,6 +147,8 @@ class Simulation:
         self.clients = Clients(determinism.seeded(seed, "clients"), trace, self.ledger, self._reachable, size)
         self._network_rng = network
         self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery
+        self._added = 0
         self._steps = determinism.Steps(ENDLESS_STEPS, self._give_up)
         hosts = determinism.seeded(seed, "hosts")
         for number in range(3 * size if self.is_large else hosts.randint(2, 4)):
@@ -192,6 +168,7 @@ class Simulation:
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             trio.lowlevel.add_instrument(self._steps)
             nursery.start_soon(self.timeline.run)
             self.around = Around(
@@ -207,11 +184,36 @@ class Simulation:
             self._audit()
             async with trio.open_nursery() as storm:
                 storm.start_soon(self._act)
-                drawn = faults.draw(self)
-                for fault in drawn if self._stress.faults is None else self._stress.faults:
+                for fault in self._faults() if self._stress.faults is None else self._stress.faults:
                     storm.start_soon(fault, self)
             await self._quiet()
             nursery.cancel_scope.cancel()
+
+    def _faults(self) -> Sequence[faults.Fault]:
+        rng = determinism.seeded(self.seed, "faults")
+        if rng.random() < 0.1:
+            return ()
+        alone = faults.draw(rng)
+        return alone + faults_of_groups.draw(rng) if self.group > 1 else alone
+
+    def add_seat(self) -> None:
+        """One more scheduler, with an empty disk."""
+        self._added += 1
+        seat = Seat(f"scheduler-{self.group + self._added - 1}", new_disk(self.rng, initialized=False))
+        self.seats.append(seat)
+        self._tell_addresses()
+        self._nursery.start_soon(self._schedule, seat)
+
+    def take_away(self, seat: Seat) -> None:
+        """For good."""
+        self.seats.remove(seat)
+        self._tell_addresses()
+        if seat.node is not None:
+            seat.node.crash(power_loss=True)
+
+    def _tell_addresses(self) -> None:
+        self.trace("node", f"the group is {', '.join(seat.address for seat in self.seats)}")
+        self.around.group(frozenset(seat.address for seat in self.seats))
 
     @property
     def is_condemned(self) -> bool:
@@ -228,11 +230,10 @@ class Simulation:
 
     async def _schedule(self, seat: Seat) -> None:
         """One scheduler after the other, each on what the one before left on the disk."""
-        life = 0
-        while True:
-            life += 1
-            self.trace("node", f"{seat.address} starts, number {life}")
-            node = seat.node = self._new_node(seat, life) if self.group == 1 else self._new_member(seat, life)
+        while seat in self.seats:
+            seat.life += 1
+            self.trace("node", f"{seat.address} starts, number {seat.life}")
+            node = seat.node = self._new_node(seat) if self.group == 1 else self._new_member(seat)
             async with trio.open_nursery() as nursery:  # its tasks are its own, to be stopped together
                 nursery.start_soon(node.run)
             self.trace("node", f"{seat.address} is dead")
@@ -240,28 +241,28 @@ class Simulation:
                 self.engine_judge.offers_void(node.connection)
             seat.disk = node.disk
             await trio.sleep(self.rng.random() * 3)
-            if seat.is_lost:
-                seat.disk, seat.is_lost = new_disk(self.rng, initialized=False), False
-                self.trace("node", f"{seat.address} has a new disk")
+            if seat.exchange is not None:
+                seat.disk, seat.exchange = seat.exchange(seat.disk), None
+                self.trace("node", f"{seat.address} has another disk")
 
-    def _new_node(self, seat: Seat, life: int) -> Node:
+    def _new_node(self, seat: Seat) -> Node:
         in_flight = seat.node.in_flight if isinstance(seat.node, Node) else ()
         self.engine_judge.awake_s = trio.current_time() + LONGEST_START_S
         return Node(
             seat.disk,
             self._new_connection(),
             self.flags,
-            determinism.seeded(self.seed, f"node {life}"),
+            determinism.seeded(self.seed, f"node {seat.life}"),
             self.now_ms,
             segment_bytes=self.segment_bytes,
             recovered=lambda storage: self._recovered(storage, in_flight),
             durable=self._durable,
         )
 
-    def _new_member(self, seat: Seat, life: int) -> Member:
-        rng = determinism.seeded(self.seed, f"{seat.address} {life}")
+    def _new_member(self, seat: Seat) -> Member:
+        rng = determinism.seeded(self.seed, f"{seat.address} {seat.life}")
         return Member(
-            seat.address, seat.disk, self.around, self.flags, rng, lambda: self.now_ms() + seat.clock_ms, life
+            seat.address, seat.disk, self.around, self.flags, rng, lambda: self.now_ms() + seat.clock_ms, seat.life
         )
 
     def _new_connection(self) -> Connection:
@@ -401,67 +402,3 @@ class Simulation:
             self.cluster.hear,
             self.now_ms,
         )
-
-
-def _flags(rng: random.Random) -> Flags:
-    """As an impatient operator would set them: what takes minutes and hours takes seconds and minutes."""
-    return dataclasses.replace(
-        Flags(),
-        transient_task_state_timeout=30.0,
-        initial_task_kill_retry_interval=4.0,
-        flapping_task_threshold=5.0,
-        initial_flapping_task_delay=1.0,
-        max_flapping_task_delay=8.0,
-        initial_schedule_penalty=0.5,
-        max_schedule_penalty=10.0,
-        min_offer_hold_time=rng.choice((10.0, 60.0)),
-        offer_hold_jitter_window=5.0,
-        offer_filter_duration=2.0,
-        hold_offers_forever=rng.random() < 0.2,
-        max_tasks_per_schedule_attempt=rng.choice((1, 5)),
-        max_status_update_batch_size=rng.choice((1, 1000)),
-        reconciliation_initial_delay=10.0,
-        reconciliation_schedule_spread=10.0,
-        reconciliation_explicit_interval=60.0,
-        reconciliation_implicit_interval=60.0,
-        history_min_retention_threshold=rng.choice((20.0, 3600.0)),
-        history_max_per_job_threshold=rng.choice((3, 100)),
-        host_maintenance_polling_interval=5.0,
-        min_required_instances_for_sla_check=MIN_INSTANCES,
-        sla_aware_kill_non_prod=True,
-        preemption_delay=1.0,
-        preemption_slot_search_initial_delay=2.0,
-        preemption_slot_search_interval=3.0,
-        preemption_slot_hold_time=10.0,
-        offer_reservation_duration=10.0,
-        enable_update_affinity=rng.random() < 0.5,
-        update_affinity_reservation_hold_time=10.0,
-        sla_aware_kill_retry_min_delay=1.0,
-        sla_aware_kill_retry_max_delay=5.0,
-        dlog_snapshot_interval=rng.choice((15.0, 600.0)),
-        dlog_max_entry_size=rng.choice((2 << 10, 512 << 10)),
-    )
-
-
-class _Complaints(logging.Handler):
-    """What the scheduler logs as an error is one."""
-
-    def __init__(self, trace: Trace) -> None:
-        super().__init__(logging.WARNING)
-        self._trace = trace
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info is not None and isinstance(record.exc_info[1], Down):
-            return  # the machine is gone, and with it whoever complains
-        if record.levelno < logging.ERROR or record.getMessage().startswith(NO_ROOM):
-            self._trace(determinism.present(), f"{record.levelname}: {record.getMessage()}")
-            return
-        self._trace.violated("nothing breaks", record.getMessage())
-        if record.exc_info is not None and record.exc_info[1] is not None:
-            self._trace.violated("nothing breaks", repr(record.exc_info[1]))
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    return [
-        leaf for one in group.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
-    ]

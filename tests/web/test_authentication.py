@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 from collections.abc import Callable
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aurorad import passwords
 from aurorad.rules.permissions import parse
@@ -101,6 +104,16 @@ async def test_a_right_password_is_remembered_for_a_while(
     await trio.sleep(REMEMBERED_S + 1)
     await basic.user(token("ann:apple"))
     assert checked == ["apple"] * 2
+
+
+async def test_who_keeps_calling_is_not_held_up_by_a_flood(
+    checked: list[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    basic = Basic(lambda: USERS)
+    for _ in range(10):
+        await basic.user(token("ann:apple"))
+        await trio.sleep(REMEMBERED_S / 2)
+    assert checked == ["apple"]
 
 
 async def test_a_wrong_one_is_not(checked: list[str]) -> None:
@@ -202,3 +215,12 @@ async def test_there_may_be_several_ways() -> None:
     both = negotiating()
     assert both.challenges == ["Negotiate", 'BASIC realm="Apache Aurora Scheduler"']
     assert (await both.caller(f"Basic {token('ann:apple')}")).name == "ann"
+
+
+@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda data: "Basic " + base64.b64encode(data).decode()))
+def test_any_header_is_a_callers_or_is_refused(header: str) -> None:
+    async def ask() -> None:
+        with contextlib.suppress(WrongCredentials, BadHeader):
+            assert (await negotiating().caller(header)).known
+
+    trio.run(ask)

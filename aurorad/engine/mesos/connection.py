@@ -12,7 +12,7 @@ import h11
 import trio
 
 from aurorad.engine.mesos import messages
-from aurorad.engine.mesos.ends import Lost
+from aurorad.engine.mesos.ends import Lost, NotReady
 from aurorad.engine.mesos.masters import Address, address_in
 from aurorad.engine.mesos.pipeline import Pipeline
 
@@ -136,7 +136,8 @@ def _refusal(address: Address, status: int, location: str, text: str) -> Excepti
             return Lost(f"{address} sends us on to {error}")
     if status == 401:
         return Lost(f"{address} does not take our credential, that of -framework_authentication_file (401)")
-    return Lost(f"{address} refuses: {status} {text}".rstrip())
+    kind = NotReady if status == 503 else Lost
+    return kind(f"{address} refuses: {status} {text}".rstrip())
 
 
 @contextlib.contextmanager

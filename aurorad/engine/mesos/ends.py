@@ -16,6 +16,10 @@ class Lost(Over):
     """There will be another."""
 
 
+class NotReady(Lost):
+    """The master will take us once it has recovered, or another one leads."""
+
+
 class FrameworkFailed(Over):
     """The master wants to know no more of us, as we are. The text is its own. A new process may have more luck."""
 

@@ -17,7 +17,7 @@ from aurorad.engine.mesos import messages, offers, translate
 from aurorad.engine.mesos.connection import ANSWER_S, Subscription, subscribed
 from aurorad.engine.mesos.ends import FrameworkFailed as FrameworkFailed
 from aurorad.engine.mesos.ends import FrameworkRemoved as FrameworkRemoved
-from aurorad.engine.mesos.ends import Lost, until_over
+from aurorad.engine.mesos.ends import Lost, NotReady, until_over
 from aurorad.engine.mesos.framework import Credential
 from aurorad.engine.mesos.launching import Unlaunchable
 from aurorad.engine.mesos.masters import Address, Masters, masters_at
@@ -32,13 +32,14 @@ _log = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 15.0  # where a master does not say
 _FIRST_WAIT_S, _MOST_WAIT_S = 1.0, 60.0  # scheduling sheet, section 11
+_MOST_WAIT_FOR_RECOVERY_S = 5.0  # a master that is about to lead says so at little cost
 _WAS_WELL_S = 1.0
 """A subscription that lasted so long is made again at once; with one that did not, that could go on for ever."""
 
 _REMOVED = "Framework has been removed"
-_ACCEPTED = 202
-_ANOTHER_STANDING = (307, 401, 403, 503)
-"""Who answers a call so does not lead, or does not know us any more."""
+_ACCEPTED, _BAD_CALL = 202, 400
+_NOT_SUBSCRIBED = ("The stream ID", "Framework cannot be found", "All non-subscribe calls")
+"""What a bad call's answer begins with if it is not the call that is bad."""
 
 
 class Launching(Protocol):
@@ -114,7 +115,7 @@ class MesosEngine:
                 why = lost
             was_well = trio.current_time() - self._subscribed_at >= _WAS_WELL_S
             failures = 0 if was_well and self._subscription is not None else failures + 1
-            wait_s = self._wait_s(failures)
+            wait_s = self._wait_s(failures, _MOST_WAIT_FOR_RECOVERY_S if isinstance(why, NotReady) else _MOST_WAIT_S)
             _log.warning("not subscribed at a Mesos master: %s; trying again in %.1f s", why, wait_s)
             if self._subscription is not None:
                 self._subscription = None
@@ -124,10 +125,10 @@ class MesosEngine:
             with trio.move_on_after(wait_s):
                 await masters.another(leader)
 
-    def _wait_s(self, failures: int) -> float:
+    def _wait_s(self, failures: int, most_s: float) -> float:
         if failures == 0:
             return 0.0
-        return min(_FIRST_WAIT_S * 2.0 ** min(failures - 1, 10), _MOST_WAIT_S) * self._rng.uniform(0.5, 1.0)
+        return min(_FIRST_WAIT_S * 2.0 ** min(failures - 1, 10), most_s) * self._rng.uniform(0.5, 1.0)
 
     async def _subscribe(self, masters: Masters, leader: Address) -> None:
         """Raises `Over` when the subscription is over."""
@@ -310,13 +311,13 @@ class MesosEngine:
         await subscription.calls.call(body, answered or functools.partial(self._answered, call.type))
 
     def _answered(self, type_: str, status: int, text: str) -> None:
-        """Raises `Lost` if the answer shows that the subscription is no more."""
+        """Raises `Lost` if it is not the call that is refused: who answers so does not lead, or know us, any more."""
         if status == _ACCEPTED:
             return
         self._stats.count("mesos_scheduler_call_failures")
         if type_ == "KILL":
             self._stats.count("scheduler_driver_kill_failures")
-        if status in _ANOTHER_STANDING or "stream" in text.lower():
+        if status != _BAD_CALL or text.startswith(_NOT_SUBSCRIBED):
             raise Lost(f"a call is refused: {status} {text}".rstrip())
         _log.error("the Mesos master refuses %s: %d %s", type_, status, text)
 

@@ -63,6 +63,7 @@
       const of = evaluate(tree.of, columns, times);
       return times.map((time, i) => {
         if (i === 0 || of[i] === null || of[i - 1] === null || time === times[i - 1]) return null;
+        if (of[i] < of[i - 1]) return null; // counted anew, after a restart
         return (of[i] - of[i - 1]) / ((time - times[i - 1]) / 1000);
       });
     }

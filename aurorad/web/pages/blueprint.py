@@ -72,6 +72,7 @@ def scheduler_pages(
     for path, view in pages.routes().items():
         blueprint.add_url_rule(path, view.__name__, view, strict_slashes=False)
     blueprint.add_url_rule("/slaves", "slaves", pages.agents)
+    blueprint.add_url_rule("/index.html", "index_html", pages.index)
     blueprint.register_blueprint(look.assets())
     blueprint.after_app_request(protect)
     blueprint.app_errorhandler(HTTPException)(look.http_error)

@@ -80,6 +80,7 @@ class _Server:
     async def _shown(self, route: Route, asked: Asked) -> Shown:
         tables = self._world.tables
         call = route.call(asked, tables)
+        assert type(call) in route.makes
         missing, taken = route.missing(asked, tables), route.taken(asked, tables)
         answer = await self._handle(call, self._caller())
         refusal = problems.refusal(answer)

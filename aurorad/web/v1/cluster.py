@@ -37,7 +37,7 @@ def _cron_jobs(answer: Response) -> list[JobSummary]:
 
 
 async def _crons(asked: Asked, answer: Response, world: World) -> Shown:
-    return r.page(_cron_jobs(answer), lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
+    return await r.page(_cron_jobs(answer), lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
 
 
 async def _cron(asked: Asked, answer: Response, world: World) -> Shown:
@@ -85,7 +85,7 @@ def _host_page(result: Result) -> frozenset[HostStatus]:
 async def _host_list(asked: Asked, answer: Response, world: World) -> Shown:
     mode = asked.get("mode", MaintenanceMode)
     wanted = [host for host in _host_page(r.result_of(answer)) if mode is None or host.mode is mode]
-    return r.page(wanted, lambda host: host.host, asked, named_json.to_json)
+    return await r.page(wanted, lambda host: host.host, asked, named_json.to_json)
 
 
 async def _all_hosts(asked: Asked, answer: Response, world: World) -> Shown:
@@ -105,7 +105,16 @@ def _to_hosts(verb: str, summary: str, cls: type[StartMaintenance | DrainHosts |
     def call(asked: Asked, tables: Tables) -> Call:
         return cls(asked.body(Hosts))
 
-    return Route("POST", f"/v1/hosts/{verb}", summary, call, _all_hosts, {200: PageOf(HostStatus)}, body=Body(Hosts))
+    return Route(
+        "POST",
+        f"/v1/hosts/{verb}",
+        summary,
+        call,
+        _all_hosts,
+        {200: PageOf(HostStatus)},
+        body=Body(Hosts),
+        makes=(cls,),
+    )
 
 
 _CRON = "/v1/cron/{role}/{environment}/{name}"
@@ -120,6 +129,7 @@ ROUTES = (
         _crons,
         {200: PageOf(JobSummary)},
         (r.ROLE_WANTED, *r.PAGE),
+        makes=(GetJobSummary,),
     ),
     Route(
         "GET",
@@ -129,8 +139,19 @@ ROUTES = (
         _cron,
         {200: One(JobSummary)},
         r.JOB,
+        makes=(GetJobSummary,),
     ),
-    Route("PUT", _CRON, "Schedule a cron job, or replace it.", _schedule, r.done, DONE, r.JOB, Body(JobConfiguration)),
+    Route(
+        "PUT",
+        _CRON,
+        "Schedule a cron job, or replace it.",
+        _schedule,
+        r.done,
+        DONE,
+        r.JOB,
+        Body(JobConfiguration),
+        makes=(ScheduleCronJob,),
+    ),
     Route(
         "DELETE",
         _CRON,
@@ -140,6 +161,7 @@ ROUTES = (
         DONE,
         r.JOB,
         missing=_no_cron,
+        makes=(DescheduleCronJob,),
     ),
     Route(
         "POST",
@@ -150,6 +172,7 @@ ROUTES = (
         DONE,
         r.JOB,
         missing=_no_cron,
+        makes=(StartCronJob,),
     ),
     Route(
         "GET",
@@ -159,6 +182,7 @@ ROUTES = (
         r.struct(lambda result: result.get_quota_result),
         {200: One(GetQuotaResult)},
         (r.ROLE,),
+        makes=(GetQuota,),
     ),
     Route(
         "PUT",
@@ -169,6 +193,7 @@ ROUTES = (
         DONE,
         (r.ROLE,),
         Body(ResourceAggregate),
+        makes=(SetQuota,),
     ),
     Route(
         "GET",
@@ -177,6 +202,7 @@ ROUTES = (
         lambda asked, tables: GetTierConfigs(),
         _TIERS,
         {200: One(GetTierConfigResult)},
+        makes=(GetTierConfigs,),
     ),
     Route(
         "GET",
@@ -186,6 +212,7 @@ ROUTES = (
         _host_list,
         {200: PageOf(HostStatus)},
         (r.HOSTS_WANTED, _MODE, *r.PAGE),
+        makes=(MaintenanceStatus,),
     ),
     _to_hosts("start-maintenance", "Prefer other hosts for new tasks.", StartMaintenance),
     _to_hosts("drain", "Have all tasks leave these hosts, as far as their SLA is kept.", DrainHosts),
@@ -197,6 +224,7 @@ ROUTES = (
         _all_hosts,
         {200: PageOf(HostStatus)},
         body=Body(SlaDrainHosts),
+        makes=(SlaDrainHosts,),
     ),
     _to_hosts("end-maintenance", "Take these hosts back into service.", EndMaintenance),
 )

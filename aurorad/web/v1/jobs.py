@@ -65,7 +65,7 @@ def _no_instance(asked: Asked, tables: Tables) -> str | None:
 async def _roles(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).role_summary_result
     assert result is not None
-    return r.page(result.summaries, lambda role: role.role, asked, named_json.to_json)
+    return await r.page(result.summaries, lambda role: role.role, asked, named_json.to_json)
 
 
 async def _jobs(asked: Asked, answer: Response, world: World) -> Shown:
@@ -73,7 +73,7 @@ async def _jobs(asked: Asked, answer: Response, world: World) -> Shown:
     summaries = [
         summary for summary in _summaries(answer) if environment is None or summary.job.key.environment == environment
     ]
-    return r.page(summaries, lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
+    return await r.page(summaries, lambda summary: keys.canonical(summary.job.key), asked, named_json.to_json)
 
 
 async def _job(asked: Asked, answer: Response, world: World) -> Shown:
@@ -159,6 +159,7 @@ ROUTES = (
         _roles,
         {200: PageOf(RoleSummary)},
         r.PAGE,
+        makes=(GetRoleSummary,),
     ),
     Route(
         "GET",
@@ -168,6 +169,7 @@ ROUTES = (
         _jobs,
         {200: PageOf(JobSummary)},
         (r.ROLE_WANTED, r.ENVIRONMENT_WANTED, *r.PAGE),
+        makes=(GetJobSummary,),
     ),
     Route(
         "POST",
@@ -178,6 +180,7 @@ ROUTES = (
         {201: DONE[200]},
         body=Body(JobConfiguration),
         taken=_taken,
+        makes=(CreateJob,),
     ),
     Route(
         "POST",
@@ -187,6 +190,7 @@ ROUTES = (
         r.struct(lambda result: result.populate_job_result),
         {200: One(PopulateJobResult)},
         body=Body(JobConfiguration),
+        makes=(PopulateJobConfig,),
     ),
     Route(
         "POST",
@@ -196,6 +200,7 @@ ROUTES = (
         _planned,
         {200: One(Plan)},
         body=Body(JobConfiguration),
+        makes=(PopulateJobConfig,),
     ),
     Route(
         "GET",
@@ -205,6 +210,7 @@ ROUTES = (
         _job,
         {200: One(JobSummary)},
         r.JOB,
+        makes=(GetJobSummary,),
     ),
     Route(
         "DELETE",
@@ -215,6 +221,7 @@ ROUTES = (
         DONE,
         (*r.JOB, r.MESSAGE),
         missing=_no_active,
+        makes=(KillTasks,),
     ),
     Route(
         "GET",
@@ -225,6 +232,7 @@ ROUTES = (
         {200: One(ConfigSummary)},
         r.JOB,
         missing=_no_job,
+        makes=(GetConfigSummary,),
     ),
     Route(
         "GET",
@@ -235,6 +243,7 @@ ROUTES = (
         {200: One(JobExplanation)},
         (*r.JOB, r.INSTANCES_WANTED),
         missing=_no_job,
+        makes=(GetPendingReason,),
     ),
     Route(
         "GET",
@@ -245,6 +254,7 @@ ROUTES = (
         {200: One(JobSla)},
         (*r.JOB, _WINDOW),
         missing=_no_job,
+        makes=(GetTasksStatus,),
     ),
     Route(
         "POST",
@@ -256,6 +266,7 @@ ROUTES = (
         r.JOB,
         Body(MoreInstances),
         missing=_no_active,
+        makes=(AddInstances,),
     ),
     Route(
         "DELETE",
@@ -266,6 +277,7 @@ ROUTES = (
         DONE,
         (*r.JOB, r.INSTANCE, r.MESSAGE),
         missing=_no_instance,
+        makes=(KillTasks,),
     ),
     Route(
         "POST",
@@ -277,6 +289,7 @@ ROUTES = (
         r.JOB,
         Body(KillTasks, frozenset({"job"}), required=False),
         missing=_no_active,
+        makes=(KillTasks,),
     ),
     Route(
         "POST",
@@ -288,5 +301,6 @@ ROUTES = (
         r.JOB,
         Body(RestartShards, frozenset({"job"}), required=False),
         missing=_no_active,
+        makes=(RestartShards,),
     ),
 )

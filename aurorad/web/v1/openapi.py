@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from aurorad import __version__
+from aurorad.api.calls import AdminCall, Call, ReadOnlyCall
+from aurorad.rules.authorization import ADMIN, MANAGER
 from aurorad.web.schemas import REF, Schemas
 from aurorad.web.v1 import problems
 from aurorad.web.v1.reading import Body, Json, Parameter
@@ -56,6 +58,7 @@ def document(routes: Iterable[Route]) -> Json:
 def _operation(route: Route, schemas: Schemas) -> Json:
     operation: Json = {
         "summary": route.summary,
+        "description": " ".join(map(_needs, route.makes)),
         "operationId": operation_id(route),
         "tags": [route.path.split("/")[2]],
         "parameters": [_parameter(parameter) for parameter in route.parameters],
@@ -68,6 +71,16 @@ def _operation(route: Route, schemas: Schemas) -> Json:
             "content": {"application/json": {"schema": schema}},
         }
     return operation
+
+
+def _needs(call: type[Call]) -> str:
+    """Which call is made, and which permission that takes."""
+    method = call.method()
+    if issubclass(call, ReadOnlyCall):
+        return f"Makes the call {method}, which only reads."
+    if issubclass(call, AdminCall):
+        return f"Makes the call {method}, which needs the permission {ADMIN}:{method}."
+    return f"Makes the call {method}, which needs the permission {MANAGER}:{method}:ROLE:ENVIRONMENT:NAME."
 
 
 def _body(body: Body, schemas: Schemas) -> Json:

@@ -42,7 +42,7 @@ async def _backups(asked: Asked, answer: Response, world: World) -> Shown:
 async def _staged(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).query_recovery_result
     assert result is not None
-    return r.page(result.tasks, lambda task: task.assigned_task.task_id, asked, named_json.to_json)
+    return await r.page(result.tasks, lambda task: task.assigned_task.task_id, asked, named_json.to_json)
 
 
 def _explicitly(asked: Asked, tables: Tables) -> Call:
@@ -57,8 +57,17 @@ ROUTES = (
         lambda asked, tables: ListBackups(),
         _backups,
         {200: One(ListBackupsResult)},
+        makes=(ListBackups,),
     ),
-    Route("POST", "/v1/backups", "Make a backup.", lambda asked, tables: PerformBackup(), r.done, DONE),
+    Route(
+        "POST",
+        "/v1/backups",
+        "Make a backup.",
+        lambda asked, tables: PerformBackup(),
+        r.done,
+        DONE,
+        makes=(PerformBackup,),
+    ),
     Route(
         "PUT",
         "/v1/recovery",
@@ -67,8 +76,17 @@ ROUTES = (
         r.done,
         DONE,
         body=Body(Backup),
+        makes=(StageRecovery,),
     ),
-    Route("DELETE", "/v1/recovery", "Forget the staged backup.", lambda a, t: UnloadRecovery(), r.done, DONE),
+    Route(
+        "DELETE",
+        "/v1/recovery",
+        "Forget the staged backup.",
+        lambda a, t: UnloadRecovery(),
+        r.done,
+        DONE,
+        makes=(UnloadRecovery,),
+    ),
     Route(
         "GET",
         "/v1/recovery/tasks",
@@ -77,6 +95,7 @@ ROUTES = (
         _staged,
         {200: PageOf(ScheduledTask)},
         (r.ROLE_WANTED, *r.PAGE),
+        makes=(QueryRecovery,),
     ),
     Route(
         "POST",
@@ -86,6 +105,7 @@ ROUTES = (
         r.done,
         DONE,
         body=Body(TaskQuery),
+        makes=(DeleteRecoveryTasks,),
     ),
     Route(
         "POST",
@@ -94,8 +114,17 @@ ROUTES = (
         lambda asked, tables: CommitRecovery(),
         r.done,
         DONE,
+        makes=(CommitRecovery,),
     ),
-    Route("POST", "/v1/snapshot", "Write a snapshot into the log.", lambda asked, tables: Snapshot(), r.done, DONE),
+    Route(
+        "POST",
+        "/v1/snapshot",
+        "Write a snapshot into the log.",
+        lambda asked, tables: Snapshot(),
+        r.done,
+        DONE,
+        makes=(Snapshot,),
+    ),
     Route(
         "POST",
         "/v1/reconciliation/explicit",
@@ -104,6 +133,7 @@ ROUTES = (
         r.done,
         DONE,
         body=Body(ExplicitReconciliationSettings, required=False),
+        makes=(TriggerExplicitTaskReconciliation,),
     ),
     Route(
         "POST",
@@ -112,5 +142,6 @@ ROUTES = (
         lambda asked, tables: TriggerImplicitTaskReconciliation(),
         r.done,
         DONE,
+        makes=(TriggerImplicitTaskReconciliation,),
     ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import heapq
+import operator
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -16,6 +18,7 @@ from aurorad.api.enums import JobUpdateStatus, ScheduleStatus
 from aurorad.api.results import Response, Result
 from aurorad.api.struct import ThriftStruct
 from aurorad.api.tasks import JobKey
+from aurorad.pace import Pace, gently
 from aurorad.scheduler.explaining import JobExplanation
 from aurorad.scheduler.rpc.plans import Plan
 from aurorad.storage.tables import Tables
@@ -77,7 +80,10 @@ def nothing_missing(asked: Asked, tables: Tables) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """`missing` says in a sentence what there must be and is not, before the call; `taken` what must not be and is."""
+    """`missing` says in a sentence what there must be and is not, before the call; `taken` what must not be and is.
+
+    `call` makes one of the calls in `makes`, by which it is judged who may do this.
+    """
 
     method: str
     path: str
@@ -86,6 +92,7 @@ class Route:
     show: Show
     answers: Mapping[int, Answer]
     """By status."""
+    makes: tuple[type[Call], ...] = dataclasses.field(kw_only=True)
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     missing: Callable[[Asked, Tables], str | None] = nothing_missing
@@ -117,12 +124,24 @@ def struct(get: Callable[[Result], ThriftStruct | None]) -> Show:
     return show
 
 
-def page(items: Iterable[T], key: Callable[[T], str], asked: Asked, to_json: Callable[[T], object]) -> Shown:
-    """A page of items that all are there, in the order of their keys; a cursor says behind which key it begins."""
-    after = _after(asked)
-    found = sorted((item for item in items if after is None or key(item) > after), key=key)
-    limit = _limit(asked)
-    return _page([to_json(item) for item in found[:limit]], key(found[limit - 1]) if len(found) > limit else None)
+async def page(items: Iterable[T], key: Callable[[T], str], asked: Asked, to_json: Callable[[T], object]) -> Shown:
+    """A page of items that all are there, in the order of their keys; a cursor says behind which key it begins.
+
+    There may be as many items as there are tasks, so they are not sorted: only those of the page are.
+    """
+    after, limit = _after(asked), _limit(asked)
+    first: list[tuple[str, T]] = []  # the least ones so far, and some that may be among them
+    pace = Pace()
+    for item in items:
+        name = key(item)
+        if after is None or name > after:
+            first.append((name, item))
+            if len(first) > 4 * MOST_ITEMS:
+                first = heapq.nsmallest(limit + 1, first, key=operator.itemgetter(0))
+        await pace.breathe()
+    first.sort(key=operator.itemgetter(0))
+    shown = await gently(to_json, [item for _, item in first[:limit]])
+    return _page(shown, first[limit - 1][0] if len(first) > limit else None)
 
 
 def slice_of(asked: Asked) -> tuple[int, int]:
@@ -136,11 +155,11 @@ def slice_of(asked: Asked) -> tuple[int, int]:
         raise _not_a_cursor() from None
 
 
-def sliced(items: Sequence[T], asked: Asked, to_json: Callable[[T], object]) -> Shown:
+async def sliced(items: Sequence[T], asked: Asked, to_json: Callable[[T], object]) -> Shown:
     """The page of what such a call gave."""
     offset, limit = slice_of(asked)
     more = len(items) >= limit
-    return _page([to_json(item) for item in items[: limit - 1]], str(offset + limit - 1) if more else None)
+    return _page(await gently(to_json, items[: limit - 1]), str(offset + limit - 1) if more else None)
 
 
 def _page(items: list[object], next_: str | None) -> Shown:

@@ -43,7 +43,7 @@ def _wanted(asked: Asked, tables: Tables) -> Call:
 
 
 async def _tasks(asked: Asked, answer: Response, world: World) -> Shown:
-    return r.sliced(_found(answer), asked, named_json.to_json)
+    return await r.sliced(_found(answer), asked, named_json.to_json)
 
 
 def _one(asked: Asked, tables: Tables) -> Call:
@@ -74,7 +74,7 @@ def _waiting(asked: Asked, tables: Tables) -> Call:
 async def _reasons(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).get_pending_reason_result
     assert result is not None
-    return r.page(result.reasons, lambda reason: reason.task_id, asked, named_json.to_json)
+    return await r.page(result.reasons, lambda reason: reason.task_id, asked, named_json.to_json)
 
 
 _CONFIGS = Parameter(
@@ -94,8 +94,21 @@ ROUTES = (
         _tasks,
         {200: PageOf(ScheduledTask)},
         (*_WHOSE, r.STATUSES_WANTED, r.HOSTS_WANTED, _CONFIGS, *r.PAGE),
+        makes=(
+            GetTasksStatus,
+            GetTasksWithoutConfigs,
+        ),
     ),
-    Route("GET", "/v1/tasks/{task}", "A task.", _one, _task, {200: One(ScheduledTask)}, (r.TASK,)),
+    Route(
+        "GET",
+        "/v1/tasks/{task}",
+        "A task.",
+        _one,
+        _task,
+        {200: One(ScheduledTask)},
+        (r.TASK,),
+        makes=(GetTasksStatus,),
+    ),
     Route(
         "PUT",
         "/v1/tasks/{task}/state",
@@ -106,6 +119,7 @@ ROUTES = (
         (r.TASK,),
         Body(TaskState),
         missing=_no_task,
+        makes=(ForceTaskState,),
     ),
     Route(
         "POST",
@@ -115,6 +129,7 @@ ROUTES = (
         r.done,
         DONE,
         body=Body(TaskQuery),
+        makes=(PruneTasks,),
     ),
     Route(
         "GET",
@@ -124,5 +139,6 @@ ROUTES = (
         _reasons,
         {200: PageOf(PendingReason)},
         (*_WHOSE, *r.PAGE),
+        makes=(GetPendingReason,),
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 from aurorad.api import keys, named_json
@@ -22,7 +21,7 @@ from aurorad.api.enums import JobUpdateStatus
 from aurorad.api.results import GetJobUpdateDiffResult, PulseJobUpdateResult, Response, StartJobUpdateResult
 from aurorad.api.struct import Id, ThriftStruct
 from aurorad.api.tasks import JobKey
-from aurorad.api.updates import JobUpdateDetails, JobUpdateKey, JobUpdateQuery, JobUpdateRequest, JobUpdateSummary
+from aurorad.api.updates import JobUpdateDetails, JobUpdateQuery, JobUpdateRequest, JobUpdateSummary
 from aurorad.scheduler.rpc.plans import Plan
 from aurorad.storage.tables import Tables
 from aurorad.web.v1 import route as r
@@ -54,7 +53,7 @@ def _wanted(asked: Asked, tables: Tables) -> Call:
 async def _updates(asked: Asked, answer: Response, world: World) -> Shown:
     result = r.result_of(answer).get_job_update_summaries_result
     assert result is not None
-    return r.sliced(result.update_summaries, asked, named_json.to_json)
+    return await r.sliced(result.update_summaries, asked, named_json.to_json)
 
 
 async def _details(asked: Asked, answer: Response, world: World) -> Shown:
@@ -87,12 +86,26 @@ _PATH = "/v1/updates/{role}/{environment}/{name}/{update}"
 _USER = Parameter("user", "Started by this user only.", some_text, r.TEXT)
 
 
-def _control(verb: str, summary: str, make: Callable[[JobUpdateKey, str | None], Call]) -> Route:
+_Control = type[PauseJobUpdate] | type[ResumeJobUpdate] | type[AbortJobUpdate] | type[RollbackJobUpdate]
+
+
+def _control(verb: str, summary: str, make: _Control) -> Route:
     def call(asked: Asked, tables: Tables) -> Call:
         return make(asked.update, asked.body(Why).message)
 
     body = Body(Why, required=False)
-    return Route("POST", f"{_PATH}/{verb}", summary, call, r.done, DONE, r.UPDATE, body, missing=_no_update)
+    return Route(
+        "POST",
+        f"{_PATH}/{verb}",
+        summary,
+        call,
+        r.done,
+        DONE,
+        r.UPDATE,
+        body,
+        missing=_no_update,
+        makes=(make,),
+    )
 
 
 ROUTES = (
@@ -104,6 +117,7 @@ ROUTES = (
         _updates,
         {200: PageOf(JobUpdateSummary)},
         (r.ROLE_WANTED, r.JOB_WANTED, _USER, r.UPDATE_STATUSES_WANTED, *r.PAGE),
+        makes=(GetJobUpdateSummaries,),
     ),
     Route(
         "POST",
@@ -113,6 +127,7 @@ ROUTES = (
         _started,
         {201: One(StartJobUpdateResult), **DONE},
         body=Body(StartJobUpdate),
+        makes=(StartJobUpdate,),
     ),
     Route(
         "POST",
@@ -122,6 +137,7 @@ ROUTES = (
         r.struct(lambda result: result.get_job_update_diff_result),
         {200: One(GetJobUpdateDiffResult)},
         body=Body(JobUpdateRequest),
+        makes=(GetJobUpdateDiff,),
     ),
     Route(
         "POST",
@@ -131,6 +147,7 @@ ROUTES = (
         _planned,
         {200: One(Plan)},
         body=Body(JobUpdateRequest),
+        makes=(GetJobUpdateDiff,),
     ),
     Route(
         "GET",
@@ -140,6 +157,7 @@ ROUTES = (
         _details,
         {200: One(JobUpdateDetails)},
         r.UPDATE,
+        makes=(GetJobUpdateDetails,),
     ),
     _control("pause", "Pause an update.", PauseJobUpdate),
     _control("resume", "Go on with a paused update.", ResumeJobUpdate),
@@ -154,5 +172,6 @@ ROUTES = (
         {200: One(PulseJobUpdateResult)},
         r.UPDATE,
         missing=_no_update,
+        makes=(PulseJobUpdate,),
     ),
 )

@@ -9,4 +9,4 @@ from tests.zookeeper import zookeeper, zookeeper_server  # noqa: F401  fixtures
 @pytest.fixture
 def quick_clock() -> MockClock:
     """Waits are over as soon as nothing else happens, which sockets of this machine show within milliseconds."""
-    return MockClock(autojump_threshold=0.02)
+    return MockClock(autojump_threshold=0.03)

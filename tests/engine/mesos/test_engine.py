@@ -28,11 +28,11 @@ from aurorad.engine.mesos.engine import FrameworkFailed, FrameworkRemoved
 from aurorad.engine.mesos.framework import Credential
 from aurorad.engine.mesos.launching import Unlaunchable
 from aurorad.vars import Vars
-from tests.engine.mesos.fake_master import Answer, FakeMaster, Json, Stream, fake_master, serving
+from tests.engine.mesos.fake_master import WRONG_STREAM, Answer, FakeMaster, Json, Stream, fake_master, serving
 from tests.engine.mesos.session import Commands, engine_at, session, task
 
 REFUSALS = {
-    "a master that is not ready": Answer(503, "Master has not finished recovery"),
+    "a master that fails": Answer(500, "Internal error"),
     "a master that cannot read the call": Answer(400, "Failed to convert JSON into Call protobuf"),
     "a credential that is refused": Answer(401),
     "a redirect to nowhere": Answer(307, "", (("Location", "/master"),)),
@@ -151,6 +151,16 @@ async def test_it_tries_on_after(refusal: Answer, quick_clock: MockClock) -> Non
     assert stats.get("mesos_scheduler_subscription_attempts") == 9
 
 
+async def test_a_master_that_recovers_is_not_left_waiting_for_long(quick_clock: MockClock) -> None:
+    began = trio.current_time()
+    async with fake_master() as (master, address):
+        recovering = Answer(503, "Master has not finished recovery")
+        master.refuses = lambda call, headers: recovering if trio.current_time() < began + 300 else None
+        async with session(engine_at(address)) as it:
+            with trio.fail_after(306):
+                await it._see()
+
+
 async def test_it_goes_where_it_is_sent_and_does_not_go_round_for_ever(quick_clock: MockClock) -> None:
     async with fake_master() as (leader, leading), fake_master() as (other, address):
         other.refuses = lambda call, headers: Answer(307, "", (("Location", f"//{leading}/master/api/v1/scheduler"),))
@@ -183,11 +193,11 @@ async def test_a_full_channel_loses_nothing_and_no_heartbeat_is_missed(quick_clo
         nursery.start_soon(engine_at(address).run, send, None)
         assert isinstance(await events.receive(), Registered)
         stream = await master.streams.receive()
-        for number in range(100):
+        for number in range(20):
             stream.tell({"type": "HEARTBEAT"}, {"type": "RESCIND", "rescind": {"offer_id": {"value": str(number)}}})
             await trio.sleep(1.0)
-        heard = [await events.receive() for _ in range(100)]
-        assert heard == [Rescind(str(number)) for number in range(100)]
+        heard = [await events.receive() for _ in range(20)]
+        assert heard == [Rescind(str(number)) for number in range(20)]
         nursery.cancel_scope.cancel()
 
 
@@ -358,7 +368,7 @@ async def test_calls_that_fail_are_counted() -> None:
     stats = Vars()
     async with fake_master() as (master, address), session(engine_at(address, stats)) as it:
         await it.hear(Registered)
-        master.refuses = lambda call, headers: Answer(500, "no") if call["type"] == "KILL" else None
+        master.refuses = lambda call, headers: Answer(400, "no") if call["type"] == "KILL" else None
         await it.engine.kill("task")
         await it.engine.reconcile(())
         assert (await master.called("RECONCILE"))["reconcile"] == {"tasks": []}
@@ -392,11 +402,19 @@ async def _beat(stream: Stream) -> None:
         await trio.sleep(15)
 
 
-@pytest.mark.parametrize("status", [307, 401, 403, 503])
-async def test_who_is_not_known_any_more_subscribes_again(status: int, quick_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(Answer(status) for status in (307, 401, 403, 500, 503)),
+        Answer(400, WRONG_STREAM.format("x", "framework")),
+        Answer(400, "Framework cannot be found"),
+        Answer(400, "All non-subscribe calls should include the 'Mesos-Stream-Id' header"),
+    ],
+)
+async def test_who_is_not_known_any_more_subscribes_again(answer: Answer, quick_clock: MockClock) -> None:
     async with fake_master() as (master, address), session(engine_at(address)) as it:
         await it.hear(Registered)
-        master.refuses = lambda call, headers: Answer(status) if call["type"] == "KILL" else None
+        master.refuses = lambda call, headers: answer if call["type"] == "KILL" else None
         await it.engine.kill("task")
         await it.hear(Disconnected)
         await it.hear(Registered)

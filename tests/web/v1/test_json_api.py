@@ -165,6 +165,17 @@ async def test_pages_of_names_follow_on_each_other() -> None:
     assert await _all_pages("/v1/jobs?limit=2", lambda call: answer) == [2, 1]
 
 
+async def test_a_page_out_of_very_many_has_the_first_ones() -> None:
+    roles = frozenset(RoleSummary(f"r{n:05}") for n in range(10_000))
+    answer = Response(ResponseCode.OK, result=Result(role_summary_result=RoleSummaryResult(roles)))
+    done = await ask("GET", "/v1/roles?limit=3", answer=answer)
+    assert isinstance(done.body, dict)
+    assert [item["role"] for item in done.body["items"]] == ["r00000", "r00001", "r00002"]
+    done = await ask("GET", f"/v1/roles?limit=2&cursor={done.body['next']}", answer=answer)
+    assert isinstance(done.body, dict)
+    assert [item["role"] for item in done.body["items"]] == ["r00003", "r00004"]
+
+
 async def _all_pages(path: str, answer: Callable[[Call], Response]) -> list[int]:
     """How many items each page has; no item comes twice."""
     sizes, seen, cursor = [], set(), ""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from aurorad import __version__
+from aurorad.log_lines import LogLines
 
 if TYPE_CHECKING:
     from aurorad.flags import Flags
@@ -88,11 +89,9 @@ def _run_daemon(values: Flags) -> int:
     from aurorad.lifecycle import START_AGAIN, StartAgain
     from aurorad.startup import CannotStart
 
-    logging.basicConfig(
-        level=flags.log_level(values.log_to_stderr),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogLines())
+    logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[handler])
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))
     try:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from client.display import Bar, Display
 
 
+# What would command a terminal: messages of tasks and updates come from whoever may make some.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
 @dataclasses.dataclass
 class Terminal:
     """All text is plain, on a terminal and elsewhere; only who waits in front of a terminal sees something move."""
@@ -71,7 +75,8 @@ class Terminal:
             self.error(f"{level:>5}] {text}")
 
     def _print(self, text: str, stream: TextIO) -> None:
+        shown = text.translate(_CONTROLS) if stream.isatty() else text
         if self._bar is None:
-            print(text, file=stream, flush=True)
+            print(shown, file=stream, flush=True)
         else:
-            self._bar.aside(lambda: print(text, file=stream, flush=True))
+            self._bar.aside(lambda: print(shown, file=stream, flush=True))

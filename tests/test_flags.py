@@ -271,6 +271,13 @@ def test_the_password_of_the_masters_zookeeper_is_not_shown() -> None:
     assert "pa@ss" not in repr(flags) + "".join(changed(flags))
 
 
+def test_it_may_be_in_a_file_so_that_nobody_sees_it_in_a_list_of_processes(tmp_path: Path) -> None:
+    (tmp_path / "masters").write_text("zk://user:pa@ss@zk1:2181/mesos\n")
+    flags = parse([f"-mesos_master_address=@{tmp_path}/masters", EXECUTOR, "-role=scheduler"])
+    assert flags.mesos_master_address == "zk://user:pa@ss@zk1:2181/mesos"
+    assert "pa@ss" not in repr(flags) + "".join(changed(flags))
+
+
 def test_several_schedulers_are_asked_for_by_all_that_they_need() -> None:
     assert not parse([]).replicated
     assert parse(ENSEMBLE).replicated

@@ -27,9 +27,11 @@ class MesosFlags:
         repr=False,
         metadata={
             "flag": _Address(
-                "The masters: host:port, with commas between several, or zk://[user:password@]host:port,.../path",
+                "The masters: host:port, with commas between several, or zk://[user:password@]host:port,.../path; or "
+                "@file with that",
                 _MESOS,
                 check.mesos_masters,
+                secret=True,
             )
         },
     )

@@ -30,14 +30,15 @@ def keep_others_out(app: Quart, address: str, hostname: str, welcome: str | None
     """Guard all of `app`, which listens on `address` and calls itself `hostname`.
 
     Pages of the site `welcome`, or of all if that is ``*``, may use the API (http-endpoints sheet, 3.2): without the
-    credentials that a browser keeps for us.
+    credentials that a browser keeps for us. It sends them along if such a page wants that, and no page may set them.
     """
     loopback = ipaddress.ip_address(address).is_loopback
     names = frozenset({"localhost", hostname.lower(), socket.gethostname().lower()}) if loopback else None
 
     @app.before_request
     async def check() -> None:
-        guest = request.path == _API and welcome in ("*", request.headers.get("Origin", ""))
+        invited = request.path == _API and welcome in ("*", request.headers.get("Origin", ""))
+        guest = invited and "Authorization" not in request.headers
         reason = refusal("GET" if guest else request.method, request.headers, names)
         if reason is not None:
             raise Forbidden(reason)

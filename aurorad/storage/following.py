@@ -161,29 +161,6 @@ async def following(
 
 
 @asynccontextmanager
-async def open_storage(
-    folder: Path,
-    *,
-    stats: Vars,
-    now_ms: Callable[[], int],
-    max_entry_bytes: int = MAX_ENTRY_BYTES,
-    snapshot_interval_s: float = 3600.0,
-) -> AsyncIterator[Storage]:
-    """The storage of a cluster of one, kept in `folder`: ``log/`` and ``state.db``. It serves until the block ends.
-
-    Raises `LogInUse`, and as `following` and `Following.leading` do.
-    """
-    settings = Settings(now_ms, max_entry_bytes, snapshot_interval_s)
-    async with (
-        local_log(folder, stats) as log,
-        following(log, folder / "state.db", settings, stats, alone=True) as state,
-    ):
-        await log.lead()
-        async with state.leading() as storage:
-            yield storage
-
-
-@asynccontextmanager
 async def local_log(folder: Path, stats: Vars) -> AsyncIterator[LocalLog]:
     """The log of a cluster of one, in ``log/`` of `folder`. Raises `LogInUse`, `LogDamaged`, or `OSError`."""
     await trio.to_thread.run_sync(lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True))

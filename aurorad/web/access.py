@@ -27,6 +27,8 @@ _RUN_AS_PERMISSION = "http.runAs"
 _ADMIN_PERMISSION = "http.admin"
 _READING = frozenset({"GET", "HEAD"})
 _COMPLAIN_EVERY_S = 10.0
+_LISTEN_S = 10.0
+"""So long somebody who is refused may go on sending: a body need not have an end."""
 _LONGEST_NAME = 255
 _TEXT = "text/plain; charset=utf-8"
 
@@ -198,7 +200,7 @@ class Gate:
             what = route.split("/")[1]
             if not caller.may(single(_ADMIN_PERMISSION, what)):
                 return await _refusal(403, f"{caller.name} lacks the permission {_ADMIN_PERMISSION}:{what}.")
-        if not caller.known and not self._anonymous_reads:
+        if not caller.known and not self._anonymous_reads:  # a call, too: whoever that is, we need not read it
             return await self._challenge()
         return None
 
@@ -244,8 +246,9 @@ def present_caller() -> Caller:
 
 
 async def _refusal(status: int, words: str) -> Response:
-    async for _ in request.body:  # who is still sending would not read the answer
-        pass
+    with trio.move_on_after(_LISTEN_S):
+        async for _ in request.body:  # who is still sending would not read the answer
+            pass
     return Response(f"{words}\n", status, content_type=_TEXT, headers={"Cache-Control": "no-store"})
 
 

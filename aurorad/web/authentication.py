@@ -23,7 +23,7 @@ from aurorad.web.users import NO_PASSWORD, Users
 REALM = "Apache Aurora Scheduler"
 
 REMEMBERED_S = 300.0
-"""So long a password that was right once is not hashed again."""
+"""So long after it was last used a password that was right is not hashed again."""
 _MOST_REMEMBERED = 1000
 _CHECKS_AT_ONCE = 2
 """Each takes a processor, and 64 MB."""
@@ -127,7 +127,7 @@ class Basic:
                 return True
             right = await trio.to_thread.run_sync(passwords.matches, stored, password)
         if right and name in users.users and self._remembered_of is users:
-            self._remembered[known_by] = trio.current_time() + REMEMBERED_S
+            self._remember(known_by)
             if len(self._remembered) > _MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
         return right
@@ -140,7 +140,12 @@ class Basic:
         if until is None or until < trio.current_time():
             self._remembered.pop(known_by, None)
             return False
+        self._remember(known_by)
         return True
+
+    def _remember(self, known_by: bytes) -> None:
+        self._remembered[known_by] = trio.current_time() + REMEMBERED_S
+        self._remembered.move_to_end(known_by)
 
 
 class _Unknown:

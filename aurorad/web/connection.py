@@ -159,6 +159,8 @@ class _Http1(H11Protocol):
 
     head_due = math.inf
     """When the head that has begun to come must be there, on Trio's clock."""
+    _head = b""
+    """Of an answer whose body follows at once: together they are one packet, and wake the client once."""
 
     async def handle(self, event: Event) -> None:
         await super().handle(event)
@@ -178,12 +180,19 @@ class _Http1(H11Protocol):
             reason = _REASONS.get(event.status_code, b"")
             event = type(event)(headers=event.headers, status_code=event.status_code, reason=reason)
         try:
-            await super()._send_h11_event(event)
+            data = self._head + (self.connection.send(event) or b"")
         except h11.LocalProtocolError:
-            if not isinstance(event, h11.EndOfMessage):
+            if isinstance(event, h11.EndOfMessage):
+                # Less than was promised: a file that shrank while it was sent. Nobody shall take it for the whole.
+                await self.send(Closed())
+            elif self.connection.their_state is not h11.ERROR:
                 raise
-            # Less than was promised: a file that shrank while it was sent. Nobody shall take it for the whole.
-            await self.send(Closed())
+            return
+        if isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers):
+            self._head = data
+        else:
+            self._head = b""
+            await self.send(RawData(data))
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upgrades are not offered; the request is answered as if none had been asked for."""

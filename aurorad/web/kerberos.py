@@ -13,8 +13,22 @@ from aurorad.web.authentication import TooBusy, WrongCredentials
 _log = logging.getLogger(__name__)
 
 _KERBEROS, _SPNEGO = "1.2.840.113554.1.2.2", "1.3.6.1.5.5.2"
+_NOBODY = "WELLKNOWN/ANONYMOUS"
+"""Whom a ticket names that anybody may get, in a realm that gives such (RFC 8062)."""
 _CHECKS_AT_ONCE = 4
 _MOST_WAITING = 50
+
+
+def user_name(principal: str, ours: str) -> str:
+    """That of a principal of our realm without the realm, of others that ours trusts with it.
+
+    The original leaves out every realm, so that somebody else's ``admin@ELSEWHERE`` is its admin. Raises
+    `WrongCredentials` for nobody.
+    """
+    name, _, realm = principal.rpartition("@")
+    if name == _NOBODY:
+        raise WrongCredentials
+    return name if realm == ours else principal
 
 
 class NoKerberos(Exception):
@@ -51,16 +65,10 @@ class Acceptor:
         self._limiter = trio.CapacityLimiter(_CHECKS_AT_ONCE)
 
     async def user(self, ticket: bytes) -> str:
-        """The name of the user whose ticket it is: of our realm without the realm, of others that ours trusts with it.
-
-        The original leaves out every realm, so that somebody else's ``admin@ELSEWHERE`` is its admin. Raises
-        `WrongCredentials` and `TooBusy`.
-        """
+        """The name of the user whose ticket it is. Raises `WrongCredentials` and `TooBusy`."""
         if self._limiter.statistics().tasks_waiting >= _MOST_WAITING:
             raise TooBusy
-        principal = await trio.to_thread.run_sync(self._principal, ticket, limiter=self._limiter)
-        name, _, realm = principal.rpartition("@")
-        return name if realm == self._realm else principal
+        return user_name(await trio.to_thread.run_sync(self._principal, ticket, limiter=self._limiter), self._realm)
 
     def _principal(self, ticket: bytes) -> str:
         """It must be enough: no further steps, and no answer (security sheet, section 6)."""

@@ -21,11 +21,11 @@ from aurorad.api.tasks import (
     TaskConfig,
     TaskEvent,
 )
-from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+from tests.storage.opened import open_storage
 
 Figure = tuple[str, str, str]  # what, measured, goal
 

@@ -20,13 +20,13 @@ from aurorad.flags import Flags
 from aurorad.log.local import LocalLog
 from aurorad.scheduler.state import StateManager
 from aurorad.storage import recovery
-from aurorad.storage.following import open_storage
 from aurorad.storage.snapshots import Snapshots
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table, Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from tests.bench.storage import Hold
+from tests.storage.opened import open_storage
 
 Figure = tuple[str, str, str]  # what, measured, goal
 

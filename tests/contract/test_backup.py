@@ -34,13 +34,13 @@ from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.rpc.updates import UpdateCalls
 from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.backups import Backups, loaded
-from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
 from aurorad.vars import Vars
 from tests.contract import wire
 from tests.contract.compare import Ids
 from tests.contract.daemon import Daemon, running
 from tests.contract.scenario import OURS, Setup
+from tests.storage.opened import open_storage
 
 BACKUP = OURS / "backup-1.bin"
 WRITTEN_MS = 1795232147651

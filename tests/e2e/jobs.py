@@ -80,7 +80,7 @@ jobs = [{kind}(cluster = 'devcluster', role = 'www-data', environment = 'devel',
 def tasks_of(cluster: Cluster, *names: str, statuses: Iterable[ScheduleStatus] = ()) -> list[ScheduledTask]:
     """Of jobs in ``www-data/devel``, or of all jobs; oldest first."""
     keys = frozenset(JobKey("www-data", "devel", name) for name in names)
-    query = TaskQuery(job_keys=keys or None, statuses=frozenset(statuses) or None)
+    query = TaskQuery(job_keys=keys, statuses=frozenset(statuses))
     result = call(cluster, GetTasksWithoutConfigs(query)).result
     assert result is not None
     assert result.schedule_status_result is not None

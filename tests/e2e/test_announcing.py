@@ -44,7 +44,7 @@ def test_a_job_is_found_in_zookeeper_while_it_runs(zookeeper: ZooKeeper, folder:
                 assert member["serviceEndpoint"]["host"] == "outside.example"
             assert it.aurora("job", "killall", KEY).returncode == 0
             assert client.get_children(path) == []
-        logs = [log for place in it.sandboxes for log in place.rglob("runs/latest/executor.log")]
+        logs = [log for place in it.sandboxes for log in place.rglob("*-devel-hello-*/runs/*-*/executor.log")]
         assert len(logs) == 2
         assert all("Announced as /found/here/www-data/devel/hello/member_" in log.read_text() for log in logs)
         assert not any("secret" in log.read_text() for log in logs)

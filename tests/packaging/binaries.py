@@ -52,6 +52,21 @@ def test_each_program_starts_without_a_python_around_it(command: list[str], told
     assert not ended.stderr
 
 
+def test_the_bundle_speaks_kerberos(tmp_path: Path) -> None:
+    keytab = tmp_path / "keytab"
+    keytab.write_bytes(b"none")
+    flags = (
+        "-http_authentication_mechanism=NEGOTIATE",
+        "-shiro_realm_modules=KERBEROS5_AUTHN",
+        f"-kerberos_server_keytab={keytab}",
+        "-kerberos_server_principal=HTTP/localhost@TEST.REALM",
+    )
+    command = [BINARIES / "aurorad", f"-work_dir={tmp_path / 'work'}", "-http_port=0", "-observer_port=0", *flags]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "key table" in ended.stderr
+
+
 def test_a_job_runs_and_ends_with_executors_of_the_bundle(bundled: Cluster) -> None:
     job = bundled.folder / "bundled.aurora"
     job.write_text(JOB)

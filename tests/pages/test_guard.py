@@ -109,3 +109,21 @@ async def test_one_site_may_be_welcome_at_the_api(welcome: str | None, origin: s
         assert told == [None] * 3
     asked = await client.options(path, headers=marks)  # before, by the browser
     assert asked.status_code == 200
+
+
+@pytest.mark.parametrize("welcome", ["*", "https://friend.example"])
+async def test_a_guest_may_not_use_the_credentials_that_a_browser_keeps_for_us(welcome: str) -> None:
+    app = QuartTrio(__name__, static_folder=None)
+
+    @app.post("/api")
+    async def answer() -> str:
+        return "done"
+
+    keep_others_out(app, "127.0.0.1", "builder7", welcome)
+    client = app.test_client()
+    kept = {"Host": "localhost:8081", "Authorization": "Basic YW5uOmFwcGxl"}
+    guest = {"Origin": "https://friend.example", "Sec-Fetch-Site": "cross-site", **kept}
+    ours = {"Origin": "http://localhost:8081", "Sec-Fetch-Site": "same-origin", **kept}
+    assert (await client.post("/api", headers=guest)).status_code == 403
+    assert (await client.post("/api", headers=ours)).status_code == 200
+    assert (await client.post("/api", headers=kept)).status_code == 200  # no browser

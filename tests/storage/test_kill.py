@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aurorad.storage.following import open_storage
 from aurorad.storage.tables import Table
 from aurorad.vars import Vars
+from tests.storage.opened import open_storage
 from tests.storage.samples import task
 from tests.storage.writer import WRITERS
 

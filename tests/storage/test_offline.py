@@ -22,11 +22,11 @@ from aurorad.storage import materialise, offline
 from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.backups import loaded
 from aurorad.storage.database import discard
-from aurorad.storage.following import open_storage
 from aurorad.storage.replay import Replay
 from aurorad.storage.shared import Shared
 from aurorad.storage.tables import Table, Tables
 from aurorad.vars import Vars
+from tests.storage.opened import open_storage
 from tests.storage.samples import task
 from tests.waiting import until
 

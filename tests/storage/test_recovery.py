@@ -21,12 +21,13 @@ from aurorad.log.replicated import LogSettings, replicated_log
 from aurorad.storage import commits, materialise, snapshots
 from aurorad.storage.database import discard
 from aurorad.storage.entries import UnreadableLog
-from aurorad.storage.following import Following, Settings, following, open_storage
+from aurorad.storage.following import Following, Settings, following
 from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.log.small_disk import small_disk
 from tests.log.test_cancelled import Nobody, group
+from tests.storage.opened import open_storage
 from tests.storage.samples import JOB, config, task
 from tests.waiting import until
 

@@ -11,10 +11,10 @@ import trio
 
 from aurorad.log import segments
 from aurorad.storage import materialise, snapshots
-from aurorad.storage.following import open_storage
 from aurorad.storage.storage import Storage
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+from tests.storage.opened import open_storage
 from tests.storage.samples import task
 
 WRITERS = 8

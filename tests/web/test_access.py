@@ -6,6 +6,8 @@ import base64
 from collections.abc import Sequence
 
 import pytest
+import trio
+import trio.testing
 from quart import Blueprint
 from quart_trio import QuartTrio
 
@@ -150,7 +152,23 @@ async def test_reading_can_be_closed_to_unknown_callers() -> None:
     made = app(gate(anonymous_reads=False))
     assert await status(made, "/scheduler") == 401
     assert await status(made, "/scheduler", basic("bob", "pear")) == 200
-    assert await status(made, "/api") == 401
+    assert await status(made, "/api", basic("joe", "nut")) == 200  # each call is judged by what it does
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_unknown_callers_send_is_not_even_read_then(method: str) -> None:
+    assert await status(app(gate(anonymous_reads=False)), "/api", method=method) == 401
+
+
+async def test_who_is_refused_may_not_send_for_ever(autojump_clock: trio.testing.MockClock) -> None:
+    client = app(gate()).test_client()
+    async with client.request("/quitquitquit", method="POST") as sent:
+        await sent.send(b"something, ")
+        with trio.fail_after(60):
+            while sent.status_code is None:
+                await trio.sleep(1)
+                await sent.send(b"and more, ")
+    assert sent.status_code == 401
 
 
 async def test_a_challenge_says_how() -> None:

@@ -106,6 +106,16 @@ async def test_a_right_password_is_remembered_for_a_while(
     assert checked == ["apple"] * 2
 
 
+async def test_who_keeps_calling_is_not_held_up_by_a_flood(
+    checked: list[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    basic = Basic(lambda: USERS)
+    for _ in range(10):
+        await basic.user(token("ann:apple"))
+        await trio.sleep(REMEMBERED_S / 2)
+    assert checked == ["apple"]
+
+
 async def test_a_wrong_one_is_not(checked: list[str]) -> None:
     basic = Basic(lambda: USERS)
     for name in ("ann", "ann", "nobody"):

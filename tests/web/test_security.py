@@ -10,7 +10,8 @@ import pytest
 from aurorad.flags import FlagError, Flags, parse
 from aurorad.vars import Vars
 from aurorad.web import kerberos as module
-from aurorad.web.kerberos import Acceptor, NoKerberos
+from aurorad.web.authentication import WrongCredentials
+from aurorad.web.kerberos import Acceptor, NoKerberos, user_name
 from aurorad.web.security import Security, warnings
 from aurorad.web.tls import BadCertificate
 from aurorad.web.users import BadUsers
@@ -119,3 +120,22 @@ def test_without_its_package_kerberos_is_told_to_be_missing(monkeypatch: pytest.
     monkeypatch.setitem(__import__("sys").modules, "gssapi", None)
     with pytest.raises(NoKerberos, match="KERBEROS5_AUTHN needs the Python package gssapi"):
         module.Acceptor(tmp_path, "HTTP/here@REALM")
+
+
+@pytest.mark.parametrize(
+    ("principal", "name"),
+    [
+        ("ann@REALM", "ann"),
+        ("ci/builder@REALM", "ci/builder"),
+        ("ann@ELSEWHERE", "ann@ELSEWHERE"),
+        (r"ann\@ELSEWHERE@REALM", r"ann\@ELSEWHERE"),
+    ],
+)
+def test_a_ticket_is_of_a_user_here_or_elsewhere(principal: str, name: str) -> None:
+    assert user_name(principal, "REALM") == name
+
+
+@pytest.mark.parametrize("realm", ["REALM", "WELLKNOWN:ANONYMOUS"])
+def test_a_ticket_that_anybody_gets_is_nobodys(realm: str) -> None:
+    with pytest.raises(WrongCredentials):
+        user_name(f"WELLKNOWN/ANONYMOUS@{realm}", "REALM")

@@ -1,10 +1,10 @@
-"""The log under everything that may go wrong, by chance; `python -m tests.log.network` runs more."""
+"""The log under everything that may go wrong, by chance; `python -m tests.log.storms` runs more."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.log.network import growth, storm
+from tests.log.storms import growth, storm
 
 
 @pytest.mark.parametrize("seed", range(25))

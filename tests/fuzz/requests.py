@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from aurorad.api import binary, compact, named_json, tjson
 from aurorad.api.wire import BINARY_TYPE, COMPACT_TYPE, JSON_TYPE, MessageHeader, MessageType
+from aurorad.web.v1.blueprint import ROUTES
 from tests.fuzz.values import any_call
 
 CORPUS = 3_000
@@ -23,10 +24,10 @@ _JUNK = (
     *(b"[", b"]", b"{", b"}", b'"', b",", b":", b"[[[[[[[[", b'{"1":', b"1e999", b"-0", b"NaN", b"null", b"true"),
     *(b'"rec"', b'"i32"', b"99999999999999999999", b"\\ud800", b"\xc3", b"\x00", b'"\\u0000"', b'"setField"'),
 )
+_NAMES = {"role": "www", "environment": "prod", "name": "a", "instance": "0", "task": "t", "update": "u"}
 _V1 = (
-    *("/v1/jobs", "/v1/jobs/www/prod/a", "/v1/jobs/www/prod/a/tasks", "/v1/jobs/www/prod/a/restart", "/v1/quotas/www"),
-    *("/v1/jobs/www/prod/a/updates", "/v1/updates", "/v1/tasks", "/v1/cron", "/v1/maintenance", "/v1/nosuch"),
-    *("/v1/jobs/www/prod/a/instances", "/v1/hosts", "/v1/roles/www"),
+    *sorted({route.path.format(**_NAMES) for route in ROUTES if not route.path.endswith("/commit")}),
+    *("/v1/nosuch", "/v1/jobs/www/prod/a?x=1", "/v1/tasks?limit=0", "/v1/tasks?cursor=%00"),
 )
 _METHODS = ("POST", "POST", "PUT", "PATCH", "DELETE")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import trio
 
@@ -14,6 +16,8 @@ from aurorad.web.kerberos import Acceptor
 from aurorad.web.tls import Tls, TlsFiles
 from aurorad.web.users import Users, UsersFile
 
+_log = logging.getLogger(__name__)
+
 
 class Security:
     """Who may do what, and whether connections are encrypted. `run` follows the files that say so."""
@@ -24,6 +28,11 @@ class Security:
         path = flags.users_file
         self._file = UsersFile(path, only_hashed=only_hashed) if path is not None else None
         self.tls = _tls(flags)
+        for secret in (flags.http_tls_key, flags.kerberos_server_keytab):
+            if secret is not None and _is_open(secret):
+                _log.warning(
+                    "%s can be read by every user of this machine, who then can pass for us: chmod o-r", secret
+                )
         self.gate = Gate(
             _authentication(flags, self._users, stats) if flags.secured else None,
             anonymous_reads=flags.http_anonymous_reads,
@@ -51,6 +60,13 @@ def _authentication(flags: Flags, users: Callable[[], Users], stats: Vars) -> Au
     if "BASIC" in flags.http_authentication_mechanism:
         mechanisms["basic"] = Basic(users)
     return Authentication(mechanisms, users, stats)
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o004)
+    except OSError:  # whoever needs the file says so
+        return False
 
 
 def _tls(flags: Flags) -> Tls | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from aurorad.api.calls import GetTasksStatus
 from aurorad.api.enums import LIVE_STATES, ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask
+from client.sandboxes import is_this_machine
 from tests.client import sshd
 from tests.client.conftest import Runner
 from tests.client.fake_scheduler import FakeScheduler, Http, refused
@@ -212,3 +214,44 @@ def test_a_scheduler_that_knows_the_place_spares_the_setting(
     scheduler.pages["/sandboxes"] = Http(200, {"Content-Type": "application/json"}, body)
     ran = aurora("task", "run", key, "cat out.txt")
     assert sorted(ran.out.splitlines()) == ["127.0.0.1:  from 1", "localhost:  from 0"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"task_id": "$(touch odd)"},
+        {"task_id": "task-1;touch odd"},
+        {"host": "localhost -oProxyCommand=odd"},
+        {"config": msgspec.structs.replace(CONFIG, job=JobKey("-oProxyCommand=touch odd;", "test", "hello"))},
+    ],
+)
+@pytest.mark.parametrize("words", [["run", "KEY", "ls"], ["ssh", "KEY/0", "-c", "ls"], ["scp", "KEY/0:a", "."]])
+def test_what_a_scheduler_says_of_a_task_never_becomes_a_command(
+    aurora: Runner, scheduler: FakeScheduler, agent: Path, server: Sshd, key: str, odd: dict[str, Any], words: list[str]
+) -> None:
+    theirs = {"host": "localhost", "config": _task(0, "localhost", server.user).assigned_task.task} | odd
+    scheduler.on(GetTasksStatus, lambda call: tasks(task(0, RUNNING, **theirs)))
+    scheduler.pages["/sandboxes"] = Http(200, {"Content-Type": "application/json"}, _PLACE)
+    (agent.parent / ".aurora" / "clusters.json").write_text(
+        json.dumps([{"name": "west", "scheduler_uri": scheduler.url}])
+    )
+    ran = aurora("task", *(word.replace("KEY", key) for word in words))
+    assert (ran.code, ran.out) == (20, "")
+    assert "is not what was asked for" in ran.err
+
+
+_PLACE = json.dumps({"slave_root": "/{{thermos.task_id}}", "slave_run_directory": "latest"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("http://localhost:8081/", True),
+        ("http://127.0.0.1:8081/", True),
+        ("http://[::1]:8081/", True),
+        ("https://192.0.2.7:8081/", False),
+        ("http://nowhere.invalid:8081/", False),
+    ],
+)
+def test_only_a_scheduler_of_this_machine_has_its_agents_here(url: str, near: bool) -> None:
+    assert is_this_machine(url) is near

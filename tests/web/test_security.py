@@ -116,6 +116,16 @@ def test_what_is_wrong_with_its_files_keeps_the_daemon_from_starting(tmp_path: P
         Acceptor(tmp_path / "keytab", "HTTP/here@REALM")
 
 
+@pytest.mark.parametrize(("mode", "told"), [(0o644, 1), (0o640, 0), (0o600, 0)])
+def test_a_key_that_everybody_can_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, told: int
+) -> None:
+    (tmp_path / "keytab").touch(mode=0o600)
+    (tmp_path / "keytab").chmod(mode)
+    Security(parse([f"-kerberos_server_keytab={tmp_path}/keytab"]), Vars())
+    assert caplog.text.count("can be read by every user") == told
+
+
 def test_without_its_package_kerberos_is_told_to_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gssapi", None)
     with pytest.raises(NoKerberos, match="KERBEROS5_AUTHN needs the Python package gssapi"):

@@ -16,6 +16,9 @@ from aurorad.api.struct import ThriftStruct
 _BIG_WEIGHT = 5_000
 _BIG_BODY_BYTES = 256 << 10
 _LONG_TEXT = 1_000
+# At once: more of them would only take each other's time, and much memory.
+_MOST_THREADS = 2
+_THREADS: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("aurorad.large.threads")
 PIECE_BYTES = 256 << 10
 
 S = TypeVar("S", bound=ThriftStruct)
@@ -26,15 +29,25 @@ Args = TypeVarTuple("Args")
 async def decoded(decode: Callable[[bytes, Unpack[Args]], T], body: bytes, *args: *Args) -> T:
     """``decode(body, *args)``, with its errors."""
     if len(body) > _BIG_BODY_BYTES:
-        return await trio.to_thread.run_sync(decode, body, *args)
+        return await trio.to_thread.run_sync(decode, body, *args, limiter=_threads())
     return decode(body, *args)
 
 
 async def encoded(value: S, encode: Callable[[S], T]) -> T:
     """``encode(value)``."""
     if weight(value) > _BIG_WEIGHT:
-        return await trio.to_thread.run_sync(encode, value)
+        return await trio.to_thread.run_sync(encode, value, limiter=_threads())
     return encode(value)
+
+
+def _threads() -> trio.CapacityLimiter:
+    """This loop's."""
+    try:
+        return _THREADS.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(_MOST_THREADS)
+        _THREADS.set(limiter)
+        return limiter
 
 
 def weight(value: object) -> int:

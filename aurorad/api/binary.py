@@ -33,6 +33,7 @@ __all__ = [
     "encode_message",
     "read_pieces",
     "read_struct",
+    "write_message",
 ]
 
 S = TypeVar("S", bound=ThriftStruct)
@@ -89,12 +90,17 @@ def encode_count(cls: type[ThriftStruct], attribute: str, count: int) -> bytes:
 
 
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
+    return bytes(write_message(header, body))
+
+
+def write_message(header: MessageHeader, body: ThriftStruct) -> Output:
+    """The same, not copied once more."""
     out = Output()
     out += struct.pack(">I", VERSION | header.type)
     _write_bytes(header.method.encode(), out)
     out += _I32.pack(header.sequence)
     _struct_writer(type(body))(body, out)
-    return bytes(out)
+    return out
 
 
 def _write_bytes(value: bytes, out: Output) -> None:

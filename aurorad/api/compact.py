@@ -47,11 +47,16 @@ def read_struct(cls: type[S], data: bytes, position: int) -> tuple[S, int]:
 
 
 def encode_message(header: MessageHeader, body: ThriftStruct) -> bytes:
+    return bytes(write_message(header, body))
+
+
+def write_message(header: MessageHeader, body: ThriftStruct) -> Output:
+    """The same, not copied once more."""
     out = Output(bytes((_PROTOCOL, _VERSION | header.type << 5)))
     _write_varint(header.sequence & 0xFFFFFFFF, out)
     _write_bytes(header.method.encode(), out)
     _struct_writer(type(body))(body, out)
-    return bytes(out)
+    return out
 
 
 def decode_header(data: bytes) -> tuple[MessageHeader, int]:

@@ -46,7 +46,7 @@ COMPACT_TYPE = "application/vnd.apache.thrift.compact"
 # Deeper than any declared struct; keeps unknown nested fields from exhausting the stack.
 MAX_DEPTH = 64
 # Of one collection: more than any cluster has tasks. An element may take one byte on the wire and a hundred in memory.
-MAX_ELEMENTS = 1 << 22
+MAX_ELEMENTS = 1 << 21
 
 
 class Tag(IntEnum):

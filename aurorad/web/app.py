@@ -27,7 +27,7 @@ def scheduler_app(stats: Vars, *blueprints: Blueprint) -> QuartTrio:
     @app.after_request
     async def end(response: Response) -> Response:
         answer = await compress(response)
-        if isinstance(answer.response, DataBody) and len(answer.response.data) > PIECE_BYTES:
+        if type(answer.response) is DataBody and len(answer.response.data) > PIECE_BYTES:
             answer.response = InPieces(answer.response.data)
         stats.observe(f"http_{answer.status_code}_responses", trio.current_time() - g.began)
         return answer

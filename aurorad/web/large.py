@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
+from quart import Response
 from quart.wrappers.response import DataBody
 
 from aurorad.api.struct import ThriftStruct
@@ -15,6 +16,9 @@ from aurorad.api.struct import ThriftStruct
 _BIG_WEIGHT = 5_000
 _BIG_BODY_BYTES = 256 << 10
 _LONG_TEXT = 1_000
+# At once: more of them would only take each other's time, and much memory.
+_MOST_THREADS = 2
+_THREADS: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("aurorad.large.threads")
 PIECE_BYTES = 256 << 10
 
 S = TypeVar("S", bound=ThriftStruct)
@@ -25,15 +29,25 @@ Args = TypeVarTuple("Args")
 async def decoded(decode: Callable[[bytes, Unpack[Args]], T], body: bytes, *args: *Args) -> T:
     """``decode(body, *args)``, with its errors."""
     if len(body) > _BIG_BODY_BYTES:
-        return await trio.to_thread.run_sync(decode, body, *args)
+        return await trio.to_thread.run_sync(decode, body, *args, limiter=_threads())
     return decode(body, *args)
 
 
-async def encoded(value: S, encode: Callable[[S], bytes]) -> bytes:
+async def encoded(value: S, encode: Callable[[S], T]) -> T:
     """``encode(value)``."""
     if weight(value) > _BIG_WEIGHT:
-        return await trio.to_thread.run_sync(encode, value)
+        return await trio.to_thread.run_sync(encode, value, limiter=_threads())
     return encode(value)
+
+
+def _threads() -> trio.CapacityLimiter:
+    """This loop's."""
+    try:
+        return _THREADS.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(_MOST_THREADS)
+        _THREADS.set(limiter)
+        return limiter
 
 
 def weight(value: object) -> int:
@@ -47,20 +61,33 @@ def weight(value: object) -> int:
     return 1 + len(value) // _LONG_TEXT if isinstance(value, str | bytes) else 1
 
 
+def answer_of(data: bytes | bytearray, type_: str) -> Response:
+    """An answer whose data nobody copies as a whole."""
+    response = Response(b"", content_type=type_)
+    response.response = InPieces(data)
+    response.content_length = len(data)
+    return response
+
+
 class InPieces(DataBody):
     """The body of an answer, of which nobody has to copy more than a piece at a time."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        super().__init__(b"")
+        self.data: bytes | bytearray = data  # type: ignore[assignment]  # the base only cuts it
+        self.end = len(data)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _Pieces(self.data, self.begin, self.end)
 
 
 class _Pieces(AsyncIterator[bytes]):
-    def __init__(self, data: bytes, begin: int, end: int) -> None:
+    def __init__(self, data: bytes | bytearray, begin: int, end: int) -> None:
         self._data = data
         self._end = end
         self._starts = iter(range(begin, end, PIECE_BYTES))
 
     async def __anext__(self) -> bytes:
         for start in self._starts:
-            return self._data[start : min(start + PIECE_BYTES, self._end)]
+            return bytes(self._data[start : min(start + PIECE_BYTES, self._end)])
         raise StopAsyncIteration

@@ -27,7 +27,7 @@ from aurorad.api.wire import (
     WireError,
 )
 from aurorad.rules.permissions import Caller
-from aurorad.web.large import decoded, encoded
+from aurorad.web.large import answer_of, decoded, encoded
 
 IDL = Path(idl.__file__).parent / "api.thrift"
 _ANY_THRIFT = "application/x-thrift"
@@ -130,18 +130,18 @@ def _unknown(header: MessageHeader) -> ApplicationException:
     return ApplicationException(f"Invalid method name: '{header.method}'", _UNKNOWN_METHOD)
 
 
-_ENCODERS = {
-    Encoding.JSON: tjson.encode_message,
-    Encoding.BINARY: binary.encode_message,
-    Encoding.COMPACT: compact.encode_message,
+_WRITERS = {
+    Encoding.JSON: tjson.write_message,
+    Encoding.BINARY: binary.write_message,
+    Encoding.COMPACT: compact.write_message,
 }
 
 
 async def _respond(header: MessageHeader, kind: MessageType, body: ThriftStruct, received: Encoding) -> Response:
     encoding = _accepted(received)
     envelope = MessageHeader(header.method, kind, header.sequence)
-    data = await encoded(body, lambda value: _ENCODERS[encoding](envelope, value))
-    return Response(data, 200, content_type=encoding.value)
+    data = await encoded(body, lambda value: _WRITERS[encoding](envelope, value))
+    return answer_of(data, encoding.value)
 
 
 def _accepted(received: Encoding) -> Encoding:

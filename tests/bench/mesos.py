@@ -38,10 +38,11 @@ from tests.mesos.workers import MesosWorkers, mesos_workers
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
-TASKS = 2000
+TASKS = 500
+AGENTS = 8
 AT_ONCE = 40
 IDLE_EXECUTOR = "#!/bin/sh\nexec sleep 1000\n"
-ROOM = ("--cpus=4000", "--mem=2000000", "--disk=2000000")
+ROOM = (f"--agents={AGENTS}", "--cpus=4000", "--mem=2000000", "--disk=2000000")
 WITHIN_S = 300.0
 
 
@@ -55,7 +56,12 @@ def figures() -> Iterator[Figure]:
         with _idle_workers() as workers:
             flags = parse([work_dir, *workers.flags])
             yield from _launches("a real master", flags, lambda: _known_to(workers.rig))
-        simulated = ("-engine=simulated", "-simulated_hosts=2", "-simulated_cpus=4000", "-simulated_ram=2000000MB")
+        simulated = (
+            "-engine=simulated",
+            f"-simulated_hosts={AGENTS}",
+            "-simulated_cpus=4000",
+            "-simulated_ram=2000000MB",
+        )
         yield from _launches("simulated hosts", parse([work_dir, *simulated]), None)
     yield _until_running()
 
@@ -72,8 +78,7 @@ def _idle_workers() -> Iterator[MesosWorkers]:
 def _launches(where: str, flags: Flags, known: Callable[[], int] | None) -> Iterator[Figure]:
     timed, seconds = trio.run(_launch_all, flags, known)
     delays = sorted(timed.delays)
-    goal = "as fast as it takes them" if known else ""
-    yield f"{TASKS:,} tasks through {where}, launched", f"{TASKS / timed.seconds:,.0f}/s", goal
+    yield f"{TASKS:,} tasks through {where}, launched", f"{TASKS / timed.seconds:,.0f}/s", ""
     if known is not None:
         yield "  known to the master", f"{TASKS / seconds:,.0f}/s", ""
     median, slow = statistics.median(delays), delays[int(len(delays) * 0.9)]
@@ -196,4 +201,8 @@ def _until_running() -> Figure:
             call(it, CreateJob(shell_job("sleepers", "exec sleep 1000", cpus=0.01, instances=AT_ONCE)))
             when(it, "sleepers", "all run", lambda _: len(running(it, "sleepers")) == AT_ONCE, within_s=WITHIN_S)
             seconds = time.perf_counter() - start
-    return f"{AT_ONCE} tasks RUNNING with our executors on 2 agents", f"{AT_ONCE / seconds:.1f}/s ({seconds:.1f} s)", ""
+    return (
+        f"{AT_ONCE} tasks RUNNING with our executors on {AGENTS} agents",
+        f"{AT_ONCE / seconds:.1f}/s ({seconds:.1f} s)",
+        "",
+    )

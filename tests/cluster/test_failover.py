@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.cluster.calls import create, jobs
-from tests.cluster.schedulers import Site
+from tests.cluster.network import cut
+from tests.cluster.schedulers import Scheduler, Site, site
 from tests.e2e.cluster import eventually
 
 
@@ -15,3 +18,26 @@ def test_a_leader_is_killed_and_the_job_is_still_there(three: Site) -> None:
     assert jobs(second) == {"one"}
     assert create(second, "two")
     assert three.settle() is second
+
+
+def test_the_next_in_line_that_reaches_no_other_makes_room_for_one_that_does(tmp_path: Path) -> None:
+    with site(tmp_path, "-native_log_initialize", "-native_log_election_timeout=3secs", zookeepers=1) as them:
+        them.start()
+        first = them.settle()
+        second, third = them.followers()
+        third.stop()  # and to the end of the line
+        third.start()
+        them.settle()
+        assert create(first, "one")
+        cut([second.machine], [first.machine, third.machine])
+        first.kill()
+        leader = eventually("one that reaches another leads", lambda: next(filter(leads, (first, third)), None), 40)
+        assert "attempt 1 of 20 to lead the log: no quorum of 2 promised" in second.written()
+        assert create(leader, "two")
+        assert jobs(leader) == {"one", "two"}
+        them.network.heal()
+        assert jobs(them.settle()) == {"one", "two"}
+
+
+def leads(one: Scheduler) -> bool:
+    return one.runs and one.leads()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from aurorad.api.calls import CreateJob, KillTasks
@@ -14,6 +16,14 @@ from tests.mesos.notes import create, none_lost_none_doubled
 
 pytestmark = pytest.mark.real_mesos
 S = ScheduleStatus
+
+
+@pytest.fixture
+def site(new_site: NewSite) -> Iterator[Site]:
+    """Whose agents soon go back to a master that did not ping them: without ZooKeeper nobody tells them of one."""
+    often = ("--master-flag=agent_ping_timeout=1secs", "--master-flag=max_agent_ping_timeouts=8")
+    with new_site(rig=often) as started:
+        yield started
 
 
 def test_a_master_that_is_started_again_finds_all_as_it_was(site: Site) -> None:

@@ -34,13 +34,17 @@ def test_what_one_scheduler_does_not_need_another_one_gets_and_back_again(folder
     with (
         mesos_workers(observed=False) as workers,
         cluster(folder / "one", *flags, workers=workers) as one,
-        cluster(folder / "other", *flags, workers=workers) as other,
     ):
-        for turn in range(2):
-            for it in (one, other):
-                fill(it, f"large-{turn}")
-                killed = it.aurora("job", "killall", "--no-batching", f"devcluster/www-data/devel/large-{turn}")
-                assert killed.returncode == 0, killed.stdout
+        other = Cluster(folder / "other", *flags, workers=workers)
+        other.start()
+        try:
+            for turn in range(2):
+                for it in (one, other):
+                    fill(it, f"large-{turn}")
+                    killed = it.aurora("job", "killall", "--no-batching", f"devcluster/www-data/devel/large-{turn}")
+                    assert killed.returncode == 0, killed.stdout
+        finally:
+            assert other.stop() == 0
 
 
 def test_a_framework_that_an_operator_ends_is_not_replaced_unless_told_so(site: Site) -> None:

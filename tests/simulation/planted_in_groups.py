@@ -15,6 +15,7 @@ from aurorad.log.replicated import ReplicatedLog
 from aurorad.storage.following import Following
 from tests.log.fake_disk import FakeFile
 from tests.simulation import clients, faults, faults_of_groups, member
+from tests.simulation.log.planted import checksums_not_looked_at, damaged_members_keep_their_vote
 from tests.simulation.member import new_disk
 from tests.simulation.planted import Plant
 from tests.simulation.simulation import Stress
@@ -95,6 +96,7 @@ def _in_three(faults: tuple[faults.Fault, ...], *actions: clients.Action) -> Str
 
 
 _TROUBLE = (faults_of_groups.dethroned, faults_of_groups.freezes)
+_DAMAGE = (faults_of_groups.flipped_bits, faults.crashes)
 
 PLANTS = (
     Plant(a_quorum_of_one, "one log", _in_three(_TROUBLE, clients.create)),
@@ -109,4 +111,6 @@ PLANTS = (
     Plant(acknowledged_without_a_quorum, "log before acknowledge", _in_three((), clients.create)),
     Plant(a_journal_without_sync, "one leads", _in_three((faults.crashes,), clients.create)),
     Plant(lost_disks_vote_at_once, "one leads", _in_three((faults_of_groups.lost_disks,), clients.create)),
+    Plant(damaged_members_keep_their_vote, "one leads", _in_three(_DAMAGE, clients.create)),
+    Plant(checksums_not_looked_at, "one log", _in_three(_DAMAGE, clients.create)),
 )

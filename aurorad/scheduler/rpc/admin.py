@@ -20,7 +20,7 @@ from aurorad.api.results import Response
 from aurorad.rules import quota
 from aurorad.scheduler.limits import role_usage
 from aurorad.scheduler.reconciliation import Reconciliation
-from aurorad.scheduler.rpc.answers import Handlers, Refused, given_text, ok, rules_refuse
+from aurorad.scheduler.rpc.answers import Handlers, Refused, given, given_text, ok, rules_refuse
 from aurorad.scheduler.rpc.finding import find, given_query
 from aurorad.scheduler.state import StateManager
 from aurorad.storage.storage import Storage
@@ -69,9 +69,7 @@ class _AdminCalls:
 
     async def set_quota(self, call: SetQuota, user: str) -> Response:
         role = given_text(call.owner_role)
-        if call.quota is None:
-            raise Refused("", ResponseCode.ERROR)
-        granted = call.quota
+        granted = given(call.quota, "A quota")
 
         def work(tx: Transaction) -> None:
             with rules_refuse():
@@ -84,9 +82,7 @@ class _AdminCalls:
     async def force_task_state(self, call: ForceTaskState, user: str) -> Response:
         """OK whether or not there is such a task, and whether or not it may go there."""
         task_id = given_text(call.task_id)
-        if call.status is None:
-            raise Refused("", ResponseCode.ERROR)
-        target = call.status
+        target = given(call.status, "A status")
 
         def work(tx: Transaction) -> None:
             task = tx.tables.task(task_id)
@@ -114,11 +110,10 @@ class _AdminCalls:
         return ok()
 
     async def reconcile_explicitly(self, call: TriggerExplicitTaskReconciliation, user: str) -> Response:
-        if call.settings is None:
-            raise Refused("", ResponseCode.ERROR)
-        if call.settings.batch_size is not None and call.settings.batch_size <= 0:
+        batch_size = given(call.settings, "A value for settings").batch_size
+        if batch_size is not None and batch_size <= 0:
             raise Refused("Batch size must be greater than zero.")
-        self._reconciliation.trigger_explicit(call.settings.batch_size)
+        self._reconciliation.trigger_explicit(batch_size)
         return ok()
 
     async def reconcile_implicitly(self, call: TriggerImplicitTaskReconciliation, user: str) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from aurorad.api import keys
 from aurorad.api.calls import Call
@@ -15,6 +15,8 @@ from aurorad.rules.admission import AdmissionError
 from aurorad.rules.quota import QuotaExceeded
 from aurorad.scheduler.limits import active_update
 from aurorad.storage.tables import Tables
+
+T = TypeVar("T")
 
 # A handler takes its own kind of call, which a mapping by type cannot say; the second argument is the user's name.
 Handler = Callable[[Any, str], Awaitable[Response]]
@@ -39,13 +41,19 @@ def refused(refusal: Refused) -> Response:
     return Response(refusal.code, result=refusal.result, details=(ResponseDetail(text or None),))
 
 
+def given(value: T | None, what: str) -> T:
+    """An argument of a call. Raises `Refused` if it is unset; `what` was expected."""
+    if value is None:
+        raise Refused(f"{what} was expected.", ResponseCode.ERROR)
+    return value
+
+
 def given_key(job: JobKey | None) -> JobKey:
     """The job key of a call. Raises `Refused` if it is unset, or not valid: then without a text, as the original."""
-    if job is None:
-        raise Refused("A job key was expected.", ResponseCode.ERROR)
-    if not keys.is_valid(job):
+    key = given(job, "A job key")
+    if not keys.is_valid(key):
         raise Refused("", ResponseCode.ERROR)
-    return job
+    return key
 
 
 def refuse_two_jobs(job: JobConfiguration) -> None:

@@ -30,6 +30,7 @@ from aurorad.api.calls import (
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, Result, ServerInfo
 from aurorad.flags import Flags
+from aurorad.scheduler.rpc import call_log
 from aurorad.scheduler.rpc.answers import Handler, Handlers, Refused, refused
 from aurorad.storage.storage import LogFull, OutcomeUnknown, Storage, StorageNotReady
 from aurorad.vars import Vars
@@ -59,6 +60,7 @@ class Api:
         method = call.method()
         started = trio.current_time()
         response = await self._outcome(call, user)
+        call_log.note(call, user, response.response_code)
         self._stats.observe(f"scheduler_thrift_{method}", trio.current_time() - started)
         self._stats.count(f"scheduler_thrift_response_{response.response_code.name}")
         count_items = _WORKLOADS.get(type(call))

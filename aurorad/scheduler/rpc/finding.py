@@ -8,7 +8,7 @@ from typing import TypeVar
 from aurorad.api.enums import ResponseCode
 from aurorad.api.tasks import ScheduledTask, TaskQuery
 from aurorad.pace import Pace
-from aurorad.scheduler.rpc.answers import Refused
+from aurorad.scheduler.rpc.answers import Refused, given
 from aurorad.storage.queries import matches
 from aurorad.storage.tables import Tables
 
@@ -17,9 +17,7 @@ T = TypeVar("T")
 
 def given_query(query: TaskQuery | None) -> TaskQuery:
     """The query of a call. Raises `Refused` if it is unset."""
-    if query is None:
-        raise Refused("", ResponseCode.ERROR)
-    return query
+    return given(query, "A task query")
 
 
 async def find(tables: Tables, query: TaskQuery, answer: Callable[[ScheduledTask], T]) -> list[T]:

@@ -22,6 +22,7 @@ from aurorad.scheduler.limits import role_usage
 from aurorad.scheduler.rpc.answers import (
     Handlers,
     Refused,
+    given,
     given_key,
     ok,
     refuse_two_jobs,
@@ -69,10 +70,9 @@ class JobCalls:
 
     def admitted(self, call: CreateJob) -> JobConfiguration:
         """The job to create, filled in. Raises `Refused`."""
-        if call.description is None:
-            raise Refused("createJob without a description: one was expected", ResponseCode.ERROR)
+        description = given(call.description, "A job")
         with rules_refuse():
-            job = populate(call.description, self._limits, self._tiers)
+            job = populate(description, self._limits, self._tiers)
         refuse_two_jobs(job)
         if job.cron_schedule is not None:
             raise Refused("Cron jobs may only be created/updated by calling scheduleCronJob.")

@@ -22,7 +22,7 @@ from aurorad.api.calls import (
     GetTierConfigs,
     PopulateJobConfig,
 )
-from aurorad.api.enums import ACTIVE_STATES, ResponseCode, ScheduleStatus
+from aurorad.api.enums import ACTIVE_STATES, ScheduleStatus
 from aurorad.api.results import (
     ConfigGroup,
     ConfigSummary,
@@ -50,7 +50,7 @@ from aurorad.rules.admission import AdmissionError, AdmissionLimits, populate
 from aurorad.rules.job_summaries import job_configuration, job_stats
 from aurorad.rules.tiers import Tiers
 from aurorad.scheduler.limits import role_usage
-from aurorad.scheduler.rpc.answers import Handlers, Refused, given_key, given_text, ok
+from aurorad.scheduler.rpc.answers import Handlers, Refused, given, given_key, given_text, ok
 from aurorad.scheduler.rpc.finding import find, given_query
 from aurorad.storage.storage import Storage
 
@@ -178,10 +178,9 @@ class _ReadCalls:
         return ok(Result(get_quota_result=GetQuotaResult(assigned, *used)))
 
     async def populate_job_config(self, call: PopulateJobConfig, user: str) -> Response:
-        if call.description is None:
-            raise Refused("", ResponseCode.ERROR)
+        description = given(call.description, "A job")
         try:
-            job = populate(call.description, self._limits, self._tiers)
+            job = populate(description, self._limits, self._tiers)
         except AdmissionError as error:
             raise Refused(f"Invalid configuration: {error}", error.code) from None
         return ok(Result(populate_job_result=PopulateJobResult(job.task_config)))

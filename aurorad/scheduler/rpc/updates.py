@@ -38,7 +38,7 @@ from aurorad.rules.job_diff import JobDiff
 from aurorad.rules.tiers import Tiers
 from aurorad.rules.updates import requests
 from aurorad.scheduler.limits import role_usage
-from aurorad.scheduler.rpc.answers import Handler, Handlers, Refused, given_key, given_text, ok, rules_refuse
+from aurorad.scheduler.rpc.answers import Handler, Handlers, Refused, given, given_key, given_text, ok, rules_refuse
 from aurorad.scheduler.updater import Updater
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
@@ -197,9 +197,7 @@ class UpdateCalls:
         return ok(Result(get_job_update_diff_result=job_diff.diff_result(changes)))
 
     async def summaries(self, call: calls.GetJobUpdateSummaries, _user: str) -> Response:
-        if call.job_update_query is None:
-            raise Refused("", ResponseCode.ERROR)
-        found = self._found(call.job_update_query)
+        found = self._found(given(call.job_update_query, "A query for updates"))
         result = GetJobUpdateSummariesResult(tuple(details.update.summary for details in found))
         return ok(Result(get_job_update_summaries_result=result))
 
@@ -231,17 +229,14 @@ class UpdateCalls:
 
 
 def _request(request: JobUpdateRequest | None) -> JobUpdateRequest:
-    if request is None:
-        raise Refused("", ResponseCode.ERROR)
-    if request.task_config == TaskConfig():
+    asked = given(request, "An update request")
+    if asked.task_config == TaskConfig():
         raise Refused("The update request has no taskConfig.", ResponseCode.ERROR)
-    return request
+    return asked
 
 
 def _settings(request: JobUpdateRequest) -> JobUpdateSettings:
-    if request.settings is None:
-        raise Refused("", ResponseCode.ERROR)
-    return request.settings
+    return given(request.settings, "An update request with settings")
 
 
 def _scope(settings: JobUpdateSettings) -> frozenset[int]:
@@ -252,10 +247,9 @@ def _scope(settings: JobUpdateSettings) -> frozenset[int]:
 
 
 def _key(key: JobUpdateKey | None) -> JobUpdateKey:
-    if key is None:
-        raise Refused("", ResponseCode.ERROR)
-    given_key(key.job)
-    return key
+    update = given(key, "An update's key")
+    given_key(update.job)
+    return update
 
 
 def _audit(message: str | None) -> str | None:

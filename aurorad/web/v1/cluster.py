@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from aurorad.api import keys, named_json
 from aurorad.api.calls import (
     Call,
@@ -10,6 +12,7 @@ from aurorad.api.calls import (
     EndMaintenance,
     GetJobSummary,
     GetQuota,
+    GetRoleSummary,
     GetTierConfigs,
     MaintenanceStatus,
     ScheduleCronJob,
@@ -20,7 +23,8 @@ from aurorad.api.calls import (
 )
 from aurorad.api.enums import MaintenanceMode
 from aurorad.api.results import GetQuotaResult, GetTierConfigResult, HostStatus, JobSummary, Response, Result
-from aurorad.api.tasks import Hosts, JobConfiguration, ResourceAggregate
+from aurorad.api.struct import Id, ThriftStruct
+from aurorad.api.tasks import HostAttributes, Hosts, JobConfiguration, ResourceAggregate
 from aurorad.storage.tables import Tables
 from aurorad.web.v1 import route as r
 from aurorad.web.v1.problems import Problem
@@ -63,6 +67,21 @@ def _unknown_cron(asked: Asked) -> str:
     return f"There is no cron job {keys.canonical(asked.job)}."
 
 
+# -- Quotas
+
+
+class RoleQuota(ThriftStruct, frozen=True, cache_hash=True):
+    """What a role was granted."""
+
+    role: Annotated[str, Id(1)] = ""
+    quota: Annotated[ResourceAggregate, Id(2)] = ResourceAggregate()
+
+
+async def _quotas(asked: Asked, answer: Response, world: World) -> Shown:
+    granted = [RoleQuota(role, quota) for role, quota in world.tables.quotas.items()]
+    return await r.page(granted, lambda one: one.role, asked, named_json.to_json)
+
+
 # -- Hosts
 
 
@@ -83,9 +102,10 @@ def _host_page(result: Result) -> frozenset[HostStatus]:
 
 
 async def _host_list(asked: Asked, answer: Response, world: World) -> Shown:
-    mode = asked.get("mode", MaintenanceMode)
-    wanted = [host for host in _host_page(r.result_of(answer)) if mode is None or host.mode is mode]
-    return await r.page(wanted, lambda host: host.host, asked, named_json.to_json)
+    mode, known = asked.get("mode", MaintenanceMode), world.tables.hosts
+    named = [host.host for host in _host_page(r.result_of(answer)) if mode is None or host.mode is mode]
+    hosts = [known[name] for name in named if name in known]
+    return await r.page(hosts, lambda host: host.host, asked, named_json.to_json)
 
 
 async def _all_hosts(asked: Asked, answer: Response, world: World) -> Shown:
@@ -176,6 +196,16 @@ ROUTES = (
     ),
     Route(
         "GET",
+        "/v1/quotas",
+        "The roles that were granted something, and what.",
+        lambda asked, tables: GetRoleSummary(),
+        _quotas,
+        {200: PageOf(RoleQuota)},
+        r.PAGE,
+        makes=(GetRoleSummary,),
+    ),
+    Route(
+        "GET",
         "/v1/quotas/{role}",
         "What a role may use, and uses.",
         lambda asked, tables: GetQuota(asked.text("role")),
@@ -207,10 +237,10 @@ ROUTES = (
     Route(
         "GET",
         "/v1/hosts",
-        "Hosts that have ever offered something, by maintenance mode.",
+        "Hosts that have ever offered something, with their attributes and maintenance modes.",
         _hosts,
         _host_list,
-        {200: PageOf(HostStatus)},
+        {200: PageOf(HostAttributes)},
         (r.HOSTS_WANTED, _MODE, *r.PAGE),
         makes=(MaintenanceStatus,),
     ),

@@ -48,7 +48,7 @@ class TestSetQuota:
             (SetQuota(" ", amounts(1.0, 1, 1)), "ERROR", "Argument cannot be blank"),
             (SetQuota(None, amounts(1.0, 1, 1)), "ERROR", "Argument cannot be blank"),
             (SetQuota(None, None), "ERROR", "Argument cannot be blank"),
-            (SetQuota("www", None), "ERROR", None),
+            (SetQuota("www", None), "ERROR", "A quota was expected."),
             (SetQuota("www", ResourceAggregate()), "ERROR", "Quota resources must be exactly: [CPUS, RAM_MB, DISK_MB]"),
         ],
     )
@@ -91,7 +91,7 @@ class TestForceTaskState:
     async def test_what_is_not_given_is_an_error(self, scheduler: Scheduler) -> None:
         assert refusal(await scheduler.call(ForceTaskState("", S.FAILED))) == ("ERROR", "Argument cannot be blank")
         assert refusal(await scheduler.call(ForceTaskState())) == ("ERROR", "Argument cannot be blank")
-        assert refusal(await scheduler.call(ForceTaskState("some"))) == ("ERROR", None)
+        assert refusal(await scheduler.call(ForceTaskState("some"))) == ("ERROR", "A status was expected.")
 
 
 class TestPruneTasks:
@@ -126,7 +126,7 @@ class TestPruneTasks:
         query = TaskQuery(statuses=frozenset({S.FINISHED, S.KILLING}))
         answer = refusal(await scheduler.call(PruneTasks(query)))
         assert answer == ("ERROR", "Tasks in non-terminal state cannot be pruned.")
-        assert refusal(await scheduler.call(PruneTasks())) == ("ERROR", None)
+        assert refusal(await scheduler.call(PruneTasks())) == ("ERROR", "A task query was expected.")
 
     async def test_many_are_forgotten_in_several_writes(self, scheduler: Scheduler) -> None:
         await self.ended(scheduler, 2500)
@@ -164,4 +164,7 @@ class TestReconciliation:
         assert answer == ("INVALID_REQUEST", "Batch size must be greater than zero.")
 
     async def test_settings_are_needed(self, scheduler: Scheduler) -> None:
-        assert refusal(await scheduler.call(TriggerExplicitTaskReconciliation())) == ("ERROR", None)
+        assert refusal(await scheduler.call(TriggerExplicitTaskReconciliation())) == (
+            "ERROR",
+            "A value for settings was expected.",
+        )

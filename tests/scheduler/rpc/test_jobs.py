@@ -100,7 +100,7 @@ async def test_a_description_may_not_name_one_job_and_its_task_another(scheduler
 @pytest.mark.parametrize(
     ("description", "refused"),
     [
-        (None, ("ERROR", "createJob without a description: one was expected")),
+        (None, ("ERROR", "A job was expected.")),
         (JobConfiguration(key=JOB), ("INVALID_REQUEST", "Job configuration must have taskConfig set.")),
         (a_job(4001), ("INVALID_REQUEST", "Instance count must be between 1 and 4000 inclusive.")),
         (a_job(tier="gold"), ("INVALID_REQUEST", "Invalid tier 'gold' in TaskConfig.")),

@@ -105,7 +105,7 @@ async def test_offset_and_limit_cut_a_piece_out_of_the_answer(scheduler: Schedul
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        (None, None),
+        (None, "A task query was expected."),
         (TaskQuery(role="a b", environment="prod", job_name="x"), None),
         (
             TaskQuery(job_keys=frozenset({JobKey("www", "prod", "a b")})),
@@ -153,7 +153,7 @@ async def test_pending_reasons_are_those_of_pending_tasks(scheduler: Scheduler) 
 @pytest.mark.parametrize(
     ("query", "answer"),
     [
-        (None, ("ERROR", None)),
+        (None, ("ERROR", "A task query was expected.")),
         (
             TaskQuery(role="www", statuses=frozenset({ScheduleStatus.PENDING})),
             ("INVALID_REQUEST", "Statuses is not supported in TaskQuery(role:www, statuses:[PENDING])"),
@@ -272,7 +272,7 @@ async def test_populating_shows_a_job_as_it_would_be_let_in_and_does_nothing(sch
 
 
 async def test_populating_says_what_is_wrong(scheduler: Scheduler) -> None:
-    assert await refused(scheduler, PopulateJobConfig(None)) == ("ERROR", None)
+    assert await refused(scheduler, PopulateJobConfig(None)) == ("ERROR", "A job was expected.")
     assert await refused(scheduler, PopulateJobConfig(a_job(0))) == (
         "INVALID_REQUEST",
         "Invalid configuration: Instance count must be positive.",

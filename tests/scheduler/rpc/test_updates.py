@@ -337,10 +337,10 @@ async def test_an_unknown_update_is_told_by_its_key(autojump_clock, kind, update
 
 
 @pytest.mark.parametrize("kind", [*CONTROLS, calls.PulseJobUpdate])
-@pytest.mark.parametrize("key", [None, JobUpdateKey(JobKey("www", "prod", "a b"), "nosuch")])
-async def test_a_key_that_is_none_is_an_error_without_a_text(autojump_clock, kind, key):
+async def test_a_key_that_is_none_is_an_error_without_a_text(autojump_clock, kind):
     async with calling() as caller:
-        assert await caller.refusal(kind(key)) == (ERROR, None)
+        assert await caller.refusal(kind(JobUpdateKey(JobKey("www", "prod", "a b"), "nosuch"))) == (ERROR, None)
+        assert await caller.refusal(kind(None)) == (ERROR, "An update's key was expected.")
 
 
 async def test_pulses(autojump_clock):
@@ -427,7 +427,7 @@ async def test_updates_are_found_by_every_field_newest_first(autojump_clock):
             found = await caller.summaries(**query)
             assert [summary.key for summary in found] == expected, query
         assert await caller.refusal(calls.GetJobUpdateSummaries(JobUpdateQuery(offset=-1))) == (ERROR, "-1")
-        assert await caller.refusal(calls.GetJobUpdateSummaries()) == (ERROR, None)
+        assert await caller.refusal(calls.GetJobUpdateSummaries()) == (ERROR, "A query for updates was expected.")
 
 
 async def test_details_are_found_by_query(autojump_clock):

@@ -8,6 +8,7 @@ from quart.wrappers.response import DataBody
 from quart_trio import QuartTrio
 
 from aurorad.vars import Vars
+from aurorad.web.bodies import bound_bodies
 from aurorad.web.compression import compress
 from aurorad.web.large import PIECE_BYTES, InPieces
 from aurorad.web.thrift import MAX_BODY_BYTES
@@ -17,6 +18,7 @@ def scheduler_app(stats: Vars, *blueprints: Blueprint) -> QuartTrio:
     """Answers are counted and timed by status: ``http_<status>_responses_*`` (vars sheet, section 7)."""
     app = QuartTrio("aurorad", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    bound_bodies(app)
     app.config["RESPONSE_TIMEOUT"] = None  # the connection gives up on who does not read, not on who reads slowly
     stats.declare("http_500_responses_events")
 

@@ -203,12 +203,13 @@ class Tables:
         found, rest = find(query, self._tasks, self._stats)
         return found if rest == _EVERYTHING else [task for task in found if matches(task, rest)]
 
-    def candidates(self, query: TaskQuery) -> list[ScheduledTask]:
-        """The tasks in the smallest index that covers the query; of these, those that `matches` says are meant.
+    def candidates(self, query: TaskQuery) -> tuple[list[ScheduledTask], TaskQuery | None]:
+        """The tasks in the smallest index that covers the query, and the query that each must still match, if any.
 
         Raises `ValueError` for a job key that is none.
         """
-        return find(query, self._tasks, self._stats)[0]
+        found, rest = find(query, self._tasks, self._stats)
+        return found, None if rest == _EVERYTHING else rest
 
     def apply(self, op: Op, changes: Changes | None = None) -> Changes:
         """Apply one operation; `changes`, or else new ones, get what it changed.

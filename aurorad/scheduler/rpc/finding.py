@@ -28,7 +28,7 @@ async def find(tables: Tables, query: TaskQuery, answer: Callable[[ScheduledTask
     Raises `Refused` for a job key that is none.
     """
     try:
-        candidates = tables.candidates(query)
+        candidates, rest = tables.candidates(query)
     except ValueError as error:
         raise Refused(str(error), ResponseCode.ERROR) from None
     pace = Pace()
@@ -37,7 +37,7 @@ async def find(tables: Tables, query: TaskQuery, answer: Callable[[ScheduledTask
     for index, task in enumerate(candidates):
         if index % _LOOKED_AT_ONCE == 0:
             await pace.breathe()
-        if not matches(task, query):
+        if rest is not None and not matches(task, rest):
             continue
         if skip:
             skip -= 1

@@ -8,12 +8,13 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help manuals setup run test test-mesos contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
+.PHONY: help manuals setup run test test-cluster test-mesos contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
 	@echo "make run    start a cluster on this machine and run a first job on it (ONCE=1: end by itself)"
 	@echo "make test   run the tests"
+	@echo "make test-cluster  run those of three schedulers and ZooKeepers in network namespaces (root)"
 	@echo "make contract  replay what Apache Aurora answered; URL=http://host:8081: try every row of the contract on any scheduler"
 	@echo "make fuzz   send broken requests to a scheduler, and look whether it minds (BODIES=1000000 SEED=1)"
 	@echo "make test-mesos  run what needs a Mesos cluster on a real one: the end-to-end tests once more, and faults (MESOS_RIG=mesos-rig)"
@@ -63,7 +64,10 @@ test: $(INSTALLED_DEV)
 		echo "make: ssh is missing: apt-get install openssh-client openssh-server" >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
 		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore=tests/cluster $(ARGS)
+
+test-cluster: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/cluster $(ARGS)
 
 test-mesos: $(INSTALLED_DEV)
 	@for tool in chromium chromedriver curl ss setpriv; do command -v $$tool >/dev/null || { \

@@ -117,8 +117,8 @@ class Cluster:
             if line.startswith("aurorad: ready"):
                 break
         else:
-            self.wait_for_end()
-            raise AssertionError(f"aurorad did not start:\n{self.log()}")
+            status = self.wait_for_end()
+            raise AssertionError(f"aurorad did not start, and ended with {status}:\n{self.log()}")
         clusters = [{"name": name, "scheduler_uri": self.scheduler} for name in ("devcluster", "example")]
         (self.folder / "clusters.json").write_text(json.dumps(clusters))
 

@@ -38,7 +38,8 @@ def create(operator: World, name: str) -> None:
 
 def jobs(operator: World) -> list[str]:
     """Once the scheduler answers again."""
-    return operator.run("aurora job list devcluster").split()
+    told = operator.run("aurora job list devcluster").splitlines()
+    return [line for line in told if line.startswith("devcluster/")]  # the rest are log lines
 
 
 def until_jobs_are(operator: World, *names: str) -> None:

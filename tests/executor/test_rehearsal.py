@@ -3,16 +3,16 @@
 import os
 import threading
 
-from aurorad.api import binary
+from aurorad.api import binary, binary_reader
 from aurorad.api.tasks import AssignedTask
 from executor.rehearsal import rehearse
 
 
 def test_after_a_rehearsal_no_codec_of_a_task_is_left_to_be_made() -> None:
     rehearse()
-    made = binary._struct_reader.cache_info().misses
+    made = binary_reader._struct_reader.cache_info().misses
     assert binary.decode(AssignedTask, binary.encode(AssignedTask(task_id="a"))).task_id == "a"
-    assert binary._struct_reader.cache_info().misses == made
+    assert binary_reader._struct_reader.cache_info().misses == made
 
 
 def test_a_rehearsal_leaves_no_thread_and_no_open_file() -> None:

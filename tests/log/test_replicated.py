@@ -148,6 +148,10 @@ async def test_another_member_takes_over_with_all_that_was_acknowledged(tmp_path
         for number in range(6):
             for _ in range(5):
                 assert await writer.write(leader)
+            for (
+                member
+            ) in ensemble.members:  # the first leader names those it has heard, and the others when it hears them
+                await member.log.fit()
             await leader.stop()
             old, leader = leader, await ensemble.leader([one for one in ensemble.members if one is not leader])
             assert await entries(leader.log) == writer.acknowledged, f"fail-over {number}"

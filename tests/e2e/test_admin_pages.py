@@ -34,6 +34,14 @@ def complaints(browser: WebDriver) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+def legend(page: WebDriver) -> list[str]:
+    """Its rows, read at once: they are made anew every second."""
+    rows: list[str] = page.execute_script(
+        "return [...document.querySelectorAll('#legend tr')].map(row => row.innerText.replaceAll('\\t', ' ').trim())"
+    )
+    return rows
+
+
 def test_graphs_draw_what_an_expression_says(browser: WebDriver, daemon: Daemon) -> None:
     eventually("samples", lambda: {"outstanding_offers", "http_200_responses_events"} <= set(_series(daemon)))
     browser.get(
@@ -41,7 +49,7 @@ def test_graphs_draw_what_an_expression_says(browser: WebDriver, daemon: Daemon)
     )
     wait = WebDriverWait(browser, PATIENCE_S)
     wait.until(lambda page: len(page.find_elements(By.CSS_SELECTOR, "#chart path.series")) == 2)
-    rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "#legend tr")]
+    rows = legend(browser)
     assert rows[0].startswith("rate(http_200_responses_events)*2 ")
     assert rows[1].startswith("outstanding_offers/(1+1) 0.5 ")
     field = browser.find_element(By.NAME, "query")
@@ -52,9 +60,7 @@ def test_graphs_draw_what_an_expression_says(browser: WebDriver, daemon: Daemon)
     (button,) = browser.find_elements(By.CSS_SELECTOR, "#list button")
     field.clear()
     button.click()
-    wait.until(
-        lambda page: [row.text.split()[0] for row in page.find_elements(By.CSS_SELECTOR, "#legend tr")] == [button.text]
-    )
+    wait.until(lambda page: [row.split()[0] for row in legend(page)] == [button.text])
     assert complaints(browser) == []
 
 

@@ -101,7 +101,7 @@ def test_a_scheduler_that_was_killed_goes_on_where_it_was(site: Site) -> None:
     )
     assert site.rig.frameworks() == framework
     believed = {task.assigned_task.task_id for task in running(site.it)}
-    assert set(site.notes.alive()) == believed
+    eventually("just what it believes runs", lambda: set(site.notes.alive()) == believed)
 
 
 def executors_of(task_id: str) -> list[int]:

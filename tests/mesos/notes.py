@@ -46,13 +46,13 @@ def lives(pid: int) -> bool:
 
 
 def create(it: Cluster, notes: Notes, name: str, instances: int, *, within_s: float = 60.0) -> None:
-    """Such a job, all of whose instances run."""
+    """Such a job, all of whose instances run, perhaps not at the first attempt: an agent may be away at the moment."""
     assert call(it, CreateJob(notes.job(name, instances))).response_code is ResponseCode.OK
     when(
         it,
         name,
         f"{instances} run",
-        lambda tasks: Counter(task.status for task in tasks) == {ScheduleStatus.RUNNING: instances},
+        lambda tasks: Counter(task.status for task in tasks)[ScheduleStatus.RUNNING] == instances,
         within_s,
     )
 

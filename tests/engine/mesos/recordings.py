@@ -183,7 +183,8 @@ def forms(lines: Iterable[Json]) -> dict[str, set[str]]:
 def _fields(path: str, value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for name, each in value.items():
-            yield from _fields(f"{path}.{name}", each)
+            if name != "executor_ids":  # an offer names those that run there at the moment, if any do
+                yield from _fields(f"{path}.{name}", each)
     elif isinstance(value, list):
         for each in value:
             yield from _fields(f"{path}[]", each)

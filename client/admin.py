@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from aurorad import __version__
@@ -63,10 +62,9 @@ def _dispatch(words: list[str], session: Session) -> int:
 def _carry_out(name: str, words: list[str], session: Session) -> int:
     name = OLDER.get(name, name)
     verb = COMMANDS.get(name)
-    if verb is None or verb.place is None:
+    if verb is None:
         raise CommandError(Exit.FATAL, _unknown(name))
-    module, _, constant = verb.place.partition(":")
-    command: AdminCommand = getattr(import_module(module), constant)
+    command: AdminCommand = verb.load()
     try:
         return command.carry_out(name, f"{verb.summary}.", words, session)
     except CommandError as error:  # for scripts there is one status of what was refused

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, Action, ArgumentParser
 from collections.abc import Iterator
-from importlib import import_module
 from typing import NamedTuple
 
 from client import nouns
@@ -60,8 +59,7 @@ def aurora() -> Program:
 def aurora_admin() -> Program:
     commands = []
     for name, verb in COMMANDS.items():
-        module, _, constant = verb.place.partition(":")
-        command: AdminCommand = getattr(import_module(module), constant)
+        command: AdminCommand = verb.load()
         commands.append(described((name,), verb.summary, command.parser(name, verb.summary)))
     return Program("aurora_admin", "administer a cluster", (), tuple(commands))
 

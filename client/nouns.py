@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from client.command import Command
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True)
 class Verb:
     summary: str
-    place: str  # module:name of its Command
+    place: str
+    """``module:name`` of what carries it out."""
+
+    def load(self) -> Any:
+        """What stands at `place`: a `Command`, or an `AdminCommand` in the table of those. Imports its module."""
+        module, _, name = self.place.partition(":")
+        return getattr(import_module(module), name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +30,7 @@ class Noun:
 
 def command_of(verb: Verb) -> Command:
     """Imports the verb's module."""
-    module, _, name = verb.place.partition(":")
-    command: Command = getattr(import_module(module), name)
+    command: Command = verb.load()
     return command
 
 

@@ -11,10 +11,10 @@ from aurorad.api.tasks import ScheduledTask
 
 def uptimes(tasks: Iterable[ScheduledTask], now_s: float) -> list[int]:
     """Whole seconds since each first ran, shortest first; a task that never ran has been up for none."""
-    return sorted(_uptime(task, now_s) for task in tasks)
+    return sorted(uptime(task, now_s) for task in tasks)
 
 
-def _uptime(task: ScheduledTask, now_s: float) -> int:
+def uptime(task: ScheduledTask, now_s: float) -> int:
     began = [event.timestamp for event in task.task_events if event.status is ScheduleStatus.RUNNING]
     return max(0, math.floor(now_s - min(began) / 1000)) if began else 0
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask
+from client.sla import uptime
 
 
 class Promise(NamedTuple):
@@ -38,20 +38,14 @@ class Prediction(NamedTuple):
     """How long until it would be safe; None: never as things are."""
 
 
-def vector(tasks: Iterable[ScheduledTask], now_ms: int, least_instances: int) -> Vector:
+def vector(tasks: Iterable[ScheduledTask], now_ms: float, least_instances: int) -> Vector:
     """Of production jobs with at least so many instances, given their live tasks."""
     jobs: dict[JobKey, list[Up]] = {}
     for task in tasks:
         assigned = task.assigned_task
         if assigned.task.production:
-            jobs.setdefault(assigned.task.job, []).append(Up(assigned.slave_host or "", _uptime_s(task, now_ms)))
+            jobs.setdefault(assigned.task.job, []).append(Up(assigned.slave_host or "", uptime(task, now_ms / 1000)))
     return {job: tuple(ups) for job, ups in jobs.items() if len(ups) >= least_instances}
-
-
-def _uptime_s(task: ScheduledTask, now_ms: int) -> int:
-    """Since the task ran first; 0 if it never did."""
-    ran_ms = min((e.timestamp for e in task.task_events if e.status is ScheduleStatus.RUNNING), default=now_ms)
-    return max(0, math.floor((now_ms - ran_ms) / 1000))
 
 
 def predictions(

@@ -50,7 +50,7 @@ def _drain_group(
     terminal, scheduler = session.terminal, session.scheduler(cluster)
     meant = frozenset(group)
     terminal.info(f"Beginning SLA check for {hosts.shown(meant)}")
-    ups = sla.live(scheduler, _LEAST_INSTANCES)
+    ups = sla.live(session, cluster, _LEAST_INSTANCES)
     unsafe = sla.tell(session, cluster, ups, meant, promised, only_unsafe=True)
     if unsafe:
         terminal.warn(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,12 +10,11 @@ from aurorad.api.calls import Call, EndMaintenance, MaintenanceStatus, SlaDrainH
 from aurorad.api.enums import MaintenanceMode
 from aurorad.api.results import HostStatus, Result
 from aurorad.api.tasks import Hosts, PercentageSlaPolicy, SlaPolicy
+from client import arguments
 from client.admin_commands.command import AdminCommand
 from client.errors import CommandError, Exit
 from client.scheduler import Scheduler
 from client.session import Session
-
-_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def declare(parser: ArgumentParser) -> None:
@@ -133,11 +131,10 @@ def percentage(text: str) -> float:
 
 def duration(text: str) -> int:
     """Seconds of ``1d2h30m15s``. Raises `ArgumentTypeError`."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ArgumentTypeError(f"{text!r} is no duration such as 1d2h30m15s")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    try:
+        return arguments.duration(text)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"{text!r} is no duration such as 1d2h30m15s") from None
 
 
 DEACTIVATE = AdminCommand("cluster", _deactivate, declare)

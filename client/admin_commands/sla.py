@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,17 +17,18 @@ from client.admin_commands.domain import GROUPINGS, Promise, Vector, groups, pre
 from client.admin_commands.hosts import duration
 from client.errors import CommandError, Exit
 from client.options import positive
-from client.scheduler import Scheduler
 from client.session import Session
 
 LEAST_INSTANCES = 10
 _OVERRIDE = re.compile(r"([^/\s]+)/([^/\s]+)/([^/\s]+)/([^/\s]+)\s+(\S+)\s+(\S+)")
 
 
-def live(scheduler: Scheduler, least_instances: int) -> Vector:
+def live(session: Session, cluster: str, least_instances: int) -> Vector:
     """The jobs that count, as they are now."""
-    result = ask(scheduler, GetTasksWithoutConfigs(TaskQuery(statuses=LIVE_STATES))).schedule_status_result
-    return vector(result.tasks if result is not None else (), time.time_ns() // 1_000_000, least_instances)
+    result = ask(
+        session.scheduler(cluster), GetTasksWithoutConfigs(TaskQuery(statuses=LIVE_STATES))
+    ).schedule_status_result
+    return vector(result.tasks if result is not None else (), session.outside.wall() * 1000, least_instances)
 
 
 def promise(percentage: str, duration_text: str) -> Promise:
@@ -62,7 +62,7 @@ def _list_safe(given: Namespace, session: Session) -> None:
     promises = _overrides(given.override_file, given.cluster) if given.override_file is not None else {}
     excluded = _chosen(given.exclude_hosts, given.exclude_file)
     included = _chosen(given.include_hosts, given.include_file)
-    ups = live(session.scheduler(given.cluster), given.min_job_instance_count)
+    ups = live(session, given.cluster, given.min_job_instance_count)
     candidates = {up.host for tasks in ups.values() for up in tasks} - (excluded or set())
     if included is not None:
         candidates &= included
@@ -135,7 +135,7 @@ def _overrides(file: Path, cluster: str) -> dict[JobKey, Promise]:
 
 def _probe(given: Namespace, session: Session) -> None:
     names, default, how = hosts.named(given), promise(given.percentage, given.duration), grouping(given)
-    ups = live(session.scheduler(given.cluster), given.min_job_instance_count)
+    ups = live(session, given.cluster, given.min_job_instance_count)
     for group in groups(names, how).values():
         tell(session, given.cluster, ups, group, default)
 

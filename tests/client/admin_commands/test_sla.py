@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from aurorad.api.calls import GetTasksWithoutConfigs
 from aurorad.api.enums import LIVE_STATES, ScheduleStatus
 from aurorad.api.results import ScheduleStatusResult
 from aurorad.api.tasks import AssignedTask, JobKey, ScheduledTask, TaskConfig, TaskEvent, TaskQuery
-from tests.client.conftest import Runner
+from tests.client.conftest import WALL_S, Runner
 from tests.client.fake_scheduler import FakeScheduler, ok
 
 LONG_S, SHORT_S = 100_000, 600
@@ -19,7 +18,7 @@ LONG_S, SHORT_S = 100_000, 600
 
 def live(job: str, hosts: str, up_s: int = LONG_S) -> list[ScheduledTask]:
     """A task of the job for each letter, on the host of that name."""
-    ran = TaskEvent(time.time_ns() // 1_000_000 - up_s * 1000, ScheduleStatus.RUNNING)
+    ran = TaskEvent(int(WALL_S - up_s) * 1000, ScheduleStatus.RUNNING)
     config = TaskConfig(JobKey("www", "prod", job), production=True)
     return [
         ScheduledTask(AssignedTask(f"{job}-{n}", slave_host=host, task=config, instance_id=n), task_events=(ran,))

@@ -42,7 +42,13 @@ class Confirmed(NamedTuple):
     token: int
 
 
-Event: TypeAlias = Elected | ElectionFailed | Unfit | Lost | Confirmed
+class Distrusted(NamedTuple):
+    """The leader found that this member's disk is older than what it had confirmed: it begins anew, without a vote."""
+
+    by: str
+
+
+Event: TypeAlias = Elected | ElectionFailed | Unfit | Lost | Confirmed | Distrusted
 
 
 class NotLeading(Exception):

@@ -42,6 +42,7 @@ from aurorad.log.outbox import Outbox
 from aurorad.log.output import (
     Chosen,
     Confirmed,
+    Distrusted,
     Elected,
     ElectionFailed,
     Event,
@@ -56,6 +57,7 @@ __all__ = [
     "USUAL",
     "Chosen",
     "Confirmed",
+    "Distrusted",
     "Elected",
     "ElectionFailed",
     "Event",
@@ -304,6 +306,7 @@ class Member:
             case Forgotten() if message.member == replica.member and message.proposal >= replica.promised:
                 outbox.forget_held()
                 replica.begin_as_new()
+                self._events.append(Distrusted(sender))
             case _:
                 pass  # an answer to something that is over
 

@@ -20,7 +20,7 @@ from aurorad.log.face import Batches
 from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
 from aurorad.log.messages import Status
-from aurorad.log.paxos import Chosen, Confirmed, Elected, ElectionFailed, Event, Lost, Member, Unfit
+from aurorad.log.paxos import Chosen, Confirmed, Distrusted, Elected, ElectionFailed, Event, Lost, Member, Unfit
 from aurorad.log.peers import Peers
 from aurorad.log.receipts import Confirmations, Receipts, Submission
 from aurorad.log.scribe import USUAL_ROOM, Room, size_of
@@ -263,6 +263,13 @@ class ReplicatedLog:
         elif isinstance(event, Lost):
             self._stats.count(f"scheduler_log_native_append_{'timeouts' if event.timed_out else 'failures'}")
             self._lose(event.why)
+        elif isinstance(event, Distrusted):
+            self._stats.count("scheduler_log_native_distrusted")
+            _logger.warning(
+                "the disk of this log member is older than what it had confirmed to %s: it has no vote until it has"
+                " learned everything again",
+                event.by,
+            )
         else:
             self._outcomes.append(event)
 
@@ -278,7 +285,7 @@ class ReplicatedLog:
         for what in ("append", "read", "truncate"):
             stats.declare_sliding(f"scheduler_log_native_{what}", "nanos")
             stats.declare(f"scheduler_log_native_{what}_timeouts", f"scheduler_log_native_{what}_failures")
-        stats.declare("scheduler_log_native_native_entries_skipped")
+        stats.declare("scheduler_log_native_native_entries_skipped", "scheduler_log_native_distrusted")
         stats.declare("scheduler_log_bytes_written", "scheduler_log_entries_written")
         stats.declare("scheduler_log_bytes_read", "scheduler_log_entries_read")
         stats.gauge("log/recovered", lambda: int(member.status is Status.VOTING))

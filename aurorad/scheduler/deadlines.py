@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple, TypeGuard
+from typing import TypeGuard
+
+import msgspec
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import ScheduledTask
@@ -27,8 +29,8 @@ AT_ONCE = 300
 """Tasks moved on in one write, lest it hold the loop."""
 
 
-class Stay(NamedTuple):
-    """One task's present stay in a state."""
+class Stay(msgspec.Struct, frozen=True, gc=False):
+    """One task's present stay in a state. There may be very many for minutes, and nothing cyclic among them."""
 
     task_id: str
     status: ScheduleStatus

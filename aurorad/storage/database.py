@@ -234,14 +234,15 @@ class Database:
         except (msgspec.DecodeError, KeyError) as error:
             raise DatabaseUnusable(f"a row cannot be read: {error!r}") from error
 
-    def apply(self, dirty: Dirty, position: int) -> None:
-        """Make the rows those at `position`, whole or not at all. Raises `sqlite3.Error`."""
+    def apply(self, dirty: Iterable[Dirty], position: int) -> None:
+        """Make the rows those at `position`, whole or not at all: of each the last counts. Raises `sqlite3.Error`."""
         known = len(self._digests)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._save_tasks(dirty.get(Table.TASKS, {}))
-            for table, kind in _KINDS.items():
-                self._save(kind, dirty.get(table, {}).items())
+            for batch in dirty:
+                self._save_tasks(batch.get(Table.TASKS, {}))
+                for table, kind in _KINDS.items():
+                    self._save(kind, batch.get(table, {}).items())
             self._connection.execute("DELETE FROM applied")
             self._connection.execute("INSERT INTO applied VALUES (?)", (position,))
             self._connection.execute("COMMIT")

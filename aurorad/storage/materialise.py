@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ _logger = logging.getLogger(__name__)
 # meanwhile is written once.
 INTERVAL_S = 1.0
 RETRY_S = 5.0
+MOST_TOGETHER = 80_000
+"""Tasks noted in one dictionary: one of a million would hold everybody up when it grows."""
 SWEEP_INTERVAL_S = 3600.0
 
 
@@ -40,7 +44,7 @@ class Materialiser:
         self._path = path
         self._database = database
         self._stats = stats
-        self._dirty = _nothing() | unwritten
+        self._dirty = [_nothing() | unwritten]
         self._position = position
         self._written = -1 if any(unwritten.values()) or database is None else position
         self._wake = trio.Event()
@@ -56,7 +60,9 @@ class Materialiser:
         """Take note of what changed in the log up to `position`."""
         self._position = position
         if not self._gave_up:
-            changes.note_in(self._dirty)
+            if len(self._dirty[-1][Table.TASKS]) >= MOST_TOGETHER:
+                self._dirty.append(_nothing())
+            changes.note_in(self._dirty[-1])
             self._wake.set()
 
     def reach(self, position: int) -> None:
@@ -66,7 +72,7 @@ class Materialiser:
 
     def begin_anew(self, position: int, rows: dict[Table, dict[Any, Any]]) -> None:
         """The log at `position` stands for `rows` and nothing else: what was written before is thrown away."""
-        self._position, self._dirty, self._replaced = position, _nothing() | rows, True
+        self._position, self._dirty, self._replaced = position, [_nothing() | rows], True
         if not self._gave_up:
             self._wake.set()
 
@@ -84,7 +90,7 @@ class Materialiser:
             self._database.close()
 
     async def _write(self) -> None:
-        dirty, self._dirty, position = self._dirty, _nothing(), self._position
+        dirty, self._dirty, position = self._dirty, [_nothing()], self._position
         if self._replaced:
             self._replaced = False
             await trio.to_thread.run_sync(self._discard)
@@ -95,22 +101,22 @@ class Materialiser:
         except sqlite3.OperationalError as error:  # no room, or someone holds a lock
             self._failed("cannot be written now", error)
             if not self._replaced:
-                self._dirty = {table: rows | self._dirty[table] for table, rows in dirty.items()}
+                self._dirty = dirty + self._dirty
             self._wake.set()
             await trio.sleep(RETRY_S)
         except sqlite3.Error as error:
             self._failed("is damaged; it is thrown away, and the next start rebuilds it from the log", error)
             self._gave_up = True
-            self._dirty = _nothing()
+            self._dirty = [_nothing()]
             await trio.to_thread.run_sync(self._discard)
 
-    def _apply(self, dirty: dict[Table, dict[Any, Any]], position: int) -> None:
+    def _apply(self, dirty: Sequence[Mapping[Table, dict[Any, Any]]], position: int) -> None:
         """Empties `dirty`, unless it fails: to let go of a million rows takes time, too."""
         if self._database is None:
             discard(self._path)
             self._database = Database(self._path)
         self._database.apply(dirty, position)
-        for rows in dirty.values():
+        for rows in itertools.chain.from_iterable(batch.values() for batch in dirty):
             while rows:
                 rows.popitem()
         if time.monotonic() >= self._sweep_at:

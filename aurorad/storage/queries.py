@@ -86,7 +86,7 @@ def find(query: TaskQuery, rows: TaskRows, stats: Vars) -> tuple[list[ScheduledT
         rest = msgspec.structs.replace(rest, statuses=frozenset())
         return [task for status in query.statuses for task in rows.in_status(status)], rest
     stats.count("task_queries_all")
-    return list(rows.by_id.values()), rest
+    return rows.all(), rest
 
 
 def _in_jobs(rows: TaskRows, jobs: Iterable[JobKey], instance_ids: frozenset[int]) -> list[ScheduledTask]:

@@ -263,7 +263,7 @@ class Tables:
 
     def insert_tasks(self, op: InsertTasks, tasks: Mapping[str, ScheduledTask], changes: Changes) -> None:
         """Add `tasks`, which `op` says. Raises `ValueError` if one of them is there already."""
-        if not self._tasks.by_id.keys().isdisjoint(tasks):
+        if self._tasks.by_id.has_any(tasks):
             raise ValueError("Proposed new tasks would create task ID collision.")
         for frozen in self._frozen:
             frozen.note_new(tasks)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from aurorad.api.enums import TERMINAL_STATES, ScheduleStatus
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
+from aurorad.storage.parted import Parted
 
 K = TypeVar("K")
 M = TypeVar("M")
@@ -75,7 +76,7 @@ class TaskRows:
     """Read freely; `put`, `replace`, `insert` and `remove` change it, for `Tables`."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, ScheduledTask] = {}
+        self.by_id: Parted[ScheduledTask] = Parted()
         self._jobs: dict[JobKey, _Job] = {}
         self._by_role: dict[str, dict[JobKey, None]] = {}
         self._by_host: dict[str, dict[str, None]] = {}
@@ -96,6 +97,9 @@ class TaskRows:
     def hosts(self) -> Mapping[str, object]:
         """The hosts that have tasks."""
         return self._by_host
+
+    def all(self) -> list[ScheduledTask]:
+        return [task for job in self._jobs.values() for task in job.tasks.values()]
 
     def of_job(self, job: JobKey) -> list[ScheduledTask]:
         found = self._jobs.get(job)
@@ -165,7 +169,7 @@ class TaskRows:
 
     def insert(self, job: JobKey, tasks: Mapping[str, ScheduledTask], status: ScheduleStatus) -> None:
         """Add many tasks of one job and configuration, none of which is there or has a place."""
-        self.by_id.update(tasks)
+        self.by_id.insert(tasks)
         self._by_status[status].setdefault(job, {}).update(dict.fromkeys(tasks))
         self._counts[status] += len(tasks)
         of_job = self._job(job)
@@ -181,10 +185,9 @@ class TaskRows:
     def remove(self, tasks: Iterable[ScheduledTask]) -> None:
         """Remove tasks that are there; all of a job go at once."""
         by_job: dict[JobKey, list[ScheduledTask]] = {}
-        by_id = self.by_id
         for task in tasks:
             assigned = task.assigned_task
-            del by_id[assigned.task_id]
+            del self.by_id[assigned.task_id]
             self._leave(task.status, assigned.task.job, assigned.task_id)
             if assigned.slave_host is not None:
                 _drop(self._by_host, assigned.slave_host, assigned.task_id)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import http.client
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event as Stopping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -105,27 +107,30 @@ def _vars(it: Cluster) -> dict[str, str]:
 
 
 class _Health:
-    """Asks ``/health`` every 20 ms, over one connection."""
+    """Asks ``/health`` every 20 ms, over one connection, from a process of its own: callers' work is not counted."""
 
     def __init__(self, it: Cluster) -> None:
-        self._seconds: list[float] = []
-        self._stopping = threading.Event()
-        self._address = urlsplit(it.scheduler).netloc
-        self._thread = threading.Thread(target=self._ask)
-        self._thread.start()
+        context = get_context("spawn")
+        self._stopping = context.Event()
+        self._answers, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_ask, args=(urlsplit(it.scheduler).netloc, self._stopping, theirs))
+        self._process.start()
 
     def stop(self) -> tuple[float, float]:
         """The slowest answer and the median."""
         self._stopping.set()
-        self._thread.join()
-        seconds = sorted(self._seconds)
+        seconds = sorted(self._answers.recv())
+        self._process.join()
         return seconds[-1], seconds[len(seconds) // 2]
 
-    def _ask(self) -> None:
-        connection = http.client.HTTPConnection(self._address, timeout=30)
-        while not self._stopping.wait(0.02):
-            start = time.perf_counter()
-            connection.request("GET", "/health")
-            connection.getresponse().read()
-            self._seconds.append(time.perf_counter() - start)
-        connection.close()
+
+def _ask(address: str, stopping: Stopping, answers: Connection) -> None:
+    seconds: list[float] = []
+    connection = http.client.HTTPConnection(address, timeout=30)
+    while not stopping.wait(0.02):
+        start = time.perf_counter()
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        seconds.append(time.perf_counter() - start)
+    connection.close()
+    answers.send(seconds)

@@ -52,6 +52,8 @@ def test_an_old_disk_that_comes_back_is_told_to_forget(ledger: Ledger) -> None:
     shutil.rmtree(old.disk)
     shutil.move(old.folder / "copy", old.disk)
     old.start()
+    eventually("it is told", lambda: old.variables().get("scheduler_log_native_distrusted") == 1, 60)
+    assert "the disk of this log member is older than what it had confirmed to " in old.written()
     ledger.site.settle()
     ledger.check_with([old, other])
 

@@ -15,7 +15,7 @@ from aurorad.log.messages import (
     Stored,
     Wrote,
 )
-from aurorad.log.paxos import ElectionFailed, Member, Unfit
+from aurorad.log.paxos import Distrusted, ElectionFailed, Member, Unfit
 from tests.log.network import Network, alive, all_equal, cluster, lead, write
 from tests.log.paper import Paper, initialized
 
@@ -174,8 +174,10 @@ def test_who_is_told_to_forget_by_a_deposed_leader_does_not() -> None:
     assert member.member == 5
     member.receive(0.0, "b", Forgotten((3, 2), 6))
     assert member.member == 5
+    assert member.take().events == []
     member.receive(0.0, "b", Forgotten((3, 2), 5))
     assert member.member != 5
+    assert member.take().events == [Distrusted("b")]
 
 
 def test_two_members_with_one_journal_refuse_to_lead() -> None:

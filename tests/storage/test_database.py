@@ -50,7 +50,7 @@ def test_what_was_applied_is_loaded(tmp_path: Path, batches: list[list[Op]]) -> 
             with contextlib.suppress(LookupError, ValueError):
                 tables.apply(op, changes)
         changes.note_in(dirty)
-        database.apply(dirty, position)
+        database.apply([dirty], position)
     database.close()
     again, last = loaded(path)
     assert again.copy() == tables.copy()
@@ -62,13 +62,15 @@ def test_operators_can_query_it(tmp_path: Path) -> None:
     event = JobUpdateEvent(JobUpdateStatus.ROLLING_FORWARD, 5)
     database = Database(tmp_path / "state.db")
     database.apply(
-        {
-            Table.TASKS: {"a": task("a", ScheduleStatus.RUNNING, "h1", instance=3)},
-            Table.HOSTS: {"h1": HostAttributes("h1", mode=MaintenanceMode.DRAINING, slave_id="agent-1")},
-            Table.CRON_JOBS: {JOB: JobConfiguration(JOB, cron_schedule="0 4 * * *")},
-            Table.UPDATES: {key: with_derived_state(JobUpdateDetails(samples.update(key), (event,)))},
-            Table.METADATA: {"framework_id": "f-1"},
-        },
+        [
+            {
+                Table.TASKS: {"a": task("a", ScheduleStatus.RUNNING, "h1", instance=3)},
+                Table.HOSTS: {"h1": HostAttributes("h1", mode=MaintenanceMode.DRAINING, slave_id="agent-1")},
+                Table.CRON_JOBS: {JOB: JobConfiguration(JOB, cron_schedule="0 4 * * *")},
+                Table.UPDATES: {key: with_derived_state(JobUpdateDetails(samples.update(key), (event,)))},
+                Table.METADATA: {"framework_id": "f-1"},
+            }
+        ],
         9,
     )
     with sqlite3.connect(f"file:{tmp_path}/state.db?mode=ro", uri=True) as reader:
@@ -93,14 +95,14 @@ def test_configurations_lie_there_once_and_are_swept_when_unused(tmp_path: Path)
 
     other = config(data="other")
     database = Database(tmp_path / "state.db")
-    database.apply({Table.TASKS: {f"t{number}": task(f"t{number}") for number in range(10)}}, 1)
+    database.apply([{Table.TASKS: {f"t{number}": task(f"t{number}") for number in range(10)}}], 1)
     assert count() == 1
-    database.apply({Table.TASKS: {"u": task("u", config=other)}}, 2)
-    database.apply({Table.TASKS: {"u": None}}, 3)
+    database.apply([{Table.TASKS: {"u": task("u", config=other)}}], 2)
+    database.apply([{Table.TASKS: {"u": None}}], 3)
     assert count() == 2
     database.sweep()
     assert count() == 1
-    database.apply({Table.TASKS: {"u": task("u", config=other)}}, 4)
+    database.apply([{Table.TASKS: {"u": task("u", config=other)}}], 4)
     assert count() == 2
     database.close()
     tables, _ = loaded(tmp_path / "state.db")
@@ -109,7 +111,7 @@ def test_configurations_lie_there_once_and_are_swept_when_unused(tmp_path: Path)
 
 def test_loaded_tasks_share_their_configuration(tmp_path: Path) -> None:
     database = Database(tmp_path / "state.db")
-    database.apply({Table.TASKS: {f"t{number}": task(f"t{number}") for number in range(3)}}, 1)
+    database.apply([{Table.TASKS: {f"t{number}": task(f"t{number}") for number in range(3)}}], 1)
     database.close()
     tables, _ = loaded(tmp_path / "state.db")
     assert len({id(found.assigned_task.task) for found in tables.job_tasks(JOB)}) == 1
@@ -117,11 +119,11 @@ def test_loaded_tasks_share_their_configuration(tmp_path: Path) -> None:
 
 def test_a_batch_applies_whole_or_not_at_all(tmp_path: Path) -> None:
     database = Database(tmp_path / "state.db")
-    database.apply({Table.TASKS: {"a": task("a")}}, 1)
+    database.apply([{Table.TASKS: {"a": task("a")}}], 1)
     broken = task("c").__class__()  # the table of tasks takes it, that of updates does not
     with pytest.raises(AttributeError):
-        database.apply({Table.TASKS: {"b": task("b", config=config(data="n"))}, Table.UPDATES: {"no key": broken}}, 2)
-    database.apply({Table.TASKS: {"d": task("d", config=config(data="n"))}}, 3)
+        database.apply([{Table.TASKS: {"b": task("b", config=config(data="n"))}, Table.UPDATES: {"no key": broken}}], 2)
+    database.apply([{Table.TASKS: {"d": task("d", config=config(data="n"))}}], 3)
     database.close()
     tables, position = loaded(tmp_path / "state.db")
     assert set(tables.rows(Table.TASKS)) == {"a", "d"}
@@ -143,7 +145,7 @@ def test_files_that_are_none_of_ours_are_told(tmp_path: Path) -> None:
 
 def test_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     database = Database(tmp_path / "state.db")
-    database.apply({Table.TASKS: {"a": task("a")}}, 1)
+    database.apply([{Table.TASKS: {"a": task("a")}}], 1)
     database.close()
     for damage in ("UPDATE tasks SET data = x'c1'", "DELETE FROM configs"):
         with sqlite3.connect(tmp_path / "state.db") as other:
@@ -155,7 +157,7 @@ def test_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 def test_discarding_removes_everything(tmp_path: Path) -> None:
     database = Database(tmp_path / "state.db")
-    database.apply({Table.TASKS: {"a": task("a", config=CONFIG)}}, 1)
+    database.apply([{Table.TASKS: {"a": task("a", config=CONFIG)}}], 1)
     discard(tmp_path / "state.db")
     assert list(tmp_path.iterdir()) == []
     discard(tmp_path / "state.db")

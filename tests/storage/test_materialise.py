@@ -69,10 +69,25 @@ async def test_what_it_is_told_gets_into_the_database_with_its_position(tmp_path
     assert content(tmp_path / "state.db") == (7, {"a": RUNNING})
 
 
+async def test_however_much_is_noted_the_last_that_was_said_of_a_task_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(materialise, "MOST_TOGETHER", 2)
+    stats, names = Vars(), "abcdefg"
+    materialiser = Materialiser(tmp_path / "state.db", None, {}, 0, stats)
+    for position, name in enumerate(names, 1):
+        materialiser.follow(position, change(None, task(name)))
+    materialiser.follow(8, change(task("a"), RUNNING))
+    materialiser.follow(9, change(task("b"), None))
+    async with running(materialiser):
+        await written(stats)
+    assert content(tmp_path / "state.db") == (9, {name: task(name) for name in "cdefg"} | {"a": RUNNING})
+
+
 async def test_a_database_that_is_locked_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stats, path = Vars(), tmp_path / "state.db"
     database = Database(path)
-    database.apply({}, 0)
+    database.apply([{}], 0)
     database._connection.execute("PRAGMA busy_timeout = 1")
     materialiser = Materialiser(path, database, {}, 0, stats)
     other = sqlite3.connect(path, isolation_level=None)

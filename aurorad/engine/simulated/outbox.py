@@ -51,11 +51,8 @@ class Outbox:
         self._updates_made += 1
         uuid = self._updates_made.to_bytes(16, "big")
         update = StatusUpdate(task.id, task.state, task.agent_id, message, reason, "SOURCE_EXECUTOR", None, uuid)
-        if task.updates is not None:
-            task.updates.append(update)
-            return
-        task.updates = [update]
-        if task.host.is_reachable:
+        task.updates = (*task.updates, update)
+        if len(task.updates) == 1 and task.host.is_reachable:
             self.tell_first(now, task)
 
     def tell_first(self, now: float, task: Task) -> None:
@@ -69,11 +66,10 @@ class Outbox:
         """Whether that was the last update there was."""
         if not task.host.is_reachable or not task.updates or task.updates[0].uuid != uuid:
             return False
-        del task.updates[0]
+        task.updates = task.updates[1:]
         if task.updates:
             self.tell_first(now, task)
             return False
-        task.updates = None
         self.keep_quiet(task)
         return True
 

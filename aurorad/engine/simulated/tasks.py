@@ -47,7 +47,7 @@ class Task(msgspec.Struct, eq=False, gc=False):
     state: TaskState = TaskState.TASK_STAGING
     timer: int = 0
     """The number of its latest timer: older ones no longer count."""
-    updates: list[StatusUpdate] | None = None
+    updates: tuple[StatusUpdate, ...] = ()
     """Not acknowledged; only the first is told."""
 
     @property

@@ -14,7 +14,18 @@ from aurorad.log.errors import LogDamaged, LogFull
 from aurorad.log.here import Timing
 from aurorad.log.journal import Journal
 from aurorad.log.messages import Caught, Fetched, Message, Peer, Record, Status, Value, Write, Wrote
-from aurorad.log.paxos import Chosen, Confirmed, Elected, ElectionFailed, Event, Lost, Member, NotLeading, Unfit
+from aurorad.log.paxos import (
+    Chosen,
+    Confirmed,
+    Distrusted,
+    Elected,
+    ElectionFailed,
+    Event,
+    Lost,
+    Member,
+    NotLeading,
+    Unfit,
+)
 from tests.log.fake_disk import Down
 from tests.simulation.log.history import Append, Read
 
@@ -336,6 +347,8 @@ class Process:
                     _, read, told = self._asked.popleft()
                     self._world.history.saw(read, self.delivered)
                     told()
+            case Distrusted():
+                pass  # the judge sees where it stands
 
     def may_try_again(self) -> None:
         """As if it had begun anew, which it should have."""

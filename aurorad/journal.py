@@ -1,6 +1,7 @@
 """Records for systemd's journal, if standard error leads there: with levels, and one entry each, however many lines.
 
-The journal's own protocol: one datagram of fields, ``NAME=value\\n``, or ``NAME\\n``, the length and the value, if that has lines.
+The journal's own protocol: one datagram of fields, each ``NAME=value\\n``; or, if the value has lines, ``NAME\\n``, its
+length, and the value.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, MutableMapping
 
 import trio
@@ -26,7 +27,7 @@ class Notifier:
         """`address` is a path, or ``@name`` of an abstract socket; within `watchdog_s` it wants to hear of us."""
         self._address = f"\0{address[1:]}" if address is not None and address.startswith("@") else address
         self._ping_every_s = watchdog_s / 2
-        self._unsaid: list[str] = []
+        self._unsaid: deque[str] = deque()
         self._is_deaf = False
 
     @classmethod
@@ -42,23 +43,25 @@ class Notifier:
         return cls(address, int(watchdog_us) / 1e6 if watches else math.inf)
 
     def tell(self, *lines: str) -> None:
-        """Never waits, never raises."""
+        """These lines together. Never waits, never raises."""
         if self._address is None:
             return
-        self._unsaid += lines
+        if lines:
+            self._unsaid.append("\n".join(lines))
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             try:
-                sock.sendto("\n".join(self._unsaid).encode(), self._address)
+                while self._unsaid:
+                    sock.sendto(self._unsaid[0].encode(), self._address)
+                    self._unsaid.popleft()
+                self._is_deaf = False
             except BlockingIOError:
                 return  # its queue is full
             except OSError as error:
                 if not self._is_deaf:
                     _log.warning("systemd cannot be told anything: %s", error.strerror)
                 self._is_deaf = True
-            else:
-                self._is_deaf = False
-        self._unsaid.clear()
+                self._unsaid.clear()
 
     async def run(self, doing: Callable[[], str]) -> None:
         """Until cancelled, tell what the daemon is `doing` and that this loop gives everybody a turn."""

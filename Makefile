@@ -64,6 +64,7 @@ test: $(INSTALLED_DEV)
 		echo "make: ssh is missing: apt-get install openssh-client openssh-server" >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
 		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
+	@command -v systemd-analyze >/dev/null || { echo "make: systemd-analyze is missing: apt-get install systemd" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore=tests/cluster $(ARGS)
 
 test-cluster: $(INSTALLED_DEV)

@@ -185,7 +185,7 @@ class _Daemon:
                 kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
                 if not self.ending.begun.is_set():
                     self._is_ready = True
-                    self._notifier.tell("READY=1")
+                    self._notifier.tell("READY=1", f"STATUS={self._doing()}")
                     print(f"aurorad: ready{kept}", flush=True)
             signals.cancel_scope.cancel()
 

@@ -14,6 +14,8 @@ from aurorad.journal import is_journal, log_handler
 if TYPE_CHECKING:
     from aurorad.flags import Flags
 
+_STDERR = 2
+
 
 def entry() -> NoReturn:
     """The `aurorad` command."""
@@ -95,7 +97,7 @@ def _run_daemon(values: Flags) -> int:
     from aurorad.notify import Notifier
     from aurorad.startup import CannotStart, InUse
 
-    faulthandler.enable()  # a watchdog's SIGABRT, too, shows where it was
+    faulthandler.enable(_STDERR)  # a watchdog's SIGABRT, too, shows where it was
     logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[log_handler(sys.stderr, os.environ)])
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))

@@ -1,4 +1,4 @@
-"""The daemon as packages install it, in a folder of a test's: wrapper, flags file, and the ready files for supervisors."""
+"""The daemon as packages install it, in a folder of a test's: wrapper, flags file, ready files for supervisors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.e2e.jobs import call, running, shell_job
 from tests.e2e.schedulers import status_of
 from tests.web.serving import free_port
 
-_BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 """What a supervisor's own environment has at boot: no home, no language."""
 
 
@@ -87,7 +87,7 @@ def _script(path: Path, line: str) -> None:
 def running_supervisor(command: Sequence[str | Path], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """In the foreground; ended at the end, which for some ends what they supervise and for others does not."""
     with (folder / "supervisor.out").open("ab") as out:
-        process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=_BARE)
+        process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=BARE)
     try:
         yield process
     finally:

@@ -70,7 +70,11 @@ RULES = (
     _rule(r"preemptor_task_preemptor_(?P<whom>.+)", "preemptor_tasks_placed", "Tasks that took the place of others."),
     _rule(rf"sla_coordinator_(?P<_what>\w+?)_{_INSTANCE}", "sla_coordinator_task_{_what}", "By instance."),
     _rule(rf"sla_{_JOB}_job_uptime_(?P<percent>[\d.]+)_sec(?P<_n>_nonprod)?", "sla_job_uptime_seconds{_n}", "Reached."),
-    _rule(rf"sla_{_JOB}_(?P<_what>[a-z_]+)", "sla_job_{_what}", "How well a job did lately."),
+    _rule(
+        rf"sla_{_JOB}_(?P<_what>(?:platform_uptime_percent|mtt[asr]_ms)(?:_nonprod)?)",
+        "sla_job_{_what}",
+        "How well a job did lately.",
+    ),
     _rule(rf"sla_(?P<_of>cpu|ram|disk)_(?P<size>{_SIZES})_(?P<_what>\w+)", "sla_{_of}_{_what}", "By size of tasks."),
     _rule(rf"maintenance_countdown_ms_{_INSTANCE}", "maintenance_countdown_ms", "Until a task is forced to move."),
     _rule(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterator
 
+from aurorad.flags import Flags
+from executor.flags import ExecutorFlags
 from tests.e2e.walkthrough import DOCS, REPOSITORY
 
 TROUBLESHOOTING = DOCS / "operations" / "troubleshooting.md"
@@ -15,9 +18,9 @@ ELSEWHERE = {
 }
 
 IN_PIECES = {
-    "state.db stands for position ... of a log that is empty now": "stands for position ... of a log that ... is empty now",
-    "state.db stands for position ... of a log that now ends with position ...": "stands for position ... now ends with",
-    "attempt ... of ... to lead the log: no quorum of ... promised: ...": "to lead the log ... no quorum of ... promised",
+    "state.db stands for position ... of a log that is empty now": "stands for position ... is empty now",
+    "state.db stands for position ... of a log that now ends with position ...": "now ends with position",
+    "attempt ... of ... to lead the log: no quorum of ... promised: ...": "to lead the log ... no quorum of",
     "Disk limit exceeded. ...": "limit exceeded.",
 }
 """Of what is put together from several texts: these texts."""
@@ -40,6 +43,13 @@ def symptoms() -> list[str]:
     cells = re.findall(r"(?m)^\| (.*?) \|", TROUBLESHOOTING.read_text())
     quoted = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
     return [text for text in quoted if " " in text and not text.startswith(("-", "/"))]
+
+
+def test_every_flag_of_the_manual_is_one_of_ours_or_of_a_program_that_is_named() -> None:
+    ours = {field.name for of in (Flags, ExecutorFlags) for field in dataclasses.fields(of)} | {"help", "flagfile"}
+    text = "\n".join(path.read_text() for path in (*DOCS.glob("operations/*.md"), DOCS / "schedulers.md"))
+    single = set(re.findall(r"`-([a-z]\w+)", text))
+    assert sorted(single - ours) == ["gc_", "native_log_", "reconciliation_"], "families are written with three dots"
 
 
 def test_every_text_is_in_the_sources() -> None:

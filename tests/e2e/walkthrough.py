@@ -1,8 +1,8 @@
 """Runs what a document tells operators to type, as written, in a world of its own.
 
-Paths of a machine are below a folder there. `systemctl` starts and stops `aurora-scheduler`, the packages' own script with
-a file of flags; it is started again whenever it asks for that (exit status 75), as systemd would. `scp` copies to the
-machine whose folder is beside it.
+Paths of a machine are below a folder there. `systemctl` starts and stops `aurora-scheduler`, the packages' own script,
+with a file of flags; it is started again whenever it asks for that (exit status 75), as systemd would. `scp` copies to
+the machine whose folder is beside it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from aurorad.api.enums import ResponseCode, ScheduleStatus
 from aurorad.api.tasks import Resource, ResourceAggregate
 from tests.e2e.cluster import Cluster, cluster, eventually
 from tests.e2e.jobs import call, shell_job, tasks_of
-from tests.e2e.schedulers import schedulers
+from tests.e2e.schedulers import schedulers, variables
 from tests.zookeeper import ZooKeeper, free_ports, zookeeper, zookeeper_server  # noqa: F401  fixtures
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
@@ -249,4 +249,9 @@ def test_every_metric_of_rules_and_dashboard_is_there_and_every_query_is_underst
             for expression in expressions.values():
                 prometheus.query(expression)
 
+            told = {name for member in (*three.by_name.values(), single) for name in variables(member)}
+            table = MONITORING.read_text().partition("## Statistics that matter")[2].partition("### ")[0]
+            named = re.findall(r"`([\w/]+)`", "".join(re.findall(r"(?m)^\| (.*?) \|", table)))
+            assert len(named) > 30
+            assert sorted(set(named) - told) == []
             eventually("all rules were evaluated", lambda: all(rule["health"] == "ok" for rule in prometheus.rules()))

@@ -1,4 +1,4 @@
-"""The bundled programs, as `make binaries` leaves them in dist/aurora: no Python, no sources around them."""
+"""The bundled programs, as `make binaries` leaves them in dist: no Python, no sources around them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.cluster import REPOSITORY, Cluster, cluster, eventually
 
-BINARIES = REPOSITORY / "dist" / "aurora"
+DIST = REPOSITORY / "dist"
 KEY = "devcluster/www-data/devel/bundled"
 JOB = """
 task = SimpleTask('bundled', 'echo hello from {{mesos.instance}}; sleep 1000')
@@ -21,11 +21,23 @@ jobs = [Service(cluster='devcluster', role='www-data', environment='devel', name
 """
 
 
+def _program(name: str) -> Path:
+    """Of the bundle that it is part of."""
+    return DIST / ("aurora" if name in ("aurora", "aurora_admin") else "aurorad") / name
+
+
+def _together(folder: Path) -> Path:
+    """All commands in one folder, as packages link them into /usr/bin."""
+    for name in ("aurorad", "thermos", "aurora", "aurora_admin"):
+        (folder / name).symlink_to(_program(name))
+    return folder
+
+
 @pytest.fixture
 def bundled(tmp_path: Path) -> Iterator[Cluster]:
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)  # as root, tasks run as their role's user
-    with cluster(tmp_path, binaries=BINARIES) as it:
+    with cluster(tmp_path, binaries=_together(tmp_path)) as it:
         yield it
 
 
@@ -40,7 +52,7 @@ def bundled(tmp_path: Path) -> Iterator[Cluster]:
 )
 def test_each_program_starts_without_a_python_around_it(command: list[str], told: str) -> None:
     ended = subprocess.run(
-        [BINARIES / command[0], *command[1:]],
+        [_program(command[0]), *command[1:]],
         capture_output=True,
         text=True,
         env={"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")},
@@ -61,7 +73,7 @@ def test_the_bundle_speaks_kerberos(tmp_path: Path) -> None:
         f"-kerberos_server_keytab={keytab}",
         "-kerberos_server_principal=HTTP/localhost@TEST.REALM",
     )
-    command = [BINARIES / "aurorad", f"-work_dir={tmp_path / 'work'}", "-http_port=0", "-observer_port=0", *flags]
+    command = [_program("aurorad"), f"-work_dir={tmp_path / 'work'}", "-http_port=0", "-observer_port=0", *flags]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert "key table" in ended.stderr
@@ -80,7 +92,7 @@ def test_a_job_runs_and_ends_with_executors_of_the_bundle(bundled: Cluster) -> N
         for parent in psutil.Process(pid).parents()
         if parent.name() == "aurora-executor"
     }
-    assert executors == {str(BINARIES / "aurorad")}
+    assert executors == {str(_program("aurorad"))}
     assert "bundled" in bundled.get("/scheduler/www-data/devel/bundled")
     killed = bundled.aurora("job", "killall", KEY)
     assert killed.returncode == 0, killed.stdout

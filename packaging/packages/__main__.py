@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 
 import debian
 import redhat
-from description import MAINTAINER, PACKAGES
-from tree import REPOSITORY, lay_out
+from description import MAINTAINER, PACKAGES, REPOSITORY, Package
+from tree import lay_out
+
+KINDS = {"deb": debian, "rpm": redhat}
 
 
 def main() -> None:
@@ -27,17 +29,23 @@ def main() -> None:
     os.environ.setdefault("SOURCE_DATE_EPOCH", str(int(time.time())))
     os.umask(0o022)
     given.target.mkdir(parents=True, exist_ok=True)
-    kinds = {"deb": debian, "rpm": redhat}
-    for package in PACKAGES:
-        if given.only and package.name not in given.only:
-            continue
-        for kind in given.kind or kinds:
-            with tempfile.TemporaryDirectory(dir=given.target) as work:
-                root = Path(work, package.name)
-                root.mkdir()
-                lay_out(package, root, kinds[kind].PLACES, _changelog(package.name, given.version), _licences())
-                file = kinds[kind].build(package, given.version, root, given.target.absolute())
-                print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB", flush=True)
+    wanted = [
+        (package, kind)
+        for package in PACKAGES
+        if package.name in (given.only or [package.name])
+        for kind in given.kind or KINDS
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # what takes long is compression, by programs of their own
+        for file in threads.map(lambda one: _build(*one, given.version, given.target.absolute()), wanted):
+            print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB", flush=True)
+
+
+def _build(package: Package, kind: str, version: str, target: Path) -> Path:
+    with tempfile.TemporaryDirectory(dir=target) as work:
+        root = Path(work, package.name)
+        root.mkdir()
+        lay_out(package, root, KINDS[kind].PLACES, _changelog(package.name, version))
+        return KINDS[kind].build(package, version, root, target)
 
 
 def _version() -> str:
@@ -50,10 +58,6 @@ def _changelog(name: str, version: str) -> str:
     """In Debian's format."""
     when = formatdate(int(os.environ["SOURCE_DATE_EPOCH"]))
     return f"{name} ({version}) unstable; urgency=medium\n\n  * Version {version}.\n\n -- {MAINTAINER}  {when}\n"
-
-
-def _licences() -> str:
-    return (REPOSITORY / "LICENSE").read_text()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from description import HOMEPAGE, MAINTAINER, Package
-from tree import REPOSITORY, moved, oldest_libc
+from description import HOMEPAGE, MAINTAINER, REPOSITORY, Package
+from tree import moved, oldest_libc
 
 PLACES: dict[str, str] = {}
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")

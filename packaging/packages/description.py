@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-MAINTAINER = "aurorad's maintainers <aurorad@localhost>"
+REPOSITORY = Path(__file__).parents[2]
+MAINTAINER = "the aurorad maintainers <maintainers@aurorad.invalid>"  # whoever publishes packages puts an address here
 HOMEPAGE = "https://aurora.apache.org/"
 EXAMPLES = {f"packaging/{folder}": "/usr/share/doc/{name}/examples/" + folder for folder in (
     "monit", "supervisord", "prometheus", "grafana")}

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from debian import wrapped
-from description import HOMEPAGE, MAINTAINER, Package
-from tree import REPOSITORY, moved, oldest_libc
+from description import HOMEPAGE, MAINTAINER, REPOSITORY, Package
+from tree import moved, oldest_libc
 
 PLACES = {
     "/etc/default/thermos": "/etc/sysconfig/thermos-observer",
@@ -24,7 +24,7 @@ SCRIPTS = ("pre", "post", "preun", "postun")
 MACROS = {
     "_buildhost": "localhost",
     "_build_id_links": "none",
-    "_binary_payload": "w19.zstdio",
+    "_binary_payload": "w12.zstdio",
     "__os_install_post": "%{nil}",
     "debug_package": "%{nil}",
     "use_source_date_epoch_as_buildtime": "1",

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from description import EXAMPLES, Package
+from description import EXAMPLES, REPOSITORY, Package
+from licences import copyright_file, licences
 
-REPOSITORY = Path(__file__).parents[2]
 
 
-def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: str, licences: str) -> None:
+def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: str) -> None:
     """Fill the empty folder `root`. `places` are prefixes of paths that this kind of package has elsewhere."""
     shutil.copytree(REPOSITORY / "dist" / package.bundle, root / "usr/lib" / package.name, symlinks=True)
     if package.name != "aurora-executor" and package.bundle == "aurorad":
@@ -26,7 +26,7 @@ def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: 
         _copy(REPOSITORY / "packaging/systemd" / unit, _at(root, f"/lib/systemd/system/{unit}", places))
     for link, target in package.links.items():
         _at(root, link, places).parent.mkdir(parents=True, exist_ok=True)
-        _at(root, link, places).symlink_to(Path("../..") / Path(target).relative_to("/"))
+        _at(root, link, places).symlink_to(Path("..") / Path(target).relative_to("/usr"))
     for folder in package.folders:
         _at(root, folder, places).mkdir(parents=True, exist_ok=True)
     for manual in package.manuals:
@@ -34,8 +34,11 @@ def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: 
         _write(_at(root, f"/usr/share/man/man{manual[-1]}/{manual}.gz", places), gzip.compress(text, 9, mtime=0))
     documents = _at(root, f"/usr/share/doc/{package.name}", places)
     _write(documents / "changelog.gz", gzip.compress(changelog.encode(), 9, mtime=0))
-    _write(documents / "copyright", licences.encode())
+    _write(documents / "copyright", copyright_file().encode())
+    _write(documents / "licences.gz", gzip.compress(licences().encode(), 9, mtime=0))
     _write(documents / "README", (REPOSITORY / f"packaging/packages/README.{package.name}").read_bytes())
+    overrides = REPOSITORY / "packaging/debian/lintian-overrides"
+    _write(root / "usr/share/lintian/overrides" / package.name, overrides.read_bytes())
     _normalise(root)
 
 

@@ -16,6 +16,10 @@ class CannotStart(Exception):
     """Something outside the daemon is not as it must be; one sentence says what."""
 
 
+class InUse(CannotStart):
+    """What it needs belongs to another process, which may be about to end: to be tried again."""
+
+
 def executor_arguments(flags: Flags) -> tuple[str, ...]:
     """What every executor is told; better found wrong here than by each task's end. Raises `CannotStart`.
 

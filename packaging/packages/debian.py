@@ -31,7 +31,7 @@ def build(package: Package, version: str, root: Path, target: Path) -> Path:
     for name in ("control", "conffiles", "md5sums"):
         (control / name).chmod(0o644)
     file = target / f"{package.name}_{version}_{architecture()}.deb"
-    packed = ["--root-owner-group", "-Zxz", "-z6", "--threads-max=1", "--build", str(root), str(file)]
+    packed = ["--root-owner-group", "-Zxz", "-z2", "--threads-max=1", "--build", str(root), str(file)]
     subprocess.run(["dpkg-deb", *packed], check=True, stdout=subprocess.DEVNULL)
     return file
 

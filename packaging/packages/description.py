@@ -9,8 +9,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 MAINTAINER = "the aurorad maintainers <maintainers@aurorad.invalid>"  # whoever publishes packages puts an address here
 HOMEPAGE = "https://aurora.apache.org/"
-EXAMPLES = {f"packaging/{folder}": "/usr/share/doc/{name}/examples/" + folder for folder in (
-    "monit", "supervisord", "prometheus", "grafana")}
+EXAMPLES = {
+    f"packaging/{folder}": "/usr/share/doc/{name}/examples/" + folder
+    for folder in ("monit", "supervisord", "prometheus", "grafana")
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,10 @@ TOOLS = Package(
         "examples/hello_world.aurora": "/usr/share/doc/{name}/examples/hello_world.aurora",
     },
     config={"packaging/etc/clusters.json": "/etc/aurora/clusters.json"},
-    links={"/usr/bin/aurora": "/usr/lib/aurora-tools/aurora", "/usr/bin/aurora_admin": "/usr/lib/aurora-tools/aurora_admin"},
+    links={
+        "/usr/bin/aurora": "/usr/lib/aurora-tools/aurora",
+        "/usr/bin/aurora_admin": "/usr/lib/aurora-tools/aurora_admin",
+    },
     manuals=("aurora.1", "aurora_admin.1"),
     deb={"Suggests": "aurora-scheduler, openssh-client"},
 )

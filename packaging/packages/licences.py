@@ -29,7 +29,7 @@ def copyright_file() -> str:
 
 
 def licences() -> str:
-    """The texts of CPython's licence, and of those of the libraries that are locked (whether a program needs each or not)."""
+    """The texts: of CPython, and of the libraries that are locked, whether this package needs each or not."""
     python = Path(sysconfig.get_path("stdlib"), "LICENSE.txt")
     parts = [("CPython", python.read_text())] if python.exists() else []
     locked = re.findall(r"^([\w.-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
@@ -44,6 +44,8 @@ def _of(name: str) -> list[tuple[str, str]]:
     except metadata.PackageNotFoundError:  # kerberos is optional
         return []
     files = distribution.files or []
-    texts = [Path(str(file.locate())) for file in files if re.search(r"(?i)/(licen[cs]e|copying|notice)[^/]*$", str(file))]
+    texts = [
+        Path(str(file.locate())) for file in files if re.search(r"(?i)/(licen[cs]e|copying|notice)[^/]*$", str(file))
+    ]
     title = f"{name} {distribution.version}: {distribution.metadata.get('License-Expression') or 'as follows'}"
     return [(title, "\n\n".join(text.read_text(errors="replace") for text in sorted(texts) if text.is_file()))]

@@ -19,8 +19,8 @@ PLACES = {
     "/usr/share/zsh/vendor-completions/": "/usr/share/zsh/site-functions/",
 }
 SCRIPTS = ("pre", "post", "preun", "postun")
-# Nothing of the machine that builds: not its name, not its clock, not what it would do to files; and nothing is looked for in
-# the bundle, which brings what it needs along.
+# Nothing of the machine that builds: not its name, not its clock, not what it would do to files; and nothing is looked
+# for in the bundle, which brings what it needs along.
 MACROS = {
     "_buildhost": "localhost",
     "_build_id_links": "none",
@@ -83,8 +83,11 @@ def _is_ours(path: Path, root: Path, package: Package) -> bool:
     """Files; and of folders those that nobody else has."""
     if path.is_symlink() or not path.is_dir():
         return True
-    inner = path.relative_to(root).parts
-    return inner[:2] == ("usr", "lib") and inner[2:3] == (package.name,) or inner[:4] == ("usr", "share", "doc", package.name) or inner == ("usr", "share", "aurora", "bin") or inner[2:] == ("aurora",) and inner[:2] == ("usr", "share")  # fmt: skip
+    own = ("usr/lib", "usr/share/doc")
+    inner = path.relative_to(root)
+    return str(inner) in ("usr/share/aurora", "usr/share/aurora/bin") or any(
+        inner.is_relative_to(Path(folder, package.name)) for folder in own
+    )
 
 
 def _line(path: Path, root: Path, package: Package, config: set[str]) -> str:

@@ -13,7 +13,6 @@ from description import EXAMPLES, REPOSITORY, Package
 from licences import copyright_file, licences
 
 
-
 def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: str) -> None:
     """Fill the empty folder `root`. `places` are prefixes of paths that this kind of package has elsewhere."""
     shutil.copytree(REPOSITORY / "dist" / package.bundle, root / "usr/lib" / package.name, symlinks=True)

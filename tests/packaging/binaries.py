@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,16 @@ task = SimpleTask('bundled', 'echo hello from {{mesos.instance}}; sleep 1000')
 jobs = [Service(cluster='devcluster', role='www-data', environment='devel', name='bundled', task=task(
     resources=Resources(cpu=0.1, ram=16*MB, disk=16*MB)))]
 """
+GOES_ON = """
+first = Process(name='first', cmdline='while [ ! -e go ]; do sleep 0.1; done')
+second = Process(name='second', cmdline='touch second; sleep 1000')
+final = Process(name='final', cmdline='touch final', final=True)
+task = Task(name='bundled', processes=[first, second, final], constraints=order(first, second),
+    resources=Resources(cpu=0.1, ram=16*MB, disk=16*MB))
+jobs = [Service(cluster='devcluster', role='www-data', environment='devel', name='bundled', task=task,
+    health_check_config=HealthCheckConfig(health_checker=HealthCheckerConfig(
+        shell=ShellHealthChecker(shell_command='true')), interval_secs=1, initial_interval_secs=1))]
+"""
 
 
 def _program(name: str) -> Path:
@@ -26,10 +37,11 @@ def _program(name: str) -> Path:
     return DIST / ("aurora" if name in ("aurora", "aurora_admin") else "aurorad") / name
 
 
-def _together(folder: Path) -> Path:
+def _together(folder: Path, dist: Path = DIST) -> Path:
     """All commands in one folder, as packages link them into /usr/bin."""
-    for name in ("aurorad", "thermos", "aurora", "aurora_admin"):
-        (folder / name).symlink_to(_program(name))
+    for bundle, names in (("aurorad", ("aurorad", "thermos")), ("aurora", ("aurora", "aurora_admin"))):
+        for name in names:
+            (folder / name).symlink_to(dist / bundle / name)
     return folder
 
 
@@ -97,3 +109,27 @@ def test_a_job_runs_and_ends_with_executors_of_the_bundle(bundled: Cluster) -> N
     killed = bundled.aurora("job", "killall", KEY)
     assert killed.returncode == 0, killed.stdout
     eventually("all of the task's processes are gone", lambda: not bundled.task_processes())
+
+
+def test_executors_go_on_and_end_properly_when_their_bundle_is_gone(tmp_path: Path) -> None:
+    """An upgrade puts other files in the place of those that a running program has not read yet."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    for bundle in ("aurorad", "aurora"):
+        shutil.copytree(DIST / bundle, tmp_path / "dist" / bundle, symlinks=True)
+    with cluster(tmp_path, binaries=_together(tmp_path, tmp_path / "dist")) as it:
+        job = tmp_path / "bundled.aurora"
+        job.write_text(GOES_ON)
+        assert it.aurora("job", "create", KEY, str(job)).returncode == 0
+        it.wait_for_status(KEY, "RUNNING")
+        shutil.rmtree(tmp_path / "dist/aurorad")
+        (latest,) = (tmp_path / "work/agent").rglob("runs/latest")
+        run = latest.resolve()
+        (run / "sandbox/go").touch()
+        eventually("the next process is run", (run / "sandbox/second").exists)
+        killed = it.aurora("job", "killall", KEY)
+        assert killed.returncode == 0, killed.stdout
+        it.wait_for_status(KEY, "KILLED")
+        assert (run / "sandbox/final").exists()
+        assert not (run / "stderr").read_text()
+        assert not it.task_processes()

@@ -13,6 +13,7 @@ from tests.e2e.walkthrough import DOCS, REPOSITORY
 
 TROUBLESHOOTING = DOCS / "operations" / "troubleshooting.md"
 ELSEWHERE = {
+    "Watchdog timeout": "systemd's",
     "Killed": "the shell's",
     "Framework has not been registered within the tolerated delay.": "the original's",
 }

@@ -53,6 +53,12 @@ def test_every_flag_of_the_manual_is_one_of_ours_or_of_a_program_that_is_named()
     assert sorted(single - ours) == ["gc_", "native_log_", "reconciliation_"], "families are written with three dots"
 
 
+def test_the_ports_of_the_manual_are_the_defaults() -> None:
+    flags, ports = Flags(), (DOCS / "operations" / "ports.md").read_text()
+    assert f"| {flags.http_port} | `-http_port` |" in ports
+    assert f"| {flags.observer_port} | `-observer_port` |" in ports
+
+
 def test_every_text_is_in_the_sources() -> None:
     sources = "\n".join(constants())
     missing = []

@@ -16,6 +16,9 @@ from tests.e2e.jobs import call, running, shell_job
 from tests.e2e.schedulers import status_of
 from tests.web.serving import free_port
 
+_BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+"""What a supervisor's own environment has at boot: no home, no language."""
+
 
 class Installed(Cluster):
     """Started by somebody else, who finds everything in `folder`."""
@@ -84,12 +87,12 @@ def _script(path: Path, line: str) -> None:
 def running_supervisor(command: Sequence[str | Path], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """In the foreground; ended at the end, which for some ends what they supervise and for others does not."""
     with (folder / "supervisor.out").open("ab") as out:
-        process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=_BARE)
     try:
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(90)
 
 
 def changed(what: str, read: Callable[[], int | None], before: int, within_s: float = 60) -> int:

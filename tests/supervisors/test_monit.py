@@ -15,7 +15,6 @@ import pytest
 import requests
 
 from tests.e2e.cluster import REPOSITORY, Cluster, eventually
-from tests.e2e.conftest import folder  # noqa: F401  fixture
 from tests.supervisors.installed import Installed, changed, running_supervisor
 
 FROM_THE_MANUAL = (
@@ -49,13 +48,13 @@ class Monit:
 
 
 @contextmanager
-def monit(folder: Path, checks: str) -> Iterator[Monit]:  # noqa: F811
+def monit(folder: Path, checks: str) -> Iterator[Monit]:
     it = Monit(folder, checks)
     with running_supervisor(it.command, folder):
         yield it
 
 
-def test_the_lines_of_the_manual_say_that_it_is_fine(folder: Path) -> None:  # noqa: F811
+def test_the_lines_of_the_manual_say_that_it_is_fine(folder: Path) -> None:
     it = Cluster(folder)
     it.start()
     try:
@@ -80,7 +79,7 @@ def test_the_ready_file_has_the_lines_of_the_manual_word_for_word() -> None:
 
 
 @pytest.mark.parametrize("name", ["aurora-scheduler", "aurora-observer"])
-def test_the_ready_files_are_what_monit_takes(name: str, folder: Path) -> None:  # noqa: F811
+def test_the_ready_files_are_what_monit_takes(name: str, folder: Path) -> None:
     installed = Installed(folder, name)
     looking = Monit(folder, (REPOSITORY / "packaging" / "monit" / name).read_text())
     subprocess.run(["monit", "-t", "-c", looking.file], check=True, cwd=installed.folder)
@@ -89,7 +88,7 @@ def test_the_ready_files_are_what_monit_takes(name: str, folder: Path) -> None: 
 class Scheduler:
     """A scheduler that monit looks after by its ready file, but sooner."""
 
-    def __init__(self, folder: Path) -> None:  # noqa: F811
+    def __init__(self, folder: Path) -> None:
         self.installed = Installed(folder)
         self._pid_file = folder / "aurora-scheduler.pid"
         seconds = ("with timeout 60 seconds", "with timeout 4 seconds"), ("with timeout 40", "with timeout 8")

@@ -14,19 +14,19 @@ import pytest
 import requests
 
 from tests.e2e.cluster import eventually
-from tests.e2e.conftest import folder  # noqa: F401  fixture
 from tests.supervisors.installed import Installed, changed, running_supervisor
+from tests.zookeeper import ZooKeeper
 
 SOONER = (
     ("sleep 10;", "sleep 0.2;"),
-    ("--max-time 5 --retry 9 --retry-delay 10", "--max-time 0.5 --retry 2 --retry-delay 1"),
+    ("--max-time 5 --retry 9 --retry-delay 10", "--max-time 0.5 --retry 8 --retry-delay 1"),
 )
 
 
 class Supervisord:
     """Looks after a program by its ready file, but sooner."""
 
-    def __init__(self, folder: Path, name: str, port: int, *, health: bool = True) -> None:  # noqa: F811
+    def __init__(self, folder: Path, name: str, port: int, *, health: bool = True) -> None:
         self.installed = Installed(folder, name)
         text = self.installed.ready_file(f"supervisord/{name}.conf", port, ("user=aurora\n", ""), *SOONER)
         if not health:
@@ -71,7 +71,8 @@ serverurl=unix://{folder / "socket"}
         return self.well()
 
     def log(self) -> str:
-        return (self.folder / "supervisord.log").read_text()
+        log = self.folder / "supervisord.log"
+        return log.read_text() if log.exists() else ""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_one_that_ended_on_purpose_is_started_again(scheduler: Supervisord, path
     with suppress(requests.ConnectionError):
         requests.post(scheduler.installed.scheduler + path, timeout=30)
     scheduler.well_again(pid)
-    assert f"exited: aurora-scheduler (exit status 0; not expected)" in scheduler.log()
+    assert "exited: aurora-scheduler (exit status 0; not expected)" in scheduler.log()
 
 
 def test_one_that_an_operator_stops_stays_so_and_one_that_is_restarted_leaves_its_tasks(scheduler: Supervisord) -> None:
@@ -117,7 +118,7 @@ def test_one_that_an_operator_stops_stays_so_and_one_that_is_restarted_leaves_it
     assert scheduler.installed.task()[1] == processes
 
 
-def test_what_a_person_must_put_right_is_not_tried_again(folder: Path) -> None:  # noqa: F811
+def test_what_a_person_must_put_right_is_not_tried_again(folder: Path) -> None:
     it = Supervisord(folder, "aurora-scheduler", 8081, health=False)
     with (folder / "flags").open("a") as flags:
         flags.write("-no_such_flag=1\n")
@@ -128,9 +129,31 @@ def test_what_a_person_must_put_right_is_not_tried_again(folder: Path) -> None: 
     assert "unknown flag" in (folder / "aurora-scheduler.log").read_text()
 
 
-def test_an_observer_that_is_stopped_is_noticed_and_started_again(folder: Path) -> None:  # noqa: F811
+def test_one_that_led_for_long_enough_is_started_again(folder: Path, zookeeper: ZooKeeper) -> None:
+    it = Supervisord(folder, "aurora-scheduler", 8081, health=False)
+    with (folder / "flags").open("a") as flags:
+        flags.write(
+            f"""\
+-engine=simulated
+-zk_endpoints={zookeeper.address}
+-serverset_path=/aurora/scheduler
+-native_log_zk_group_path=/aurora/log
+-native_log_file_path={folder / "log"}
+-native_log_quorum_size=1
+-max_leading_duration=1secs
+"""
+        )
+    (folder / "log").mkdir()
+    subprocess.run([it.installed.wrapper, "log", "initialize", f"--path={folder / 'log'}"], check=True)
+    with running_supervisor(it.command, folder):
+        led = "exited: aurora-scheduler (exit status 75; not expected)"
+        eventually("it led twice", lambda: it.log().count(led) >= 2, 60)
+        assert it.log().count("spawned: 'aurora-scheduler'") >= 2
+
+
+def test_an_observer_that_was_killed_is_started_again(folder: Path) -> None:
     it = Supervisord(folder, "aurora-observer", 1338)
     with running_supervisor(it.command, folder):
         pid = it.well()
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
         it.well_again(pid)

@@ -61,4 +61,5 @@ def test_tasks_outlive_the_service(name: str) -> None:
     given = dict(settings(name))
     assert given["KillMode"] == "process"
     assert "PrivateTmp" not in given  # it would be emptied under them
+    assert "PrivateUsers" not in given  # the next start could not look at their executors
     assert given["OOMPolicy"] == "continue"

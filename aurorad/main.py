@@ -97,7 +97,7 @@ def _run_daemon(values: Flags) -> int:
     from aurorad import flags
     from aurorad.daemon import run
     from aurorad.lifecycle import DEFECT, START_AGAIN, WRONG, StartAgain
-    from aurorad.notify import Notifier
+    from aurorad.notify import Notifier, status
     from aurorad.startup import CannotStart, InUse
 
     have_standard_streams()
@@ -109,7 +109,7 @@ def _run_daemon(values: Flags) -> int:
     try:
         run(values, notifier)
     except CannotStart as error:
-        notifier.tell(f"STATUS={error}")
+        notifier.tell(status(str(error)))
         _complain(error)
         return START_AGAIN if isinstance(error, InUse) else WRONG
     except StartAgain as why:

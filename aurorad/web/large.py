@@ -83,7 +83,7 @@ class InPieces(DataBody):
 
 class _Pieces(AsyncIterator[bytes]):
     def __init__(self, data: bytes | bytearray, begin: int, end: int) -> None:
-        self._data = data
+        self._data = memoryview(data)
         self._end = end
         self._starts = iter(range(begin, end, PIECE_BYTES))
 

@@ -3,7 +3,7 @@ wait for it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
@@ -78,16 +78,21 @@ class InPieces(DataBody):
         self.end = len(data)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Pieces(self.data, self.begin, self.end)
+        return _Pieces(pieces(self.data, self.begin, self.end))
 
 
 class _Pieces(AsyncIterator[bytes]):
-    def __init__(self, data: bytes | bytearray, begin: int, end: int) -> None:
-        self._data = memoryview(data)
-        self._end = end
-        self._starts = iter(range(begin, end, PIECE_BYTES))
+    def __init__(self, data: Iterator[bytes]) -> None:
+        self._data = data
 
     async def __anext__(self) -> bytes:
-        for start in self._starts:
-            return bytes(self._data[start : min(start + PIECE_BYTES, self._end)])
+        for piece in self._data:
+            return piece
         raise StopAsyncIteration
+
+
+def pieces(data: bytes | bytearray, begin: int, end: int) -> Iterator[bytes]:
+    """A part of the data, copied piece by piece when it is asked for."""
+    view = memoryview(data)
+    for start in range(begin, end, PIECE_BYTES):
+        yield bytes(view[start : min(start + PIECE_BYTES, end)])

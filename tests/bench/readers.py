@@ -27,13 +27,12 @@ def answered(host: str, port: int, request: bytes, connections: int, seconds: fl
         expected = max(_ask_once(sock, request) for sock in socks)
         missing = dict.fromkeys(socks, expected)
         for sock in socks:
-            selector.register(sock, selectors.EVENT_READ)
+            selector.register(sock, selectors.EVENT_READ, sock)
             sock.send(request)
         start, count = time.monotonic(), 0
         while (now := time.monotonic()) < start + seconds:
             for key, _ in selector.select(_WAIT_S):
-                sock = key.fileobj
-                assert isinstance(sock, socket.socket)
+                sock = key.data
                 data = sock.recv(1 << 16)
                 begins = missing[sock] == expected
                 assert data.startswith(b"HTTP/1.1 200 ") if begins else data, data[:200]

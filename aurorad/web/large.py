@@ -52,13 +52,15 @@ def _threads() -> trio.CapacityLimiter:
 
 def weight(value: object) -> int:
     """About how many values there are in one to be encoded; for a collection as many as if all were like the first."""
+    if value is None or isinstance(value, int | float):
+        return 1
+    if isinstance(value, str | bytes):
+        return 1 + len(value) // _LONG_TEXT
     if isinstance(value, ThriftStruct):
-        return 1 + sum(weight(getattr(value, name)) for name in value.__struct_fields__)
+        return 1 + sum([weight(getattr(value, name)) for name in value.__struct_fields__])
     if isinstance(value, tuple | frozenset):
         return 1 + len(value) * weight(next(iter(value))) if value else 1
-    if isinstance(value, Mapping):
-        return 1 + 2 * len(value)
-    return 1 + len(value) // _LONG_TEXT if isinstance(value, str | bytes) else 1
+    return 1 + 2 * len(value) if isinstance(value, Mapping) else 1
 
 
 def answer_of(data: bytes | bytearray, type_: str) -> Response:

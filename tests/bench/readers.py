@@ -9,6 +9,8 @@ from contextlib import ExitStack
 
 _END_OF_HEAD, _LENGTH = b"\r\n\r\n", b"content-length: "
 _WAIT_S = 30.0
+_MOST_REQUESTS = 900
+"""Over one connection: the daemon ends those that have had a thousand."""
 
 
 def post(path: str, type_: str, body: bytes) -> bytes:
@@ -23,25 +25,53 @@ def answered(host: str, port: int, request: bytes, connections: int, seconds: fl
     All answers must be as long as the first one.
     """
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        socks = [stack.enter_context(socket.create_connection((host, port), _WAIT_S)) for _ in range(connections)]
-        expected = max(_ask_once(sock, request) for sock in socks)
-        missing = dict.fromkeys(socks, expected)
-        for sock in socks:
-            selector.register(sock, selectors.EVENT_READ, sock)
-            sock.send(request)
+
+        def connect() -> _Reader:
+            reader = _Reader(stack.enter_context(socket.create_connection((host, port), _WAIT_S)), request)
+            selector.register(reader.sock, selectors.EVENT_READ, reader)
+            return reader
+
+        readers = [connect() for _ in range(connections)]
+        for reader in readers:
+            reader.ask()
         start, count = time.monotonic(), 0
         while (now := time.monotonic()) < start + seconds:
             for key, _ in selector.select(_WAIT_S):
-                sock = key.data
-                data = sock.recv(1 << 16)
-                begins = missing[sock] == expected
-                assert data.startswith(b"HTTP/1.1 200 ") if begins else data, data[:200]
-                missing[sock] -= len(data)
-                if missing[sock] == 0:
-                    missing[sock] = expected
+                reader = key.data
+                if reader.receive():
                     count += 1
-                    sock.send(request)
+                    if reader.asked >= _MOST_REQUESTS:
+                        selector.unregister(reader.sock)
+                        reader.sock.close()
+                        reader = connect()
+                    reader.ask()
     return count / (now - start)
+
+
+class _Reader:
+    """One connection, over which one request was answered already."""
+
+    def __init__(self, sock: socket.socket, request: bytes) -> None:
+        self.sock = sock
+        self.asked = 1
+        self._request = request
+        self._expected = self._missing = _ask_once(sock, request)
+
+    def ask(self) -> None:
+        self.asked += 1
+        self.sock.send(self._request)
+
+    def receive(self) -> bool:
+        """What has come; whether the answer is complete."""
+        data = self.sock.recv(1 << 16)
+        begins = self._missing == self._expected
+        assert data.startswith(b"HTTP/1.1 200 ") if begins else data, data[:200]
+        self._missing -= len(data)
+        assert self._missing >= 0, data[:200]
+        if self._missing:
+            return False
+        self._missing = self._expected
+        return True
 
 
 def _ask_once(sock: socket.socket, request: bytes) -> int:

@@ -56,7 +56,7 @@ class ShortWay:
                 message = await self._app.extensions[ANSWERED](body, headers, caller)
             except Exception as error:
                 # Not handled here: the application tells of it as of any other.
-                await self._long_way(cast(Scope, {**scope, RAISED: error}), receive, send)
+                await self._long_way(cast(Scope, {**scope, RAISED: error}), _again(came, receive), send)
             else:
                 await self._send(message, headers, began, send)
             nursery.cancel_scope.cancel()

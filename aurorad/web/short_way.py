@@ -1,4 +1,4 @@
-"""The short way of small calls: ``POST /api`` past the web framework, which takes half the time of such a request.
+"""The short way of small calls: ``POST /api`` past the web framework, a third of the time of such a request.
 
 It is for requests of which nothing but the call is left to be judged. All others, and so whatever is refused, go the
 long way, through the framework; tests send everything both ways. A hook of the application of which is not known

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
@@ -27,12 +28,13 @@ from aurorad.engine.simulated.agents import BadAgents
 from aurorad.engine.simulated.engine import SimulatedEngine
 from aurorad.engines import WrongEngine
 from aurorad.ensemble import ensemble
-from aurorad.flags import Flags
+from aurorad.flags import Flags, changed
 from aurorad.front import Front, follower_app, in_url
 from aurorad.leader.face import Defeated, ZooKeeperRefused
 from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
 from aurorad.log.errors import LogDamaged, LogFailed, LogInUse, LogLost, NotElected
+from aurorad.notify import Notifier
 from aurorad.observer.app import observer_app
 from aurorad.observer.service import has_what_to_observe, observer_for
 from aurorad.pages.guard import keep_others_out
@@ -44,10 +46,11 @@ from aurorad.scheduler.limits import configured_executors, configured_tiers
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
 from aurorad.series import Series
-from aurorad.startup import CannotStart, backup_folder, check_work_dir, executor_arguments
+from aurorad.startup import CannotStart, InUse, backup_folder, check_open_files, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import Settings
 from aurorad.storage.storage import OutcomeUnknown, Storage, StorageNotReady
+from aurorad.streams import tell
 from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
 from aurorad.web import server
@@ -64,9 +67,10 @@ _log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
 
+_IN_USE = (LogInUse, WorkDirInUse, server.PortTaken)
 _OUTSIDE_OUR_POWER = (
+    *_IN_USE,
     CannotStart,
-    LogInUse,
     LogDamaged,
     UnreadableLog,
     TierError,
@@ -74,8 +78,6 @@ _OUTSIDE_OUR_POWER = (
     BadCredential,
     FrameworkRemoved,
     webhooks.WebhookError,
-    server.PortTaken,
-    WorkDirInUse,
     BadFrameworkId,
     BadAgents,
     WrongEngine,
@@ -89,14 +91,19 @@ _FOLLOWING_FROM_THAT = (StorageNotReady, OutcomeUnknown)
 """What services say whose storage is gone."""
 
 
-def run(flags: Flags) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `CannotStart` and `StartAgain`; any other exception is a defect."""
+def run(flags: Flags, notifier: Notifier | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, and let `notifier` tell of it.
+
+    Raises `CannotStart` (`InUse` among them) and `StartAgain`; any other exception is a defect.
+    """
     try:
-        daemon = _Daemon(flags, Vars())
+        daemon = _Daemon(flags, Vars(), notifier or Notifier())
     except _OUTSIDE_OUR_POWER as error:
         raise CannotStart(str(error)) from error
     try:
         trio.run(daemon.run)
+    except _IN_USE as error:
+        raise InUse(str(error)) from error
     except _OUTSIDE_OUR_POWER as error:
         raise CannotStart(str(error)) from error
     except BaseExceptionGroup as group:
@@ -113,7 +120,8 @@ def _judge(group: BaseExceptionGroup[BaseException], ending: Ending) -> None:
     if defects is not None:
         raise group
     if outside is not None:
-        raise CannotStart(_texts(outside)) from group
+        of_others = outside.split(_IN_USE)[1] is None
+        raise (InUse if of_others else CannotStart)(_texts(outside)) from group
     if not ending.begun.is_set():
         if ended is None:
             raise group
@@ -126,9 +134,13 @@ def now_ms() -> int:
 
 
 class _Daemon:
-    def __init__(self, flags: Flags, stats: Vars) -> None:
+    def __init__(self, flags: Flags, stats: Vars, notifier: Notifier) -> None:
         """Raises `CannotStart`, and what else of its own is wrong outside."""
         self._flags = flags
+        self._notifier = notifier
+        self._is_ready = False
+        self._doing: Callable[[], str] = lambda: "starts" if "scheduler" in flags.role else "observes"
+        check_open_files()
         self._executor_arguments = executor_arguments(flags)
         self._executors = configured_executors(flags)
         if "scheduler" in flags.role:  # an observer alone keeps nothing
@@ -143,7 +155,7 @@ class _Daemon:
         self._series = Series(stats, now_ms, interval_s=interval_s, retention_s=retention_s)
         self._watchdog = Watchdog(stats)
         self._lifecycle = Lifecycle(stats)
-        declare_process(stats, now_ms)
+        declare_process(stats, now_ms, ["aurorad", *changed(flags)])
         self._hostname = flags.hostname or _name_of(flags.ip)
         self._address = flags.ip or flags.hostname or _LOOPBACK
 
@@ -157,8 +169,10 @@ class _Daemon:
         control_port = flags.simulated_control_port
         control = server.listen(_LOOPBACK, control_port, "simulated_control_port") if control_port is not None else None
         async with trio.open_nursery() as signals:
-            await signals.start(self._heed_signals)
+            await signals.start(self._heed_signals, signals)
             signals.start_soon(self._security.run)
+            signals.start_soon(self._tell_of_end)
+            signals.start_soon(self._notifier.run, lambda: self._doing())
             self._warn(scheduler or observer)
             if schedules:
                 signals.start_soon(self._series.run)
@@ -172,7 +186,9 @@ class _Daemon:
                 trio.lowlevel.add_instrument(self._watchdog)  # before, nobody had to wait for the loop
                 kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
                 if not self.ending.begun.is_set():
-                    print(f"aurorad: ready{kept}", flush=True)
+                    self._is_ready = True
+                    self._notifier.tell("READY=1", f"STATUS={self._doing()}")
+                    tell(f"aurorad: ready{kept}")
             signals.cancel_scope.cancel()
 
     def _warn(self, sock: socket.socket | None) -> None:
@@ -180,11 +196,28 @@ class _Daemon:
         for warning in warnings(self._flags, loopback=loopback, root=os.geteuid() == 0):
             _log.warning("%s", warning)
 
-    async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    async def _heed_signals(self, reloading: trio.Nursery, *, task_status: trio.TaskStatus[None]) -> None:
+        reloads = not os.isatty(0)  # else it is the terminal that goes away
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
             async for number in signals:  # until the very end: a second one must not cut the orderly stop short
-                self.ending.told(signal.Signals(number).name)
+                if number == signal.SIGHUP and reloads:
+                    reloading.start_soon(self._reload)
+                else:
+                    self.ending.told(signal.Signals(number).name)
+
+    async def _reload(self) -> None:
+        """Look at once at what is followed all the time: whoever told us to wants to see the outcome."""
+        if self._is_ready:
+            self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        await self._security.read_again()
+        _log.info("SIGHUP: users, roles and certificates were read again; flags take a restart")
+        if self._is_ready:
+            self._notifier.tell("READY=1")
+
+    async def _tell_of_end(self) -> None:
+        await self.ending.begun.wait()
+        self._notifier.tell("STOPPING=1")
 
     async def _observe(
         self, sock: socket.socket, scheduler_url: str | None, *, task_status: trio.TaskStatus[None]
@@ -235,6 +268,7 @@ class _Daemon:
                 max_registration_delay_s=flags.max_registration_delay,
                 max_leading_duration_s=math.inf if others.is_alone else flags.max_leading_duration,
             )
+            self._doing = role.doing
             await role.run(task_status=task_status)
 
     def _surroundings(self, observer_port: int, url: str) -> Surroundings:
@@ -287,7 +321,7 @@ class _Daemon:
             context = None if tls is None else (lambda: tls.context)
             await nursery.start(partial(server.serve, app, sock, stopping=stopping, grace_s=grace_s, tls=context))
             if name not in self._told:
-                print(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}", flush=True)
+                tell(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}")
                 self._told.add(name)
             task_status.started()
 

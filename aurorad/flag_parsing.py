@@ -2,7 +2,7 @@
 
 A program's flags are the fields of a frozen dataclass, made by `declare`. They look as operators know them:
 ``-http_port=8081``, also ``--http-port 8081``; booleans ``-flag`` or ``-flag=false``; durations ``10secs``; amounts
-of data ``64MB``; lists ``a,b``.
+of data ``64MB``; lists ``a,b``. ``-flagfile=FILE`` stands for those in a file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
@@ -30,6 +30,7 @@ LOG_LEVELS = {
 }
 
 _NOT_SHOWN = "***"
+_NO_ALIASES: Mapping[str, str] = types.MappingProxyType({})
 
 Duration = Annotated[float, "duration"]  # seconds
 Data = Annotated[int, "data"]  # bytes
@@ -140,6 +141,7 @@ _KINDS: dict[object, _Kind] = {
     Duration: _Kind("a duration such as 10secs or 1mins", units.parse_duration),
     Data: _Kind("an amount of data such as 64MB", units.parse_data),
 }
+_FLAG_FILE = _Kind("a path", _path)
 
 
 @functools.cache  # of all that reading flags takes, the types take the longest
@@ -165,37 +167,96 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
-def parse(arguments: Sequence[str], of: type[_Flags]) -> _Flags:
-    """The flags given, the others at their defaults; a list that is given again grows.
+def parse(arguments: Sequence[str], of: type[_Flags], aliases: Mapping[str, str] = _NO_ALIASES) -> _Flags:
+    """The flags given, the others at their defaults. `aliases` are other names of flags.
 
-    Raises `FlagError` for an unknown flag or a bad value, `HelpRequested` for ``-help``.
+    ``-flagfile=FILE``, or ``@FILE`` as the original's library has it, stands for the flags in that file: one a line, as
+    it stands there; empty lines and those that begin with # say nothing. Files may name others. The command line is a
+    place, and each file is one: twice in one place is a mistake (a list grows); of several places the last one wins.
+    Raises `FlagError` for an unknown flag, a bad value or file, `HelpRequested` for ``-help``.
     """
-    kinds = _kinds(of)
-    declarations: dict[str, Declaration] = {f.name: f.metadata["flag"] for f in dataclasses.fields(of)}
-    values: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        flag, equals, text = argument.partition("=")
-        name = flag.lstrip("-").replace("-", "_")
-        if not argument.startswith("-"):
-            raise FlagError(f"{argument!r} is not a flag: -name=value was expected")
-        if name in ("help", "h", "short_help", "long_help"):
-            raise HelpRequested
-        if name not in kinds:
-            raise FlagError(f"unknown flag {argument}: -help lists those there are")
-        kind = kinds[name]
-        if not equals:
-            text = _next_value(flag, kind, rest)
-        declaration = declarations[name]
-        value = _value(flag, kind, text, declaration)
-        if name in values:
+    reading = _Reading(of, aliases)
+    reading.read(arguments, _Place())
+    return of(**reading.values)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Place:
+    """The command line, or a file of flags and the files that led there."""
+
+    file: Path | None = None
+    within: _Place | None = None
+
+    def beside(self, text: str) -> Path:
+        """What this path means here: in a file, that it is relative to the file."""
+        path = _path(text)
+        return path if self.file is None else self.file.parent / path
+
+    def holds(self, file: Path) -> bool:
+        return (self.file is not None and self.file.resolve() == file.resolve()) or (
+            self.within is not None and self.within.holds(file)
+        )
+
+
+class _Reading:
+    def __init__(self, of: type[Declared], aliases: Mapping[str, str]) -> None:
+        self._kinds = _kinds(of)
+        self._declarations: dict[str, Declaration] = {f.name: f.metadata["flag"] for f in dataclasses.fields(of)}
+        self._aliases = aliases
+        self.values: dict[str, Any] = {}
+        self._given_in: dict[str, set[_Place]] = {}
+
+    def read(self, arguments: Sequence[str], place: _Place) -> None:
+        rest = list(arguments)
+        while rest:
+            argument = rest.pop(0)
+            if argument.startswith("@"):
+                self._read_file(argument, argument[1:], place)
+                continue
+            flag, equals, text = argument.partition("=")
+            name = flag.lstrip("-").replace("-", "_")
+            name = self._aliases.get(name, name)
+            if not argument.startswith("-"):
+                raise FlagError(f"{argument!r} is not a flag: -name=value was expected")
+            if name in ("help", "h", "short_help", "long_help"):
+                raise HelpRequested
+            kind = _FLAG_FILE if name == "flagfile" else self._kinds.get(name)
+            if kind is None:
+                raise FlagError(f"unknown flag {argument}: -help lists those there are")
+            if not equals:
+                text = _next_value(flag, kind, rest)
+            if kind is _FLAG_FILE:
+                self._read_file(f"{flag}={text}", text, place)
+            else:
+                self._give(flag, name, text, place)
+
+    def _read_file(self, shown: str, text: str, place: _Place) -> None:
+        try:
+            file = place.beside(text)
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise FlagError(f"{shown}: a file of flags that can be read was expected ({error})") from None
+        if place.holds(file):
+            raise FlagError(f"{shown}: a file was expected that is not being read already")
+        inside = _Place(file, place)
+        for number, line in enumerate(map(str.strip, lines), 1):
+            if line and not line.startswith("#"):
+                try:
+                    self.read([line], inside)
+                except FlagError as error:
+                    raise FlagError(f"{file}, line {number}: {error}") from None
+
+    def _give(self, flag: str, name: str, text: str, place: _Place) -> None:
+        declaration = self._declarations[name]
+        value = _value(flag, self._kinds[name], text, declaration)
+        given_in = self._given_in.setdefault(name, set())
+        if place in given_in:
             if not isinstance(value, tuple):
                 shown = declaration.shown(text)
                 raise FlagError(f"{flag} was given twice, the second time with {shown!r}: once was expected")
-            value = values[name] + value
-        values[name] = value
-    return of(**values)
+            value = self.values[name] + value
+        given_in.add(place)
+        self.values[name] = value
 
 
 def _next_value(flag: str, kind: _Kind, rest: list[str]) -> str:

@@ -58,8 +58,12 @@ class Lifecycle:
         return int(self.state is state)
 
 
+WRONG = 1
+"""The exit status when somebody must put something right first: flags, and files that they name."""
+DEFECT = 70
+"""The exit status of what should never happen: sysexits' EX_SOFTWARE. Better started again than not there."""
 START_AGAIN = 75
-"""The exit status then: sysexits' EX_TEMPFAIL."""
+"""The exit status of who shall be started again: sysexits' EX_TEMPFAIL."""
 
 
 class StartAgain(Exception):

@@ -7,6 +7,11 @@ import logging
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")}
 
 
+def spelled_out(text: str) -> str:
+    """The text, in which what would command a terminal is spelled out; lines stay."""
+    return text.translate(_CONTROLS)
+
+
 class LogLines(logging.Formatter):
     """Only a record begins at the begin of a line: what has several lines goes on further in. What would command a
     terminal is spelled out."""
@@ -15,4 +20,4 @@ class LogLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname).1s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).translate(_CONTROLS).replace("\n", "\n  ")
+        return spelled_out(super().format(record)).replace("\n", "\n  ")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from aurorad import __version__
-from aurorad.log_lines import LogLines
+from aurorad.journal import is_journal, log_handler
+from aurorad.streams import forget_what_nobody_takes, have_standard_streams
 
 if TYPE_CHECKING:
     from aurorad.flags import Flags
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 
 def entry() -> NoReturn:
     """The `aurorad` command."""
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    forget_what_nobody_takes()
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until told to stop. Exit status: 0 after an orderly stop, 75 to be started again, 1 if something is wrong.
+    """Run until told to stop. The exit status: 0 after an orderly stop, or one of `lifecycle`'s.
 
     An executor has flags of its own, and statuses (`executor.main.run`).
     """
@@ -53,7 +56,10 @@ def _run(arguments: Sequence[str]) -> int:
         print(flags.usage(), end="")
         return 0
     except flags.FlagError as error:
-        print(f"aurorad: {error}", file=sys.stderr)
+        _complain(error)
+        return 1
+    if values.role == ("executor",):
+        _complain(flags.FlagError("-role=executor: on the command line it was expected, not in a file of flags"))
         return 1
     if values.role == ("launcher",):
         from executor.launcher import main as run_launcher
@@ -84,28 +90,38 @@ def _run_executor(arguments: Sequence[str]) -> int:
 
 
 def _run_daemon(values: Flags) -> int:
+    import faulthandler
+
     from aurorad import flags
     from aurorad.daemon import run
-    from aurorad.lifecycle import START_AGAIN, StartAgain
-    from aurorad.startup import CannotStart
+    from aurorad.lifecycle import DEFECT, START_AGAIN, WRONG, StartAgain
+    from aurorad.notify import Notifier
+    from aurorad.startup import CannotStart, InUse
 
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogLines())
-    logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[handler])
+    have_standard_streams()
+    faulthandler.enable()  # a watchdog's SIGABRT, too, shows where it was
+    logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[log_handler(sys.stderr, os.environ)])
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))
+    notifier = Notifier.from_environment(os.environ)
     try:
-        run(values)
+        run(values, notifier)
     except CannotStart as error:
-        print(f"aurorad: {error}", file=sys.stderr)
-        return 1
+        notifier.tell(f"STATUS={error}")
+        _complain(error)
+        return START_AGAIN if isinstance(error, InUse) else WRONG
     except StartAgain as why:
         log.warning("ended, to be started again: %s", why)
         return START_AGAIN
     except BaseException:
         log.critical("aurorad cannot go on", exc_info=True)
-        return 1
+        return DEFECT
     return 0
+
+
+def _complain(error: Exception) -> None:
+    mark = "<3>" if is_journal(sys.stderr, os.environ) else ""  # systemd takes this for the level
+    print(f"{mark}aurorad: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

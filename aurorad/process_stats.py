@@ -6,7 +6,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 
@@ -16,11 +16,13 @@ from aurorad.vars import Vars
 _RATE_OVER_S = 1.0  # as the original's sampling: what is read more often shows the same rate again
 
 
-def declare_process(stats: Vars, now_ms: Callable[[], int]) -> None:
+def declare_process(stats: Vars, now_ms: Callable[[], int], command: Sequence[str]) -> None:
+    """`command` is shown to everybody: no secrets, please."""
     process = psutil.Process()
     with process.oneshot():
         started_s = process.create_time()
     stats.gauge("build.version", lambda: __version__)
+    stats.gauge("jvm_prop_sun.java.command", lambda: " ".join(command))  # where the original has its flags
     stats.gauge("jvm_uptime_secs", lambda: max(0, int(now_ms() / 1000 - started_s)))
     stats.gauge("jvm_time_ms", now_ms)
     stats.gauge("jvm_available_processors", lambda: len(os.sched_getaffinity(0)))

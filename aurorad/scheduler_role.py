@@ -119,6 +119,30 @@ class SchedulerRole(Generic[AnyReign]):
         stats.gauge("scheduler_fit_to_lead", lambda: int(self.unfit is None))
         stats.gauge("scheduler_unfit_to_lead_because", lambda: self.unfit or "")
 
+    def doing(self) -> str:
+        """What this scheduler does now: its state, and a few words for people."""
+        return f"{self._lifecycle.state}: {self._in_words()}"
+
+    def _in_words(self) -> str:
+        if self._ending.begun.is_set():
+            return f"ends: {self._ending.why or 'it was told to'}"
+        match self._lifecycle.state:
+            case State.IDLE | State.PREPARING_STORAGE:
+                return "reads its disk"
+            case State.STORAGE_PREPARED if self.unfit is not None:
+                return f"cannot lead: {self.unfit}"
+            case State.STORAGE_PREPARED:
+                leaders = ", ".join(f"{leader.host}:{leader.port}" for leader in self._leadership.leaders)
+                return f"follows {leaders or 'the log; nobody leads'}"
+            case State.LEADER_AWAITING_REGISTRATION:
+                return "is about to lead"
+            case State.ACTIVE if self._reign is None or not self._reign.registered.is_set():
+                return "leads; the engine does not know it yet"
+            case State.ACTIVE:
+                return "leads"
+            case State.DEAD:
+                return "ends"
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until the end; started as soon as it serves. Errors of log, leadership or engine come out in a group."""
         async with trio.open_nursery() as nursery:

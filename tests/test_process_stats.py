@@ -8,9 +8,10 @@ from aurorad.vars import Vars
 
 def test_a_process_shows_what_it_is_and_uses() -> None:
     stats = Vars()
-    declare_process(stats, lambda: time.time_ns() // 1_000_000)
+    declare_process(stats, lambda: time.time_ns() // 1_000_000, ["aurorad", "-http_port=0"])
     values = stats.snapshot()
     assert values["build.version"] == __version__
+    assert values["jvm_prop_sun.java.command"] == "aurorad -http_port=0"
     assert values["jvm_available_processors"] == len(os.sched_getaffinity(0))
     for name in ("process_open_fd_count", "process_max_fd_count", "process_resident_memory_mb", "jvm_threads_active"):
         value = values[name]

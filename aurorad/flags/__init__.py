@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 
 from aurorad import flag_parsing
@@ -35,9 +34,7 @@ __all__ = [
     "usage",
 ]
 
-_SHORT = re.compile(r"--?port(?==|$)")  # what the original's observer calls it
-
-
+_ALIASES = {"port": "observer_port"}  # what the original's observer calls it
 _LOG_TLS = ("native_log_tls_key", "native_log_tls_certificate", "native_log_tls_ca")
 _ENSEMBLE = ("zk_endpoints", "serverset_path", "native_log_zk_group_path", "native_log_file_path")
 
@@ -66,7 +63,7 @@ class Flags(
 
 def parse(arguments: Sequence[str]) -> Flags:
     """The daemon's flags. Raises as `flag_parsing.parse`, and `FlagError` for flags that do not go together."""
-    flags = flag_parsing.parse([_SHORT.sub("-observer_port", argument) for argument in arguments], Flags)
+    flags = flag_parsing.parse(arguments, Flags, _ALIASES)
     _check_ensemble(flags)
     flags = _with_mesos(flags)
     if flags.engine == "local" and flags.custom_executor_config is not None:
@@ -189,6 +186,7 @@ def usage() -> str:
         "",
         "usage: aurorad [-flag=value ...]",
         "",
+        "-flagfile=FILE, or @FILE, stands for the flags in that file: one a line, and # before what is for people.",
         "Durations look like 500ms, 10secs, 5mins, 2hrs, 1days; amounts of data like 64MB, 1GB; lists like a,b.",
         "What follows each flag here is its default.",
     ]

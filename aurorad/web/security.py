@@ -45,6 +45,12 @@ class Security:
                 if follower is not None:
                     nursery.start_soon(follower.run)
 
+    async def read_again(self) -> None:
+        """Now, whether they seem to have changed or not. What cannot be used is told, and the one before stays."""
+        for follower in (self._file, self.tls):
+            if follower is not None:
+                await follower.read_again()
+
     def _users(self) -> Users:
         return self._file.users if self._file is not None else _NOBODY
 

@@ -68,14 +68,16 @@ class Tls:
     async def run(self) -> None:
         while True:
             await trio.sleep(_LOOK_EVERY_S)
-            if (now := self._files.look()) == self._seen:
-                continue
-            self._seen = now
-            try:
-                self.context = self._files.context()
-                _log.info("new connections use the certificate that is in %s now", self._files.certificate)
-            except BadCertificate as error:  # perhaps it is half of a renewal: the other file will come
-                _log.error("new connections use the certificate from before: %s", error)
+            if self._files.look() != self._seen:
+                await self.read_again()
+
+    async def read_again(self) -> None:
+        self._seen = self._files.look()
+        try:
+            self.context = await trio.to_thread.run_sync(self._files.context)
+            _log.info("new connections use the certificate that is in %s now", self._files.certificate)
+        except BadCertificate as error:  # perhaps it is half of a renewal: the other file will come
+            _log.error("new connections use the certificate from before: %s", error)
 
 
 def _version(path: Path) -> tuple[int, ...] | None:

@@ -154,13 +154,16 @@ class UsersFile:
         """A file that cannot be used any more is told, and the one before stays in force."""
         while True:
             await trio.sleep(_LOOK_EVERY_S)
-            if (now := self._look()) != self._seen:
-                self._seen = now
-                try:
-                    self.users = await trio.to_thread.run_sync(self._read)
-                    _log.info("%s was read again", self._path)
-                except BadUsers as error:
-                    _log.error("what was read before stays in force: %s", error)
+            if self._look() != self._seen:
+                await self.read_again()
+
+    async def read_again(self) -> None:
+        self._seen = self._look()
+        try:
+            self.users = await trio.to_thread.run_sync(self._read)
+            _log.info("%s was read again", self._path)
+        except BadUsers as error:
+            _log.error("what was read before stays in force: %s", error)
 
     def _look(self) -> tuple[int, ...] | None:
         try:

@@ -8,7 +8,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 WITH_PYTHONPATH_UNSET := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help manuals setup run test test-cluster test-mesos contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench binaries clean
+.PHONY: help manuals setup run test test-cluster test-mesos contract fuzz simulate simulate-log soak schemathesis chaos chaos-cluster lint bench bundles binaries packages test-packages reproducible clean
 
 help:
 	@echo "make setup  install into .venv: aurorad, aurora, aurora_admin, thermos"
@@ -26,7 +26,7 @@ help:
 	@echo "make chaos-cluster  cut, kill and stop three schedulers and ZooKeepers in network namespaces (ROUNDS=200 SEED=1; root)"
 	@echo "make lint   check types, style and the floors of the architecture"
 	@echo "make bench  measure, and print the figures next to their goals"
-	@echo "make binaries  bundle the programs into dist/aurora, which needs no Python, and try them"
+	@echo "make binaries  bundle the programs into dist/aurorad and dist/aurora, which need no Python, and try them"
 	@echo "make manuals  write the manual pages of all programs into dist/man"
 	@echo "make clean  remove what the other targets made"
 
@@ -56,8 +56,8 @@ run: $(INSTALLED)
 		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
-	@for tool in chromium chromedriver curl fish groff ip openssl sqlite3 thrift zsh; do command -v $$tool >/dev/null || { \
-		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl fish groff-base iproute2 openssl sqlite3 thrift-compiler zsh" >&2; exit 1; }; done
+	@for tool in chromium chromedriver curl fish groff ip openssl prometheus promtool sqlite3 thrift zsh; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl fish groff-base iproute2 openssl prometheus sqlite3 thrift-compiler zsh" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	@command -v monit >/dev/null && command -v supervisord >/dev/null || { \
@@ -66,6 +66,7 @@ test: $(INSTALLED_DEV)
 		echo "make: ssh is missing: apt-get install openssh-client openssh-server" >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
 		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
+	@command -v systemd-analyze >/dev/null || { echo "make: systemd-analyze is missing: apt-get install systemd" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore=tests/cluster $(ARGS)
 
 test-cluster: $(INSTALLED_DEV)
@@ -111,12 +112,22 @@ lint: $(INSTALLED_DEV)
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.bench
 
-binaries: $(INSTALLED_DEV)
-	$(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build packaging/aurorad.spec
+binaries: bundles
 	$(BIN)/python -m pytest -x tests/packaging/binaries.py  # by name: `make test` does not look for it
+
+# The same tree shall give the same bytes, whenever it is built.
+bundles: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+bundles: export PYTHONHASHSEED = 0
+bundles: export PYTHONPATH = .
+bundles: $(INSTALLED_DEV)
+	$(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build packaging/aurorad.spec
+
+packages: bundles manuals
+	$(BIN)/python packaging/packages $(if $(VERSION),--version $(VERSION))
 
 manuals: $(INSTALLED)
 	$(BIN)/python packaging/manuals.py dist/man
+	$(BIN)/python packaging/completions.py dist/completions
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .run

@@ -187,7 +187,7 @@ class _Daemon:
                 kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
                 if not self.ending.begun.is_set():
                     self._is_ready = True
-                    self._notifier.tell("READY=1")
+                    self._notifier.tell("READY=1", f"STATUS={self._doing()}")
                     tell(f"aurorad: ready{kept}")
             signals.cancel_scope.cancel()
 

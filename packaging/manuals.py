@@ -21,13 +21,36 @@ _FILES = [
         ),
     )
 ]
+_DAEMONS = {
+    "aurorad": (
+        "schedule jobs on this machine or a cluster, run and show their tasks",
+        "Without flags: a scheduler, an engine and an observer of this machine in one process.",
+    ),
+    "aurora-scheduler": (
+        "schedule jobs on a cluster",
+        "One of a cluster's schedulers: aurorad with the flags in /etc/default/aurora-scheduler"
+        " (/etc/sysconfig/aurora-scheduler), one a line, and those given here behind them."
+        " `aurora-scheduler log ...` and `aurora-scheduler password` take no flags of the file.",
+    ),
+    "aurora-single": (
+        "schedule jobs on this machine, run and show their tasks",
+        "A whole cluster on this machine: aurorad with the flags in /etc/default/aurora-single"
+        " (/etc/sysconfig/aurora-single), one a line, and those given here behind them.",
+    ),
+    "aurora-observer": (
+        "show the tasks of this machine",
+        "The observer of a worker: aurorad with the flags in /etc/default/thermos (/etc/sysconfig/thermos-observer),"
+        " one a line, and those given here behind them.",
+    ),
+}
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for program in (described.aurora(), described.aurora_admin(), _thermos()):
         (folder / f"{program.name}.1").write_text(manual.page(program, __version__, _FILES))
-    (folder / "aurorad.8").write_text("\n".join(_daemon()) + "\n")
+    for name, does in _DAEMONS.items():
+        (folder / f"{name}.8").write_text("\n".join(_daemon(name, *does)) + "\n")
 
 
 def _thermos() -> Program:
@@ -53,11 +76,12 @@ def _option(option: click.Option, command: click.Command) -> Option:
     return Option((*option.opts, *option.secondary_opts), value, (), option.help or "")
 
 
-def _daemon() -> Iterator[str]:
-    yield f'.TH AURORAD 8 "" "aurorad {__version__}" "System Administration"'
-    yield from (".SH NAME", "aurorad \\- schedule jobs on this machine or a cluster, run and show their tasks")
-    yield from (".SH SYNOPSIS", ".B aurorad", "[\\fI\\-flag=value\\fR ...]", ".SH DESCRIPTION")
-    yield manual.escaped("Without flags: a scheduler, an engine and an observer of this machine in one process.")
+def _daemon(name: str, summary: str, description: str) -> Iterator[str]:
+    shown = manual.escaped(name)
+    yield f'.TH {shown.upper()} 8 "" "aurorad {__version__}" "System Administration"'
+    yield from (".SH NAME", f"{shown} \\- {summary}")
+    yield from (".SH SYNOPSIS", f".B {shown}", "[\\fI\\-flag=value\\fR ...]", ".SH DESCRIPTION")
+    yield manual.escaped(description)
     for line in flags.usage().splitlines()[2:]:
         text = line.strip()
         if line.startswith("      "):

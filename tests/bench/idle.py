@@ -21,7 +21,7 @@ Figure = tuple[str, str, str]  # what, measured, goal
 TASKS = 200
 SINGLE = 30
 WATCH_S = 10.0
-BINARY = Path("dist/aurora/aurorad")
+BINARY = Path("dist/aurorad/aurorad")
 OURS = ("aurora-executor", "thermos-forker", "thermos-coord")  # not the commands, which are the users'
 
 

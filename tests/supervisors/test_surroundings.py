@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from aurorad.api.calls import CreateJob
+from aurorad.api.enums import ResponseCode
 from tests.e2e.cluster import eventually
+from tests.e2e.jobs import call, shell_job
 from tests.supervisors.installed import BARE, Installed
 
 READY = "aurorad: ready"
@@ -148,3 +152,21 @@ def test_a_lock_file_of_before_is_closed_to_others(folder: Path) -> None:
     with lock.open("rb") as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert ended(process) == 0
+
+
+def test_it_goes_on_and_ends_while_nobody_reads_its_log(folder: Path) -> None:
+    """As under a supervisor that is stopped: a pipe holds 64 KiB."""
+    installed = Installed(folder)
+    reader, writer = os.pipe()
+    process = subprocess.Popen([installed.wrapper], stdout=writer, stderr=writer, env=BARE, cwd="/")
+    try:
+        eventually("it is well", lambda: installed.is_well, 60)
+        for number in range(200):  # each is logged with more than 600 bytes
+            made = CreateJob(shell_job(f"j{number}", "true", cpus=1000.0))
+            assert call(installed, made).response_code is ResponseCode.OK
+        assert installed.is_well
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        os.close(reader)
+        os.close(writer)

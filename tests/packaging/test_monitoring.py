@@ -15,6 +15,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from aurorad.api.calls import CreateJob, ForceTaskState, SetQuota, Snapshot
 from aurorad.api.enums import ResponseCode, ScheduleStatus
@@ -100,12 +103,9 @@ def lost(given: object, kept: object, where: str = "") -> Iterator[str]:
 
 
 def test_the_dashboard_is_one_to_grafanas_own_types() -> None:
-    dashboard = pytest.importorskip("grafana_foundation_sdk.models.dashboard", reason="`make setup` is to be run again")
-    encoder = pytest.importorskip("grafana_foundation_sdk.cog.encoder")
-    plugins = pytest.importorskip("grafana_foundation_sdk.cog.plugins")
-    plugins.register_default_plugins()
+    register_default_plugins()
     given = json.loads(DASHBOARD.read_text())
-    kept = json.loads(encoder.JSONEncoder().encode(dashboard.Dashboard.from_json(given)))
+    kept = json.loads(JSONEncoder().encode(Dashboard.from_json(given)))
     assert list(lost(given, kept)) == []
 
 

@@ -12,7 +12,7 @@ from aurorad.lifecycle import WRONG
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 UNITS = {"aurora-scheduler": 2.5, "aurora-observer": 3.0, "aurora-single": 8.5}
-"""And how exposed each may be; 10 is without any protection. Tasks of a single machine need all that their users have."""
+"""And how exposed each may be, of 10. Tasks of a single machine need all that their users have."""
 
 TO_COME = ("DelegateSubgroup",)
 """Settings that systemd knows since 254, and ignores before."""

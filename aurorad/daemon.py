@@ -339,6 +339,7 @@ def _name_of(ip: str | None) -> str:
 def _abort() -> NoReturn:
     """Asked for over HTTP: an end without any order. Tasks go on, and what was answered OK is in the log."""
     logging.getLogger("aurorad").warning("told to abort")
+    logging.shutdown()  # what was logged is written, if it can be
     os._exit(0)
 
 

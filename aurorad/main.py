@@ -15,6 +15,8 @@ from aurorad.streams import forget_what_nobody_takes, have_standard_streams
 if TYPE_CHECKING:
     from aurorad.flags import Flags
 
+_STDERR = 2
+
 
 def entry() -> NoReturn:
     """The `aurorad` command."""
@@ -95,11 +97,11 @@ def _run_daemon(values: Flags) -> int:
     from aurorad import flags
     from aurorad.daemon import run
     from aurorad.lifecycle import DEFECT, START_AGAIN, WRONG, StartAgain
-    from aurorad.notify import Notifier
+    from aurorad.notify import Notifier, status
     from aurorad.startup import CannotStart, InUse
 
     have_standard_streams()
-    faulthandler.enable()  # a watchdog's SIGABRT, too, shows where it was
+    faulthandler.enable(_STDERR)  # a watchdog's SIGABRT, too, shows where it was
     logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[log_handler(sys.stderr, os.environ)])
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))
@@ -107,7 +109,7 @@ def _run_daemon(values: Flags) -> int:
     try:
         run(values, notifier)
     except CannotStart as error:
-        notifier.tell(f"STATUS={error}")
+        notifier.tell(status(str(error)))
         _complain(error)
         return START_AGAIN if isinstance(error, InUse) else WRONG
     except StartAgain as why:

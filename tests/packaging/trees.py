@@ -39,7 +39,7 @@ class Tree:
             stderr=subprocess.STDOUT,
             text=True,
             env=ENVIRONMENT,
-            timeout=240,
+            timeout=120,
             check=False,
         )
         assert not check or ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}"
@@ -121,4 +121,5 @@ def make_base() -> None:
     chosen = ["--variant=minbase", f"--include={','.join(INSTALLED_TOO)}", "bookworm"]
     subprocess.run(["debootstrap", *chosen, unfinished], check=True, stdout=subprocess.DEVNULL)
     (unfinished / "etc/dpkg/dpkg.cfg.d/quick").write_text("force-unsafe-io\n")
+    (unfinished / "etc/hosts").write_text("127.0.0.1 localhost\n")  # as every installed system has it
     unfinished.rename(BASE)

@@ -128,6 +128,7 @@ def test_the_tutorial_with_everything_installed_and_upgraded_while_a_task_runs(d
         debian.run("systemctl is-active aurora-single")
         assert debian.said("pgrep -x aurora-executor") == executor
         _wait_for(debian, "RUNNING")
+        debian.run(f"aurora update wait {KEY}")
         debian.run(f"aurora job killall {KEY}")
         debian.run("! pgrep -f 'python3 -u hello_world'")
 

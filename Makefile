@@ -59,14 +59,15 @@ run: $(INSTALLED)
 		$(if $(OBSERVER_PORT),--observer-port $(OBSERVER_PORT))
 
 test: $(INSTALLED_DEV)
-	@for tool in chromium chromedriver curl fish groff ip openssl sqlite3 thrift zsh; do command -v $$tool >/dev/null || { \
-		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl fish groff-base iproute2 openssl sqlite3 thrift-compiler zsh" >&2; exit 1; }; done
+	@for tool in chromium chromedriver curl fish groff ip openssl prometheus promtool sqlite3 thrift zsh; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl fish groff-base iproute2 openssl prometheus sqlite3 thrift-compiler zsh" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
 	@test -x /usr/sbin/sshd && command -v scp >/dev/null || { \
 		echo "make: ssh is missing: apt-get install openssh-client openssh-server" >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \
 		echo "make: Kerberos is missing: apt-get install krb5-kdc krb5-admin-server krb5-user" >&2; exit 1; }
+	@command -v systemd-analyze >/dev/null || { echo "make: systemd-analyze is missing: apt-get install systemd" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore=tests/cluster $(ARGS)
 
 test-cluster: $(INSTALLED_DEV)

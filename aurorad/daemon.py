@@ -46,10 +46,11 @@ from aurorad.scheduler.limits import configured_executors, configured_tiers
 from aurorad.scheduler.service import EngineGone
 from aurorad.scheduler_role import Followed, SchedulerRole
 from aurorad.series import Series
-from aurorad.startup import CannotStart, InUse, backup_folder, check_work_dir, executor_arguments
+from aurorad.startup import CannotStart, InUse, backup_folder, check_open_files, check_work_dir, executor_arguments
 from aurorad.storage.entries import UnreadableLog
 from aurorad.storage.following import Settings
 from aurorad.storage.storage import OutcomeUnknown, Storage, StorageNotReady
+from aurorad.streams import tell
 from aurorad.vars import Vars
 from aurorad.watchdog import Watchdog
 from aurorad.web import server
@@ -139,6 +140,7 @@ class _Daemon:
         self._notifier = notifier
         self._is_ready = False
         self._doing: Callable[[], str] = lambda: "starts" if "scheduler" in flags.role else "observes"
+        check_open_files()
         self._executor_arguments = executor_arguments(flags)
         self._executors = configured_executors(flags)
         if "scheduler" in flags.role:  # an observer alone keeps nothing
@@ -185,8 +187,8 @@ class _Daemon:
                 kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
                 if not self.ending.begun.is_set():
                     self._is_ready = True
-                    self._notifier.tell("READY=1")
-                    print(f"aurorad: ready{kept}", flush=True)
+                    self._notifier.tell("READY=1", f"STATUS={self._doing()}")
+                    tell(f"aurorad: ready{kept}")
             signals.cancel_scope.cancel()
 
     def _warn(self, sock: socket.socket | None) -> None:
@@ -319,7 +321,7 @@ class _Daemon:
             context = None if tls is None else (lambda: tls.context)
             await nursery.start(partial(server.serve, app, sock, stopping=stopping, grace_s=grace_s, tls=context))
             if name not in self._told:
-                print(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}", flush=True)
+                tell(f"aurorad: {name}: {self._url(sock)}/{name if name == 'scheduler' else ''}")
                 self._told.add(name)
             task_status.started()
 

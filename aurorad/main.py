@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from aurorad import __version__
 from aurorad.journal import is_journal, log_handler
+from aurorad.streams import forget_what_nobody_takes, have_standard_streams
 
 if TYPE_CHECKING:
     from aurorad.flags import Flags
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 def entry() -> NoReturn:
     """The `aurorad` command."""
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    forget_what_nobody_takes()
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -95,6 +98,7 @@ def _run_daemon(values: Flags) -> int:
     from aurorad.notify import Notifier
     from aurorad.startup import CannotStart, InUse
 
+    have_standard_streams()
     faulthandler.enable()  # a watchdog's SIGABRT, too, shows where it was
     logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[log_handler(sys.stderr, os.environ)])
     log = logging.getLogger("aurorad")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 from pathlib import Path
 
@@ -18,6 +19,19 @@ class CannotStart(Exception):
 
 class InUse(CannotStart):
     """What it needs belongs to another process, which may be about to end: to be tried again."""
+
+
+FEWEST_OPEN_FILES = 64
+"""With fewer it could start, perhaps, and not go on. What a scheduler should have is told in its units."""
+
+
+def check_open_files() -> None:
+    """Raises `CannotStart` where the process may open too few files."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed < FEWEST_OPEN_FILES:
+        raise CannotStart(
+            f"this process may have {allowed} files open (ulimit -n); at least {FEWEST_OPEN_FILES} were expected"
+        )
 
 
 def executor_arguments(flags: Flags) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ from aurorad.scheduler.reservations import Reservations
 from aurorad.scheduler.resource_stats import ResourceStats
 from aurorad.scheduler.sla import SlaKills
 from aurorad.scheduler.sla_stats import SlaStats
+from aurorad.scheduler.stalled import Stalled
 from aurorad.scheduler.state import StateManager
 from aurorad.scheduler.statuses import Statuses
 from aurorad.scheduler.task_stats import TaskStats
@@ -148,6 +149,9 @@ class Scheduler:
         )
         self.cron = CronScheduler(storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms)
         self._resource_stats = ResourceStats(tables=storage.tables, offers=self.offers, flags=flags, stats=stats)
+        self._stalled = Stalled(
+            tables=storage.tables, groups=self._placement.groups, flags=flags, stats=stats, now_ms=now_ms
+        )
         self._webhooks = Webhooks(webhook, stats, now_ms)
         self._unavailability = Unavailability(
             storage=storage, states=self.states, flags=flags, stats=stats, now_ms=now_ms
@@ -193,6 +197,7 @@ class Scheduler:
                 nursery.start_soon(self._preemptor.run)
                 nursery.start_soon(self._webhooks.run)
                 nursery.start_soon(self._resource_stats.run)
+                nursery.start_soon(self._stalled.run)
                 nursery.start_soon(self.maintenance.run)
                 nursery.start_soon(self._unavailability.run)
                 nursery.start_soon(self.cron.run)

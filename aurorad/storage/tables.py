@@ -171,6 +171,10 @@ class Tables:
         """The updates of one role that are going on."""
         return [self.updates[key] for key in self._active_updates.get(role, ())]
 
+    def active_updates(self) -> list[JobUpdateDetails]:
+        """All updates that are going on."""
+        return [self.updates[key] for keys in self._active_updates.values() for key in keys]
+
     def instance_tasks(
         self, job: JobKey, instance_ids: Iterable[int], statuses: frozenset[ScheduleStatus] | None = None
     ) -> list[ScheduledTask]:

@@ -12,6 +12,8 @@ from aurorad.vars import Value, Vars
 from aurorad.web import exposition
 
 _TEXT = "text/plain; charset=utf-8"
+_MOST_SAID_BYTES = 90
+"""Of trouble, by ``/health``: a whole answer has less than 256 bytes, which is all that monit reads of one."""
 
 
 def admin_endpoints(
@@ -27,9 +29,9 @@ def admin_endpoints(
     async def health() -> Response:
         reason = trouble()
         if reason is not None:
-            return Response(f"SICK\n{reason}\n", 503, content_type=_TEXT)
+            return Response(f"SICK\n{_begin(reason)}\n", 503, content_type=_TEXT)
         remarked = remark()
-        return Response("OK\n" + (f"{remarked}\n" if remarked else ""), 200, content_type=_TEXT)
+        return Response("OK\n" + (f"{_begin(remarked)}\n" if remarked else ""), 200, content_type=_TEXT)
 
     @blueprint.get("/vars")
     async def text() -> Response:
@@ -48,6 +50,14 @@ def admin_endpoints(
         return Response(shown, content_type=exposition.CONTENT_TYPE)
 
     return blueprint
+
+
+def _begin(text: str) -> str:
+    """As much of a text as ``/health`` has room for, in one line. The log has the whole of it."""
+    line = " ".join(text.split()).encode()
+    if len(line) <= _MOST_SAID_BYTES:
+        return line.decode()
+    return line[: _MOST_SAID_BYTES - 3].decode(errors="ignore") + "..."
 
 
 def as_lines(values: Mapping[str, Value]) -> str:

@@ -19,12 +19,16 @@ from hypercorn.utils import parse_socket_addr
 
 HEAD_TIMEOUT_S = 20.0
 """From the first byte of a request to the end of its headers."""
+BARE_LINE_S = 0.5
+"""How long after a bare request line for ``/health`` the rest of the head may take to begin: see `_BARE_LINE`."""
 SEND_TIMEOUT_S = 60.0
 """A client that takes nothing for this long is gone; without a limit it would hold its answer in memory for ever."""
 
 _SEND_BYTES = 256 << 10  # in one go, so that the limit is on standing still, not on being slow
 _RECEIVE_BYTES = 64 << 10
 _REASONS = {int(status): status.phrase.encode() for status in http.HTTPStatus}
+_BARE_LINE = re.compile(rb"GET /health HTTP/1\.0\r?\n")
+"""All that monit sends when it is told what operators of Aurora tell it: without the empty line that ends a request."""
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*(/.*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -101,6 +105,9 @@ class Connection(TCPServer):
             except (trio.ClosedResourceError, trio.BrokenResourceError):
                 break
             if data is None:
+                if self.protocol.bare_due < math.inf:
+                    await self.protocol.handle(RawData(b"\r\n"))
+                    continue
                 if self.protocol.head_due < math.inf:
                     await self.protocol.refuse(http.HTTPStatus.REQUEST_TIMEOUT)
                 break
@@ -112,7 +119,7 @@ class Connection(TCPServer):
     def _due(self) -> float:
         """When the client must have sent something, on Trio's clock."""
         idle_due = math.inf if self.idle_since is None else self.idle_since + self.config.keep_alive_timeout
-        return min(self.protocol.head_due, idle_due)
+        return min(self.protocol.head_due, self.protocol.bare_due, idle_due)
 
     async def protocol_send(self, event: Event) -> None:
         """What the protocol wants done. Nothing here waits without need: each wait costs a turn of the event loop."""
@@ -159,15 +166,19 @@ class _Http1(H11Protocol):
 
     head_due = math.inf
     """When the head that has begun to come must be there, on Trio's clock."""
+    bare_due = math.inf
+    """When what has come is a whole request all the same, because more would have followed by then."""
     _head = b""
     """Of an answer whose body follows at once: together they are one packet, and wake the client once."""
 
     async def handle(self, event: Event) -> None:
         await super().handle(event)
-        if not (self.connection.their_state is h11.IDLE and self.connection.trailing_data[0]):
+        begun = self.connection.trailing_data[0] if self.connection.their_state is h11.IDLE else b""
+        if not begun:
             self.head_due = math.inf
         elif self.head_due == math.inf:
             self.head_due = trio.current_time() + HEAD_TIMEOUT_S
+        self.bare_due = trio.current_time() + BARE_LINE_S if _BARE_LINE.fullmatch(begun) else math.inf
 
     async def refuse(self, status: int) -> None:
         """Answer what is no request that can be served, and close."""

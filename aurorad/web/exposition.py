@@ -48,6 +48,14 @@ RULES = (
     _rule(r"thrift_workload_(?P<method>\w+)", "api_items_changed", "Instances, hosts or tasks that calls changed."),
     _rule(r"scheduler_thrift_(?P<method>\w+)", "api_call", "Time that calls of the API took, by method."),
     _rule(r"http_(?P<status>\d+)_responses", "http_responses", "Time that HTTP requests took, by status."),
+    _rule(
+        r"scheduler_log_native_lag_(?P<member>.+)", "log_member_lag", "Positions that a member is behind the leader."
+    ),
+    _rule(r"mesos_scheduler_event_(?P<event>[A-Z_]+)", "mesos_events", "What a Mesos master told, by kind."),
+    _rule(
+        r"status_update_(?P<reason>REASON_\w+)_(?P<result>[A-Z_]+)", "status_updates", "Of tasks, by what came of it."
+    ),
+    _rule(r"task_delivery_delay_(?P<source>SOURCE_\w+?)_requests", "task_delivery_delay", "Of status updates."),
     _rule(r"update_transition_(?P<status>[A-Z_]+)", "update_transitions", "Job updates that entered a status."),
     _rule(r"update_instance_transition_(?P<action>[A-Z_]+)", "update_instance_transitions", "Steps of job updates."),
     _rule(rf"updates_sla_kill_(?P<_what>attempt|success)_{_JOB}", "updates_sla_kill_{_what}", "SLA-aware kills."),
@@ -62,7 +70,11 @@ RULES = (
     _rule(r"preemptor_task_preemptor_(?P<whom>.+)", "preemptor_tasks_placed", "Tasks that took the place of others."),
     _rule(rf"sla_coordinator_(?P<_what>\w+?)_{_INSTANCE}", "sla_coordinator_task_{_what}", "By instance."),
     _rule(rf"sla_{_JOB}_job_uptime_(?P<percent>[\d.]+)_sec(?P<_n>_nonprod)?", "sla_job_uptime_seconds{_n}", "Reached."),
-    _rule(rf"sla_{_JOB}_(?P<_what>[a-z_]+)", "sla_job_{_what}", "How well a job did lately."),
+    _rule(
+        rf"sla_{_JOB}_(?P<_what>(?:platform_uptime_percent|mtt[asr]_ms)(?:_nonprod)?)",
+        "sla_job_{_what}",
+        "How well a job did lately.",
+    ),
     _rule(rf"sla_(?P<_of>cpu|ram|disk)_(?P<size>{_SIZES})_(?P<_what>\w+)", "sla_{_of}_{_what}", "By size of tasks."),
     _rule(rf"maintenance_countdown_ms_{_INSTANCE}", "maintenance_countdown_ms", "Until a task is forced to move."),
     _rule(
@@ -83,6 +95,9 @@ _HELP = {
     "framework_registered": "1 on the leader that the engine knows.",
     "scheduler_fit_to_lead": "1 while this scheduler may lead.",
     "outstanding_offers": "Offers that are held.",
+    "tasks_pending_longest_secs": "Seconds that the task has waited that has been PENDING longest.",
+    "job_updates_rolling": "Job updates that are under way, not paused or waiting for a pulse.",
+    "job_updates_idle_longest_secs": "Seconds since anything happened to the one of these that has rested longest.",
     "timed_out_tasks": "Tasks that were lost because they did not get further in time.",
     "process_cpu_cores_utilized": "Seconds of processor time used per second.",
     "process_resident_memory_mb": "Memory that this process has, in MB.",

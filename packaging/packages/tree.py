@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from description import EXAMPLES, REPOSITORY, Package
+from description import REPOSITORY, Package
 from licences import copyright_file, licences
 
 
@@ -19,8 +19,7 @@ def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: 
     if package.name != "aurora-executor" and package.bundle == "aurorad":
         (root / "usr/lib" / package.name / "thermos").unlink()
     for source, target in {**package.files, **package.config}.items():
-        if (REPOSITORY / source).exists() or source not in EXAMPLES:
-            copy(REPOSITORY / source, _at(root, target.format(name=package.name), places))
+        copy(REPOSITORY / source, _at(root, target.format(name=package.name), places))
     for unit in package.units:
         copy(REPOSITORY / "packaging/systemd" / unit, _at(root, f"/lib/systemd/system/{unit}", places))
     for link, target in package.links.items():

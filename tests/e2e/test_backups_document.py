@@ -56,7 +56,7 @@ def query(file: Path, text: str) -> list[tuple[object, ...]]:
 
 
 def test_a_backup_is_made_looked_into_gone_back_to_and_restored_after_the_log_was_lost(operator: World) -> None:
-    operator.run("systemctl start aurorad")
+    operator.run("systemctl start aurora-scheduler")
     create(operator, "kept")
     make, look = commands("backups.md", "Make one and look inside")
     assert "1 available backups:\nscheduler-backup-" in operator.run(make)
@@ -74,16 +74,16 @@ def test_a_backup_is_made_looked_into_gone_back_to_and_restored_after_the_log_wa
     create(operator, "later")
     (restore,) = commands("backups.md", "When the log is lost: a scheduler that is alone")
     operator.run("kill -9 $(cat supervisor child)")
-    for segment in operator.path("/var/lib/aurorad/log").iterdir():
+    for segment in operator.path("/var/lib/aurora/scheduler/log").iterdir():
         segment.write_bytes(b"rubbish" * 1000)
-    operator.run(restore.replace("systemctl stop aurorad\n", ""))  # it is down already
+    operator.run(restore.replace("systemctl stop aurora-scheduler\n", ""))  # it is down already
     until_jobs_are(operator, "kept")
-    assert operator.path("/var/lib/aurorad.log.lost").is_dir()
-    operator.run("systemctl stop aurorad && systemctl start aurorad")
+    assert operator.path("/var/lib/aurora/log.lost").is_dir()
+    operator.run("systemctl stop aurora-scheduler && systemctl start aurora-scheduler")
     until_jobs_are(operator, "kept")
 
     (several,) = commands("backups.md", "From one scheduler to several, and back")
-    assert "member: 2 tasks" in operator.run(several)
+    assert "db: 2 tasks" in operator.run(several)
 
 
 def test_a_backup_of_the_original_is_looked_at_and_moved_here(operator: World) -> None:
@@ -99,7 +99,7 @@ def test_a_backup_of_the_original_is_looked_at_and_moved_here(operator: World) -
         "devcluster/ads/prod/batch",
     ]
     operator.run(backup_here)
-    assert list(operator.path("/var/lib/aurorad/backups").glob("scheduler-backup-*"))
+    assert list(operator.path("/var/lib/aurora/backups").glob("scheduler-backup-*"))
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def three(tmp_path: Path, zookeeper: ZooKeeper) -> Iterator[Mapping[str, World]]
                     "-zk_session_timeout=4secs",
                     "-serverset_path=/aurora/scheduler",
                     "-native_log_zk_group_path=/aurora/log",
-                    f"-native_log_file_path={tmp_path / name}/var/lib/aurorad/member",
+                    f"-native_log_file_path={tmp_path / name}/var/lib/aurora/scheduler/db",
                     "-native_log_quorum_size=2",
                     "-native_log_initialize",
                     ready="vars",
@@ -150,7 +150,7 @@ def variable(machine: World, name: str) -> str:
 
 def test_three_schedulers_that_have_lost_their_logs_go_on_from_a_backup(three: Mapping[str, World]) -> None:
     for machine in three.values():
-        machine.run("systemctl start aurorad")
+        machine.run("systemctl start aurora-scheduler")
     first = leader(three)
     create(first, "kept")
     first.run("aurora_admin scheduler_backup_now devcluster")
@@ -163,8 +163,8 @@ def test_three_schedulers_that_have_lost_their_logs_go_on_from_a_backup(three: M
     for machine in three.values():
         machine.run(away)
     if first is not three["a"]:
-        (backup,) = first.path("/var/lib/aurorad/backups").iterdir()
-        shutil.copy(backup, three["a"].path("/var/lib/aurorad/backups"))
+        (backup,) = first.path("/var/lib/aurora/backups").iterdir()
+        shutil.copy(backup, three["a"].path("/var/lib/aurora/backups"))
     three["a"].run(restore)
     for name in "ab":
         three[name].run(start)
@@ -176,7 +176,7 @@ def test_three_schedulers_that_have_lost_their_logs_go_on_from_a_backup(three: M
         time.sleep(0.1)
     for name in "ab":  # the third has all of it too
         if three[name] is not leader(three):
-            three[name].run("systemctl stop aurorad")
+            three[name].run("systemctl stop aurora-scheduler")
             break
     create(leader(three), "later")
     until_jobs_are(leader(three), "kept", "later")

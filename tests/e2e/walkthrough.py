@@ -1,7 +1,8 @@
-"""Runs what a document tells operators to type, as written, in a small world of its own.
+"""Runs what a document tells operators to type, as written, in a world of its own.
 
-Paths of a machine are below a folder there, and `systemctl` starts and stops a daemon that is started again whenever
-it asks for that (exit status 75), as systemd would. `scp` copies to the machine whose folder is beside it.
+Paths of a machine are below a folder there. `systemctl` starts and stops `aurora-scheduler`, the packages' own script,
+with a file of flags; it is started again whenever it asks for that (exit status 75), as systemd would. `scp` copies to
+the machine whose folder is beside it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ exec {python} -m {module} "$@"
 """
 
 _SYSTEMCTL = """#!/bin/bash
-# start|stop aurorad
+# start|stop|restart aurora-scheduler
 cd {root}
 case $1 in
 start)
     setsid bash -c 'while :; do
-            aurorad {flags} >>daemon.log 2>&1 & echo $! >child; wait $!
+            aurora-scheduler >>daemon.log 2>&1 & echo $! >child; wait $!
             [ $? = 75 ] || break
         done' </dev/null >/dev/null 2>&1 &
     echo $! >supervisor
@@ -41,7 +42,15 @@ start)
 stop)
     kill $(cat child)
     while kill -0 $(cat supervisor) 2>/dev/null; do sleep 0.05; done ;;
+restart)
+    "$0" stop && "$0" start ;;
 esac
+"""
+
+_SUDO = """#!/bin/sh
+# sudo -u USER COMMAND: all users are one here
+shift 2
+exec "$@"
 """
 
 _SCP = """#!/bin/bash
@@ -72,11 +81,13 @@ class World:
         """Where a path of the documents is here."""
         return self.root / of.lstrip("/")
 
-    def run(self, script: str) -> str:
-        """Its output. The first command that fails ends it, and the test."""
-        here = script.replace("/var/lib/", f"{self.root}/var/lib/")
+    def run(self, script: str, *, pipefail: bool = True) -> str:
+        """Its output. The first command that fails ends it, and the test; with `pipefail` also one before a pipe."""
+        here = script.replace("localhost:8081", f"localhost:{self.port}")
+        for path in ("/var/lib/", "/usr/share/doc/"):
+            here = here.replace(path, f"{self.root}{path}")
         done = subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", here],
+            ["bash", "-e", *(("-o", "pipefail") if pipefail else ()), "-c", here],
             cwd=self.root,
             env=self._environ,
             stdout=subprocess.PIPE,
@@ -105,15 +116,22 @@ def world(root: Path, *flags: str, ready: str = "leaderhealth") -> Iterator[Worl
     """
     port = free_port()
     bin_, etc = root / "bin", root / "etc"
-    for folder in (bin_, etc, root / "var/lib/aurorad"):
+    for folder in (bin_, etc, root / "var/lib/aurora/scheduler"):
         folder.mkdir(parents=True)
+    flags_file = etc / "aurora-scheduler"
+    examples = root / "usr/share/doc/aurora-scheduler/examples"
+    examples.parent.mkdir(parents=True)
+    examples.symlink_to(REPOSITORY / "packaging")
     modules = {"aurorad": "aurorad.main", "aurora": "client.main", "aurora_admin": "client.admin"}
     for name, module in modules.items():
         _program(bin_ / name, _COMMAND.format(python=sys.executable, module=module))
-    all_flags = " ".join(
-        [f"-work_dir={root}/var/lib/aurorad", f"-http_port={port}", "-engine=simulated", "-simulated_hosts=3", *flags]
-    )
-    _program(bin_ / "systemctl", _SYSTEMCTL.format(root=root, flags=all_flags, port=port, ready=ready))
+    state = root / "var/lib/aurora"
+    all_flags = [f"-work_dir={state}/scheduler", f"-backup_dir={state}/backups", f"-http_port={port}"]
+    all_flags += ["-engine=simulated", "-simulated_hosts=3", *flags]
+    flags_file.write_text("".join(f"{flag}\n" for flag in all_flags))
+    (bin_ / "aurora-scheduler").symlink_to(REPOSITORY / "packaging/bin/aurora-scheduler")
+    _program(bin_ / "systemctl", _SYSTEMCTL.format(root=root, port=port, ready=ready))
+    _program(bin_ / "sudo", _SUDO)
     _program(bin_ / "scp", _SCP.format(root=root, machines=root.parent))
     clusters = [{"name": "devcluster", "scheduler_uri": f"http://localhost:{port}"}]
     (etc / "clusters.json").write_text(json.dumps(clusters))
@@ -121,6 +139,8 @@ def world(root: Path, *flags: str, ready: str = "leaderhealth") -> Iterator[Worl
         "PATH": f"{bin_}:{os.environ['PATH']}",
         "HOME": str(root),
         "AURORA_CONFIG_ROOT": str(etc),
+        "AURORA_FLAGS_FILE": str(flags_file),
+        "AURORAD": str(bin_ / "aurorad"),
         "PYTHONPATH": str(REPOSITORY),
     }
     it = World(root, port, environ)
@@ -128,7 +148,9 @@ def world(root: Path, *flags: str, ready: str = "leaderhealth") -> Iterator[Worl
         yield it
     finally:
         if (root / "child").exists():
-            subprocess.run([bin_ / "systemctl", "stop", "aurorad"], env=environ, check=False, capture_output=True)
+            subprocess.run(
+                [bin_ / "systemctl", "stop", "aurora-scheduler"], env=environ, check=False, capture_output=True
+            )
 
 
 def _program(path: Path, text: str) -> None:

@@ -49,9 +49,9 @@ def application(  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/health", 200),
-        ("HEAD", "/health", 200),
-        ("POST", "/health", 405),
+        ("GET", "/vars", 200),
+        ("HEAD", "/vars", 200),
+        ("POST", "/vars", 405),
         ("GET", "/vars/jvm_uptime_secs", 404),
         ("GET", "/api", 400),
         ("HEAD", "/api", 400),
@@ -74,6 +74,11 @@ async def test_every_answer_is_protected_and_counted(method: str, path: str, sta
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert "Set-Cookie" not in answer.headers
     assert stats.get(f"http_{status}_responses_events") == 1
+
+
+async def test_health_is_short_for_probes_that_read_256_bytes() -> None:
+    answer = await application(Vars()).test_client().get("/health")
+    assert {name.lower() for name in answer.headers.keys()} == {"content-type", "content-length"}  # noqa: SIM118
 
 
 async def test_an_answer_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:

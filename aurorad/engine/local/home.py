@@ -44,7 +44,9 @@ class Home:
             folder.chmod(mode)
         if os.geteuid() == 0:
             self._warn_of_closed_parents()
-        with (self.path / "lock").open("ab") as lock:
+        # Nobody else may open it: whoever can, can lock it, and keep us from the next start.
+        with os.fdopen(os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+b") as lock:
+            os.fchmod(lock.fileno(), 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

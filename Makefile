@@ -117,13 +117,13 @@ binaries: bundles
 	$(BIN)/python -m pytest -x tests/packaging/binaries.py  # by name: `make test` does not look for it
 
 # The same tree shall give the same bytes, whenever it is built.
-bundles: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+bundles: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 bundles: export PYTHONHASHSEED = 0
 bundles: export PYTHONPATH = .
 bundles: $(INSTALLED_DEV)
 	$(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build packaging/aurorad.spec
 
-packages: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+packages: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 packages: bundles manuals
 	@for tool in dpkg-deb rpmbuild objdump; do command -v $$tool >/dev/null || { \
 		echo "make: $$tool is missing: apt-get install binutils dpkg rpm" >&2; exit 1; }; done

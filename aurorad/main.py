@@ -15,6 +15,8 @@ from aurorad.streams import forget_what_nobody_takes, have_standard_streams
 if TYPE_CHECKING:
     from aurorad.flags import Flags
 
+_STDERR = 2
+
 
 def entry() -> NoReturn:
     """The `aurorad` command."""
@@ -99,7 +101,7 @@ def _run_daemon(values: Flags) -> int:
     from aurorad.startup import CannotStart, InUse
 
     have_standard_streams()
-    faulthandler.enable()  # a watchdog's SIGABRT, too, shows where it was
+    faulthandler.enable(_STDERR)  # a watchdog's SIGABRT, too, shows where it was
     logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[log_handler(sys.stderr, os.environ)])
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))

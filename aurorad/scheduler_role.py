@@ -135,9 +135,7 @@ class SchedulerRole(Generic[AnyReign]):
                 leaders = ", ".join(f"{leader.host}:{leader.port}" for leader in self._leadership.leaders)
                 return f"follows {leaders or 'the log; nobody leads'}"
             case State.LEADER_AWAITING_REGISTRATION:
-                return "is about to lead"
-            case State.ACTIVE if self._reign is None or not self._reign.registered.is_set():
-                return "leads; the engine does not know it yet"
+                return "is about to lead, and waits for the engine"
             case State.ACTIVE:
                 return "leads"
             case State.DEAD:

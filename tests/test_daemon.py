@@ -11,10 +11,11 @@ from aurorad.engine.mesos.engine import FrameworkFailed, FrameworkRemoved
 from aurorad.flags import Flags
 from aurorad.leader.face import Defeated, ZooKeeperRefused
 from aurorad.lifecycle import StartAgain
-from aurorad.log.errors import LogFailed, LogLost, NotElected
+from aurorad.log.errors import LogFailed, LogInUse, LogLost, NotElected
 from aurorad.main import main
+from aurorad.notify import Notifier
 from aurorad.scheduler.service import EngineGone
-from aurorad.startup import CannotStart, check_work_dir
+from aurorad.startup import CannotStart, InUse, check_work_dir
 from aurorad.storage.storage import OutcomeUnknown, StorageNotReady
 
 
@@ -153,13 +154,22 @@ def test_a_defect_is_one_whatever_else_happens(told: bool, monkeypatch: pytest.M
         ended_by(monkeypatch, tmp_path, StorageNotReady("for no reason"))
 
 
+def test_what_another_process_holds_may_be_free_in_a_moment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(InUse, match=r"^held$"):
+        ended_by(monkeypatch, tmp_path, LogInUse("held"))
+    with pytest.raises(CannotStart) as wrong:
+        ended_by(monkeypatch, tmp_path, LogInUse("held"), ZooKeeperRefused("no"))
+    assert not isinstance(wrong.value, InUse)
+
+
 @pytest.mark.parametrize(
-    ("error", "status"), [(StartAgain("x"), 75), (CannotStart("x"), 1), (ValueError("x"), 1), (None, 0)]
+    ("error", "status"),
+    [(StartAgain("x"), 75), (InUse("x"), 75), (CannotStart("x"), 1), (ValueError("x"), 70), (None, 0)],
 )
 def test_the_exit_status_tells_a_supervisor_what_to_do(
     error: Exception | None, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def ending(flags: Flags) -> None:
+    def ending(flags: Flags, notifier: Notifier) -> None:
         if error is not None:
             raise error
 

@@ -43,10 +43,11 @@ class World:
         self.refusals: list[Exception] = []
         self.defeated_at_once = False
         self.unfit: str | None = None
+        self.leadership = FakeLeadership(self)
         self.role = SchedulerRole(
             lifecycle=self.lifecycle,
             ending=self.ending,
-            leadership=FakeLeadership(self),
+            leadership=self.leadership,
             follow=self.follow,
             begin_reign=self.begin_reign,
             front=FakeFront(self),
@@ -230,6 +231,32 @@ async def test_it_goes_from_state_to_state_as_it_is_elected_and_registered() -> 
         await wait_all_tasks_blocked()
         assert world.is_in(State.ACTIVE)
     assert world.did[: len(BECOMING)] == BECOMING
+
+
+async def test_it_says_what_it_does() -> None:
+    world = World()
+    world.prepared = trio.Event()
+    async with world.alive():
+        assert world.role.doing() == "PREPARING_STORAGE: reads its disk"
+        world.prepared.set()
+        await wait_all_tasks_blocked()
+        assert world.role.doing() == "STORAGE_PREPARED: follows the log; nobody leads"
+        world.leadership.leaders = (Leader("sched1", 8081, {}),)
+        assert world.role.doing() == "STORAGE_PREPARED: follows sched1:8081"
+        world.role.unfit = "the quorum is 1 and there are 3 members"
+        assert world.role.doing() == "STORAGE_PREPARED: cannot lead: the quorum is 1 and there are 3 members"
+        world.role.unfit = None
+        world.is_elected.set()
+        await wait_all_tasks_blocked()
+        assert world.role.doing() == "LEADER_AWAITING_REGISTRATION: is about to lead, and waits for the engine"
+        world.is_registered.set()
+        world.is_active.set()
+        await wait_all_tasks_blocked()
+        assert world.role.doing() == "ACTIVE: leads"
+        world.stopped = trio.Event()
+        world.ending.because("a recovery was committed")
+        assert world.role.doing() == "ACTIVE: ends: a recovery was committed"
+        world.stopped.set()
 
 
 async def test_who_is_alone_serves_nobody_before_it_leads() -> None:

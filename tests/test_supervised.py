@@ -82,6 +82,16 @@ def test_it_is_ready_when_it_serves_and_tells_of_its_end(tmp_path: Path) -> None
         assert it.ends() == 0
 
 
+def test_a_follower_is_ready_too(tmp_path: Path) -> None:
+    others = ("-zk_endpoints=127.0.0.1:1", "-serverset_path=/aurora/scheduler", "-native_log_zk_group_path=/aurora/log")
+    own = (f"-native_log_file_path={tmp_path}/log.member", "-native_log_quorum_size=2", "-engine=simulated")
+    with daemon(tmp_path, *others, *own) as it:
+        _, status = it.says("READY=1")
+        assert status.startswith(
+            ("STATUS=STORAGE_PREPARED: follows the log; nobody leads", "STATUS=STORAGE_PREPARED: cannot")
+        )
+
+
 def test_one_that_is_stopped_is_not_vouched_for(tmp_path: Path) -> None:
     with daemon(tmp_path, "-engine=simulated", watchdog_s=0.02) as it:
         it.says("READY=1")

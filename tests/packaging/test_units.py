@@ -12,7 +12,7 @@ from aurorad.lifecycle import WRONG
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 UNITS = {"aurora-scheduler": 2.5, "aurora-observer": 3.0, "aurora-single": 8.5}
-"""And how exposed each may be; 10 is without any protection. Tasks of a single machine need all that their users have."""
+"""And how exposed each may be, of 10. Tasks of a single machine need all that their users have."""
 
 TO_COME = ("DelegateSubgroup",)
 """Settings that systemd knows since 254, and ignores before."""
@@ -61,4 +61,5 @@ def test_tasks_outlive_the_service(name: str) -> None:
     given = dict(settings(name))
     assert given["KillMode"] == "process"
     assert "PrivateTmp" not in given  # it would be emptied under them
+    assert "PrivateUsers" not in given  # the next start could not look at their executors
     assert given["OOMPolicy"] == "continue"

@@ -130,7 +130,7 @@ def test_the_tutorial_with_everything_installed_and_upgraded_while_a_task_runs(d
         _wait_for(debian, "RUNNING")
         debian.run(f"aurora update wait {KEY}")
         debian.run(f"aurora job killall {KEY}")
-        debian.run("! pgrep -f 'python3 -u hello_world'")
+        debian.run("! pgrep -x python3")
 
         debian.run("systemctl enable aurora-single")
         debian.run("systemctl start aurora-scheduler")  # instead

@@ -63,6 +63,8 @@ test: $(INSTALLED_DEV)
 		echo "make: $$tool is missing: apt-get install chromium chromium-driver curl fish groff-base iproute2 openssl prometheus sqlite3 thrift-compiler zsh" >&2; exit 1; }; done
 	@command -v java >/dev/null && test -e /usr/share/java/zookeeper.jar || { \
 		echo "make: ZooKeeper is missing: apt-get install libzookeeper-java default-jre-headless" >&2; exit 1; }
+	@command -v monit >/dev/null && command -v supervisord >/dev/null || { \
+		echo "make: supervisors are missing: apt-get install monit supervisor" >&2; exit 1; }
 	@test -x /usr/sbin/sshd && command -v scp >/dev/null || { \
 		echo "make: ssh is missing: apt-get install openssh-client openssh-server" >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" && command -v krb5kdc >/dev/null && command -v kadmin.local >/dev/null && command -v kinit >/dev/null || { \

@@ -34,7 +34,7 @@ from aurorad.leader.face import Defeated, ZooKeeperRefused
 from aurorad.leading import Reign, Surroundings
 from aurorad.lifecycle import Ending, Lifecycle, StartAgain
 from aurorad.log.errors import LogDamaged, LogFailed, LogInUse, LogLost, NotElected
-from aurorad.notify import Notifier
+from aurorad.notify import Notifier, status
 from aurorad.observer.app import observer_app
 from aurorad.observer.service import has_what_to_observe, observer_for
 from aurorad.pages.guard import keep_others_out
@@ -187,7 +187,7 @@ class _Daemon:
                 kept = f"; everything is kept in {flags.work_dir}" if schedules else ""
                 if not self.ending.begun.is_set():
                     self._is_ready = True
-                    self._notifier.tell("READY=1", f"STATUS={self._doing()}")
+                    self._notifier.tell("READY=1", status(self._doing()))
                     tell(f"aurorad: ready{kept}")
             signals.cancel_scope.cancel()
 
@@ -339,6 +339,7 @@ def _name_of(ip: str | None) -> str:
 def _abort() -> NoReturn:
     """Asked for over HTTP: an end without any order. Tasks go on, and what was answered OK is in the log."""
     logging.getLogger("aurorad").warning("told to abort")
+    logging.shutdown()  # what was logged is written, if it can be
     os._exit(0)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from aurorad.log_lines import LogLines, spelled_out
+from aurorad.log_writer import LogStream
 
 _SOCKET = Path("/run/systemd/journal/socket")
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
@@ -94,6 +95,6 @@ def log_handler(stream: TextIO, environment: Mapping[str, str]) -> logging.Handl
     """What the daemon's log goes to: the journal, or lines on `stream`."""
     if is_journal(stream, environment) and _SOCKET.is_socket():
         return JournalHandler()
-    handler = logging.StreamHandler(stream)
+    handler = LogStream(stream)
     handler.setFormatter(LogLines())
     return handler

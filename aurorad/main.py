@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from aurorad import __version__
 from aurorad.journal import is_journal, log_handler
+from aurorad.log_writer import LogWriter
 from aurorad.streams import forget_what_nobody_takes, have_standard_streams
 
 if TYPE_CHECKING:
@@ -97,19 +98,21 @@ def _run_daemon(values: Flags) -> int:
     from aurorad import flags
     from aurorad.daemon import run
     from aurorad.lifecycle import DEFECT, START_AGAIN, WRONG, StartAgain
-    from aurorad.notify import Notifier
+    from aurorad.notify import Notifier, status
     from aurorad.startup import CannotStart, InUse
 
     have_standard_streams()
     faulthandler.enable(_STDERR)  # a watchdog's SIGABRT, too, shows where it was
-    logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[log_handler(sys.stderr, os.environ)])
+    writer = LogWriter(log_handler(sys.stderr, os.environ))
+    logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[writer])
     log = logging.getLogger("aurorad")
     log.info("aurorad %s", " ".join([__version__, *flags.changed(values)]))
     notifier = Notifier.from_environment(os.environ)
     try:
         run(values, notifier)
     except CannotStart as error:
-        notifier.tell(f"STATUS={error}")
+        notifier.tell(status(str(error)))
+        writer.close()  # so that this is the last line
         _complain(error)
         return START_AGAIN if isinstance(error, InUse) else WRONG
     except StartAgain as why:
@@ -118,6 +121,8 @@ def _run_daemon(values: Flags) -> int:
     except BaseException:
         log.critical("aurorad cannot go on", exc_info=True)
         return DEFECT
+    finally:
+        writer.close()
     return 0
 
 

@@ -48,20 +48,20 @@ class Notifier:
             return
         if lines:
             self._unsaid.append("\n".join(lines))
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.setblocking(False)
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
                 while self._unsaid:
-                    sock.sendto(self._unsaid[0].encode(), self._address)
+                    sock.sendto(self._unsaid[0].encode(errors="backslashreplace"), self._address)
                     self._unsaid.popleft()
-                self._is_deaf = False
-            except BlockingIOError:
-                return  # its queue is full
-            except OSError as error:
-                if not self._is_deaf:
-                    _log.warning("systemd cannot be told anything: %s", error.strerror)
-                self._is_deaf = True
-                self._unsaid.clear()
+            self._is_deaf = False
+        except BlockingIOError:
+            return  # its queue is full
+        except OSError as error:
+            if not self._is_deaf:
+                _log.warning("systemd cannot be told anything: %s", error.strerror)
+            self._is_deaf = True
+            self._unsaid.clear()
 
     async def run(self, doing: Callable[[], str]) -> None:
         """Until cancelled, tell what the daemon is `doing` and that this loop gives everybody a turn."""
@@ -69,8 +69,8 @@ class Notifier:
             return
         told, pinged_at = "", -math.inf
         while True:
-            now = " ".join(doing().split())[:_MOST_OF_STATUS]
-            lines = [] if now == told else [f"STATUS={now}"]
+            now = status(doing())
+            lines = [] if now == told else [now]
             told = now
             if trio.current_time() - pinged_at >= self._ping_every_s:
                 pinged_at = trio.current_time()
@@ -78,3 +78,8 @@ class Notifier:
             if lines or self._unsaid:
                 self.tell(*lines)
             await trio.sleep(min(_LOOK_EVERY_S, self._ping_every_s))
+
+
+def status(text: str) -> str:
+    """The line that tells people what the daemon does."""
+    return f"STATUS={' '.join(text.split())[:_MOST_OF_STATUS]}"

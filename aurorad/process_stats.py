@@ -20,10 +20,11 @@ def declare_process(stats: Vars, now_ms: Callable[[], int], command: Sequence[st
     """`command` is shown to everybody: no secrets, please."""
     process = psutil.Process()
     with process.oneshot():
-        started_s = process.create_time()
+        age_s = max(0.0, now_ms() / 1000 - process.create_time())
+    began_s = time.monotonic() - age_s  # from here on, whatever becomes of the wall clock
     stats.gauge("build.version", lambda: __version__)
     stats.gauge("jvm_prop_sun.java.command", lambda: " ".join(command))  # where the original has its flags
-    stats.gauge("jvm_uptime_secs", lambda: max(0, int(now_ms() / 1000 - started_s)))
+    stats.gauge("jvm_uptime_secs", lambda: int(time.monotonic() - began_s))
     stats.gauge("jvm_time_ms", now_ms)
     stats.gauge("jvm_available_processors", lambda: len(os.sched_getaffinity(0)))
     stats.gauge("jvm_threads_active", threading.active_count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import socket
@@ -14,7 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from aurorad.notify import Notifier
+from aurorad.notify import Notifier, status
 
 
 class Supervisor:
@@ -102,6 +103,22 @@ def test_one_that_is_gone_is_told_of_once(tmp_path: Path, caplog: pytest.LogCapt
     assert [record.message for record in caplog.records] == [
         "systemd cannot be told anything: No such file or directory"
     ]
+
+
+def test_no_text_and_no_want_of_descriptors_is_in_its_way(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    notifier = Notifier(supervisor.address)
+    notifier.tell(status("cannot read /a\udcff\n/b"))
+    assert supervisor.hears() == ["STATUS=cannot read /a\\udcff /b"]
+
+    def no_more(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", no_more)
+        notifier.tell("WATCHDOG=1")
+    assert "Too many open files" in caplog.text
 
 
 def test_what_a_full_queue_does_not_take_is_said_later(supervisor: Supervisor) -> None:

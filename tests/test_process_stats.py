@@ -6,6 +6,19 @@ from aurorad.process_stats import declare_process
 from aurorad.vars import Vars
 
 
+def test_its_age_does_not_jump_with_the_clock() -> None:
+    stats, day_ms = Vars(), 86_400_000
+    now_ms = time.time_ns() // 1_000_000
+    declare_process(stats, lambda: now_ms, ["aurorad"])
+    before = stats.get("jvm_uptime_secs")
+    assert isinstance(before, int)
+    for jump in (-day_ms, 2 * day_ms):
+        now_ms += jump
+        age = stats.get("jvm_uptime_secs")
+        assert isinstance(age, int)
+        assert before <= age < before + day_ms // 1000
+
+
 def test_a_process_shows_what_it_is_and_uses() -> None:
     stats = Vars()
     declare_process(stats, lambda: time.time_ns() // 1_000_000, ["aurorad", "-http_port=0"])

@@ -39,7 +39,7 @@ __all__ = [
 S = TypeVar("S", bound=ThriftStruct)
 
 _I32, _I64, _F64 = struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
-_FIELD = struct.Struct(">bh")
+_FIELD, _TEXT_HEADER, _LIST_HEADER = struct.Struct(">bh"), struct.Struct(">bhi"), struct.Struct(">bhbi")
 END = bytes((Tag.STOP,))
 """What ends a struct."""
 
@@ -177,8 +177,11 @@ def _map_writer(key: Type, value: Type) -> Writer:
 
 @functools.cache
 def _struct_writer(cls: type[ThriftStruct]) -> Writer:
-    names: dict[str, object] = {"stop": int(Tag.STOP)}
-    return struct_writer(cls, [*_field_lines(fields_of(cls), names), "out.append(stop)"], names)
+    names: dict[str, object] = {"stop": END}
+    lines = [*_field_lines(fields_of(cls), names), "out += stop"]
+    if any("known_of(" in line for line in lines):
+        lines.insert(0, "known_of = out.written.get")
+    return struct_writer(cls, lines, names)
 
 
 def _field_lines(fields: Iterable[Field], names: dict[str, object]) -> Iterator[str]:
@@ -191,11 +194,55 @@ def _field_lines(fields: Iterable[Field], names: dict[str, object]) -> Iterator[
             yield f"out += {name}({', '.join(f'{int(tag_of(f.type))}, {f.id}, value.{f.attribute}' for f in row)})"
             continue
         for field in group:
-            names[f"header_{field.id}"] = _FIELD.pack(tag_of(field.type), field.id)
-            names[f"write_{field.id}"] = _writer(field.type)
-            written = f"out += header_{field.id}; write_{field.id}(field, out)"
             yield f"field = value.{field.attribute}"
-            yield f"if field is not None: {written}" if field.nullable else written
+            if field.nullable:
+                yield "if field is not None:"
+                yield from ("    " + line for line in _lines(field, names))
+            else:
+                yield from _lines(field, names)
+
+
+def _lines(field: Field, names: dict[str, object]) -> Iterator[str]:
+    """Statements that write the value `field` and its header.
+
+    What tasks have most of is written in place, for a call costs more than it does: texts, nothing, and what is known.
+    """
+    n = field.id
+    header = _FIELD.pack(tag_of(field.type), n)
+    match field.type:
+        case Base("string"):
+            names["text_header"] = _TEXT_HEADER.pack
+            yield f"text = field.encode(); out += text_header({int(Tag.STRING)}, {n}, len(text)); out += text"
+        case StructOf(cls) if cls.shared:
+            names[f"header_{n}"], names[f"write_{n}"] = header, _struct_writer(cls)
+            yield f"out += header_{n}"
+            yield from _known_or("field", f"write_{n}")
+        case ListOf(StructOf(cls)) if cls.shared:
+            names["list_header"], names[f"write_{n}"] = _LIST_HEADER.pack, _struct_writer(cls)
+            yield f"out += list_header({int(Tag.LIST)}, {n}, {int(Tag.STRUCT)}, len(field))"
+            yield "for one in field:"
+            yield from ("    " + line for line in _known_or("one", f"write_{n}"))
+        case _:
+            names[f"header_{n}"], names[f"write_{n}"] = header, _writer(field.type)
+            written = f"out += header_{n}; write_{n}(field, out)"
+            if isinstance(field.type, Base | EnumOf | StructOf):
+                yield written
+            else:
+                names[f"empty_{n}"] = header + _empty(field.type)
+                yield f"if field: {written}"
+                yield f"else: out += empty_{n}"
+
+
+def _known_or(value: str, write: str) -> Iterator[str]:
+    yield f"known = known_of(id({value}))"
+    yield f"if known is None: {write}({value}, out)"
+    yield "else: out += known"
+
+
+def _empty(t: Type) -> bytes:
+    out = Output()
+    _writer(t)(frozendict() if isinstance(t, MapOf) else (), out)
+    return bytes(out)
 
 
 def _packed(t: Type) -> str | None:

@@ -17,6 +17,8 @@ from quart import Quart, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden
 
+from aurorad.pages.heads import before_request
+
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OUR_OWN = frozenset({"same-origin", "none"})  # none: the reader typed the address
 
@@ -35,7 +37,6 @@ def keep_others_out(app: Quart, address: str, hostname: str, welcome: str | None
     loopback = ipaddress.ip_address(address).is_loopback
     names = frozenset({"localhost", hostname.lower(), socket.gethostname().lower()}) if loopback else None
 
-    @app.before_request
     async def check() -> None:
         invited = request.path == _API and welcome in ("*", request.headers.get("Origin", ""))
         guest = invited and "Authorization" not in request.headers
@@ -43,6 +44,7 @@ def keep_others_out(app: Quart, address: str, hostname: str, welcome: str | None
         if reason is not None:
             raise Forbidden(reason)
 
+    before_request(app, check, lambda headers: refusal("POST", headers, names) is None)
     if welcome is None:
         return
 

@@ -16,6 +16,7 @@ from enum import Enum
 import trio
 from quart import Quart, Response, g, request
 
+from aurorad.pages.heads import before_request
 from aurorad.rules.authorization import NotAuthenticated
 from aurorad.rules.permissions import ANONYMOUS, ANYBODY, Caller, single
 from aurorad.web.authentication import Authentication, BadHeader, TooBusy, WrongCredentials
@@ -23,6 +24,9 @@ from aurorad.web.authentication import Authentication, BadHeader, TooBusy, Wrong
 _log = logging.getLogger("aurorad.http")
 
 RUN_AS = "Aurora-Run-As"
+_AUTHORIZATION = "Authorization"
+UNASKED = "aurorad.unasked"
+"""Under this name the extensions of a guarded application have who makes a call of which nothing has to be judged."""
 _RUN_AS_PERMISSION = "http.runAs"
 _ADMIN_PERMISSION = "http.admin"
 _READING = frozenset({"GET", "HEAD"})
@@ -155,11 +159,21 @@ class Gate:
 
     def guard(self, app: Quart) -> None:
         """Judge all requests to the application before it hears of them."""
-        app.before_request(self._judge)
+        before_request(app, self._judge, lambda headers: self._unasked(headers) is not None)
+        app.extensions[UNASKED] = self._unasked
 
         @app.errorhandler(NotAuthenticated)
         async def not_authenticated(error: NotAuthenticated) -> Response:
             return await self._challenge()
+
+    def _unasked(self, headers: Mapping[str, str]) -> Caller | None:
+        """Who makes a ``POST /api`` with these headers, if that is nothing to ask; None if it has to be judged."""
+        if decision("/api", "POST") is not Access.CALL:
+            return None
+        if self._authentication is None:
+            return ANYBODY
+        says_nothing = _AUTHORIZATION not in headers and RUN_AS not in headers
+        return ANONYMOUS if says_nothing and self._anonymous_reads else None
 
     async def _judge(self) -> Response | None:
         """None if the request may go on; else what it is told."""
@@ -206,7 +220,7 @@ class Gate:
 
     async def _caller(self, authentication: Authentication) -> Caller:
         """Raises what `Authentication.caller` does, and `PermissionError` for who may not act for somebody else."""
-        given = request.headers.getlist("Authorization")
+        given = request.headers.getlist(_AUTHORIZATION)
         if len(given) > 1:
             raise BadHeader("One Authorization header was expected")
         caller = await authentication.caller(given[0]) if given else ANONYMOUS

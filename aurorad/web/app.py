@@ -7,10 +7,13 @@ from quart import Blueprint, Response, g
 from quart.wrappers.response import DataBody
 from quart_trio import QuartTrio
 
+from aurorad.pages.heads import before_request
+from aurorad.pages.look import protect
 from aurorad.vars import Vars
 from aurorad.web.bodies import bound_bodies
 from aurorad.web.compression import compress
 from aurorad.web.large import PIECE_BYTES, InPieces
+from aurorad.web.short_way import ShortWay
 from aurorad.web.thrift import MAX_BODY_BYTES
 
 
@@ -22,9 +25,10 @@ def scheduler_app(stats: Vars, *blueprints: Blueprint) -> QuartTrio:
     app.config["RESPONSE_TIMEOUT"] = None  # the connection gives up on who does not read, not on who reads slowly
     stats.declare("http_500_responses_events")
 
-    @app.before_request
     async def begin() -> None:
         g.began = trio.current_time()
+
+    before_request(app, begin, lambda headers: True)
 
     @app.after_request
     async def end(response: Response) -> Response:
@@ -36,4 +40,5 @@ def scheduler_app(stats: Vars, *blueprints: Blueprint) -> QuartTrio:
 
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
+    app.asgi_app = ShortWay(app, {end, protect}, stats)  # type: ignore[method-assign]  # which Quart advises
     return app

@@ -3,7 +3,7 @@ wait for it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
@@ -52,13 +52,15 @@ def _threads() -> trio.CapacityLimiter:
 
 def weight(value: object) -> int:
     """About how many values there are in one to be encoded; for a collection as many as if all were like the first."""
+    if value is None or isinstance(value, int | float):
+        return 1
+    if isinstance(value, str | bytes):
+        return 1 + len(value) // _LONG_TEXT
     if isinstance(value, ThriftStruct):
-        return 1 + sum(weight(getattr(value, name)) for name in value.__struct_fields__)
+        return 1 + sum([weight(getattr(value, name)) for name in value.__struct_fields__])
     if isinstance(value, tuple | frozenset):
         return 1 + len(value) * weight(next(iter(value))) if value else 1
-    if isinstance(value, Mapping):
-        return 1 + 2 * len(value)
-    return 1 + len(value) // _LONG_TEXT if isinstance(value, str | bytes) else 1
+    return 1 + 2 * len(value) if isinstance(value, Mapping) else 1
 
 
 def answer_of(data: bytes | bytearray, type_: str) -> Response:
@@ -78,16 +80,21 @@ class InPieces(DataBody):
         self.end = len(data)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Pieces(self.data, self.begin, self.end)
+        return _Pieces(pieces(self.data, self.begin, self.end))
 
 
 class _Pieces(AsyncIterator[bytes]):
-    def __init__(self, data: bytes | bytearray, begin: int, end: int) -> None:
+    def __init__(self, data: Iterator[bytes]) -> None:
         self._data = data
-        self._end = end
-        self._starts = iter(range(begin, end, PIECE_BYTES))
 
     async def __anext__(self) -> bytes:
-        for start in self._starts:
-            return bytes(self._data[start : min(start + PIECE_BYTES, self._end)])
+        for piece in self._data:
+            return piece
         raise StopAsyncIteration
+
+
+def pieces(data: bytes | bytearray, begin: int, end: int) -> Iterator[bytes]:
+    """A part of the data, copied piece by piece when it is asked for."""
+    view = memoryview(data)
+    for start in range(begin, end, PIECE_BYTES):
+        yield bytes(view[start : min(start + PIECE_BYTES, end)])

@@ -6,12 +6,15 @@ its pages, too: ours are shown by followers as well, and say so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
 from urllib.parse import quote
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Quart, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from aurorad.leader.face import Leader, Leadership
+from aurorad.pages.heads import before_request
 
 BYPASS = "Bypass-Leader-Redirect"
 
@@ -55,7 +58,6 @@ def leader_endpoints(leadership: Leadership) -> Blueprint:
             status, words = 502, _UNKNOWN
         return Response(_HELP % words, status, content_type="text/plain; charset=utf-8")
 
-    @blueprint.before_app_request
     async def redirect() -> Response | None:
         if not is_leaders(request.path) or BYPASS in request.headers or leadership.is_advertised:
             return None
@@ -67,6 +69,10 @@ def leader_endpoints(leadership: Leadership) -> Blueprint:
         place = location(leaders[0], request.scheme, _target())
         return Response("", 307, headers={"Location": place, "Cache-Control": "no-store"})
 
+    def stays(headers: Mapping[str, str]) -> bool:
+        return BYPASS in headers or leadership.is_advertised
+
+    blueprint.record_once(lambda state: before_request(cast(Quart, state.app), redirect, stays))
     return blueprint
 
 

@@ -6,12 +6,13 @@ clients say ``application/x-thrift`` whatever they send; their bodies tell the e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
 from quart import Blueprint, Response, request
+from werkzeug.datastructures import Headers
 
 from aurorad.api import binary, compact, idl, tjson
 from aurorad.api.calls import CALLS, ApplicationException, Call, Reply
@@ -31,11 +32,18 @@ from aurorad.web.large import answer_of, decoded, encoded
 
 IDL = Path(idl.__file__).parent / "api.thrift"
 _ANY_THRIFT = "application/x-thrift"
+_TEXT = "text/plain; charset=utf-8"
 _JSON_TYPES = {"", "application/json", JSON_TYPE, f"{JSON_TYPE};charset=utf-8"}
 
 # Larger than any job description; a bound so that nobody fills the memory.
 MAX_BODY_BYTES = 16 << 20
+AnyHeaders = Mapping[str, str] | Headers
 Handle = Callable[[Call, Caller], Awaitable[Answer]]
+PATH = "/api"
+ANSWERED = "aurorad.answered"
+"""Under this name the application's extensions have an `Answered`, for the short way (`short_way.py`)."""
+RAISED = "aurorad.raised"
+"""Under this name a request's scope has the exception that came of it there."""
 
 _UNKNOWN_METHOD = 1
 _PROTOCOL_ERROR = 7
@@ -47,21 +55,47 @@ class Encoding(Enum):
     COMPACT = COMPACT_TYPE
 
 
+class Message(NamedTuple):
+    """What goes out over HTTP."""
+
+    status: int
+    type: str
+    data: bytes | bytearray
+
+
+Answered = Callable[[bytes, AnyHeaders, Caller], Awaitable[Message]]
+"""What is answered to a body, with some headers, of a caller. Raises what the handler of calls does."""
+
+
 def thrift_endpoint(handle: Handle, caller: Callable[[], Caller]) -> Blueprint:
     """`handle` answers a call made by a caller; `caller` says who makes the present request."""
     blueprint = Blueprint("thrift", __name__)
 
-    @blueprint.route("/api", methods=["GET", "POST"])
+    @blueprint.route(PATH, methods=["GET", "POST"])
     async def api() -> Response:
+        raised = request.scope.get(RAISED)
+        if isinstance(raised, Exception):
+            raise raised
+        body = await request.get_data(as_text=False)
+        assert isinstance(body, bytes)
+        message = await answered(body, request.headers, caller())
+        if message.status != 200:
+            return Response(bytes(message.data), message.status, content_type=message.type)
+        return answer_of(message.data, message.type)
+
+    async def answered(body: bytes, headers: AnyHeaders, caller: Caller) -> Message:
         try:
-            header, call, encoding = await _received()
+            header, call, encoding = await _received(body, headers)
         except UnsupportedType as error:
-            return Response(str(error), 415, mimetype="text/plain")
+            return Message(415, _TEXT, str(error).encode())
         except WireError as error:
-            return Response(f"Malformed request body: {error}\n", 400, mimetype="text/plain")
+            return Message(400, _TEXT, f"Malformed request body: {error}\n".encode())
+        accepted = _accepted(encoding, headers)
         if isinstance(call, ApplicationException):
-            return await _respond(header, MessageType.EXCEPTION, call, encoding)
-        return await _respond(header, MessageType.REPLY, Reply(await handle(call, caller())), encoding)
+            return await _encoded(header, MessageType.EXCEPTION, call, accepted)
+        return await _encoded(header, MessageType.REPLY, Reply(await handle(call, caller)), accepted)
+
+    blueprint.record_once(lambda state: state.app.extensions.update({ANSWERED: answered}))
 
     @blueprint.get("/api/aurora.thrift")
     async def interface() -> Response:
@@ -77,7 +111,9 @@ class UnsupportedType(WireError):
 
 async def received_call() -> Call | ApplicationException:
     """The call in the present request, or what to answer instead. Raises `WireError` for a body that is no message."""
-    return (await _received())[1]
+    body = await request.get_data(as_text=False)
+    assert isinstance(body, bytes)
+    return (await _received(body, request.headers))[1]
 
 
 class _Received(NamedTuple):
@@ -86,10 +122,8 @@ class _Received(NamedTuple):
     encoding: Encoding
 
 
-async def _received() -> _Received:
-    type_ = request.headers.get("Content-Type", "")
-    body = await request.get_data(as_text=False)
-    assert isinstance(body, bytes)
+async def _received(body: bytes, headers: AnyHeaders) -> _Received:
+    type_ = headers.get("Content-Type", "")
     encoding = _encoding(type_, body[:1])
     if encoding is None:
         raise UnsupportedType(f"Unsupported Content-Type: {type_}")
@@ -137,17 +171,16 @@ _WRITERS = {
 }
 
 
-async def _respond(header: MessageHeader, kind: MessageType, body: ThriftStruct, received: Encoding) -> Response:
-    encoding = _accepted(received)
+async def _encoded(header: MessageHeader, kind: MessageType, body: ThriftStruct, encoding: Encoding) -> Message:
     envelope = MessageHeader(header.method, kind, header.sequence)
     data = await encoded(body, lambda value: _WRITERS[encoding](envelope, value))
-    return answer_of(data, encoding.value)
+    return Message(200, encoding.value, data)
 
 
-def _accepted(received: Encoding) -> Encoding:
-    accepted = request.headers.get("Accept")
+def _accepted(received: Encoding, headers: AnyHeaders) -> Encoding:
+    accepted = headers.get("Accept")
     if accepted in (BINARY_TYPE, COMPACT_TYPE):
         return Encoding(accepted)
-    if accepted is None and request.headers.get("Content-Type") == _ANY_THRIFT:
+    if accepted is None and headers.get("Content-Type") == _ANY_THRIFT:
         return received
     return Encoding.JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -113,9 +114,14 @@ def _mount(mounted: list[Path], place: Path, *arguments: str) -> None:
 
 def make_base() -> None:
     """Nothing of it is kept outside of the repository's build folder."""
-    if BASE.exists():
-        return
     BASE.parent.mkdir(parents=True, exist_ok=True)
+    with (BASE.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of several files are run at once
+        if not BASE.exists():
+            _make_base()
+
+
+def _make_base() -> None:
     unfinished = BASE.with_name("unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     chosen = ["--variant=minbase", f"--include={','.join(INSTALLED_TOO)}", "bookworm"]

@@ -14,6 +14,7 @@ from quart import Quart
 from aurorad.daemon import _Daemon
 from aurorad.flags import parse
 from aurorad.leader.alone import Alone
+from aurorad.notify import Notifier
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
 from aurorad.web.access import Access, Gate, decision
@@ -32,7 +33,7 @@ async def apps(monkeypatch: pytest.MonkeyPatch, count: int, *flags: str) -> Asyn
         guard(gate, app)
 
     monkeypatch.setattr(Gate, "guard", remember)
-    daemon = _Daemon(parse(["-http_port=0", "-observer_port=0", *flags]), Vars())
+    daemon = _Daemon(parse(["-http_port=0", "-observer_port=0", *flags]), Vars(), Notifier())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(daemon.run)
         await until(lambda: len(guarded) == count)

@@ -34,15 +34,14 @@ async def find(tables: Tables, query: TaskQuery, answer: Callable[[ScheduledTask
     pace = Pace()
     found: list[T] = []
     skip = max(query.offset, 0)
-    for index, task in enumerate(candidates):
-        if index % _LOOKED_AT_ONCE == 0:
-            await pace.breathe()
-        if rest is not None and not matches(task, rest):
-            continue
-        if skip:
-            skip -= 1
-            continue
-        found.append(answer(task))
-        if len(found) == query.limit:
+    for start in range(0, len(candidates), _LOOKED_AT_ONCE):
+        await pace.breathe()
+        those = candidates[start : start + _LOOKED_AT_ONCE]
+        if rest is not None:
+            those = [task for task in those if matches(task, rest)]
+        end = skip + query.limit - len(found) if query.limit > 0 else None
+        found.extend(map(answer, those[skip:end]))
+        if end is not None and len(those) >= end:
             break
+        skip = max(skip - len(those), 0)
     return found

@@ -40,6 +40,7 @@ from aurorad.api.tasks import (
     TaskQuery,
 )
 from aurorad.api.updates import Range
+from aurorad.scheduler.rpc import finding
 from tests.scheduler.rpc.conftest import RESOURCES, Scheduler, a_job, a_task, message
 
 JOB = JobKey("www", "prod", "hello")
@@ -93,7 +94,11 @@ async def test_tasks_are_found_by_any_field_of_the_query(scheduler: Scheduler) -
         assert len(await found(scheduler, query)) == number, query
 
 
-async def test_offset_and_limit_cut_a_piece_out_of_the_answer(scheduler: Scheduler) -> None:
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+async def test_offset_and_limit_cut_a_piece_out_of_the_answer(
+    scheduler: Scheduler, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "_LOOKED_AT_ONCE", at_once)
     await scheduler.create(5)
     everything = await found(scheduler, TaskQuery(role="www"))
     for offset, limit in ((0, 2), (2, 2), (4, 2), (9, 2), (3, 0), (-1, -1)):

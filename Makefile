@@ -141,7 +141,7 @@ test-packages: packages
 reproducible: $(INSTALLED_DEV)
 	$(MAKE) packages
 	rm -rf build/first && mkdir -p build/first && cp -a dist build/first && rm -rf dist build/aurorad
-	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+	find aurorad client executor -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(MAKE) packages
 	diff -rq --no-dereference build/first/dist dist && echo "the same bytes in all files"
 

@@ -27,7 +27,10 @@ help:
 	@echo "make lint   check types, style and the floors of the architecture"
 	@echo "make bench  measure, and print the figures next to their goals"
 	@echo "make binaries  bundle the programs into dist/aurorad and dist/aurora, which need no Python, and try them"
-	@echo "make manuals  write the manual pages of all programs into dist/man"
+	@echo "make packages  make .deb and .rpm of scheduler, executor and tools, in dist/packages (VERSION=0.1.0)"
+	@echo "make test-packages  install, upgrade, remove and use them in a fresh Debian, and in an rpm root (root)"
+	@echo "make reproducible  build everything twice, and compare"
+	@echo "make manuals  write the manual pages of all programs into dist/man, completions into dist/completions"
 	@echo "make clean  remove what the other targets made"
 
 setup: $(INSTALLED)
@@ -116,14 +119,31 @@ binaries: bundles
 	$(BIN)/python -m pytest -x tests/packaging/binaries.py  # by name: `make test` does not look for it
 
 # The same tree shall give the same bytes, whenever it is built.
-bundles: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+bundles: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 bundles: export PYTHONHASHSEED = 0
 bundles: export PYTHONPATH = .
 bundles: $(INSTALLED_DEV)
 	$(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build packaging/aurorad.spec
 
+packages: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 packages: bundles manuals
+	@for tool in dpkg-deb rpmbuild objdump; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install binutils dpkg rpm" >&2; exit 1; }; done
 	$(BIN)/python packaging/packages $(if $(VERSION),--version $(VERSION))
+
+test-packages: packages
+	@PATH="$$PATH:/usr/sbin" && for tool in debootstrap lintian rpm rpmlint systemd-nspawn; do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install debootstrap lintian rpm rpmlint systemd-container" >&2; exit 1; }; done
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/packaging/binaries.py tests/packaging/checked.py \
+		tests/packaging/installed.py tests/packaging/red_hat.py $(ARGS)  # by name: `make test` does not look for them
+
+# Twice, into folders of the same name, as from a clone elsewhere; then each file is compared.
+reproducible: $(INSTALLED_DEV)
+	$(MAKE) packages
+	rm -rf build/first && mkdir -p build/first && cp -a dist build/first && rm -rf dist build/aurorad
+	find aurorad client executor -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(MAKE) packages
+	diff -rq --no-dereference build/first/dist dist && echo "the same bytes in all files"
 
 manuals: $(INSTALLED)
 	$(BIN)/python packaging/manuals.py dist/man

@@ -5,6 +5,9 @@ PyInstaller reads each module when it is imported, from the path that the progra
 becomes of its bundle: what is not in that file (extension modules, encodings) it has loaded before it runs a task.
 """
 
+import os
+
 import pyimod02_importers
 
-pyimod02_importers.pyz_archive._filename = "/proc/self/exe"
+if os.path.exists("/proc/self/exe"):  # it is not, in a bare chroot
+    pyimod02_importers.pyz_archive._filename = "/proc/self/exe"

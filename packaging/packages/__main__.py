@@ -36,7 +36,7 @@ def main() -> None:
         for kind in given.kind or KINDS
     ]
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # what takes long is compression, by programs of their own
-        for file in threads.map(lambda one: _build(*one, given.version, given.target.absolute()), wanted):
+        for file in threads.map(lambda one: _build(one[0], one[1], given.version, given.target.absolute()), wanted):
             print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
@@ -45,7 +45,8 @@ def _build(package: Package, kind: str, version: str, target: Path) -> Path:
         root = Path(work, package.name)
         root.mkdir()
         lay_out(package, root, KINDS[kind].PLACES, _changelog(package.name, version))
-        return KINDS[kind].build(package, version, root, target)
+        file: Path = KINDS[kind].build(package, version, root, target)
+        return file
 
 
 def _version() -> str:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from description import HOMEPAGE, MAINTAINER, REPOSITORY, Package
-from tree import moved, oldest_libc
+from tree import copy, moved, oldest_libc
 
 PLACES: dict[str, str] = {}
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
@@ -15,6 +15,9 @@ SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 
 def build(package: Package, version: str, root: Path, target: Path) -> Path:
     """The package's file in `target`, of the tree in `root`, to which its control files are added."""
+    copy(REPOSITORY / "packaging/debian/lintian-overrides", root / "usr/share/lintian/overrides" / package.name)
+    for folder in (root / "usr/share/lintian", root / "usr/share/lintian/overrides"):
+        folder.chmod(0o755)
     control = root / "DEBIAN"
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and not path.is_symlink()]
     libc = oldest_libc(root)

@@ -9,17 +9,15 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 MAINTAINER = "the aurorad maintainers <maintainers@aurorad.invalid>"  # whoever publishes packages puts an address here
 HOMEPAGE = "https://aurora.apache.org/"
-EXAMPLES = {
-    f"packaging/{folder}": "/usr/share/doc/{name}/examples/" + folder
-    for folder in ("monit", "supervisord", "prometheus", "grafana")
-}
+SUPERVISORS = {f"packaging/{one}": f"/usr/share/doc/{{name}}/examples/{one}" for one in ("monit", "supervisord")}
+MONITORING = {f"packaging/{one}": f"/usr/share/doc/{{name}}/examples/{one}" for one in ("prometheus", "grafana")}
 
 
 @dataclass(frozen=True)
 class Package:
     """Paths on the left are of this tree (`dist/...` was made), those on the right of the machine it is installed on.
 
-    A folder stands for all files in it. What is not there yet is left out, if `optional` says so.
+    A folder stands for all files in it.
     """
 
     name: str
@@ -56,7 +54,8 @@ SCHEDULER = Package(
     files={
         "packaging/bin/aurora-scheduler": "/usr/sbin/aurora-scheduler",
         "packaging/bin/aurora-single": "/usr/sbin/aurora-single",
-        **EXAMPLES,
+        **SUPERVISORS,
+        **MONITORING,
     },
     config={
         "packaging/etc/aurora-scheduler": "/etc/default/aurora-scheduler",
@@ -85,6 +84,7 @@ EXECUTOR = Package(
     files={
         "packaging/bin/aurora-observer": "/usr/sbin/aurora-observer",
         "packaging/thermos_executor": "/usr/share/aurora/bin/thermos_executor",
+        **SUPERVISORS,
     },
     config={"packaging/etc/thermos": "/etc/default/thermos"},
     links={"/usr/bin/thermos": "/usr/lib/aurora-executor/thermos"},

@@ -47,5 +47,5 @@ def _of(name: str) -> list[tuple[str, str]]:
     texts = [
         Path(str(file.locate())) for file in files if re.search(r"(?i)/(licen[cs]e|copying|notice)[^/]*$", str(file))
     ]
-    title = f"{name} {distribution.version}: {distribution.metadata.get('License-Expression') or 'as follows'}"
+    title = f"{name} {distribution.version}: {distribution.metadata.json.get('license_expression', 'as follows')}"
     return [(title, "\n\n".join(text.read_text(errors="replace") for text in sorted(texts) if text.is_file()))]

@@ -31,6 +31,13 @@ MACROS = {
     "clamp_mtime_to_source_date_epoch": "1",
 }
 
+# Folders that others may have, too: the last one that has them removes them.
+SHARED = (
+    *("etc/aurora", "usr/share/aurora", "usr/share/aurora/bin", "usr/share/bash-completion"),
+    *("usr/share/bash-completion/completions", "usr/share/zsh", "usr/share/zsh/site-functions"),
+    *("usr/share/fish", "usr/share/fish/vendor_completions.d"),
+)
+
 
 def build(package: Package, version: str, root: Path, target: Path) -> Path:
     """The package's file in `target`, of the tree in `root`, which is left as it is."""
@@ -83,11 +90,8 @@ def _is_ours(path: Path, root: Path, package: Package) -> bool:
     """Files; and of folders those that nobody else has."""
     if path.is_symlink() or not path.is_dir():
         return True
-    own = ("usr/lib", "usr/share/doc")
-    inner = path.relative_to(root)
-    return str(inner) in ("usr/share/aurora", "usr/share/aurora/bin") or any(
-        inner.is_relative_to(Path(folder, package.name)) for folder in own
-    )
+    inner = str(path.relative_to(root))
+    return inner.startswith((f"usr/lib/{package.name}", f"usr/share/doc/{package.name}")) or inner in SHARED
 
 
 def _line(path: Path, root: Path, package: Package, config: set[str]) -> str:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from description import EXAMPLES, REPOSITORY, Package
+from description import REPOSITORY, Package
 from licences import copyright_file, licences
 
 
@@ -19,10 +19,9 @@ def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: 
     if package.name != "aurora-executor" and package.bundle == "aurorad":
         (root / "usr/lib" / package.name / "thermos").unlink()
     for source, target in {**package.files, **package.config}.items():
-        if (REPOSITORY / source).exists() or source not in EXAMPLES:
-            _copy(REPOSITORY / source, _at(root, target.format(name=package.name), places))
+        copy(REPOSITORY / source, _at(root, target.format(name=package.name), places))
     for unit in package.units:
-        _copy(REPOSITORY / "packaging/systemd" / unit, _at(root, f"/lib/systemd/system/{unit}", places))
+        copy(REPOSITORY / "packaging/systemd" / unit, _at(root, f"/lib/systemd/system/{unit}", places))
     for link, target in package.links.items():
         _at(root, link, places).parent.mkdir(parents=True, exist_ok=True)
         _at(root, link, places).symlink_to(Path("..") / Path(target).relative_to("/usr"))
@@ -36,8 +35,6 @@ def lay_out(package: Package, root: Path, places: Mapping[str, str], changelog: 
     _write(documents / "copyright", copyright_file().encode())
     _write(documents / "licences.gz", gzip.compress(licences().encode(), 9, mtime=0))
     _write(documents / "README", (REPOSITORY / f"packaging/packages/README.{package.name}").read_bytes())
-    overrides = REPOSITORY / "packaging/debian/lintian-overrides"
-    _write(root / "usr/share/lintian/overrides" / package.name, overrides.read_bytes())
     _normalise(root)
 
 
@@ -53,7 +50,8 @@ def moved(paths: Mapping[str, object], places: Mapping[str, str]) -> list[str]:
     return ["/" + str(_at(Path(), path, places)) for path in paths]
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
+    """A file, or all of a folder; with modes that do not depend on who builds."""
     if source.is_dir():
         for inner in sorted(source.rglob("*")):
             if inner.is_file() and "__pycache__" not in inner.parts:

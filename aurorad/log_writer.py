@@ -25,8 +25,8 @@ class LogStream(logging.StreamHandler):  # type: ignore[type-arg]  # generic for
         try:
             while left:
                 left = left[os.write(self.stream.fileno(), left) :]
-        except OSError:
-            return  # nobody reads it, or there is no room: nor is there a place to say so
+        except (OSError, ValueError):
+            return  # nobody reads it, there is no room, or it was closed: nor is there a place to say so
 
     def flush(self) -> None:
         """Nothing is ever left."""

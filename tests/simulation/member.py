@@ -329,6 +329,7 @@ class Member:
         self.connection = self._around.new_connection()
         self.connection.is_asleep = lambda: self.was_frozen(SLEEPY_S)
         self._lead = Services(storage, self.connection, self._flags, self._rng, self._now_ms, self.stats)
+        self.connection.heard_by(self.stats)
         if self.is_dead:
             self.connection.close()
         return self._lead

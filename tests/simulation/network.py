@@ -22,12 +22,14 @@ from aurorad.engine.base import (
     StatusUpdate,
     TaskInfo,
 )
+from aurorad.vars import Vars
 from tests.simulation.cluster import Cluster, Session
 from tests.simulation.timeline import Timeline
 from tests.simulation.trace import Trace
 
 FRAMEWORK_ID = "framework-1"
 ENDS_S = 2.0
+_BREAKS = "scheduler_framework_disconnects"
 """So long after another one took its place at most a scheduler still makes calls, which nobody hears."""
 
 
@@ -75,6 +77,8 @@ class Connection:
         self.number = number
         self.is_asleep: Callable[[], bool] = lambda: False
         """Whether its scheduler stands still, or cannot have read all since it did."""
+        self.breaks_heard: Callable[[], int] = lambda: 0
+        """How many `Disconnected` its scheduler has dealt with, in all its time."""
         self._cluster = cluster
         self._timeline = timeline
         self._odds = odds
@@ -83,10 +87,15 @@ class Connection:
         self._watch = watch
         self._events: trio.MemorySendChannel[Event] | None = None
         self._replaced = trio.Event()
-        self._sent = 0
+        self._breaks = 0
         self._session = 0
         self._is_connected = False
         self._last_call_s = self._last_event_s = 0.0
+
+    def heard_by(self, stats: Vars) -> None:
+        """The statistics of its scheduler."""
+        before = int(stats.get(_BREAKS))
+        self.breaks_heard = lambda: int(stats.get(_BREAKS)) - before
 
     async def run(self, events: trio.MemorySendChannel[Event], framework_id: str | None) -> None:
         self._events = events
@@ -112,8 +121,9 @@ class Connection:
             self._cluster.disconnect(self)
             self._trace("network", f"disconnected for {duration_s:.3f} s")
             self._send(Disconnected())
-            told = self._sent
-            self._watch.offers_void(self, lambda: self._taken() > told and not self.is_asleep())
+            self._breaks += 1
+            told = self._breaks
+            self._watch.offers_void(self, lambda: self.breaks_heard() >= told and not self.is_asleep())
             session = self._session
             self._timeline.after(duration_s, lambda: self._reconnect(session))
 
@@ -175,12 +185,7 @@ class Connection:
 
     def _send(self, event: Event) -> None:
         assert self._events is not None
-        self._sent += 1
         self._events.send_nowait(event)
-
-    def _taken(self) -> int:
-        """How many events the scheduler has taken. It takes one when it is done with the one before."""
-        return self._sent - (self._events.statistics().current_buffer_used if self._events is not None else 0)
 
     # Calls.
 

@@ -223,6 +223,7 @@ class Node:
         snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.replay.transactions)
         self.storage.snapshot = snapshots.ordered
         services = Services(self.storage, self.connection, self._flags, self._rng, self._now_ms, self.stats)
+        self.connection.heard_by(self.stats)
         self._api = services.api
         async with trio.open_nursery() as nursery:
             await nursery.start(self.storage.run)

@@ -53,7 +53,8 @@ def test_an_old_disk_that_comes_back_is_told_to_forget(ledger: Ledger) -> None:
     shutil.move(old.folder / "copy", old.disk)
     old.start()
     eventually("it is told", lambda: old.variables().get("scheduler_log_native_distrusted") == 1, 60)
-    assert "the disk of this log member is older than what it had confirmed to " in old.written()
+    older = "the disk of this log member is older than what it had confirmed to "
+    eventually("the log says so", lambda: older in old.written())
     ledger.site.settle()
     ledger.check_with([old, other])
 
@@ -72,7 +73,7 @@ def test_flipped_bits_in_the_log_are_told_where_and_mended_by_the_others(ledger:
     damaged.start()
     ledger.site.settle()
     assert (damaged.log_folder / f"{file.name}.damaged").exists()
-    assert f"{file} is damaged at byte " in damaged.written()
+    eventually("the log says so", lambda: f"{file} is damaged at byte " in damaged.written())
     ledger.check_with([damaged, other])
     ledger.site.settle()
     damaged.stop()

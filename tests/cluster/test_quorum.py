@@ -21,7 +21,7 @@ def unfit(one: Scheduler, why: str) -> None:
     assert why in str(values["scheduler_log_native_unfit"])
     assert one.status_of("/health") == 200
     assert f"This scheduler cannot lead: {why[:50]}" in one.get("/health")
-    assert f"this scheduler cannot lead: {why}" in one.written()
+    eventually("the log says so", lambda: f"this scheduler cannot lead: {why}" in one.written())
 
 
 def fit(one: Scheduler) -> None:

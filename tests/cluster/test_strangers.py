@@ -21,7 +21,7 @@ def turned_away(ledger: Ledger, stray: Scheduler, others: list[Scheduler], why: 
     for one in [stray, *others]:
         eventually(f"{one.name} counts a stranger", lambda one=one: counted(one, "strangers"), 60)  # type: ignore[misc]
     for one in others:
-        assert why in one.written(), one.tail()
+        eventually(f"{one.name} says why", lambda one=one: why in one.written())  # type: ignore[misc]
     assert stray.variables()["log/recovered"] == 0
     ledger.add()
     others[1].stop()

@@ -40,6 +40,7 @@ from tests.contract import wire
 from tests.contract.compare import Ids
 from tests.contract.daemon import Daemon, running
 from tests.contract.scenario import OURS, Setup
+from tests.e2e.cluster import eventually
 from tests.storage.opened import open_storage
 
 BACKUP = OURS / "backup-1.bin"
@@ -75,7 +76,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory, spec: Any) -> Path:
         assert not Ids().differences(expected, staged)
         assert ask(daemon, "commitRecovery", {})["responseCode"] == "OK"
         _wait_until_down(daemon)
-        assert "a recovery was committed" in daemon.log()
+        eventually("the log says so", lambda: "a recovery was committed" in daemon.log())  # a thread writes it
     return folder / "work"
 
 

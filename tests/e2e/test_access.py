@@ -26,7 +26,7 @@ from aurorad.api.tasks import JobConfiguration, JobKey
 from aurorad.api.wire import BINARY_TYPE, MessageHeader, MessageType
 from tests import kerberos
 from tests.certificates import certificate
-from tests.e2e.cluster import Cluster, cluster
+from tests.e2e.cluster import Cluster, cluster, eventually
 from tests.e2e.test_other_sites import TASK
 from tests.light_hashes import light
 from tests.log.certificates import Authority
@@ -272,7 +272,7 @@ def test_a_trusted_caller_may_act_for_another_and_no_further(scheduler: Cluster)
     assert outcome(send(scheduler.scheduler, SetQuota(), proxy, **{"Aurora-Run-As": "deployer"})) == REFUSED
     assert send(scheduler.scheduler, kill, proxy, **{"Aurora-Run-As": "admin"}).status_code == 403
     assert send(scheduler.scheduler, kill, None, **{"Aurora-Run-As": "deployer"}).status_code == 401
-    assert "proxy acts for 'deployer': POST /api" in scheduler.log()
+    eventually("the log says so", lambda: "proxy acts for 'deployer': POST /api" in scheduler.log())
 
 
 PAGES = ["/scheduler", "/updates", "/agents", "/vars", "/vars.json", "/offers", "/quotas", "/explain?job=a/b/c"]

@@ -89,7 +89,7 @@ def test_one_with_another_quorum_stands_aside_and_says_so(them: Schedulers) -> N
     why = str(variables(member)["scheduler_unfit_to_lead_because"])
     assert "quorum" in why
     assert member.get("/health").startswith(f"OK\nThis scheduler cannot lead: {why[:50]}")
-    assert f"this scheduler cannot lead: {why}" in member.log()
+    eventually("the log says so", lambda: f"this scheduler cannot lead: {why}" in member.log())
     create(them.by_name[leader], "more")
     assert member.stop() == 0
     member.flags = right

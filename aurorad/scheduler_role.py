@@ -181,7 +181,6 @@ class SchedulerRole(Generic[AnyReign]):
         while True:
             await self._until_fit(log)
             if not await self._elected_while_fit(log):
-                await self._leadership.withdraw()  # for others to lead
                 continue
             self._elected_at = trio.current_time()
             try:
@@ -218,6 +217,7 @@ class SchedulerRole(Generic[AnyReign]):
     async def _until_fit(self, log: LedLog) -> None:
         while (why := log.unfit) is not None:
             self._tell_unfit(why)
+            await self._leadership.withdraw()  # for others to lead; once more, for out of ZooKeeper's reach it fails
             with trio.move_on_after(LOOK_S):
                 await log.fit()
         self.unfit = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,3 +104,25 @@ def changed(what: str, read: Callable[[], int | None], before: int, within_s: fl
         return now if now not in (None, before) else None
 
     return eventually(what, probe, within_s)
+
+
+class Supervised(ABC):
+    """A daemon that a supervisor looks after."""
+
+    installed: Installed
+
+    @abstractmethod
+    def pid(self) -> int | None:
+        """Of the one that runs."""
+
+    def well(self) -> int:
+        """The process id, as soon as all is well."""
+        eventually("it is well", lambda: self.installed.is_well, 60)
+        pid = self.pid()
+        assert pid is not None
+        return pid
+
+    def well_again(self, before: int) -> int:
+        """As `well`, of another process."""
+        changed("its supervisor starts another one", self.pid, before)
+        return self.well()

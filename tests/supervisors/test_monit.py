@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.e2e.cluster import REPOSITORY, Cluster, eventually
-from tests.supervisors.installed import Installed, changed, running_supervisor
+from tests.supervisors.installed import Installed, Supervised, running_supervisor
 
 FROM_THE_MANUAL = (
     r'if failed port 8081 send "GET /health HTTP/1.0\r\n" expect "OK\n" with timeout 2 seconds for 10 cycles'
@@ -85,7 +85,7 @@ def test_the_ready_files_are_what_monit_takes(name: str, folder: Path) -> None:
     subprocess.run(["monit", "-t", "-c", looking.file], check=True, cwd=installed.folder)
 
 
-class Scheduler:
+class Scheduler(Supervised):
     """A scheduler that monit looks after by its ready file, but sooner."""
 
     def __init__(self, folder: Path) -> None:
@@ -104,18 +104,6 @@ class Scheduler:
             os.kill(pid, 0)
             return pid
         return None
-
-    def well(self) -> int:
-        """The process id, as soon as all is well."""
-        eventually("it is well", lambda: self.installed.is_well, 60)
-        pid = self.pid()
-        assert pid is not None
-        return pid
-
-    def well_again(self, before: int) -> int:
-        """As `well`, of another process."""
-        changed("monit starts another one", self.pid, before)
-        return self.well()
 
     def told(self, *words: str) -> None:
         subprocess.run(["monit", "-c", self.monit.file, *words, self.installed.name], check=True)

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.e2e.cluster import eventually
-from tests.supervisors.installed import Installed, changed, running_supervisor
+from tests.supervisors.installed import Installed, Supervised, running_supervisor
 from tests.zookeeper import ZooKeeper
 
 SOONER = (
@@ -23,7 +23,7 @@ SOONER = (
 )
 
 
-class Supervisord:
+class Supervisord(Supervised):
     """Looks after a program by its ready file, but sooner."""
 
     def __init__(self, folder: Path, name: str, port: int, *, health: bool = True) -> None:
@@ -58,17 +58,6 @@ serverurl=unix://{folder / "socket"}
     def pid(self) -> int | None:
         pid = self.ask("pid", self.installed.name).strip()
         return int(pid) if pid.isdigit() and pid != "0" else None
-
-    def well(self) -> int:
-        """The process id, as soon as all is well."""
-        eventually("it is well", lambda: self.installed.is_well, 60)
-        pid = self.pid()
-        assert pid is not None
-        return pid
-
-    def well_again(self, before: int) -> int:
-        changed("supervisord starts another one", self.pid, before)
-        return self.well()
 
     def log(self) -> str:
         log = self.folder / "supervisord.log"

@@ -55,6 +55,10 @@ def compiled(folder: Path) -> Iterator[Apache]:
             del sys.modules[name]
 
 
+def _hash(self: object) -> int:
+    return 0
+
+
 class Apache:
     """Converts between our values and Apache's objects, and does with those what a foreign program would."""
 
@@ -66,7 +70,7 @@ class Apache:
         for module in (self.api, self.storage):
             for cls in vars(module).values():
                 if isinstance(cls, type) and hasattr(cls, "thrift_spec"):
-                    cls.__hash__ = lambda self: 0  # type: ignore[assignment]  # else no set can hold them
+                    cls.__hash__ = _hash  # type: ignore[assignment]  # else no set can hold them
 
     def class_of(self, cls: type[ThriftStruct]) -> Any:
         """The generated class that stands for ours."""

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgspec
+
 from aurorad.api import binary
 from aurorad.api.calls import CALLS, Call, GetTierConfigs, Reply
 from aurorad.api.enums import ResponseCode
@@ -40,13 +42,13 @@ def ok(*details: str, **result: object) -> Response:
     """``ok("text", get_jobs_result=...)``."""
     return Response(
         ResponseCode.OK,
-        result=Result(**result) if result else None,
+        result=msgspec.structs.replace(Result(), **result) if result else None,
         details=tuple(map(ResponseDetail, details)),
     )
 
 
 def refused(text: str, code: ResponseCode = ResponseCode.INVALID_REQUEST, **result: object) -> Response:
-    made = Result(**result) if result else None
+    made = msgspec.structs.replace(Result(), **result) if result else None
     return Response(code, result=made, details=(ResponseDetail(text),))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from aurorad.api.calls import GetJobs, GetPendingReason, GetTasksWithoutConfigs
 from aurorad.api.enums import ScheduleStatus
-from aurorad.api.results import GetJobsResult, GetPendingReasonResult, PendingReason
+from aurorad.api.results import GetJobsResult, GetPendingReasonResult, PendingReason, Response
 from aurorad.api.tasks import JobConfiguration, JobKey, Metadata, TaskEvent
 from tests.client.conftest import KEY, Runner, World
 from tests.client.fake_scheduler import FakeScheduler, ok, refused
@@ -17,7 +17,7 @@ from tests.client.values import CONFIG, HELLO, task, tasks
 RUNNING, PENDING, FAILED = ScheduleStatus.RUNNING, ScheduleStatus.PENDING, ScheduleStatus.FAILED
 
 
-def jobs(*keys: JobKey) -> object:
+def jobs(*keys: JobKey) -> Response:
     return ok(get_jobs_result=GetJobsResult(frozenset(JobConfiguration(key=key) for key in keys)))
 
 

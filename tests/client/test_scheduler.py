@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from aurorad.api import binary
-from aurorad.api.calls import ApplicationException, CreateJob, GetJobs, GetQuota, KillTasks, StartJobUpdate
+from aurorad.api.calls import (
+    ApplicationException,
+    CreateJob,
+    GetJobs,
+    GetQuota,
+    GetTasksWithoutConfigs,
+    KillTasks,
+    StartJobUpdate,
+)
 from aurorad.api.enums import ResponseCode, ScheduleStatus
-from aurorad.api.results import GetJobsResult, GetQuotaResult
+from aurorad.api.results import GetJobsResult, GetQuotaResult, Response
 from aurorad.api.tasks import JobConfiguration
 from aurorad.api.wire import MessageHeader, MessageType
 from client.auth import Mechanism
@@ -58,7 +66,7 @@ def test_a_scheduler_that_is_not_ready_is_asked_again_even_to_write(
     aurora: Runner, scheduler: FakeScheduler, world: World
 ) -> None:
     scheduler.on(KillTasks, NOT_READY, ok())
-    scheduler.on(fake_scheduler.CALLS["getTasksWithoutConfigs"], tasks(task(0, ScheduleStatus.KILLED)))
+    scheduler.on(GetTasksWithoutConfigs, tasks(task(0, ScheduleStatus.KILLED)))
     ran = aurora("job", "killall", "--no-batching", KEY)
     assert ran.code == 0
     assert " WARN] Connection error with scheduler: Storage is not READY, reconnecting every 5 s" in ran.err
@@ -89,7 +97,7 @@ class _Broken:
 
     url = "http://west/"
 
-    def send(self, call: object) -> fake_scheduler.Response:
+    def send(self, call: object) -> Response:
         self.sent += 1
         raise self._error
 

@@ -229,8 +229,9 @@ def test_a_scheduler_that_knows_the_place_spares_the_setting(
 def test_what_a_scheduler_says_of_a_task_never_becomes_a_command(
     aurora: Runner, scheduler: FakeScheduler, agent: Path, server: Sshd, key: str, odd: dict[str, Any], words: list[str]
 ) -> None:
-    theirs = {"host": "localhost", "config": _task(0, "localhost", server.user).assigned_task.task} | odd
-    scheduler.on(GetTasksStatus, lambda call: tasks(task(0, RUNNING, **theirs)))
+    config = _task(0, "localhost", server.user).assigned_task.task
+    theirs = task(0, RUNNING, **{"host": "localhost", "config": config, **odd})
+    scheduler.on(GetTasksStatus, tasks(theirs))
     scheduler.pages["/sandboxes"] = Http(200, {"Content-Type": "application/json"}, _PLACE)
     (agent.parent / ".aurora" / "clusters.json").write_text(
         json.dumps([{"name": "west", "scheduler_uri": scheduler.url}])

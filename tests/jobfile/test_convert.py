@@ -74,6 +74,7 @@ def test_a_minimal_job(tmp_path: Path) -> None:
 def test_the_executor_gets_the_whole_job_but_what_only_updates_need(tmp_path: Path) -> None:
     config = task(tmp_path, "instances = 5, update_config = UpdateConfig(batch_size = 3)").executor_config
     assert config is not None
+    assert config.data is not None
     data = json.loads(config.data)
     assert data.keys() & {"instances", "update_config"} == set()
     assert data["task"] == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,17 @@ export({'processes': [{'name': 'two', 'cmdline': 'nc -l {{thermos.ports[http]}} 
 """
 
 
-def load(folder: Path, text: str, **options: object) -> dict[str, ThermosTask]:
+def load(
+    folder: Path,
+    text: str,
+    *,
+    as_json: bool = False,
+    bindings: Sequence[tuple[str, str]] = (),
+    ports: dict[str, int] | None = None,
+) -> dict[str, ThermosTask]:
     file = folder / "task.thermos"
     file.write_text(text)
-    return tasks.load_tasks(file, **options)  # type: ignore[arg-type]  # keywords of a table
+    return tasks.load_tasks(file, as_json=as_json, bindings=bindings, ports=ports)
 
 
 def cmdlines(task: ThermosTask) -> list[str]:

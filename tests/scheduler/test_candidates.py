@@ -23,7 +23,8 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
 from tests.scheduler.pretend_engine import PretendEngine
-from tests.scheduler.world import MemoryLog, config, limit, value
+from tests.scheduler.world import config, limit, value
+from tests.storage.memory_log import MemoryLog
 
 JOB = config().job
 

@@ -10,6 +10,7 @@ from aurorad.api.enums import CronCollisionPolicy, ScheduleStatus
 from aurorad.api.tasks import JobConfiguration, JobKey, ScheduledTask
 from aurorad.flags import Flags
 from aurorad.scheduler.cron import KILLED_BY_CRON
+from aurorad.storage.transaction import Transaction
 from tests.scheduler.pretend_engine import Agent, PretendEngine
 from tests.scheduler.world import JOB, START_MS, World, config, story
 
@@ -40,7 +41,7 @@ def a_world(flags: Flags | None = None) -> World:
 
 
 async def schedule(world: World, *jobs: JobConfiguration) -> None:
-    def work(tx):  # type: ignore[no-untyped-def]
+    def work(tx: Transaction) -> None:
         for job in jobs:
             tx.save_cron_job(job)
 
@@ -140,10 +141,10 @@ class TestSchedules:
     async def test_a_full_log_delays_a_run(self, autojump_clock: MockClock) -> None:
         async with a_world().running() as world:
             await schedule(world, cron_job())
-            world.log.is_full = True
+            world.log.full = True
             await trio.sleep(TO_MIDNIGHT_S + MINUTE_S)
             assert world.tasks() == []
-            world.log.is_full = False
+            world.log.full = False
             await trio.sleep(2)
             assert len(world.tasks()) == 1
 
@@ -192,7 +193,7 @@ class TestTheClock:
             await schedule(world, cron_job("*/10 * * * *"))
             await trio.sleep(HOUR_S)
             world.clock_shift_ms = -HOUR_S * 1000
-            before = world.stats.get("cron_job_triggers")
+            before = int(world.stats.get("cron_job_triggers"))
             await trio.sleep(HOUR_S)
             assert world.stats.get("cron_job_triggers") == before + 6
 

@@ -20,11 +20,10 @@ S = ScheduleStatus
 NOT_TRANSIENT = (S.STARTING, S.RUNNING, S.PENDING)
 
 
-def deaf_world(**flags: float) -> World:
+def deaf_world(flags: Flags | None = None) -> World:
     engine = PretendEngine(Agent("host-1", cpus=0.1))
     engine.deaf = True
-    never = {"reconciliation_initial_delay": 1e6}
-    return World(engine, dataclasses.replace(Flags(), **{**never, **flags}))
+    return World(engine, dataclasses.replace(flags or Flags(), reconciliation_initial_delay=1e6))
 
 
 def stored(status: S, since_s: float = 0, policy: PartitionPolicy | None = None) -> ScheduledTask:
@@ -101,7 +100,7 @@ async def test_a_partition_lasts_as_long_as_the_policy_says(
 
 
 async def test_a_flag_says_how_long_a_transient_state_may_last(autojump_clock: MockClock) -> None:
-    it = deaf_world(transient_task_state_timeout=7.0)
+    it = deaf_world(Flags(transient_task_state_timeout=7.0))
     assert await status_after(it, stored(S.ASSIGNED), 6, 8) == [(S.ASSIGNED, None), (S.LOST, "Task timed out")]
 
 
@@ -111,10 +110,10 @@ async def test_a_stuck_task_is_counted_once_however_long_the_log_has_no_room(aut
         await it.storage.write(lambda tx: tx.save_tasks(stored(S.ASSIGNED)))
         it.engine.reconcile = _say_nothing  # type: ignore[method-assign]
         await it.start()
-        it.log.is_full = True
+        it.log.full = True
         await trio.sleep(400)
         assert it.task("a").status is S.ASSIGNED
-        it.log.is_full = False
+        it.log.full = False
         await it.until_status("a", S.LOST)
         await trio.sleep(1)
         assert it.stats.get("timed_out_tasks") == 1

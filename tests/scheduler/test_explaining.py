@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
 from aurorad.api.calls import AbortJobUpdate, CreateJob, StartJobUpdate
 from aurorad.api.enums import ScheduleStatus
@@ -17,7 +18,6 @@ from aurorad.api.updates import (
     JobUpdateStrategy,
     QueueJobUpdateStrategy,
 )
-from aurorad.flags import Flags
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.explaining import Explainer
 from aurorad.scheduler.limits import admission_limits
@@ -32,8 +32,8 @@ T = ScheduleStatus
 SETTINGS = JobUpdateSettings(update_strategy=JobUpdateStrategy(queue_strategy=QueueJobUpdateStrategy(2)))
 
 
-def world(*agents: Agent, **flags: object) -> World:
-    return World(PretendEngine(*agents), Flags(**flags))
+def world(*agents: Agent) -> World:
+    return World(PretendEngine(*agents))
 
 
 class Asked:
@@ -73,7 +73,7 @@ def change(task: TaskConfig, count: int) -> StartJobUpdate:
     return StartJobUpdate(JobUpdateRequest(task, count, SETTINGS), None)
 
 
-async def test_instances_that_wait_are_explained_with_what_would_help(autojump_clock):
+async def test_instances_that_wait_are_explained_with_what_would_help(autojump_clock: MockClock) -> None:
     async with world(Agent("a1", cpus=2), Agent("a2", cpus=3)).running() as here:
         big = config(cpus=4)
         await here.create(big, 3)
@@ -90,7 +90,7 @@ async def test_instances_that_wait_are_explained_with_what_would_help(autojump_c
         assert group.hosts.reasons[0].hosts == 2
 
 
-async def test_a_host_that_is_full_says_no_although_it_offers_nothing(autojump_clock):
+async def test_a_host_that_is_full_says_no_although_it_offers_nothing(autojump_clock: MockClock) -> None:
     async with world(Agent("a1", cpus=1, mem=192, disk=64, ports=(1, 0))).running() as here:
         await here.create(config(cpus=0.75))
         await here.until_count(T.RUNNING, 1)
@@ -101,7 +101,7 @@ async def test_a_host_that_is_full_says_no_although_it_offers_nothing(autojump_c
         assert told.waiting[0].hosts.hosts == 1
 
 
-async def test_what_runs_does_not_wait(autojump_clock):
+async def test_what_runs_does_not_wait(autojump_clock: MockClock) -> None:
     async with world(Agent("a1")).running() as here:
         await here.create(config(), 2)
         await here.until_count(T.RUNNING, 2)
@@ -111,7 +111,7 @@ async def test_what_runs_does_not_wait(autojump_clock):
         assert told.update == ()
 
 
-async def test_only_named_instances_are_explained(autojump_clock):
+async def test_only_named_instances_are_explained(autojump_clock: MockClock) -> None:
     async with world(Agent("a1", cpus=1)).running() as here:
         await here.create(config(cpus=4), 3)
         told = await Asked(here).explainer.job(config().job, frozenset({1}))
@@ -119,7 +119,7 @@ async def test_only_named_instances_are_explained(autojump_clock):
         assert told.waiting[0].instances == "1"
 
 
-async def test_it_is_told_whom_preemption_would_end(autojump_clock):
+async def test_it_is_told_whom_preemption_would_end(autojump_clock: MockClock) -> None:
     async with world(Agent("a1", cpus=4)).running() as here:
         await here.create(config(cpus=3))
         await here.until_count(T.RUNNING, 1)
@@ -130,7 +130,7 @@ async def test_it_is_told_whom_preemption_would_end(autojump_clock):
         assert told.waiting[0].sentences[-1] == "After waiting for 180 s it may displace www-data/prod/web/0 on a1."
 
 
-async def test_a_penalty_is_told(autojump_clock):
+async def test_a_penalty_is_told(autojump_clock: MockClock) -> None:
     async with world(Agent("a1")).running() as here:
         (task_id,) = await here.create(config())
         for _ in range(2):
@@ -142,7 +142,7 @@ async def test_a_penalty_is_told(autojump_clock):
         assert told.waiting[0].sentences == ("Ended too soon, again and again: the next attempt comes in 30 s.",)
 
 
-async def test_a_creation_that_fits_is_planned_and_leaves_no_trace(autojump_clock):
+async def test_a_creation_that_fits_is_planned_and_leaves_no_trace(autojump_clock: MockClock) -> None:
     async with world(Agent("a1", cpus=4), Agent("a2", cpus=4)).running() as here:
         await trio.sleep(1)
         entries = len(here.log.entries)
@@ -159,7 +159,7 @@ async def test_a_creation_that_fits_is_planned_and_leaves_no_trace(autojump_cloc
         assert len(here.log.entries) == entries
 
 
-async def test_a_creation_that_does_not_fit_whole_tells_why(autojump_clock):
+async def test_a_creation_that_does_not_fit_whole_tells_why(autojump_clock: MockClock) -> None:
     async with world(Agent("a1", cpus=4), Agent("a2", cpus=4)).running() as here:
         await trio.sleep(1)
         plan = await Asked(here).plans.plan(creation(owned(config(constraints=(limit("host", 1),))), 3), "alice")
@@ -178,7 +178,9 @@ async def test_a_creation_that_does_not_fit_whole_tells_why(autojump_clock):
         (owned(config(cpus=-1)), "INVALID_REQUEST", "num_cpus must be greater than 0.0"),
     ],
 )
-async def test_what_would_be_refused_is_refused_in_the_same_words(task, code, text, autojump_clock):
+async def test_what_would_be_refused_is_refused_in_the_same_words(
+    task: TaskConfig, code: str, text: str, autojump_clock: MockClock
+) -> None:
     async with world(Agent("a1")).running() as here:
         plan = await Asked(here).plans.plan(creation(task, 1), "alice")
         assert plan.code == code
@@ -186,14 +188,14 @@ async def test_what_would_be_refused_is_refused_in_the_same_words(task, code, te
         assert plan.fit is None
 
 
-async def test_a_job_that_exists_cannot_be_planned_again(autojump_clock):
+async def test_a_job_that_exists_cannot_be_planned_again(autojump_clock: MockClock) -> None:
     async with world(Agent("a1")).running() as here:
         await here.create(config())
         plan = await Asked(here).plans.plan(creation(owned(config()), 1), "alice")
         assert plan.sentences == ("Job www-data/prod/web already exists",)
 
 
-async def test_an_update_is_planned_with_the_room_that_it_makes_itself(autojump_clock):
+async def test_an_update_is_planned_with_the_room_that_it_makes_itself(autojump_clock: MockClock) -> None:
     async with world(Agent("a1", cpus=3.5), Agent("a2", cpus=3.5)).running() as here:
         old, new = owned(config(cpus=3)), owned(config(cpus=3.25))
         await here.create(old, 2)
@@ -209,7 +211,7 @@ async def test_an_update_is_planned_with_the_room_that_it_makes_itself(autojump_
         assert not here.tables.updates
 
 
-async def test_an_update_that_changes_nothing_says_so(autojump_clock):
+async def test_an_update_that_changes_nothing_says_so(autojump_clock: MockClock) -> None:
     async with world(Agent("a1")).running() as here:
         task = owned(config())
         await here.create(task)
@@ -217,7 +219,7 @@ async def test_an_update_that_changes_nothing_says_so(autojump_clock):
         assert plan.sentences == ("Job is unchanged by proposed update.",)
 
 
-async def test_an_update_beside_another_is_refused_and_explained(autojump_clock):
+async def test_an_update_beside_another_is_refused_and_explained(autojump_clock: MockClock) -> None:
     async with world(Agent("a1")).running() as here:
         await here.create(owned(config()), 1)
         await here.until_count(T.RUNNING, 1)
@@ -237,13 +239,13 @@ async def test_an_update_beside_another_is_refused_and_explained(autojump_clock)
         )
 
 
-async def test_other_calls_cannot_be_planned(autojump_clock):
+async def test_other_calls_cannot_be_planned(autojump_clock: MockClock) -> None:
     async with world(Agent("a1")).running() as here:
         with pytest.raises(ValueError, match="abortJobUpdate cannot be planned: createJob or startJobUpdate"):
             await Asked(here).plans.plan(AbortJobUpdate(None, None), "alice")
 
 
-async def test_a_constraint_that_nobody_meets_is_explained(autojump_clock):
+async def test_a_constraint_that_nobody_meets_is_explained(autojump_clock: MockClock) -> None:
     agents = [Agent(f"a{i}", attributes=(("rack", f"r{i}"),)) for i in range(3)]
     async with world(*agents).running() as here:
         await trio.sleep(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import trio
+from trio.testing import MockClock
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, ScheduleStatus
 from aurorad.api.updates import (
@@ -21,7 +22,7 @@ T = ScheduleStatus
 HOUR_S = 3600
 
 
-async def test_failures_of_a_paused_update_outlive_what_else_is_forgotten(autojump_clock):
+async def test_failures_of_a_paused_update_outlive_what_else_is_forgotten(autojump_clock: MockClock) -> None:
     job = config().job
     key = JobUpdateKey(job, "update")
     flags = Flags(history_max_per_job_threshold=0)

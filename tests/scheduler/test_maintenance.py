@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import pytest
 import trio
@@ -40,8 +42,8 @@ def production(policy: SlaPolicy | None = None, *, name: str = "web", host: str 
     return msgspec.structs.replace(config(name=name, constraints=constraints), production=True, sla_policy=policy)
 
 
-def world_of(*agents: Agent, **flags: object) -> World:
-    return World(PretendEngine(*agents), Flags(min_required_instances_for_sla_check=1, **flags))  # type: ignore[arg-type]
+def world_of(*agents: Agent, flags: Flags | None = None) -> World:
+    return World(PretendEngine(*agents), dataclasses.replace(flags or Flags(), min_required_instances_for_sla_check=1))
 
 
 def mode(world: World, host: str) -> MaintenanceMode | None:
@@ -61,7 +63,7 @@ def statuses(*pairs: tuple[str, MaintenanceMode]) -> frozenset[HostStatus]:
     return frozenset(HostStatus(host, mode) for host, mode in pairs)
 
 
-def hosts_of(world: World, status: ScheduleStatus = S.RUNNING) -> list[str | None]:
+def hosts_of(world: World, status: ScheduleStatus = S.RUNNING) -> list[str]:
     return sorted(str(task.assigned_task.slave_host) for task in world.tasks() if task.status is status)
 
 
@@ -150,7 +152,7 @@ async def test_a_patient_drain_goes_on_as_replacements_come_to_run(autojump_cloc
 
 
 async def test_the_default_policy_holds_for_tasks_without_one(autojump_clock: MockClock) -> None:
-    async with world_of(Agent("h1"), host_maintenance_polling_interval=10.0).running() as world:
+    async with world_of(Agent("h1"), flags=Flags(host_maintenance_polling_interval=10.0)).running() as world:
         ids = await world.create(production(), 4)
         await world.until_count(S.RUNNING, 4)
         await trio.sleep(60)
@@ -324,7 +326,7 @@ async def test_a_full_log_changes_nothing_and_offers_are_judged_anew(autojump_cl
     async with world_of(Agent("h1")).running() as world:
         await until_known(world, "h1")
         before = world.scheduler.offers.latest_number
-        world.log.is_full = True
+        world.log.full = True
         with pytest.raises(LogFull):
             await world.scheduler.maintenance.drain(["h1"])
         assert mode(world, "h1") is M.NONE

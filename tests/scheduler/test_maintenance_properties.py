@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
@@ -109,8 +110,10 @@ async def _play(case: Case) -> None:
     try:
         async with world.running():
             for job, policy in promises.items():
-                counted = isinstance(policy, CountSlaPolicy)
-                promise = SlaPolicy(count_sla_policy=policy) if counted else SlaPolicy(percentage_sla_policy=policy)
+                if isinstance(policy, CountSlaPolicy):
+                    promise = SlaPolicy(count_sla_policy=policy)
+                else:
+                    promise = SlaPolicy(percentage_sla_policy=policy)
                 wanted = msgspec.structs.replace(config(name=job.name), production=True, sla_policy=promise)
                 await world.create(wanted, 6)
             await world.until_count(S.RUNNING, 6 * len(promises))
@@ -118,7 +121,7 @@ async def _play(case: Case) -> None:
                 for event in case.events:
                     await trio.sleep(event.after_s)
                     await _happen(world, event, nursery)
-                world.log.is_full = False
+                world.log.full = False
             # The first host stays usable, so everything can move there.
             await world.scheduler.maintenance.end(["h0"])
             await world.scheduler.maintenance.drain_patiently(HOSTS[1:], None, 30 * DAY_S)
@@ -150,11 +153,11 @@ async def _happen(world: World, event: Event, nursery: trio.Nursery) -> None:
         case "restart":
             await world.restart()
         case "full":
-            world.log.is_full = True
+            world.log.full = True
         case "room":
-            world.log.is_full = False
+            world.log.full = False
 
 
-async def _try(call, *args) -> None:  # type: ignore[no-untyped-def]
+async def _try(call: Callable[..., Awaitable[object]], *args: object) -> None:
     with contextlib.suppress(LogFull):
         await call(*args)

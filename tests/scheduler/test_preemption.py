@@ -130,7 +130,7 @@ async def test_constraints_say_whose_place_is_taken(autojump_clock: MockClock) -
         await it.create(nowhere)
         await trio.sleep(30)
         assert [it.task(task_id).status for task_id in low].count(S.RUNNING) == 2
-        assert it.stats.get("preemptor_slot_search_failed_for_www-data/prod/nowhere") > 0
+        assert int(it.stats.get("preemptor_slot_search_failed_for_www-data/prod/nowhere")) > 0
 
 
 async def test_a_limit_is_met_by_those_who_are_let_in_together(autojump_clock: MockClock) -> None:
@@ -245,11 +245,11 @@ async def test_a_full_log_preempts_nobody_and_the_next_run_does(autojump_clock: 
         (low,) = await it.create(task("low", 7.5))
         await it.until_status(low, S.RUNNING)
         (high,) = await it.create(vip(6))
-        it.log.is_full = True
+        it.log.full = True
         await trio.sleep(30)
         assert it.task(low).status is S.RUNNING
         assert not it.scheduler.reservations
-        it.log.is_full = False
+        it.log.full = False
         await it.until_status(high, S.RUNNING)
 
 

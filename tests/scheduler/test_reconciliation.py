@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -16,7 +14,8 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.scheduler.pretend_engine import PretendEngine
-from tests.scheduler.world import START_MS, MemoryLog, now_ms
+from tests.scheduler.world import START_MS, now_ms
+from tests.storage.memory_log import MemoryLog
 
 S = ScheduleStatus
 MINUTE_S = 60
@@ -36,7 +35,7 @@ class Asked(PretendEngine):
 
 
 class Bench:
-    def __init__(self, tasks: dict[str, S], since_ms: int = START_MS - 3_600_000, **flags: float) -> None:
+    def __init__(self, tasks: dict[str, S], since_ms: int = START_MS - 3_600_000, flags: Flags | None = None) -> None:
         self.engine, self.stats = Asked(), Vars()
         tables = Tables()
         for task_id, status in tasks.items():
@@ -46,7 +45,7 @@ class Bench:
         self.reconciliation = Reconciliation(
             storage=Storage(MemoryLog(), tables),
             engine=self.engine,
-            flags=dataclasses.replace(Flags(), **flags),
+            flags=flags or Flags(),
             stats=self.stats,
             now_ms=now_ms,
         )
@@ -72,9 +71,11 @@ async def test_batches_follow_each_other_and_do_not_delay_the_next_round(
 ) -> None:
     it = Bench(
         {f"t{n}": S.RUNNING for n in range(25)},
-        reconciliation_explicit_batch_size=10,
-        reconciliation_explicit_interval=600.0,
-        reconciliation_implicit_interval=1e6,
+        flags=Flags(
+            reconciliation_explicit_batch_size=10,
+            reconciliation_explicit_interval=600.0,
+            reconciliation_implicit_interval=1e6,
+        ),
     )
     nursery.start_soon(it.reconciliation.run, [])
     await trio.sleep(1300)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 import pytest
 import trio
@@ -12,6 +14,7 @@ from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import AssignedTask, PartitionPolicy
 from aurorad.engine.base import AgentLost, ExecutorLost, TaskState
 from aurorad.flags import Flags
+from aurorad.storage.transaction import Transaction
 from tests.scheduler.pretend_engine import Agent, PretendEngine
 from tests.scheduler.world import JOB, World, config, story, value
 
@@ -219,12 +222,12 @@ async def test_updates_wait_for_room_in_the_log_and_are_not_acknowledged_before(
     async with World(PretendEngine(Agent("host-1"))).running() as world:
         (task_id,) = await world.create(config(service=False))
         await world.until_status(task_id, S.RUNNING)
-        world.log.is_full = True
+        world.log.full = True
         world.engine.status(task_id, TaskState.TASK_FINISHED)
         await trio.sleep(30)
         assert len(world.engine.unacknowledged) == 1
         assert world.task(task_id).status is S.RUNNING
-        world.log.is_full = False
+        world.log.full = False
         await world.until_status(task_id, S.FINISHED)
         await trio.sleep(1)
         assert not world.engine.unacknowledged
@@ -233,11 +236,11 @@ async def test_updates_wait_for_room_in_the_log_and_are_not_acknowledged_before(
 async def test_placement_goes_on_when_the_log_has_room_again(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
         ids = await world.create(config(), 3)
-        world.log.is_full = True
+        world.log.full = True
         await trio.sleep(30)
         assert not world.engine.launches
         assert all(world.task(task_id).status is S.PENDING for task_id in ids)
-        world.log.is_full = False
+        world.log.full = False
         await world.until_count(S.RUNNING, 3)
         assert len(world.engine.tasks) == 3
 
@@ -283,7 +286,7 @@ async def test_only_so_many_ended_tasks_of_a_job_are_kept_and_not_the_oldest(aut
 async def test_the_framework_id_is_forgotten_if_the_operator_names_it(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(), Flags(forget_framework="framework-0")).serving() as world:
         for known, told in (("framework-0", "framework-1"), ("framework-2", "framework-2")):
-            await world.storage.write(lambda tx, known=known: tx.save_framework_id(known))  # type: ignore[misc]
+            await world.storage.write(partial(Transaction.save_framework_id, framework_id=known))
             await world.start()
             assert world.tables.framework_id == told
             await world.stop()

@@ -21,7 +21,7 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
-from tests.scheduler.world import MemoryLog, config, now_ms
+from tests.scheduler.world import SlowLog, config, now_ms
 from tests.web_servers import answer, answering, hanging, request, server
 
 S = ScheduleStatus
@@ -40,7 +40,7 @@ class Job:
             max_parallel_coordinated_maintenance=parallel,
         )
         self.stats = Vars()
-        self.log = MemoryLog()
+        self.log = SlowLog()
         self.storage = Storage(self.log, Tables())
         self.sla = SlaKills(storage=self.storage, flags=flags, stats=self.stats, now_ms=now_ms)
         self._states = StateManager(

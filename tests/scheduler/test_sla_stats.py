@@ -15,7 +15,8 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
-from tests.scheduler.world import MemoryLog, config
+from tests.scheduler.world import config
+from tests.storage.memory_log import MemoryLog
 
 S = ScheduleStatus
 NOW_MS = 1_700_000_060_000
@@ -33,11 +34,11 @@ def task(of: TaskConfig, instance: int, *events: tuple[float, ScheduleStatus]) -
     return ScheduledTask(assigned, events[-1][1], task_events=entered)
 
 
-def service(*tasks: ScheduledTask, **flags: object) -> tuple[SlaStats, Tables, Vars]:
+def service(*tasks: ScheduledTask, flags: Flags | None = None) -> tuple[SlaStats, Tables, Vars]:
     tables, stats = Tables(), Vars()
     Transaction(tables).save_tasks(*tasks)
     storage = Storage(MemoryLog(), tables)
-    return SlaStats(storage=storage, flags=Flags(**flags), stats=stats, now_ms=lambda: NOW_MS), tables, stats  # type: ignore[arg-type]
+    return SlaStats(storage=storage, flags=flags or Flags(), stats=stats, now_ms=lambda: NOW_MS), tables, stats
 
 
 JOB_METRICS = {
@@ -82,7 +83,7 @@ async def test_only_services_count_and_others_only_if_asked_for() -> None:
     tasks = (*WEB, task(batch, 0, (9, S.RUNNING)), task(config(name="test"), 0, (9, S.PENDING), (8, S.RUNNING)))
     sla, _, _ = service(*tasks)
     assert not [name for name in await sla.compute() if "batch" in name or "test" in name or "nonprod" in name]
-    sla, _, _ = service(*tasks, sla_prod_metrics=(), sla_non_prod_metrics=("MEDIANS", "PLATFORM_UPTIME"))
+    sla, _, _ = service(*tasks, flags=Flags(sla_prod_metrics=(), sla_non_prod_metrics=("MEDIANS", "PLATFORM_UPTIME")))
     numbers = await sla.compute()
     assert all(name.endswith("_nonprod") for name in numbers)
     assert numbers["sla_www-data/prod/test_mttr_ms_nonprod"] == 1000
@@ -91,14 +92,14 @@ async def test_only_services_count_and_others_only_if_asked_for() -> None:
 
 
 async def test_without_wanted_metrics_or_services_there_are_no_numbers() -> None:
-    sla, _, _ = service(*WEB, sla_prod_metrics=())
+    sla, _, _ = service(*WEB, flags=Flags(sla_prod_metrics=()))
     assert await sla.compute() == {}
     sla, _, _ = service()
     assert await sla.compute() == {}
 
 
 async def test_they_are_renewed_regularly_and_go_with_their_jobs(autojump_clock: MockClock) -> None:
-    sla, tables, stats = service(*WEB, sla_stat_refresh_interval=60.0)
+    sla, tables, stats = service(*WEB, flags=Flags(sla_stat_refresh_interval=60.0))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sla.run)
         await trio.sleep(59)

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from aurorad.api.enums import JobUpdatePulseStatus, JobUpdateStatus, ScheduleStatus
-from aurorad.api.tasks import JobKey
+from aurorad.api.tasks import JobKey, ScheduledTask
 from aurorad.api.updates import (
     BatchJobUpdateStrategy,
     JobUpdateKey,
@@ -26,7 +27,7 @@ S = JobUpdateStatus
 T = ScheduleStatus
 
 
-async def test_an_update_rolls_forward_one_by_one(autojump_clock):
+async def test_an_update_rolls_forward_one_by_one(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0, 1, 2)
         key = await world.update(NEW, 3, settings(), "go")
@@ -39,7 +40,7 @@ async def test_an_update_rolls_forward_one_by_one(autojump_clock):
         assert world.most_at_once == 1
 
 
-async def test_the_replaced_task_tells_which_update_killed_it(autojump_clock):
+async def test_the_replaced_task_tells_which_update_killed_it(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings())
@@ -51,7 +52,7 @@ async def test_the_replaced_task_tells_which_update_killed_it(autojump_clock):
         ]
 
 
-async def test_a_job_without_tasks_is_updated_into_existence(autojump_clock):
+async def test_a_job_without_tasks_is_updated_into_existence(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         key = await world.update(NEW, 3, settings(2))
         await world.until(key, S.ROLLED_FORWARD)
@@ -59,7 +60,7 @@ async def test_a_job_without_tasks_is_updated_into_existence(autojump_clock):
         assert world.most_at_once == 2
 
 
-async def test_an_update_that_only_removes(autojump_clock):
+async def test_an_update_that_only_removes(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0, 1, 2)
         key = await world.update(OLD, 1, settings(5))
@@ -70,7 +71,7 @@ async def test_an_update_that_only_removes(autojump_clock):
         ]
 
 
-async def test_a_failing_update_is_rolled_back(autojump_clock):
+async def test_a_failing_update_is_rolled_back(autojump_clock: MockClock) -> None:
     async with World(fails(NEW)).running() as world:
         await world.create(OLD, 0, 1)
         key = await world.update(NEW, 2, settings())
@@ -89,7 +90,7 @@ async def test_a_failing_update_is_rolled_back(autojump_clock):
         ]
 
 
-async def test_a_failing_update_stays_where_it_is_when_no_rollback_is_wanted(autojump_clock):
+async def test_a_failing_update_stays_where_it_is_when_no_rollback_is_wanted(autojump_clock: MockClock) -> None:
     async with World(fails(NEW)).running() as world:
         await world.create(OLD, 0, 1)
         key = await world.update(NEW, 2, settings(rollback_on_failure=False))
@@ -104,7 +105,7 @@ class Stumbles:
     def __init__(self, **times: int) -> None:
         self.left = {int(name.removeprefix("i")): count for name, count in times.items()}
 
-    def __call__(self, task) -> Life:
+    def __call__(self, task: ScheduledTask) -> Life:
         instance = task.assigned_task.instance_id
         if task.assigned_task.task != NEW or not self.left.get(instance):
             return Life()
@@ -112,7 +113,7 @@ class Stumbles:
         return Life(0.2)
 
 
-async def test_an_instance_may_fail_as_often_as_allowed(autojump_clock):
+async def test_an_instance_may_fail_as_often_as_allowed(autojump_clock: MockClock) -> None:
     async with World(Stumbles(i0=2)).running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings(max_per_instance_failures=2))
@@ -121,7 +122,7 @@ async def test_an_instance_may_fail_as_often_as_allowed(autojump_clock):
         assert len(world.tasks(0)) == 4
 
 
-async def test_an_instance_that_fails_once_more_rolls_the_update_back(autojump_clock):
+async def test_an_instance_that_fails_once_more_rolls_the_update_back(autojump_clock: MockClock) -> None:
     async with World(Stumbles(i0=3)).running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings(max_per_instance_failures=2))
@@ -129,7 +130,7 @@ async def test_an_instance_that_fails_once_more_rolls_the_update_back(autojump_c
         assert world.status(key) is S.ROLLED_BACK
 
 
-async def test_as_many_instances_may_fail_as_allowed(autojump_clock):
+async def test_as_many_instances_may_fail_as_allowed(autojump_clock: MockClock) -> None:
     async with World(Stumbles(i0=1)).running() as world:
         await world.create(OLD, 0, 1, 2)
         key = await world.update(NEW, 3, settings(max_failed_instances=1))
@@ -138,7 +139,7 @@ async def test_as_many_instances_may_fail_as_allowed(autojump_clock):
         assert world.configs() == dict.fromkeys(range(3), NEW)
 
 
-async def test_a_flapping_job_is_repaired_not_waited_for(autojump_clock):
+async def test_a_flapping_job_is_repaired_not_waited_for(autojump_clock: MockClock) -> None:
     async with World(fails(OLD)).running() as world:
         await world.storage.write(lambda tx: world.states.insert_pending(tx, OLD, [0]))
         await world.until_task(0, OLD, T.THROTTLED)
@@ -147,7 +148,7 @@ async def test_a_flapping_job_is_repaired_not_waited_for(autojump_clock):
         assert world.configs() == {0: NEW}
 
 
-async def test_an_old_instance_that_was_never_placed_is_replaced(autojump_clock):
+async def test_an_old_instance_that_was_never_placed_is_replaced(autojump_clock: MockClock) -> None:
     async with World(lambda task: Life(placed=task.assigned_task.task != OLD)).running() as world:
         await world.storage.write(lambda tx: world.states.insert_pending(tx, OLD, [0]))
         key = await world.update(NEW, 1, settings())
@@ -155,7 +156,7 @@ async def test_an_old_instance_that_was_never_placed_is_replaced(autojump_clock)
         assert [task.assigned_task.task for task in world.tasks(0)] == [NEW]
 
 
-async def test_an_instance_is_watched_from_the_moment_it_runs(autojump_clock):
+async def test_an_instance_is_watched_from_the_moment_it_runs(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         key = await world.update(NEW, 1, settings(min_wait_in_instance_running_ms=45_000))
         runs = await world.until_task(0, NEW, T.RUNNING)
@@ -164,7 +165,7 @@ async def test_an_instance_is_watched_from_the_moment_it_runs(autojump_clock):
         assert done.timestamp_ms == runs.task_events[-1].timestamp + 45_000
 
 
-async def test_a_drained_instance_does_not_fail_the_update(autojump_clock):
+async def test_a_drained_instance_does_not_fail_the_update(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings(min_wait_in_instance_running_ms=5000))
@@ -174,7 +175,7 @@ async def test_a_drained_instance_does_not_fail_the_update(autojump_clock):
         assert world.status(key) is S.ROLLED_FORWARD
 
 
-async def test_a_batch_waits_for_the_one_before(autojump_clock):
+async def test_a_batch_waits_for_the_one_before(autojump_clock: MockClock) -> None:
     batch = JobUpdateStrategy(batch_strategy=BatchJobUpdateStrategy(2))
     async with World().running() as world:
         await world.create(OLD, 0, 1, 2)
@@ -183,7 +184,7 @@ async def test_a_batch_waits_for_the_one_before(autojump_clock):
         assert [i for i, _ in world.actions(key)] == [0, 1, 0, 1, 2, 2]
 
 
-async def test_batches_pause_by_themselves_and_go_on_when_asked(autojump_clock):
+async def test_batches_pause_by_themselves_and_go_on_when_asked(autojump_clock: MockClock) -> None:
     varying = JobUpdateStrategy(var_batch_strategy=VariableBatchJobUpdateStrategy((1, 2), autopause_after_batch=True))
     async with World().running() as world:
         await world.create(OLD, 0, 1, 2, 3)
@@ -199,7 +200,7 @@ async def test_batches_pause_by_themselves_and_go_on_when_asked(autojump_clock):
         assert updated == [1, 3]
 
 
-async def test_a_paused_update_can_be_rolled_back(autojump_clock):
+async def test_a_paused_update_can_be_rolled_back(autojump_clock: MockClock) -> None:
     varying = JobUpdateStrategy(var_batch_strategy=VariableBatchJobUpdateStrategy((1, 3), autopause_after_batch=True))
     async with World().running() as world:
         await world.create(OLD, 0, 1, 2, 3)
@@ -212,7 +213,7 @@ async def test_a_paused_update_can_be_rolled_back(autojump_clock):
         assert world.configs() == dict.fromkeys(range(4), OLD)
 
 
-async def test_a_pause_stops_the_work_and_a_resume_takes_it_up(autojump_clock):
+async def test_a_pause_stops_the_work_and_a_resume_takes_it_up(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0, 1)
         key = await world.update(NEW, 2, settings())
@@ -226,7 +227,7 @@ async def test_a_pause_stops_the_work_and_a_resume_takes_it_up(autojump_clock):
         assert world.story(key)[1:3] == [("ROLL_FORWARD_PAUSED", "bob", "wait"), ("ROLLING_FORWARD", "bob", None)]
 
 
-async def test_failures_before_a_pause_count_after_it(autojump_clock):
+async def test_failures_before_a_pause_count_after_it(autojump_clock: MockClock) -> None:
     async with World(Stumbles(i0=2)).running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings(max_per_instance_failures=1))
@@ -238,7 +239,7 @@ async def test_failures_before_a_pause_count_after_it(autojump_clock):
         assert world.status(key) is S.ROLLED_BACK
 
 
-async def test_an_abort_leaves_everything_as_it_is(autojump_clock):
+async def test_an_abort_leaves_everything_as_it_is(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0, 1)
         key = await world.update(NEW, 2, settings())
@@ -249,7 +250,7 @@ async def test_an_abort_leaves_everything_as_it_is(autojump_clock):
         assert world.story(key)[-1] == ("ABORTED", "bob", "enough")
 
 
-async def test_a_new_updater_takes_up_what_the_last_one_left(autojump_clock):
+async def test_a_new_updater_takes_up_what_the_last_one_left(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0, 1, 2)
         key = await world.update(NEW, 3, settings())
@@ -264,7 +265,7 @@ async def test_a_new_updater_takes_up_what_the_last_one_left(autojump_clock):
         ]
 
 
-async def test_a_failure_that_nobody_watched_is_seen_after_a_restart(autojump_clock):
+async def test_a_failure_that_nobody_watched_is_seen_after_a_restart(autojump_clock: MockClock) -> None:
     async with World(Stumbles(i0=1)).running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings())
@@ -276,7 +277,7 @@ async def test_a_failure_that_nobody_watched_is_seen_after_a_restart(autojump_cl
         assert world.status(key) is S.ROLLED_BACK
 
 
-async def test_a_full_log_delays_an_update_and_loses_nothing(autojump_clock):
+async def test_a_full_log_delays_an_update_and_loses_nothing(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings())
@@ -288,7 +289,7 @@ async def test_a_full_log_delays_an_update_and_loses_nothing(autojump_clock):
         await world.until(key, S.ROLLED_FORWARD)
 
 
-async def test_a_second_update_is_refused_with_the_first(autojump_clock):
+async def test_a_second_update_is_refused_with_the_first(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings())
@@ -301,7 +302,7 @@ async def test_a_second_update_is_refused_with_the_first(autojump_clock):
         assert running.update_summary == world.details(key).update.summary
 
 
-async def test_an_update_may_follow_one_that_ended(autojump_clock):
+async def test_an_update_may_follow_one_that_ended(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         await world.until(await world.update(NEW, 1, settings()), S.ROLLED_FORWARD)
@@ -309,7 +310,7 @@ async def test_an_update_may_follow_one_that_ended(autojump_clock):
         assert world.configs() == {0: OLD}
 
 
-async def test_instructions_that_cannot_be_followed_end_in_error(autojump_clock):
+async def test_instructions_that_cannot_be_followed_end_in_error(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, JobUpdateSettings(update_strategy=JobUpdateStrategy()))
@@ -322,7 +323,7 @@ async def test_instructions_that_cannot_be_followed_end_in_error(autojump_clock)
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "abort", "rollback"])
-async def test_requests_about_an_unknown_update_are_refused(autojump_clock, name):
+async def test_requests_about_an_unknown_update_are_refused(autojump_clock: MockClock, name: str) -> None:
     colon = ":" if name == "resume" else ""
     text = f"Update does not exist{colon} IJobUpdateKey{{job=IJobKey{{role=www, environment=prod, name=web}}, id=x}}"
     async with World().running() as world:
@@ -334,7 +335,7 @@ async def test_requests_about_an_unknown_update_are_refused(autojump_clock, name
 @pytest.mark.parametrize(
     ("name", "target"), [("pause", "null"), ("resume", "null"), ("abort", "ABORTED"), ("rollback", "ROLLING_BACK")]
 )
-async def test_requests_about_an_ended_update_are_refused(autojump_clock, name, target):
+async def test_requests_about_an_ended_update_are_refused(autojump_clock: MockClock, name: str, target: str) -> None:
     async with World().running() as world:
         key = await world.update(NEW, 1, settings())
         await world.until(key, S.ROLLED_FORWARD)
@@ -346,7 +347,7 @@ async def pulse(world: World, key: JobUpdateKey) -> JobUpdatePulseStatus:
     return await world.storage.write(lambda tx: world.updater.pulse(tx, key))
 
 
-async def test_a_coordinated_update_goes_on_as_long_as_it_is_pulsed(autojump_clock):
+async def test_a_coordinated_update_goes_on_as_long_as_it_is_pulsed(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0, 1)
         key = await world.update(NEW, 2, settings(block_if_no_pulses_after_ms=500))
@@ -369,7 +370,7 @@ async def test_a_coordinated_update_goes_on_as_long_as_it_is_pulsed(autojump_clo
         assert world.configs() == {0: NEW, 1: NEW}
 
 
-async def test_a_coordinated_update_resumes_as_its_pulse_allows(autojump_clock):
+async def test_a_coordinated_update_resumes_as_its_pulse_allows(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings(block_if_no_pulses_after_ms=5000))
@@ -383,7 +384,7 @@ async def test_a_coordinated_update_resumes_as_its_pulse_allows(autojump_clock):
         assert world.status(key) is S.ROLLING_FORWARD
 
 
-async def test_rolling_back_a_coordinated_update_needs_pulses_too(autojump_clock):
+async def test_rolling_back_a_coordinated_update_needs_pulses_too(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0)
         key = await world.update(NEW, 1, settings(block_if_no_pulses_after_ms=500))
@@ -393,14 +394,14 @@ async def test_rolling_back_a_coordinated_update_needs_pulses_too(autojump_clock
         await world.until(key, S.ROLLED_BACK)
 
 
-async def test_pulses_for_others_are_finished(autojump_clock):
+async def test_pulses_for_others_are_finished(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         assert await pulse(world, JobUpdateKey(JOB, "x")) is JobUpdatePulseStatus.FINISHED
         key = await world.update(NEW, 1, settings())
         assert await pulse(world, key) is JobUpdatePulseStatus.FINISHED
 
 
-async def test_ended_updates_are_pruned_for_good(autojump_clock):
+async def test_ended_updates_are_pruned_for_good(autojump_clock: MockClock) -> None:
     flags = Flags(job_update_history_per_job_threshold=1, job_update_history_pruning_interval=900.0)
     async with World(flags=flags).running() as world:
         first = await world.update(NEW, 1, settings())
@@ -412,7 +413,7 @@ async def test_ended_updates_are_pruned_for_good(autojump_clock):
         assert world.stats.get("job_updates_pruned") == 1
 
 
-async def test_what_happens_is_counted(autojump_clock):
+async def test_what_happens_is_counted(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         assert world.stats.snapshot()["update_transition_ERROR"] == 0
         await world.create(OLD, 0, 1)
@@ -423,7 +424,7 @@ async def test_what_happens_is_counted(autojump_clock):
         assert world.stats.get("update_instance_transition_INSTANCE_UPDATED") == 2
 
 
-async def test_failures_count_however_often_the_update_is_taken_up_anew(autojump_clock):
+async def test_failures_count_however_often_the_update_is_taken_up_anew(autojump_clock: MockClock) -> None:
     """After every single write of an update its updater is replaced, or it is paused and resumed."""
     for interrupt in ("restart", "pause"):
         async with World(Stumbles(i0=2, i1=3)).running() as world:
@@ -445,7 +446,7 @@ async def test_failures_count_however_often_the_update_is_taken_up_anew(autojump
             assert world.most_at_once <= 2
 
 
-async def test_a_full_log_delays_an_update_and_changes_nothing_else(autojump_clock):
+async def test_a_full_log_delays_an_update_and_changes_nothing_else(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, *range(6))
         key = await world.update(NEW, 6, settings(2))
@@ -461,12 +462,11 @@ async def test_a_full_log_delays_an_update_and_changes_nothing_else(autojump_clo
         assert len(set(actions)) == len(actions)
 
 
-async def test_updates_that_are_due_share_their_writes(autojump_clock):
+async def test_updates_that_are_due_share_their_writes(autojump_clock: MockClock) -> None:
     jobs = [JobKey("www", "prod", f"web{i}") for i in range(50)]
     async with World().running() as world:
-        for job in jobs:
-            config = msgspec.structs.replace(OLD, job=job)
-            await world.storage.write(lambda tx, config=config: world.states.insert_pending(tx, config, [0]))
+        olds = [msgspec.structs.replace(OLD, job=job) for job in jobs]
+        await world.storage.write(lambda tx: [world.states.insert_pending(tx, old, [0]) for old in olds])
         await trio.sleep(10)
         world.stop_updater()
         keys = [await world.update(msgspec.structs.replace(NEW, job=job), 1, settings()) for job in jobs]
@@ -477,7 +477,7 @@ async def test_updates_that_are_due_share_their_writes(autojump_clock):
         assert len(world.log.entries) == entries + 1
 
 
-async def test_a_killed_task_offers_its_place_to_its_replacement(autojump_clock):
+async def test_a_killed_task_offers_its_place_to_its_replacement(autojump_clock: MockClock) -> None:
     async with World().running() as world:
         await world.create(OLD, 0, 1)
         key = await world.update(NEW, 1, settings(2))

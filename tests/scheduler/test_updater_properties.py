@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dataclasses
 
 import trio
 import trio.testing
@@ -26,7 +26,8 @@ S = JobUpdateStatus
 T = ScheduleStatus
 
 
-class Case(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Case:
     initial: dict[int, TaskConfig]
     count: int
     strategy: JobUpdateStrategy

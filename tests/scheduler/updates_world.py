@@ -31,6 +31,7 @@ from aurorad.storage.storage import LogFull, Storage
 from aurorad.storage.tables import Tables
 from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
+from tests.storage.memory_log import MemoryLog
 
 S = ScheduleStatus
 JOB = JobKey("www", "prod", "web")
@@ -40,6 +41,7 @@ START_MS = 1_000_000
 PACE_S = 0.1
 """How long each step of a task takes on its agent."""
 THROTTLE_S = 30.0
+Request = Callable[[Transaction, JobUpdateKey, str, str | None], bool]
 _FINISHING = (
     JobUpdateAction.INSTANCE_UPDATED,
     JobUpdateAction.INSTANCE_UPDATE_FAILED,
@@ -56,23 +58,16 @@ class Life(NamedTuple):
     placed: bool = True
 
 
-class MemoryLog:
+class GrowingLog(MemoryLog):
     def __init__(self) -> None:
-        self.entries: list[bytes] = []
-        self.full = False
+        super().__init__()
         self.grown = trio.Event()
 
     async def submit(self, entries: Sequence[bytes]) -> Written:
-        await trio.lowlevel.checkpoint()
-        if self.full:
-            raise LogFull("no room")
-        self.entries += entries
+        receipt = await super().submit(entries)
         self.grown.set()
         self.grown = trio.Event()
-        return Written(len(self.entries))
-
-    async def confirm(self) -> None:
-        await trio.lowlevel.checkpoint()
+        return receipt
 
 
 def now_ms() -> int:
@@ -86,7 +81,7 @@ class World:
         self.life = life
         self.flags = flags or Flags()
         self.stats = Vars()
-        self.log = MemoryLog()
+        self.log = GrowingLog()
         self.tables = Tables()
         self.storage = Storage(self.log, self.tables)
         numbers = itertools.count(1)
@@ -165,7 +160,7 @@ class World:
         await self.storage.write(lambda tx: self.updater.start(tx, update, "alice", message))
         return key
 
-    async def ask(self, act: Callable[..., None], key: JobUpdateKey, message: str | None = None) -> None:
+    async def ask(self, act: Request, key: JobUpdateKey, message: str | None = None) -> None:
         """One of the updater's requests, as bob."""
         await self.storage.write(lambda tx: act(tx, key, "bob", message))
 

@@ -27,35 +27,29 @@ from aurorad.flags import Flags
 from aurorad.log.face import Written
 from aurorad.scheduler.limits import configured_executors
 from aurorad.scheduler.service import Scheduler
-from aurorad.storage.storage import LogFull, Storage
+from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
 from tests.scheduler.pretend_engine import PretendEngine
+from tests.storage.memory_log import MemoryLog
 
 START_MS = 1_700_000_000_000
 PATIENCE_S = 7 * 24 * 3600  # of pretended time
 JOB = JobKey("www-data", "prod", "web")
 
 
-class MemoryLog:
+class SlowLog(MemoryLog):
     """Takes a moment for each append, as a disk does."""
 
     def __init__(self) -> None:
-        self.entries: list[bytes] = []
-        self.is_full = False
+        super().__init__()
         self.delay_s = 0.001
         self.on_append: Callable[[], None] = lambda: None
 
     async def submit(self, entries: Sequence[bytes]) -> Written:
         await trio.sleep(self.delay_s)
         self.on_append()
-        if self.is_full:
-            raise LogFull("no room")
-        self.entries += entries
-        return Written(len(self.entries))
-
-    async def confirm(self) -> None:
-        await trio.lowlevel.checkpoint()
+        return await super().submit(entries)
 
 
 def now_ms() -> int:
@@ -67,7 +61,7 @@ class World:
         self.engine = engine
         self.flags = flags or Flags()
         self.stats = Vars()
-        self.log = MemoryLog()
+        self.log = SlowLog()
         self.tables = Tables()
         self.storage = Storage(self.log, self.tables)
         self.rng = random.Random(seed)

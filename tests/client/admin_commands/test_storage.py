@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aurorad.api.calls import (
+    Call,
     CommitRecovery,
     DeleteRecoveryTasks,
     ListBackups,
@@ -44,7 +45,7 @@ def task(task_id: str, instance: int) -> ScheduledTask:
     ],
 )
 def test_each_is_one_call_and_a_log_line(
-    aurora_admin: Runner, scheduler: FakeScheduler, arguments: tuple[str, ...], call: object
+    aurora_admin: Runner, scheduler: FakeScheduler, arguments: tuple[str, ...], call: Call
 ) -> None:
     scheduler.on(type(call), ok())
     ran = aurora_admin(*arguments)

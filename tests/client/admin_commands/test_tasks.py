@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aurorad.api.calls import (
+    Call,
     ForceTaskState,
     GetTasksStatus,
     PruneTasks,
@@ -90,7 +91,7 @@ def test_a_refused_pruning_says_why(aurora_admin: Runner, scheduler: FakeSchedul
     ],
 )
 def test_a_reconciliation_is_one_call(
-    aurora_admin: Runner, scheduler: FakeScheduler, options: tuple[str, ...], call: object
+    aurora_admin: Runner, scheduler: FakeScheduler, options: tuple[str, ...], call: Call
 ) -> None:
     scheduler.on(type(call), ok())
     assert aurora_admin("reconcile_tasks", "west", *options).code == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from uuid import UUID
 
+import msgspec
 import pytest
 import trio
 
@@ -23,8 +25,6 @@ from aurorad.api.tasks import (
     TaskConfig,
 )
 from aurorad.flags import Flags
-from aurorad.log.errors import LogLost
-from aurorad.log.face import Written
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.cron import CronScheduler
 from aurorad.scheduler.limits import admission_limits
@@ -32,44 +32,19 @@ from aurorad.scheduler.reconciliation import Reconciliation
 from aurorad.scheduler.rpc import admin, cron, jobs, reads
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.state import StateManager
-from aurorad.storage.storage import LogFull, Storage
+from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
+from aurorad.storage.transaction import Transaction
 from aurorad.vars import Vars
 from tests.scheduler.pretend_engine import PretendEngine
-
-
-class MemoryLog:
-    """Entries are durable at once, unless `hold` is set: then once that event is."""
-
-    def __init__(self) -> None:
-        self.entries: list[bytes] = []
-        self.full = False
-        self.lost = False
-        self.hold: trio.Event | None = None
-        self.reached = trio.Event()
-        """Set when an append waits for `hold`."""
-
-    async def submit(self, entries: Sequence[bytes]) -> Written:
-        if self.hold is not None:
-            self.reached.set()
-            await self.hold.wait()
-        await trio.lowlevel.checkpoint()
-        if self.full:
-            raise LogFull("no space left on device")
-        if self.lost:
-            raise LogLost("Exclusive write promise lost")
-        self.entries += entries
-        return Written(len(self.entries))
-
-    async def confirm(self) -> None:
-        await trio.lowlevel.checkpoint()
+from tests.storage.memory_log import MemoryLog
 
 
 class Scheduler:
     """What a test talks to."""
 
-    def __init__(self, **flags: object) -> None:
-        self.flags = Flags(cluster_name="example", **flags)  # type: ignore[arg-type]  # as the test names them
+    def __init__(self, flags: Flags | None = None) -> None:
+        self.flags = dataclasses.replace(flags or Flags(), cluster_name="example")
         self.stats = Vars()
         self.log = MemoryLog()
         self.storage = Storage(self.log, Tables())
@@ -134,8 +109,8 @@ class Scheduler:
         assert response.result is not None
         return response.result
 
-    async def create(self, instances: int = 1, **changes: object) -> JobKey:
-        job = a_job(instances, **changes)
+    async def create(self, instances: int = 1, key: JobKey | None = None, **task: object) -> JobKey:
+        job = a_job(instances, key, **task)
         response = await self.call(CreateJob(job))
         assert response.response_code is ResponseCode.OK, response
         return job.key
@@ -146,7 +121,7 @@ class Scheduler:
     async def move(self, job: JobKey, *statuses: ScheduleStatus) -> None:
         """Take every task of the job through these states."""
 
-        def work(tx):  # type: ignore[no-untyped-def]
+        def work(tx: Transaction) -> None:
             for status in statuses:
                 for task in tx.tables.job_tasks(job):
                     if status is ScheduleStatus.ASSIGNED:
@@ -177,17 +152,13 @@ def a_task(**changes: object) -> TaskConfig:
         resources=RESOURCES,
         executor_config=ExecutorConfig("AuroraExecutor", "{}"),
     )
-    return replaced(task, changes)
+    return msgspec.structs.replace(task, **changes)
 
 
 def a_job(instances: int = 1, key: JobKey | None = None, **task: object) -> JobConfiguration:
     key = key or JobKey("www", "prod", "hello")
     config = a_task(**({"job": key} | task))
     return JobConfiguration(key=key, owner=Identity("alice"), task_config=config, instance_count=instances)
-
-
-def replaced(task: TaskConfig, changes: dict[str, object]) -> TaskConfig:
-    return TaskConfig(**({f: getattr(task, f) for f in task.__struct_fields__} | changes))  # type: ignore[arg-type]
 
 
 def message(response: Response) -> str | None:

@@ -153,6 +153,7 @@ async def test_a_description_may_not_smuggle_in_the_job_of_another_role(
     dedicated = Constraint("dedicated", TaskConstraint(value=ValueConstraint(values=frozenset({"store/x"}))))
     job = a_cron_job(job=JobKey("store", "prod", "hello"), constraints=frozenset({dedicated}))
     code, text = refusal(await scheduler.call(call(job)))
+    assert text is not None
     assert (code, "store/prod/hello by its tasks: one key was expected" in text) == ("INVALID_REQUEST", True)
 
 

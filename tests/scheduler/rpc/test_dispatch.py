@@ -18,6 +18,7 @@ from aurorad.api.calls import (
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response, ServerInfo
 from aurorad.api.tasks import JobKey, TaskQuery
+from aurorad.flags import Flags
 from aurorad.log.errors import LogLost
 from aurorad.scheduler.rpc.answers import ok
 from aurorad.scheduler.rpc.dispatch import Api
@@ -28,7 +29,7 @@ EVERYTHING = GetTasksStatus(TaskQuery())
 
 
 async def test_every_answer_says_which_cluster_it_is_from() -> None:
-    scheduler = Scheduler(viz_job_url_prefix="http://viz/")  # whose storage does not even run
+    scheduler = Scheduler(Flags(viz_job_url_prefix="http://viz/"))  # whose storage does not even run
     for call in (GetTierConfigs(), PerformBackup()):
         assert (await scheduler.call(call)).server_info == ServerInfo("example", "http://viz/")
 
@@ -83,7 +84,7 @@ async def test_a_write_that_the_log_lost_is_said_to_be_of_unknown_outcome() -> N
     with pytest.RaisesGroup(pytest.RaisesExc(LogLost, match="promise lost")):
         async with trio.open_nursery() as nursery:
             await nursery.start(scheduler.storage.run)
-            scheduler.log.lost = True
+            scheduler.log.failure = LogLost("Exclusive write promise lost")
             with trio.CancelScope(shield=True):
                 await create()
     (answer,) = answers
@@ -93,7 +94,7 @@ async def test_a_write_that_the_log_lost_is_said_to_be_of_unknown_outcome() -> N
 
 
 async def test_a_read_does_not_answer_before_the_log_has_what_it_shows(scheduler: Scheduler) -> None:
-    scheduler.log.hold = trio.Event()
+    scheduler.log.gate = trio.Event()
     answers: list[int] = []
 
     async def read() -> None:
@@ -107,12 +108,12 @@ async def test_a_read_does_not_answer_before_the_log_has_what_it_shows(scheduler
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
         assert answers == []
-        scheduler.log.hold.set()
+        scheduler.log.gate.set()
     assert answers == [1]
 
 
 async def test_a_read_that_saw_what_was_undone_is_done_again(scheduler: Scheduler) -> None:
-    scheduler.log.hold = trio.Event()
+    scheduler.log.gate = trio.Event()
     answers: list[Response] = []
 
     async def collect(call: CreateJob | GetTasksStatus) -> None:
@@ -124,7 +125,7 @@ async def test_a_read_that_saw_what_was_undone_is_done_again(scheduler: Schedule
         nursery.start_soon(collect, EVERYTHING)
         await trio.testing.wait_all_tasks_blocked()
         scheduler.log.full = True
-        scheduler.log.hold.set()
+        scheduler.log.gate.set()
     assert {answer.response_code for answer in answers} == {ResponseCode.ERROR_TRANSIENT, ResponseCode.OK}
     assert [a.result.schedule_status_result.tasks for a in answers if a.result and a.result.schedule_status_result] == [
         ()
@@ -133,7 +134,7 @@ async def test_a_read_that_saw_what_was_undone_is_done_again(scheduler: Schedule
 
 async def test_a_refusal_that_rests_on_what_was_undone_is_decided_again(scheduler: Scheduler) -> None:
     """The second create sees the first, which the log then refuses; so it is not told that the job exists."""
-    scheduler.log.hold = trio.Event()
+    scheduler.log.gate = trio.Event()
     answers: list[Response] = []
 
     async def create() -> None:
@@ -145,13 +146,13 @@ async def test_a_refusal_that_rests_on_what_was_undone_is_decided_again(schedule
         nursery.start_soon(create)
         await trio.testing.wait_all_tasks_blocked()
         scheduler.log.full = True
-        scheduler.log.hold.set()
+        scheduler.log.gate.set()
     assert {answer.response_code for answer in answers} == {ResponseCode.ERROR_TRANSIENT}
 
 
 async def test_no_tasks_to_kill_is_not_said_while_a_kill_may_still_be_undone(scheduler: Scheduler) -> None:
     job = await scheduler.create()
-    scheduler.log.hold = trio.Event()
+    scheduler.log.gate = trio.Event()
     answers: list[ResponseCode] = []
 
     async def kill() -> None:
@@ -163,7 +164,7 @@ async def test_no_tasks_to_kill_is_not_said_while_a_kill_may_still_be_undone(sch
         nursery.start_soon(kill)
         await trio.testing.wait_all_tasks_blocked()
         scheduler.log.full = True
-        scheduler.log.hold.set()
+        scheduler.log.gate.set()
     assert answers == [ResponseCode.ERROR_TRANSIENT] * 2
     assert len(scheduler.tasks(job)) == 1
 

@@ -12,6 +12,7 @@ from aurorad.api.enums import JobUpdateStatus, ResponseCode, ScheduleStatus
 from aurorad.api.results import Response
 from aurorad.api.tasks import InstanceKey, JobConfiguration, JobKey
 from aurorad.api.updates import JobUpdate, JobUpdateEvent, JobUpdateInstructions, JobUpdateKey, JobUpdateSummary
+from aurorad.storage.transaction import Transaction
 from tests.scheduler.rpc.conftest import Scheduler, a_job, a_task, message
 
 JOB = JobKey("www", "prod", "hello")
@@ -22,7 +23,7 @@ BAD = JobKey("www", "prod", "a b")
 async def begin_update(scheduler: Scheduler, job: JobKey, status: JobUpdateStatus) -> None:
     key = JobUpdateKey(job, "u")
 
-    def work(tx):  # type: ignore[no-untyped-def]
+    def work(tx: Transaction) -> None:
         tx.save_job_update(JobUpdate(JobUpdateSummary(key), JobUpdateInstructions()))
         tx.save_job_update_event(key, JobUpdateEvent(status, 1))
 
@@ -65,7 +66,7 @@ async def test_a_job_that_exists_is_not_created_again_until_all_its_tasks_ended(
 
 
 async def test_of_two_concurrent_creates_of_one_job_one_is_refused(scheduler: Scheduler) -> None:
-    scheduler.log.hold = trio.Event()
+    scheduler.log.gate = trio.Event()
     codes: list[ResponseCode] = []
 
     async def create() -> None:
@@ -75,7 +76,7 @@ async def test_of_two_concurrent_creates_of_one_job_one_is_refused(scheduler: Sc
         nursery.start_soon(create)
         nursery.start_soon(create)
         await trio.testing.wait_all_tasks_blocked()
-        scheduler.log.hold.set()
+        scheduler.log.gate.set()
     assert sorted(codes) == [ResponseCode.INVALID_REQUEST, ResponseCode.OK]
     assert len(scheduler.tasks(JOB)) == 1
 

@@ -95,7 +95,7 @@ CALLS = (StartMaintenance, DrainHosts, SlaDrainHosts, MaintenanceStatus, EndMain
 async def test_no_hosts_is_fine_and_unset_hosts_are_not(
     autojump_clock: MockClock, cluster: Cluster, call: type[AdminCall]
 ) -> None:
-    assert await cluster.statuses(call(Hosts())) == {}  # type: ignore[call-arg]
+    assert await cluster.statuses(call(Hosts())) == {}
     response = await cluster.call(call())
     assert response.response_code is ResponseCode.ERROR
     assert message(response) == f"{call.method()} without hosts: a set of host names was expected"
@@ -105,7 +105,7 @@ async def test_no_hosts_is_fine_and_unset_hosts_are_not(
 async def test_the_hosts_named_are_counted(autojump_clock: MockClock, cluster: Cluster, call: type[AdminCall]) -> None:
     counter = f"thrift_workload_{call.method()}"
     assert cluster.world.stats.snapshot()[counter] == 0
-    await cluster.call(call(hosts("host-1", "nohost")))  # type: ignore[call-arg]
+    await cluster.call(call(hosts("host-1", "nohost")))
     assert cluster.world.stats.get(counter) == 2
 
 
@@ -119,10 +119,10 @@ async def test_a_percentage_that_is_no_number_is_refused(autojump_clock: MockClo
 
 async def test_no_answer_shows_what_the_log_does_not_hold(autojump_clock: MockClock, cluster: Cluster) -> None:
     world = cluster.world
-    world.log.is_full = True
+    world.log.full = True
     refused = await cluster.call(StartMaintenance(hosts("host-1")))
     assert refused.response_code is ResponseCode.ERROR_TRANSIENT
-    world.log.is_full = False
+    world.log.full = False
     world.log.delay_s = 5
     answers: list[object] = []
 

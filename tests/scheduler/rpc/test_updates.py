@@ -10,9 +10,10 @@ from uuid import UUID
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
 from aurorad.api import calls
-from aurorad.api.calls import Call
+from aurorad.api.calls import Call, ManagerCall
 from aurorad.api.enums import JobUpdatePulseStatus, JobUpdateStatus, ResponseCode
 from aurorad.api.results import ConfigGroup, GetJobUpdateDiffResult, Response
 from aurorad.api.tasks import (
@@ -105,8 +106,8 @@ class Caller:
         assert started.key == started.update_summary.key
         return started.update_summary
 
-    async def summaries(self, **query: object) -> list[JobUpdateSummary]:
-        response = await self.call(calls.GetJobUpdateSummaries(JobUpdateQuery(**query)))
+    async def summaries(self, query: JobUpdateQuery) -> list[JobUpdateSummary]:
+        response = await self.call(calls.GetJobUpdateSummaries(query))
         assert response.result is not None
         assert response.result.get_job_update_summaries_result is not None
         return list(response.result.get_job_update_summaries_result.update_summaries)
@@ -126,11 +127,11 @@ async def calling(instances: int = 0) -> AsyncIterator[Caller]:
         yield Caller(world)
 
 
-def request(task: TaskConfig = NEW, count: int = 2, **changes: object) -> JobUpdateRequest:
-    return JobUpdateRequest(task, count, settings(**changes))
+def request(task: TaskConfig = NEW, count: int = 2, group: int = 1, **changes: object) -> JobUpdateRequest:
+    return JobUpdateRequest(task, count, settings(group, **changes))
 
 
-async def test_an_update_is_started_as_asked(autojump_clock):
+async def test_an_update_is_started_as_asked(autojump_clock: MockClock) -> None:
     async with calling(instances=2) as caller:
         metadata = frozenset({Metadata("org.apache.aurora.client.update_id", "7")})
         asked = msgspec.structs.replace(request(count=3), metadata=metadata)
@@ -140,9 +141,10 @@ async def test_an_update_is_started_as_asked(autojump_clock):
         details = caller.world.details(key)
         instructions = details.update.instructions
         (initial,) = instructions.initial_state
-        assert (initial.task, initial.instances) == (admitted(OLD), {Range(0, 1)})
-        assert instructions.desired_state is not None
-        assert (instructions.desired_state.task, instructions.desired_state.instances) == (admitted(NEW), {Range(0, 2)})
+        assert (initial.task, initial.instances) == (admitted(OLD), frozenset({Range(0, 1)}))
+        desired = instructions.desired_state
+        assert desired is not None
+        assert (desired.task, desired.instances) == (admitted(NEW), frozenset({Range(0, 2)}))
         strategy = JobUpdateStrategy(queue_strategy=QueueJobUpdateStrategy(1))
         assert instructions.settings == msgspec.structs.replace(settings(), update_strategy=strategy)
         assert caller.world.story(key) == [("ROLLING_FORWARD", "alice", "hold")]
@@ -151,7 +153,7 @@ async def test_an_update_is_started_as_asked(autojump_clock):
         assert caller.world.configs() == dict.fromkeys(range(3), admitted(NEW))
 
 
-async def test_only_the_named_instances_are_updated(autojump_clock):
+async def test_only_the_named_instances_are_updated(autojump_clock: MockClock) -> None:
     async with calling(instances=3) as caller:
         only = frozenset({Range(0, 0), Range(2, 2)})
         summary = await caller.start(request(count=3, update_only_these_instances=only))
@@ -159,7 +161,7 @@ async def test_only_the_named_instances_are_updated(autojump_clock):
         assert caller.world.configs() == {0: admitted(NEW), 1: admitted(OLD), 2: admitted(NEW)}
 
 
-async def test_nothing_to_change_is_fine(autojump_clock):
+async def test_nothing_to_change_is_fine(autojump_clock: MockClock) -> None:
     async with calling(instances=2) as caller:
         for only in (frozenset(), frozenset({Range(1, 1)})):
             asked = request(OLD, update_only_these_instances=only)
@@ -205,7 +207,7 @@ async def test_nothing_to_change_is_fine(autojump_clock):
         ),
     ],
 )
-async def test_what_an_update_may_not_ask_for(autojump_clock, asked, text):
+async def test_what_an_update_may_not_ask_for(autojump_clock: MockClock, asked: JobUpdateRequest, text: str) -> None:
     async with calling(instances=1) as caller:
         assert await caller.refusal(calls.StartJobUpdate(asked)) == (INVALID, text)
         assert not caller.world.tables.updates
@@ -217,13 +219,15 @@ async def test_what_an_update_may_not_ask_for(autojump_clock, asked, text):
     ids=["no request", "no task", "no settings"],
 )
 @pytest.mark.parametrize("kind", [calls.StartJobUpdate, calls.GetJobUpdateDiff])
-async def test_a_request_with_parts_missing_is_an_error(autojump_clock, kind, asked):
+async def test_a_request_with_parts_missing_is_an_error(
+    autojump_clock: MockClock, kind: type[calls.StartJobUpdate | calls.GetJobUpdateDiff], asked: JobUpdateRequest | None
+) -> None:
     async with calling() as caller:
         code, _text = await caller.refusal(kind(asked))
         assert code is ERROR
 
 
-async def test_that_a_job_is_no_service_is_said_before_all_else(autojump_clock):
+async def test_that_a_job_is_no_service_is_said_before_all_else(autojump_clock: MockClock) -> None:
     adhoc = config(1.0, is_service=False)
     async with calling() as caller:
         for asked in (JobUpdateRequest(adhoc, 3), request(adhoc, group=0), request(adhoc, max_failed_instances=-1)):
@@ -231,7 +235,7 @@ async def test_that_a_job_is_no_service_is_said_before_all_else(autojump_clock):
             assert refusal == (INVALID, "Updates are not supported for non-service tasks.")
 
 
-async def test_sla_aware_updates_of_tasks_with_a_policy_are_started(autojump_clock):
+async def test_sla_aware_updates_of_tasks_with_a_policy_are_started(autojump_clock: MockClock) -> None:
     policy = SlaPolicy(count_sla_policy=CountSlaPolicy(1, 1))
     async with calling() as caller:
         quota = ResourceAggregate(frozenset({Resource(num_cpus=99.0), Resource(ram_mb=9999), Resource(disk_mb=9999)}))
@@ -241,7 +245,7 @@ async def test_sla_aware_updates_of_tasks_with_a_policy_are_started(autojump_clo
         assert caller.world.details(key).update.instructions.settings.sla_aware
 
 
-async def test_a_long_message_is_an_error_without_a_text(autojump_clock):
+async def test_a_long_message_is_an_error_without_a_text(autojump_clock: MockClock) -> None:
     async with calling() as caller:
         long = "x" * 1025
         for call in (calls.StartJobUpdate(request(), long), calls.AbortJobUpdate(UNKNOWN, long)):
@@ -250,14 +254,16 @@ async def test_a_long_message_is_an_error_without_a_text(autojump_clock):
         await caller.start(request(), "x" * 1024)
 
 
-async def test_what_is_wrong_with_an_update_is_said_before_what_is_wrong_with_its_message(autojump_clock):
+async def test_what_is_wrong_with_an_update_is_said_before_what_is_wrong_with_its_message(
+    autojump_clock: MockClock,
+) -> None:
     async with calling(instances=2) as caller:
         long = "x" * 1025
         assert (await caller.call(calls.StartJobUpdate(request(OLD), long))).response_code is ResponseCode.OK
         assert (await caller.refusal(calls.StartJobUpdate(request(count=21), long)))[0] is INVALID
 
 
-async def test_cron_jobs_are_not_updated(autojump_clock):
+async def test_cron_jobs_are_not_updated(autojump_clock: MockClock) -> None:
     async with calling() as caller:
         await caller.world.storage.write(lambda tx: tx.save_cron_job(JobConfiguration(JOB)))
         assert await caller.refusal(calls.StartJobUpdate(request())) == (
@@ -267,7 +273,7 @@ async def test_cron_jobs_are_not_updated(autojump_clock):
         assert await caller.refusal(calls.GetJobUpdateDiff(request())) == (INVALID, "Cron jobs are not supported.")
 
 
-async def test_a_second_update_is_refused_and_told_of_the_first(autojump_clock):
+async def test_a_second_update_is_refused_and_told_of_the_first(autojump_clock: MockClock) -> None:
     async with calling(instances=2) as caller:
         metadata = frozenset({Metadata("a", "b")})
         first = await caller.start(
@@ -285,7 +291,7 @@ async def test_a_second_update_is_refused_and_told_of_the_first(autojump_clock):
         assert running.update_summary.state.status is S.ROLL_FORWARD_AWAITING_PULSE
 
 
-async def test_an_update_is_paused_resumed_and_aborted(autojump_clock):
+async def test_an_update_is_paused_resumed_and_aborted(autojump_clock: MockClock) -> None:
     async with calling(instances=2) as caller:
         key = (await caller.start(request())).key
         for call in (
@@ -313,7 +319,7 @@ async def test_an_update_is_paused_resumed_and_aborted(autojump_clock):
         )
 
 
-async def test_an_update_is_rolled_back(autojump_clock):
+async def test_an_update_is_rolled_back(autojump_clock: MockClock) -> None:
     async with calling(instances=2) as caller:
         key = (await caller.start(request())).key
         await caller.call(calls.RollbackJobUpdate(key, "no"))
@@ -326,7 +332,9 @@ CONTROLS = [calls.PauseJobUpdate, calls.ResumeJobUpdate, calls.AbortJobUpdate, c
 
 @pytest.mark.parametrize("kind", CONTROLS)
 @pytest.mark.parametrize("update_id", ["nosuch", ""])
-async def test_an_unknown_update_is_told_by_its_key(autojump_clock, kind, update_id):
+async def test_an_unknown_update_is_told_by_its_key(
+    autojump_clock: MockClock, kind: type[ManagerCall], update_id: str
+) -> None:
     colon = ":" if kind is calls.ResumeJobUpdate else ""
     async with calling() as caller:
         assert await caller.refusal(kind(JobUpdateKey(JOB, update_id))) == (
@@ -337,13 +345,15 @@ async def test_an_unknown_update_is_told_by_its_key(autojump_clock, kind, update
 
 
 @pytest.mark.parametrize("kind", [*CONTROLS, calls.PulseJobUpdate])
-async def test_a_key_that_is_none_is_an_error_without_a_text(autojump_clock, kind):
+async def test_a_key_that_is_none_is_an_error_without_a_text(
+    autojump_clock: MockClock, kind: type[ManagerCall]
+) -> None:
     async with calling() as caller:
         assert await caller.refusal(kind(JobUpdateKey(JobKey("www", "prod", "a b"), "nosuch"))) == (ERROR, None)
         assert await caller.refusal(kind(None)) == (ERROR, "An update's key was expected.")
 
 
-async def test_pulses(autojump_clock):
+async def test_pulses(autojump_clock: MockClock) -> None:
     async def pulse(key: JobUpdateKey) -> JobUpdatePulseStatus:
         response = await caller.call(calls.PulseJobUpdate(key))
         assert response.result is not None
@@ -359,7 +369,7 @@ async def test_pulses(autojump_clock):
         assert await pulse(key) is JobUpdatePulseStatus.FINISHED
 
 
-async def test_a_diff_changes_nothing_and_shows_all(autojump_clock):
+async def test_a_diff_changes_nothing_and_shows_all(autojump_clock: MockClock) -> None:
     async with calling(instances=3) as caller:
         found = await caller.diff(request(NEW, 5))
         assert found.add == {ConfigGroup(admitted(NEW), frozenset({Range(3, 4)}))}
@@ -368,7 +378,7 @@ async def test_a_diff_changes_nothing_and_shows_all(autojump_clock):
         assert not caller.world.tables.updates
 
 
-async def test_a_diff_does_not_mind_what_only_an_update_would(autojump_clock):
+async def test_a_diff_does_not_mind_what_only_an_update_would(autojump_clock: MockClock) -> None:
     async with calling(instances=3) as caller:
         zero = await caller.diff(request(OLD, 0))
         assert zero.remove == {ConfigGroup(admitted(OLD), frozenset({Range(0, 2)}))}
@@ -382,7 +392,7 @@ async def test_a_diff_does_not_mind_what_only_an_update_would(autojump_clock):
         assert adhoc.update == {ConfigGroup(admitted(OLD), frozenset({Range(0, 2)}))}
 
 
-async def test_a_diff_refuses_what_is_not_admitted(autojump_clock):
+async def test_a_diff_refuses_what_is_not_admitted(autojump_clock: MockClock) -> None:
     async with calling(instances=3) as caller:
         for asked in (request(config(0.0)), JobUpdateRequest(config(0.0), 3)):  # whatever its settings
             refusal = await caller.refusal(calls.GetJobUpdateDiff(asked))
@@ -402,35 +412,35 @@ async def three_updates(caller: Caller) -> list[JobUpdateKey]:
     return [first.key, second.key, third.key]
 
 
-async def test_updates_are_found_by_every_field_newest_first(autojump_clock):
+async def test_updates_are_found_by_every_field_newest_first(autojump_clock: MockClock) -> None:
     async with calling(instances=1) as caller:
         first, second, third = await three_updates(caller)
         waiting = frozenset({S.ROLL_FORWARD_AWAITING_PULSE})
         for query, expected in [
-            ({}, [third, first, second]),
-            ({"role": "www"}, [third, first, second]),
-            ({"role": "nosuch"}, []),
-            ({"job_key": JOB}, [third, first]),
-            ({"key": first}, [first]),
-            ({"key": first, "role": "nosuch"}, []),
-            ({"key": UNKNOWN}, []),
-            ({"user": "alice"}, [third, first, second]),
-            ({"user": "nobody"}, []),
-            ({"update_statuses": waiting}, [third, second]),
-            ({"update_statuses": waiting | {S.ABORTED}}, [third, first, second]),
-            ({"limit": 1}, [third]),
-            ({"offset": 1}, [first, second]),
-            ({"offset": 1, "limit": 1}, [first]),
-            ({"offset": 9}, []),
-            ({"limit": -1}, [third, first, second]),
+            (JobUpdateQuery(), [third, first, second]),
+            (JobUpdateQuery(role="www"), [third, first, second]),
+            (JobUpdateQuery(role="nosuch"), []),
+            (JobUpdateQuery(job_key=JOB), [third, first]),
+            (JobUpdateQuery(key=first), [first]),
+            (JobUpdateQuery(key=first, role="nosuch"), []),
+            (JobUpdateQuery(key=UNKNOWN), []),
+            (JobUpdateQuery(user="alice"), [third, first, second]),
+            (JobUpdateQuery(user="nobody"), []),
+            (JobUpdateQuery(update_statuses=waiting), [third, second]),
+            (JobUpdateQuery(update_statuses=waiting | {S.ABORTED}), [third, first, second]),
+            (JobUpdateQuery(limit=1), [third]),
+            (JobUpdateQuery(offset=1), [first, second]),
+            (JobUpdateQuery(offset=1, limit=1), [first]),
+            (JobUpdateQuery(offset=9), []),
+            (JobUpdateQuery(limit=-1), [third, first, second]),
         ]:
-            found = await caller.summaries(**query)
+            found = await caller.summaries(query)
             assert [summary.key for summary in found] == expected, query
         assert await caller.refusal(calls.GetJobUpdateSummaries(JobUpdateQuery(offset=-1))) == (ERROR, "-1")
         assert await caller.refusal(calls.GetJobUpdateSummaries()) == (ERROR, "A query for updates was expected.")
 
 
-async def test_details_are_found_by_query(autojump_clock):
+async def test_details_are_found_by_query(autojump_clock: MockClock) -> None:
     async with calling(instances=1) as caller:
         keys = await three_updates(caller)
         response = await caller.call(calls.GetJobUpdateDetails(UNKNOWN, JobUpdateQuery(job_key=JOB)))
@@ -441,7 +451,7 @@ async def test_details_are_found_by_query(autojump_clock):
         assert found.details_list == tuple(caller.world.details(key) for key in (keys[2], keys[0]))
 
 
-async def test_details_are_found_by_the_old_argument(autojump_clock):
+async def test_details_are_found_by_the_old_argument(autojump_clock: MockClock) -> None:
     async with calling(instances=1) as caller:
         key = (await caller.start(request())).key
         response = await caller.call(calls.GetJobUpdateDetails(key))

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aurorad.api.node_paths import is_node_path
 from aurorad.api.tasks import JobKey
 from aurorad.flag_parsing import FlagError
 from executor.announcement import (
@@ -11,7 +12,6 @@ from executor.announcement import (
     CannotAnnounce,
     announcement_of,
     connect_limit_s,
-    is_node_path,
     unmapped,
 )
 from executor.flags import ExecutorFlags

@@ -82,6 +82,10 @@ def test_intervals_become_attempts(settings: HealthCheckConfig, rule: Rule) -> N
     assert Rule.of(settings) == rule
 
 
+async def no_shell(command: str) -> str | None:
+    raise AssertionError(command)
+
+
 class TestWatching:
     async def test_it_tells_once_that_the_task_runs_and_then_why_it_does_not(
         self, autojump_clock: trio.testing.MockClock
@@ -112,10 +116,6 @@ class TestWatching:
             check, config(0), lambda: next(snoozed), lambda: told.append(None), logging.getLogger("test")
         )
         assert (reason, asked, len(told)) == ("bad", 1, 1)
-
-
-async def no_shell(command: str) -> str | None:
-    raise AssertionError(command)
 
     async def test_a_check_that_breaks_is_a_failure(self, autojump_clock: trio.testing.MockClock) -> None:
         async def check() -> str | None:
@@ -263,7 +263,6 @@ async def test_callables_are_not_called_before_they_are_due() -> None:
 
     async def check() -> str | None:
         await trio.sleep_forever()
-        return None
 
     with trio.move_on_after(0.01):
         await watch_health(check, config(0), lambda: False, never, logging.getLogger("test"))

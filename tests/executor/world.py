@@ -18,7 +18,7 @@ import trio
 import trio.testing
 
 from aurorad import procfs
-from executor import ledger, runner
+from executor import runner
 from executor.checkpoint import (
     ProcessState,
     ProcessStatus,
@@ -79,7 +79,7 @@ class World:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(runner, "fork_coordinator", self._fork)
-        patch.setattr(ledger.os, "pidfd_open", self._pidfd_open)
+        patch.setattr(os, "pidfd_open", self._pidfd_open)
         patch.setattr(runner, "Ladder", lambda *_, **__: _Ladder(self._runs))
         patch.setattr(procfs, "become_subreaper", lambda: None)
         patch.setattr(procfs, "reap", lambda: True)
@@ -200,6 +200,7 @@ def live(
     log = logging.getLogger(f"tests.world.{directory}")
     log.propagate = False
     said = io.StringIO()
+    start_s = 0.0
     log.addHandler(logging.StreamHandler(said))
 
     def now_ms() -> int:
@@ -233,7 +234,6 @@ def live(
                     await run_task()
         return world
 
-    start_s = 0.0
     world = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     return Lived(read_stream(paths.runner), killed, world.ended_s, said.getvalue())
 

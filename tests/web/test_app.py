@@ -3,6 +3,8 @@ from collections.abc import Mapping
 import pytest
 import trio
 from quart import Blueprint, Response
+from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
 
 from aurorad.api.enums import MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import (
@@ -28,9 +30,9 @@ async def nobody(*_: object) -> object:
     raise AssertionError("a secret")
 
 
-def application(  # type: ignore[no-untyped-def]
+def application(
     stats: Vars, tables: Tables | None = None, waits: Mapping[str, Mapping[str, str]] | None = None
-):
+) -> QuartTrio:
     pages = scheduler_pages(
         scheduler_look("here", lambda: 0),
         tables or Tables(),
@@ -68,7 +70,7 @@ def application(  # type: ignore[no-untyped-def]
 )
 async def test_every_answer_is_protected_and_counted(method: str, path: str, status: int) -> None:
     stats = Vars()
-    answer = await application(stats).test_client().open(path, method=method)
+    answer = await TrioClient(application(stats)).open(path, method=method)
     assert answer.status_code == status
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")

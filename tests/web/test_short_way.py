@@ -10,6 +10,8 @@ import trio
 import trio.testing
 from quart import Response as HttpResponse
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
+from werkzeug.datastructures import Headers as HttpHeaders
 
 from aurorad.api import binary, compact, tjson
 from aurorad.api.calls import Call, GetJobs, GetQuota, GetTasksStatus, GetTierConfigs, SetQuota
@@ -155,8 +157,7 @@ CREDENTIALS: list[Headers] = [
 
 
 async def answer(app: QuartTrio, headers: Headers, body: bytes, method: str = "POST", path: str = "/api") -> object:
-    given = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
-    got: HttpResponse = await app.test_client().open(path, method=method, headers=given, data=body)  # type: ignore[call-arg, arg-type]
+    got = await TrioClient(app).open(path, method=method, headers=HttpHeaders(headers), data=body)
     return got.status_code, sorted(got.headers.items()), await got.get_data(as_text=False)
 
 

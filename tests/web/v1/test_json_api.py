@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
 
 from aurorad.api import calls
 from aurorad.api.calls import CALLS, Call
@@ -87,7 +88,7 @@ async def ask(
     app.register_blueprint(json_api(handle, lambda: ANYBODY, world))
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     given = {"Content-Type": "application/json"} if body is not None else {}
-    done = await app.test_client().open(path, method=method, data=data, headers=given | (headers or {}))
+    done = await TrioClient(app).open(path, method=method, data=data, headers=given | (headers or {}))
     text = await done.get_data()
     value = json.loads(text) if text else None
     if done.status_code >= 400:

@@ -82,10 +82,6 @@ def test_intervals_become_attempts(settings: HealthCheckConfig, rule: Rule) -> N
     assert Rule.of(settings) == rule
 
 
-async def no_shell(command: str) -> str | None:
-    raise AssertionError(command)
-
-
 class TestWatching:
     async def test_it_tells_once_that_the_task_runs_and_then_why_it_does_not(
         self, autojump_clock: trio.testing.MockClock
@@ -127,14 +123,21 @@ class TestWatching:
     async def test_snoozed_and_without_interval_it_still_sleeps(self, autojump_clock: trio.testing.MockClock) -> None:
         asked = 0
 
+        async def check() -> str | None:
+            raise AssertionError
+
         def snoozed() -> bool:
             nonlocal asked
             asked += 1
             return True
 
         with trio.move_on_after(1):
-            await watch_health(no_shell, config(0, interval=0), snoozed, lambda: None, logging.getLogger("test"))  # type: ignore[arg-type]
+            await watch_health(check, config(0, interval=0), snoozed, lambda: None, logging.getLogger("test"))
         assert asked <= 101
+
+
+async def no_shell(command: str) -> str | None:
+    raise AssertionError(command)
 
 
 @pytest.fixture

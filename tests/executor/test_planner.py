@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,8 +21,8 @@ def plan(*processes: Process, orders: tuple[tuple[str, ...], ...] = (), final: b
     return Plan.of(Task("t", processes, tuple(map(Constraint, orders))), final=final)
 
 
-def simple(name: str, **fields: object) -> Process:
-    return Process(name, "true", **{"min_duration": 0, **fields})  # type: ignore[arg-type]
+def simple(name: str, min_duration: int = 0, **fields: Any) -> Process:
+    return Process(name, "true", min_duration=min_duration, **fields)
 
 
 def after(process: Process, ends: Iterable[ProcessState], max_runs: int = MAX_RUNS) -> Progress:

@@ -11,7 +11,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trio
@@ -106,8 +106,8 @@ class World:
         return pidfd
 
     async def _coordinate(self, run: _Run, stream: StreamWriter, seq: int, go: int, records: int) -> None:
-        def say(seq: int, state: ProcessState, **fields: float) -> None:
-            stream.append(RunnerCkpt(process_status=ProcessStatus(seq, run.process, state, **fields)))  # type: ignore[arg-type]
+        def say(seq: int, state: ProcessState, **fields: Any) -> None:
+            stream.append(RunnerCkpt(process_status=ProcessStatus(seq, run.process, state, **fields)))
             with contextlib.suppress(BrokenPipeError):
                 os.write(records, b"r")
 

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from typing import NoReturn
 
 import pytest
 import trio
@@ -26,7 +27,7 @@ from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
 
 
-async def nobody(*_: object) -> object:
+async def nobody(*_: object) -> NoReturn:
     raise AssertionError("a secret")
 
 
@@ -42,7 +43,7 @@ def application(
     )
     return scheduler_app(
         stats,
-        thrift_endpoint(nobody, lambda: ANYBODY),  # type: ignore[arg-type]
+        thrift_endpoint(nobody, lambda: ANYBODY),
         admin_endpoints(stats, lambda: None),
         pages,
     )

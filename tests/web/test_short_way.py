@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -74,9 +75,9 @@ class World:
             case _:
                 return Response(details=(ResponseDetail("done"),))
 
-    async def remember(self, *request: object) -> None:
+    async def remember(self, *request: Any) -> None:
         self.ways.append("long")
-        await self.long(*request)  # type: ignore[arg-type]
+        await self.long(*request)
 
     def only_long(self) -> QuartTrio:
         self.app.asgi_app = self.long  # type: ignore[method-assign]
@@ -166,10 +167,10 @@ def counted(world: World) -> dict[str, object]:
     return {name: world.stats.get(name) for name in names}
 
 
-async def same_both_ways(both: World, only: World, *request: object) -> None:
+async def same_both_ways(both: World, only: World, *request: Any) -> None:
     with trio.fail_after(5):  # refusals wait for bodies that do not end, but not for these
-        expected = await answer(only.only_long(), *request)  # type: ignore[arg-type]
-        assert await answer(both.app, *request) == expected  # type: ignore[arg-type]
+        expected = await answer(only.only_long(), *request)
+        assert await answer(both.app, *request) == expected
     assert both.heard == only.heard
     assert counted(both) == counted(only)
 

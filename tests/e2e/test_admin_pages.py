@@ -31,7 +31,7 @@ def _series(daemon: Daemon) -> list[str]:
 
 
 def complaints(browser: WebDriver) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]  # Selenium
 
 
 def legend(page: WebDriver) -> list[str]:

@@ -17,7 +17,7 @@ MOUNT = "36 35 0:31 / {} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 OTHERS = "33 32 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
 
 
-@pytest.fixture(params=control_groups.found() or [None], ids=control_groups.name)
+@pytest.fixture(params=control_groups.found() or (None,), ids=control_groups.name)
 def real(request: pytest.FixtureRequest) -> Iterator[Hierarchy | None]:
     """None where this machine has none for us: then the tests of it say that there is none to be found."""
     with control_groups.own(request.param) as own:

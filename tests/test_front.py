@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -21,7 +22,6 @@ from aurorad.front import Front, follower_app
 from aurorad.leader.alone import Alone
 from aurorad.leading import Surroundings
 from aurorad.rules import executors, tiers
-from aurorad.scheduler_role import Followed
 from aurorad.series import Series
 from aurorad.storage.backup_folder import BackupFolder
 from aurorad.storage.tables import Row, Table, Tables
@@ -81,14 +81,14 @@ async def world() -> AsyncIterator[World]:
 
 
 # What a page is made of does not matter here.
-ANY: Followed = None  # type: ignore[assignment]
+ANY: Any = None
 
 
 async def test_before_anything_is_shown_who_comes_waits() -> None:
     async with world() as it, trio.open_nursery() as clients:
         clients.start_soon(it.ask)
         it.leader.may.set()
-        await it.front.lead(ANY)  # type: ignore[arg-type]
+        await it.front.lead(ANY)
     assert it.answers == ["leader"]
 
 
@@ -97,7 +97,7 @@ async def test_a_leaders_takes_the_place_of_a_followers_and_what_was_asked_befor
         await it.front.follow(ANY)
         clients.start_soon(it.ask)
         await it.follower.asked.wait()
-        await it.front.lead(ANY)  # type: ignore[arg-type]
+        await it.front.lead(ANY)
         it.leader.may.set()
         await it.ask()
         assert it.answers == ["leader"]
@@ -127,7 +127,7 @@ async def test_a_leader_told_to_end_while_it_begins_to_serve_does_end() -> None:
         clients.start_soon(it.front.stop)
         await trio.testing.wait_all_tasks_blocked(0.05)
         it.follower.may.set()
-        await it.front.lead(ANY)  # type: ignore[arg-type]  # too late: nobody is served
+        await it.front.lead(ANY)  # too late: nobody is served
     assert it.answers == ["follower"]
 
 

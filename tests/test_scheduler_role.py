@@ -124,7 +124,7 @@ class FakeLog(MemoryLog):
         self._world = world
 
     async def follow(self, position: int) -> Batches:
-        await trio.sleep_forever()
+        await trio.sleep(math.inf)
         yield []
 
     @property

@@ -23,6 +23,7 @@ from aurorad.api.calls import (
     GetTasksStatus,
     Reply,
 )
+from aurorad.api.enums import MaintenanceMode
 from aurorad.api.tasks import TaskQuery
 from aurorad.api.updates import JobUpdateQuery
 from aurorad.api.wire import MessageHeader, MessageType
@@ -30,6 +31,7 @@ from aurorad.flags import Flags
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.scheduler.limits import admission_limits
 from aurorad.scheduler.rpc import reads
+from aurorad.scheduler.rpc.answers import Handlers
 from aurorad.scheduler.rpc.dispatch import Api
 from aurorad.scheduler.rpc.updates import UpdateCalls
 from aurorad.storage.backup_folder import BackupFolder
@@ -132,7 +134,7 @@ async def answer(storage: Storage, call: Call) -> dict[str, Any]:
     flags, stats = Flags(), Vars()
     limits = admission_limits(flags)
     updates = UpdateCalls(storage, None, limits, BUILT_IN, flags, stats, None)  # type: ignore[arg-type]
-    handlers = {
+    handlers: Handlers = {
         **reads.handlers(
             storage=storage, limits=limits, tiers=BUILT_IN, reason=lambda _: "", next_run_ms=lambda _: None
         ),
@@ -147,8 +149,8 @@ async def answer(storage: Storage, call: Call) -> dict[str, Any]:
 
 async def test_hosts_are_in_their_modes(storage: Storage, spec: Any) -> None:
     statuses = spec["content"]["maintenance"]["maintenanceStatusResult"]["statuses"]
-    assert {host.host: host.mode.name for host in storage.tables.hosts.values()} == {
-        status["host"]: status["mode"] for status in statuses
+    assert {host.host: host.mode for host in storage.tables.hosts.values()} == {
+        status["host"]: MaintenanceMode[status["mode"]] for status in statuses
     }
 
 

@@ -31,7 +31,7 @@ def _series(daemon: Daemon) -> list[str]:
 
 
 def complaints(browser: WebDriver) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]  # Selenium
 
 
 def legend(page: WebDriver) -> list[str]:
@@ -76,7 +76,7 @@ def test_a_call_is_filled_in_and_made(browser: WebDriver, daemon: Daemon) -> Non
         item = browser.find_elements(By.CSS_SELECTOR, "ol.items > li")[number]
         Select(item.find_element(By.CSS_SELECTOR, "select.member")).select_by_value(member)
         item.find_element(By.CSS_SELECTOR, "input").send_keys(amount)
-    sent = json.loads(browser.find_element(By.ID, "request").get_property("value"))
+    sent = json.loads(str(browser.find_element(By.ID, "request").get_property("value")))
     assert sent == {"ownerRole": "ops", "quota": {"resources": [{"numCpus": 1.5}, {"ramMb": 64}, {"diskMb": 8}]}}
     browser.find_element(By.ID, "send").click()
     status = browser.find_element(By.ID, "status")

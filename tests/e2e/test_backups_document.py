@@ -144,7 +144,7 @@ def _answers(machine: World, path: str) -> bool:
 
 def variable(machine: World, name: str) -> str:
     with urllib.request.urlopen(f"http://localhost:{machine.port}/vars", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+        lines: list[str] = answer.read().decode().splitlines()
     return next(line.partition(" ")[2] for line in lines if line.startswith(f"{name} "))
 
 

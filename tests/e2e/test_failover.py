@@ -40,8 +40,8 @@ def test_a_follower_takes_over_with_all_that_was_acknowledged(them: Schedulers) 
     create(them.by_name[first], "one", "two")
     eventually("20 tasks run", lambda: running_tasks(them.by_name[first]) == 20)
     followers = [member for name, member in them.by_name.items() if name != first]
+    eventually("followers know them", lambda: all(running_tasks(follower) == 20 for follower in followers))
     for follower in followers:
-        eventually("followers know them", lambda follower=follower: running_tasks(follower) == 20)  # type: ignore[misc]
         page = follower.get("/scheduler/www-data")
         assert "This scheduler follows another one" in page
         assert f'{them.by_name[first].scheduler}/scheduler">Go to the leader' in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,14 @@ def followers(them: Schedulers) -> list[Cluster]:
     return [member for name, member in them.by_name.items() if name != leader]
 
 
+def _knows_the_leader(follower: Cluster) -> bool:
+    return status_of(follower, "/leaderhealth") == 503
+
+
 def test_followers_send_to_the_leader_and_show_what_they_follow(three: Schedulers, zookeeper: ZooKeeper) -> None:
     leader = three.by_name[three.leader()]
     for follower in followers(three):
-        eventually("it knows the leader", lambda follower=follower: status_of(follower, "/leaderhealth") == 503)
+        eventually("it knows the leader", partial(_knows_the_leader, follower))
         assert [status_of(follower, path) for path in ("/offers", "/health", "/scheduler")] == [307, 200, 200]
         answer = requests.get(f"{follower.scheduler}/quotas?role=a%20b", allow_redirects=False, timeout=30)
         assert answer.headers["Location"] == f"{leader.scheduler}/quotas?role=a%20b"
@@ -44,7 +49,7 @@ def test_followers_send_to_the_leader_and_show_what_they_follow(three: Scheduler
         name = f"by_{follower.pid}"
         assert call(follower, CreateJob(shell_job(name, "sleep 1000"))).response_code is ResponseCode.OK
         leader.wait_for_status(f"devcluster/www-data/devel/{name}", "RUNNING")
-        page = eventually("it has followed", lambda name=name, follower=follower: _page_with(follower, name))
+        page = eventually("it has followed", partial(_page_with, follower, name))
         assert "This scheduler follows another one" in page
         assert f'href="{leader.scheduler}/scheduler"' in page
     with zookeeper.client() as stranger:

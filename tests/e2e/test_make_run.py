@@ -16,7 +16,15 @@ from tests.e2e.cluster import EXAMPLES, REPOSITORY, cluster
 @contextmanager
 def make_run(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """As `make run` does it, with any free ports and its state in a folder of its own."""
-    command = [sys.executable, EXAMPLES / "run.py", "--state", folder / "run", "--http-port", "0", *options]
+    command: list[str | Path] = [
+        sys.executable,
+        EXAMPLES / "run.py",
+        "--state",
+        folder / "run",
+        "--http-port",
+        "0",
+        *options,
+    ]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

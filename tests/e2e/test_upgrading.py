@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,24 +72,24 @@ def has_caught_up(member: Cluster, leader: Cluster) -> bool:
     return its["log/recovered"] == 1 and int(str(its["scheduler_log_native_learned"])) >= end
 
 
+def _goes_on(writer: Writer, what: str) -> None:
+    before = len(writer.acknowledged)
+    eventually(what, lambda: len(writer.acknowledged) > before + 5)
+
+
 def test_nothing_acknowledged_is_lost_and_the_leader_changes_once(them: Schedulers) -> None:
     first = them.leader()
     writer = Writer(them)
     writer.start()
     for name in [name for name in them.by_name if name != first]:
         assert them.by_name[name].stop() == 0
-        before = len(writer.acknowledged)
-        eventually("others take writes meanwhile", lambda before=before: len(writer.acknowledged) > before + 5)  # type: ignore[misc]
+        _goes_on(writer, "others take writes meanwhile")
         them.start()
-        eventually(
-            "it votes and has caught up",
-            lambda name=name: has_caught_up(them.by_name[name], them.by_name[first]),  # type: ignore[misc]
-        )
+        eventually("it votes and has caught up", partial(has_caught_up, them.by_name[name], them.by_name[first]))
         assert them.leader() == first
     assert them.by_name[first].stop() == 0
     second = them.leader()
-    before = len(writer.acknowledged)
-    eventually("the next leader takes writes", lambda: len(writer.acknowledged) > before + 5)
+    _goes_on(writer, "the next leader takes writes")
     them.start()
     eventually("the last one follows", lambda: has_caught_up(them.by_name[first], them.by_name[second]))
     assert them.leader() == second

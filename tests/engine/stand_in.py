@@ -24,7 +24,7 @@ from executor.paths import RunDirectory
 class StandIn:
     def __init__(self, assigned: AssignedTask, directory: RunDirectory, flags: ExecutorFlags, forker: Forker) -> None:
         config = assigned.task.executor_config
-        self._orders = json.loads(config.data) if config is not None else {}
+        self._orders = json.loads(config.data) if config is not None and config.data is not None else {}
         self._directory = directory.path
         self._stopped = trio.Event()
         self._reason = ""

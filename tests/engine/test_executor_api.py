@@ -12,7 +12,8 @@ EVENTS = [api.Event("SUBSCRIBED"), api.Event("KILL", kill=api.Kill(api.Id("täsk
 @given(st.lists(st.integers(1, 40), max_size=20))
 def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
     stream = b"".join(map(api.record, EVENTS))
-    records, events = api.records(), []
+    records = api.records()
+    events: list[api.Event] = []
     for cut in cuts:
         events += records.feed(stream[:cut])
         stream = stream[cut:]

@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def story(rig: Rig) -> checkpoint.RunnerState:
     return checkpoint.replay(checkpoint.read_stream(paths(rig).runner), recovering=False)
 
 
-async def ready(rig: Rig, process: dict[str, object] = SLEEP) -> Identity:
+async def ready(rig: Rig, process: Mapping[str, object] = SLEEP) -> Identity:
     """A task that runs, with its process on record."""
     await rig.launch_job("t-1", {"name": "task", "processes": [process]})
     await rig.update("t-1", RUNNING)

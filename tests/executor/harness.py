@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import trio
+from frozendict import frozendict
 
 from aurorad import procfs
 from aurorad.api.tasks import AssignedTask, ExecutorConfig, JobKey, TaskConfig
@@ -49,7 +50,7 @@ def assigned(task: dict[str, Any], *, role: str = "", ports: dict[str, int] | No
     key = JobKey(role or current_user().name, "test", "job")
     data = {"cluster": "c", "role": key.role, "environment": "test", "name": "job", "task": task, **job}
     config = TaskConfig(job=key, executor_config=ExecutorConfig("AuroraExecutor", json.dumps(data)))
-    return AssignedTask(TASK_ID, "agent", "host.example", config, ports or {}, 0)  # type: ignore[arg-type]
+    return AssignedTask(TASK_ID, "agent", "host.example", config, frozendict(ports or {}), 0)
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:

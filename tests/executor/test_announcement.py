@@ -1,9 +1,11 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aurorad.api.node_paths import is_node_path
 from aurorad.api.tasks import JobKey
 from aurorad.flag_parsing import FlagError
 from executor.announcement import (
@@ -11,7 +13,6 @@ from executor.announcement import (
     CannotAnnounce,
     announcement_of,
     connect_limit_s,
-    is_node_path,
     unmapped,
 )
 from executor.flags import ExecutorFlags
@@ -22,9 +23,7 @@ DEFAULT = Announcer()
 SETTINGS = AnnouncerSettings("zk.example:2181")
 
 
-def announced(
-    announce: Announcer = DEFAULT, settings: AnnouncerSettings = SETTINGS, **ports: int
-) -> tuple[str, object]:
+def announced(announce: Announcer = DEFAULT, settings: AnnouncerSettings = SETTINGS, **ports: int) -> tuple[str, Any]:
     announcement = announcement_of(announce, settings, JOB, 3, "host.example", ports)
     return announcement.path, json.loads(announcement.data)
 
@@ -45,8 +44,8 @@ def test_a_member_has_its_endpoints_status_and_shard() -> None:
 
 def test_a_primary_port_without_a_number_is_announced_as_0() -> None:
     _, member = announced(Announcer(primary_port="web"), http=31000)
-    assert member["serviceEndpoint"] == {"host": "host.example", "port": 0}  # type: ignore[index]  # an object
-    assert list(member["additionalEndpoints"]) == ["http"]  # type: ignore[index]  # an object
+    assert member["serviceEndpoint"] == {"host": "host.example", "port": 0}
+    assert list(member["additionalEndpoints"]) == ["http"]
 
 
 def test_the_operator_may_choose_the_host() -> None:

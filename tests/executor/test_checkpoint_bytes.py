@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from frozendict import frozendict
@@ -29,8 +30,8 @@ def entered(state: TaskState, ms: int = MS) -> RunnerCkpt:
     return RunnerCkpt(task_status=TaskStatus(state, ms, 4100, 0))
 
 
-def echo(seq: int, state: ProcessState, **fields: float) -> RunnerCkpt:
-    return RunnerCkpt(process_status=ProcessStatus(seq, "echo", state, **fields))  # type: ignore[arg-type]
+def echo(seq: int, state: ProcessState, **fields: Any) -> RunnerCkpt:
+    return RunnerCkpt(process_status=ProcessStatus(seq, "echo", state, **fields))
 
 
 HEADER = RunnerHeader(
@@ -88,10 +89,10 @@ def test_every_record_is_written_and_read_as_the_original_did(frame: str, record
     assert decode_frames(bytes.fromhex(frame)) == ([record], len(bytes.fromhex(frame)))
 
 
-def run(state: ProcessState, **fields: float) -> ProcessStatus:
+def run(state: ProcessState, **fields: Any) -> ProcessStatus:
     """What the records of one run say together."""
     beginning = {"start_time": 1500000000.625, "pid": 4243, "coordinator_pid": 4242, "fork_time": 1500000000.5}
-    return ProcessStatus(3, "echo", state, **{**beginning, **fields})  # type: ignore[arg-type]
+    return ProcessStatus(3, "echo", state, **{**beginning, **fields})
 
 
 def test_the_typical_stream_of_a_task_is_read(tmp_path: Path) -> None:

@@ -113,10 +113,6 @@ class TestWatching:
         )
         assert (reason, asked, len(told)) == ("bad", 1, 1)
 
-
-async def no_shell(command: str) -> str | None:
-    raise AssertionError(command)
-
     async def test_a_check_that_breaks_is_a_failure(self, autojump_clock: trio.testing.MockClock) -> None:
         async def check() -> str | None:
             raise KeyError("x")
@@ -127,14 +123,21 @@ async def no_shell(command: str) -> str | None:
     async def test_snoozed_and_without_interval_it_still_sleeps(self, autojump_clock: trio.testing.MockClock) -> None:
         asked = 0
 
+        async def check() -> str | None:
+            raise AssertionError
+
         def snoozed() -> bool:
             nonlocal asked
             asked += 1
             return True
 
         with trio.move_on_after(1):
-            await watch_health(no_shell, config(0, interval=0), snoozed, lambda: None, logging.getLogger("test"))  # type: ignore[arg-type]
+            await watch_health(check, config(0, interval=0), snoozed, lambda: None, logging.getLogger("test"))
         assert asked <= 101
+
+
+async def no_shell(command: str) -> str | None:
+    raise AssertionError(command)
 
 
 @pytest.fixture
@@ -263,7 +266,6 @@ async def test_callables_are_not_called_before_they_are_due() -> None:
 
     async def check() -> str | None:
         await trio.sleep_forever()
-        return None
 
     with trio.move_on_after(0.01):
         await watch_health(check, config(0), lambda: False, never, logging.getLogger("test"))

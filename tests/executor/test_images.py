@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aurorad.api.tasks import AppcImage, Container, DockerImage, MesosContainer, Volume
+from aurorad.api.tasks import AppcImage, AssignedTask, Container, DockerImage, MesosContainer, Volume
 from aurorad.api.tasks import Image as ImageName
 from aurorad.engine.base import TaskState
 from executor import images, preparation
@@ -208,7 +208,7 @@ def run() -> Iterator[Path]:
         yield path
 
 
-def _with_image(job, *volumes: Volume, appc: bool = False):  # type: ignore[no-untyped-def]
+def _with_image(job: AssignedTask, *volumes: Volume, appc: bool = False) -> AssignedTask:
     name = ImageName(appc=AppcImage("i", "1")) if appc else ImageName(docker=DockerImage("i", "1"))
     container = Container(mesos=MesosContainer(name, volumes))
     return msgspec.structs.replace(job, task=msgspec.structs.replace(job.task, container=container))

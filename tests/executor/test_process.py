@@ -15,7 +15,7 @@ import pytest
 from executor.checkpoint import CheckpointError, ProcessState, ProcessStatus, StreamWriter, read_stream
 from executor.environment import Place, user_named
 from executor.flags import ExecutorFlags
-from executor.logger import DEFAULT_LOGGER, LoggerSettings
+from executor.logger import DEFAULT_LOGGER, Destination, LoggerSettings
 from executor.process import Launch, fork_coordinator
 from executor.sandbox import current_user
 from tests.executor.harness import Executor, assigned, process, root_only, task
@@ -60,9 +60,9 @@ def logged(sandbox: Path, stream: str = "stdout") -> list[str]:
 )
 @pytest.mark.parametrize("destination", ["file", "both"])
 def test_a_coordinator_puts_start_and_end_on_record(
-    sandbox: Path, cmdline: str, state: ProcessState, code: int, destination: str
+    sandbox: Path, cmdline: str, state: ProcessState, code: int, destination: Destination
 ) -> None:
-    logger = LoggerSettings(destination, "standard")  # type: ignore[arg-type]
+    logger = LoggerSettings(destination, "standard")
     running, ended = run(launch(Place.of(current_user(), sandbox), cmdline, logger), sandbox.parent)
     assert (running.seq, running.state) == (2, ProcessState.RUNNING)
     assert msgspec.structs.replace(running, start_time=None, pid=None) == ProcessStatus(2, "p", ProcessState.RUNNING)
@@ -195,10 +195,10 @@ class TestChroot:
         return sandbox
 
     @pytest.mark.parametrize("destination", ["file", "both"])
-    def test_the_sandbox_is_all_that_a_command_sees(self, jail: Path, destination: str) -> None:
+    def test_the_sandbox_is_all_that_a_command_sees(self, jail: Path, destination: Destination) -> None:
         (jail / ".thermos_profile").write_text("WORD=hello\n")
         place = Place.of(user_named("nobody"), jail, chroot=True)
-        logger = LoggerSettings(destination, "standard")  # type: ignore[arg-type]
+        logger = LoggerSettings(destination, "standard")
         cmdline = "pwd; echo /*; echo $HOME $UID $WORD $BASH_ENV; echo oops >&2"
         *_, ended = run(launch(place, cmdline, logger), jail.parent)
         assert ended.state == ProcessState.SUCCESS

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from aurorad.engine.base import TaskState
-from executor import resources
+from executor import resources, usage
 from executor.resources import (
     EXECUTOR_RAM,
     DiskLook,
@@ -115,7 +115,7 @@ async def test_a_quiet_task_is_looked_at_rarely(
         walks += 1
         return [1 * MB]
 
-    monkeypatch.setattr(resources.usage, "sandbox_sizes", walk)
+    monkeypatch.setattr(usage, "sandbox_sizes", walk)
     monkeypatch.setattr(resources, "_free", lambda _: 1000 * MB)
     with trio.move_on_after(100):
         await watch_resources(Limits(0, 16 * MB), tmp_path, list)
@@ -129,7 +129,7 @@ async def test_a_limit_passed_is_seen_within_seconds(
         return 1 * MB if trio.current_time() < start_s + 31.5 else 20 * MB
 
     start_s = trio.current_time()
-    monkeypatch.setattr(resources.usage, "sandbox_sizes", lambda *_: [used()])
+    monkeypatch.setattr(usage, "sandbox_sizes", lambda *_: [used()])
     monkeypatch.setattr(resources, "_free", lambda _: 1000 * MB - used())
     assert await watch_resources(Limits(0, 16 * MB), tmp_path, list) == Excess("disk", 16 * MB, 20 * MB)
     assert 31.5 <= trio.current_time() - start_s <= 34.5
@@ -149,7 +149,7 @@ async def test_others_run_while_a_large_tree_is_measured(tmp_path: Path, monkeyp
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(others)
-        await resources._measured(resources.usage.sandbox_sizes(tmp_path, []))
+        await resources._measured(usage.sandbox_sizes(tmp_path, []))
         nursery.cancel_scope.cancel()
     assert turns > 100
 
@@ -254,8 +254,8 @@ async def test_memory_of_one_process_over_the_limit_is_told_without_a_closer_loo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The kernel would make us wait for who is busy allocating."""
-    monkeypatch.setattr(resources.usage, "memory", lambda pid: resources.usage.Memory(100, 90))
-    monkeypatch.setattr(resources.usage, "proportional_memory", lambda pid: 40)
+    monkeypatch.setattr(usage, "memory", lambda pid: usage.Memory(100, 90))
+    monkeypatch.setattr(usage, "proportional_memory", lambda pid: 40)
     assert await memory_used([1, 2], 89) == 200
     assert await memory_used([1, 2], 90) == 80
     assert await memory_used([1, 2], 200) == 200

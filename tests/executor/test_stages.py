@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,8 +38,8 @@ def runs(lived: Lived, name: str) -> tuple[ProcessStatus, ...]:
     return replay(lived.records, recovering=False).processes.get(name, ())
 
 
-def task(*processes: Process, order: tuple[str, ...] = (), finalization_wait: int = 30, **fields: int) -> Task:
-    return Task("t", processes, (Constraint(order),), finalization_wait=finalization_wait, **fields)  # type: ignore[arg-type]
+def task(*processes: Process, order: tuple[str, ...] = (), finalization_wait: int = 30, **fields: Any) -> Task:
+    return Task("t", processes, (Constraint(order),), finalization_wait=finalization_wait, **fields)
 
 
 MAIN, LAST = Process("main", "true"), Process("last", "true", final=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from executor.templates import Bindings, UnboundError, fill, resolve_ports
+from executor.templates import Bindings, JsonValue, UnboundError, fill, resolve_ports
 
 BINDINGS = Bindings("task-1", 7, "host.example", "www-data", {"http": 31000, "x_7": 31001})
 
@@ -28,7 +28,7 @@ def test_tags_are_filled_in(text: str, filled: str) -> None:
 
 
 def test_every_string_of_a_tree_is_filled_and_nothing_else_changes() -> None:
-    tree = {"a": ["{{mesos.instance}}", 1, None, {"b": "{{thermos.user}}"}], "{{mesos.instance}}": True}
+    tree: JsonValue = {"a": ["{{mesos.instance}}", 1, None, {"b": "{{thermos.user}}"}], "{{mesos.instance}}": True}
     assert fill(tree, BINDINGS) == {"a": ["7", 1, None, {"b": "www-data"}], "{{mesos.instance}}": True}
 
 

@@ -11,14 +11,14 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trio
 import trio.testing
 
 from aurorad import procfs
-from executor import ledger, runner
+from executor import runner
 from executor.checkpoint import (
     ProcessState,
     ProcessStatus,
@@ -79,7 +79,7 @@ class World:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(runner, "fork_coordinator", self._fork)
-        patch.setattr(ledger.os, "pidfd_open", self._pidfd_open)
+        patch.setattr(os, "pidfd_open", self._pidfd_open)
         patch.setattr(runner, "Ladder", lambda *_, **__: _Ladder(self._runs))
         patch.setattr(procfs, "become_subreaper", lambda: None)
         patch.setattr(procfs, "reap", lambda: True)
@@ -106,8 +106,8 @@ class World:
         return pidfd
 
     async def _coordinate(self, run: _Run, stream: StreamWriter, seq: int, go: int, records: int) -> None:
-        def say(seq: int, state: ProcessState, **fields: float) -> None:
-            stream.append(RunnerCkpt(process_status=ProcessStatus(seq, run.process, state, **fields)))  # type: ignore[arg-type]
+        def say(seq: int, state: ProcessState, **fields: Any) -> None:
+            stream.append(RunnerCkpt(process_status=ProcessStatus(seq, run.process, state, **fields)))
             with contextlib.suppress(BrokenPipeError):
                 os.write(records, b"r")
 
@@ -200,6 +200,7 @@ def live(
     log = logging.getLogger(f"tests.world.{directory}")
     log.propagate = False
     said = io.StringIO()
+    start_s = 0.0
     log.addHandler(logging.StreamHandler(said))
 
     def now_ms() -> int:
@@ -233,7 +234,6 @@ def live(
                     await run_task()
         return world
 
-    start_s = 0.0
     world = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     return Lived(read_stream(paths.runner), killed, world.ended_s, said.getvalue())
 

@@ -46,7 +46,7 @@ def attack(address: tuple[str, int], pid: int, bodies: int, seed: int, *, corpus
         with ThreadPoolExecutor(CONNECTIONS) as senders:
             shares = [count // CONNECTIONS + (i < count % CONNECTIONS) for i in range(CONNECTIONS)]
             seeds = [seed * 1_000 + number * 100 + i for i in range(CONNECTIONS)]
-            for some_wrong, some in senders.map(lambda s: _send(address, *s, corpus), zip(shares, seeds, strict=True)):
+            for some_wrong, some in senders.map(lambda share, seed: _send(address, share, seed, corpus), shares, seeds):
                 wrong += some_wrong
                 statuses += some
     grown = (process.memory_info().rss - before) / (1 << 20)

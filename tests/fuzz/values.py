@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, TypeVar
 
 from frozendict import frozendict
 
 from aurorad.api.calls import CALLS, Call, CommitRecovery, CreateJob, PerformBackup, Snapshot, StageRecovery
 from aurorad.api.struct import Base, EnumOf, ListOf, MapOf, SetOf, StructOf, ThriftStruct, ThriftUnion, Type, fields_of
 from aurorad.api.tasks import JobConfiguration, JobKey, Resource, TaskConfig
+
+S = TypeVar("S", bound=ThriftStruct)
 
 # What ends the scheduler, or fills the disk if it is done all the time; mutants may hit on them all the same.
 _LEFT_OUT = (CommitRecovery, PerformBackup, Snapshot, StageRecovery)
@@ -49,7 +51,7 @@ def _good_job(numbers: random.Random) -> CreateJob:
     return CreateJob(JobConfiguration(job, task_config=task, instance_count=numbers.randint(1, 3)))
 
 
-def _struct(cls: type[Any], numbers: random.Random) -> Any:
+def _struct(cls: type[S], numbers: random.Random) -> S:
     fields = fields_of(cls)
     if issubclass(cls, ThriftUnion):
         fields = (numbers.choice(fields),)
@@ -74,8 +76,7 @@ def _value(t: Type, numbers: random.Random) -> Any:
         case EnumOf(enum):
             return numbers.choice(list(enum))
         case StructOf(struct):
-            made: ThriftStruct = _struct(struct, numbers)
-            return made
+            return _struct(struct, numbers)
         case ListOf(element):
             return tuple(_elements(element, numbers))
         case SetOf(element):

@@ -22,7 +22,6 @@ from tests.leader.harness import SHORT_S, connected, until
 from tests.zookeeper import Ensemble, Relay
 
 PATH = "/aurora/scheduler"
-FOR_LONG = {"session_timeout_s": SHORT_S, "patience_s": math.inf}
 _STILL_A_MEMBER_S = (
     1.5  # who stands still for longer joins the ensemble again, after which 3.8.0 may hang (ZOOKEEPER-4712)
 )
@@ -41,7 +40,10 @@ class Candidate:
     async def live(self) -> None:
         while True:
             endpoints = [way.address for way in self.ways]
-            async with connected(*endpoints, **FOR_LONG) as session, trio.open_nursery() as nursery:
+            async with (
+                connected(*endpoints, session_timeout_s=SHORT_S, patience_s=math.inf) as session,
+                trio.open_nursery() as nursery,
+            ):
                 leadership = ZooKeeperLeadership(session, PATH, self.name, 8081)
                 await nursery.start(leadership.run)
                 await self._reign(leadership)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -102,9 +103,13 @@ async def test_a_session_outlives_a_short_time_without_connection(zookeeper: Ser
     with Relay(zookeeper) as relay:
         async with connected(relay.address, stats=(stats := Vars())) as session:
             first = await session.session()
+
+            def reconnected(times: int) -> bool:
+                return stats.get("zk_connection_state_RECONNECTED_counter") == times
+
             for times in range(1, 4):
                 relay.cut()
-                await until(lambda times=times: stats.get("zk_connection_state_RECONNECTED_counter") == times)
+                await until(partial(reconnected, times))
             assert await session.session() is first
 
 

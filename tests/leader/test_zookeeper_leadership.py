@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -78,12 +79,19 @@ async def test_candidates_lead_in_the_order_in_which_they_stood(ensemble: Ensemb
             order.append(n)
 
         with ensemble.client() as witness:
+
+            def stands(n: int) -> bool:
+                return f"host{n}".encode() in nodes(witness, PATH).values()
+
+            def leads(n: int) -> bool:
+                return order[-1:] == [n]
+
             async with trio.open_nursery() as nursery:
                 for n in (1, 2, 0):
                     nursery.start_soon(stand, n)
-                    await until(lambda n=n: f"host{n}".encode() in nodes(witness, PATH).values())
+                    await until(partial(stands, n))
                 for n in (1, 2, 0):
-                    await until(lambda n=n: order[-1:] == [n])
+                    await until(partial(leads, n))
                     assert [one.leadership.leads for one in all_] == [m == n for m in range(3)]
                     await all_[n].leadership.withdraw()
             assert order == [1, 2, 0]
@@ -97,12 +105,10 @@ async def test_everybody_knows_the_leader_once_it_is_advertised(ensemble: Ensemb
         await leader.leadership.advertise()
         assert leader.leadership.is_advertised
         expected = (Leader("host0", 8081, {"http": ("host0", 8081)}),)
-        for one in (leader, *others):
-            await until(lambda one=one: one.leadership.leaders == expected)
+        await until(lambda: all(one.leadership.leaders == expected for one in (leader, *others)))
         assert not any(one.leadership.is_advertised for one in others)
         await leader.leadership.withdraw()
-        for one in (leader, *others):
-            await until(lambda one=one: one.leadership.leaders == ())
+        await until(lambda: all(one.leadership.leaders == () for one in (leader, *others)))
 
 
 async def test_members_that_cannot_be_read_are_ignored(zookeeper: Server) -> None:
@@ -153,8 +159,10 @@ async def test_a_leader_cannot_be_advertised_when_its_session_is_over(zookeeper:
 
 async def test_a_leader_that_is_cut_off_is_defeated_before_another_is_elected(ensemble: Ensemble) -> None:
     with Relay(ensemble.servers[0]) as relay:
-        short = {"session_timeout_s": SHORT_S}
-        async with candidate(relay.address, **short) as leader, candidate(*ensemble.addresses, **short) as other:
+        async with (
+            candidate(relay.address, session_timeout_s=SHORT_S) as leader,
+            candidate(*ensemble.addresses, session_timeout_s=SHORT_S) as other,
+        ):
             await leader.leadership.elected()
             ends: list[str] = []
 
@@ -191,6 +199,11 @@ async def test_short_losses_of_the_connection_are_tolerated(zookeeper: Server) -
 
 async def test_a_candidate_stands_anew_after_it_lost_its_session(zookeeper: Server) -> None:
     with zookeeper.client() as witness:
+
+        def are_two_others(before: dict[str, bytes]) -> bool:
+            now = nodes(witness, PATH)
+            return len(now) == 2 and now != before
+
         async with candidates(zookeeper.address, count=2) as (leader, other):
             await leader.leadership.elected()
             async with trio.open_nursery() as nursery:
@@ -199,7 +212,7 @@ async def test_a_candidate_stands_anew_after_it_lost_its_session(zookeeper: Serv
                     await until(lambda: len(nodes(witness, PATH)) == 2)
                     before = nodes(witness, PATH)
                     zookeeper.expire(await other.session_id())
-                    await until(lambda before=before: len(now := nodes(witness, PATH)) == 2 and now != before)
+                    await until(partial(are_two_others, before))
                 await leader.leadership.withdraw()
             assert other.leadership.leads
 

@@ -196,8 +196,7 @@ class Rig:
             form = urllib.parse.urlencode({"frameworkId": framework_id}).encode()
             with suppress(urllib.error.HTTPError):  # it went meanwhile
                 urllib.request.urlopen(f"http://{self.leader()}/master/teardown", data=form, timeout=30).close()
-        for agent in self.agents:
-            eventually("no executor is left", lambda agent=agent: not agent.processes(), within_s=60)  # type: ignore[misc]
+        eventually("no executor is left", lambda: not any(agent.processes() for agent in self.agents), within_s=60)
 
     def logs(self) -> str:
         """The last of what each part has to say."""

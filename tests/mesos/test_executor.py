@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from aurorad import procfs
-from aurorad.engine.base import TaskState
+from aurorad.engine.base import StatusUpdate, TaskState
 from tests.mesos.framework import LIMIT_S, ROLE, Launched, framework
 from tests.mesos.rig import Rig
 from tests.mesos.workers import MesosWorkers, mesos_workers
@@ -125,7 +125,9 @@ async def test_if_no_agent_comes_back_the_executor_ends_its_task(rig: Rig, execu
         assert not is_alive(pid)
         assert "no agent for 4 s" in task.log()
         await start(rig, task)
-        await it.until(lambda e: e if getattr(e, "task_id", "") == task.id and e.state is not T.TASK_RUNNING else None)  # type: ignore[union-attr]
+        await it.until(
+            lambda e: (isinstance(e, StatusUpdate) and e.task_id == task.id and e.state is not T.TASK_RUNNING) or None
+        )
 
 
 async def test_without_checkpoints_an_executor_does_not_outlive_its_agent(rig: Rig, executor: Path) -> None:

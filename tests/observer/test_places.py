@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ RUN = "/var/lib/mesos/slaves/S0/frameworks/F0/executors/thermos-t1/runs/r1"
 ME = os.getuid()
 
 
-def header(sandbox: str | None, log_dir: str | None = None, **more: object) -> RunnerHeader:
-    return RunnerHeader("t1", 0, sandbox, log_dir=log_dir, **more)  # type: ignore[arg-type]
+def header(sandbox: str | None, log_dir: str | None = None, **more: Any) -> RunnerHeader:
+    return RunnerHeader("t1", 0, sandbox, log_dir=log_dir, **more)
 
 
 @pytest.mark.parametrize(

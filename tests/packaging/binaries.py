@@ -85,7 +85,7 @@ def test_the_bundle_speaks_kerberos(tmp_path: Path) -> None:
         f"-kerberos_server_keytab={keytab}",
         "-kerberos_server_principal=HTTP/localhost@TEST.REALM",
     )
-    command = [_program("aurorad"), f"-work_dir={tmp_path / 'work'}", "-http_port=0", "-observer_port=0", *flags]
+    command = [str(_program("aurorad")), f"-work_dir={tmp_path / 'work'}", "-http_port=0", "-observer_port=0", *flags]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert "key table" in ended.stderr

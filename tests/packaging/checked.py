@@ -44,7 +44,12 @@ def test_packages_of_the_same_bundles_have_the_same_bytes(tmp_path: Path) -> Non
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "SOURCE_DATE_EPOCH": when.stdout.strip()}
     for folder in ("a", "b"):
-        make = [sys.executable, REPOSITORY / "packaging/packages", "--only=aurora-tools", tmp_path / folder]
+        make: list[str | Path] = [
+            sys.executable,
+            REPOSITORY / "packaging/packages",
+            "--only=aurora-tools",
+            tmp_path / folder,
+        ]
         subprocess.run(make, check=True, env=environment, stdout=subprocess.DEVNULL)
     for name in (made.name, rpm.name):
         assert _sum(tmp_path / "a" / name) == _sum(tmp_path / "b" / name)

@@ -23,7 +23,8 @@ NEWER = "99.0~test"
 @pytest.fixture
 def newer(tmp_path: Path) -> Path:
     folder = tmp_path / "newer"
-    make = [sys.executable, REPOSITORY / "packaging/packages", "--kind=rpm", f"--version={NEWER}", folder]
+    packages = str(REPOSITORY / "packaging/packages")
+    make = [sys.executable, packages, "--kind=rpm", f"--version={NEWER}", str(folder)]
     subprocess.run(make, check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.DEVNULL)
     return folder
 

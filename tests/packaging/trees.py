@@ -30,7 +30,7 @@ class Tree:
 
     def run(self, command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A shell's output and errors together: in the booted system, or in the mere tree."""
-        enter = ["chroot", self.root]
+        enter = ["chroot", str(self.root)]
         if self._init is not None:
             enter = ["nsenter", "--all", f"--target={self._init.pid}"]
         ended = subprocess.run(
@@ -96,7 +96,7 @@ def fresh_debian(folder: Path, packages: Path) -> Iterator[Tree]:
     for name in ("root", "upper", "work"):
         (folder / name).mkdir()
     options = f"lowerdir={BASE},upperdir={folder / 'upper'},workdir={folder / 'work'}"
-    mounted = []
+    mounted: list[Path] = []
     try:
         _mount(mounted, root, "-t", "overlay", "-o", options, "overlay")
         (root / "packages").mkdir()

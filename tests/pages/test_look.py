@@ -1,5 +1,6 @@
 import pytest
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
 from werkzeug.exceptions import HTTPException
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, ScheduleStatus
@@ -61,7 +62,7 @@ async def test_an_error_is_a_page_for_browsers_and_words_for_others(
     method: str, path: str, status: int, words: str, accept: str | None
 ) -> None:
     headers = {} if accept is None else {"Accept": accept}
-    answer = await app_that_fails().test_client().open(path, method=method, headers=headers)
+    answer = await TrioClient(app_that_fails()).open(path, method=method, headers=headers)
     text = await answer.get_data(as_text=True)
     assert answer.status_code == status
     assert words in text

@@ -15,7 +15,7 @@ def test_a_page_that_there_is_not_becomes_the_nearest(asked: int, given: int) ->
 
 
 def test_nothing_is_one_empty_page() -> None:
-    page = paginate([], 7)
+    page = paginate(range(0), 7)
     assert (page.rows, page.number, page.last, page.first_row, page.last_row) == ((), 1, 1, 0, 0)
 
 

@@ -52,7 +52,7 @@ serverurl=unix://{folder / "socket"}
         return ("supervisord", "-c", str(self.folder / "supervisord.conf"))
 
     def ask(self, *words: str) -> str:
-        command = ["supervisorctl", "-c", self.folder / "supervisord.conf", *words]
+        command = ["supervisorctl", *self.command[1:], *words]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
 
     def pid(self) -> int | None:

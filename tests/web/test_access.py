@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import trio
 import trio.testing
 from quart import Blueprint
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient, connections
+from werkzeug.datastructures import Headers
 
 from aurorad.rules.permissions import Caller
 from aurorad.vars import Vars
@@ -60,15 +62,15 @@ def app(guard: Gate, seen: list[Caller] | None = None) -> QuartTrio:
 async def status(
     made: QuartTrio,
     path: str,
-    headers: dict[str, str] | Sequence[tuple[str, str]] = (),
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     *,
     method: str = "GET",
     client: tuple[str, int] = ELSEWHERE,
 ) -> int:
-    answer = await made.test_client().open(
+    answer = await TrioClient(made).open(
         path,
         method=method,
-        headers=dict(headers) if isinstance(headers, dict) else list(headers),
+        headers=Headers(headers),
         scope_base={"client": client},
     )
     return answer.status_code
@@ -163,6 +165,7 @@ async def test_what_unknown_callers_send_is_not_even_read_then(method: str) -> N
 async def test_who_is_refused_may_not_send_for_ever(autojump_clock: trio.testing.MockClock) -> None:
     client = app(gate()).test_client()
     async with client.request("/quitquitquit", method="POST") as sent:
+        assert isinstance(sent, connections.TestHTTPConnection)
         await sent.send(b"something, ")
         with trio.fail_after(60):
             while sent.status_code is None:

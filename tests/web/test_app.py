@@ -1,8 +1,11 @@
 from collections.abc import Mapping
+from typing import NoReturn
 
 import pytest
 import trio
 from quart import Blueprint, Response
+from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
 
 from aurorad.api.enums import MaintenanceMode, ScheduleStatus
 from aurorad.api.tasks import (
@@ -24,13 +27,13 @@ from aurorad.web.pages.blueprint import scheduler_look, scheduler_pages
 from aurorad.web.thrift import thrift_endpoint
 
 
-async def nobody(*_: object) -> object:
+async def nobody(*_: object) -> NoReturn:
     raise AssertionError("a secret")
 
 
-def application(  # type: ignore[no-untyped-def]
+def application(
     stats: Vars, tables: Tables | None = None, waits: Mapping[str, Mapping[str, str]] | None = None
-):
+) -> QuartTrio:
     pages = scheduler_pages(
         scheduler_look("here", lambda: 0),
         tables or Tables(),
@@ -40,7 +43,7 @@ def application(  # type: ignore[no-untyped-def]
     )
     return scheduler_app(
         stats,
-        thrift_endpoint(nobody, lambda: ANYBODY),  # type: ignore[arg-type]
+        thrift_endpoint(nobody, lambda: ANYBODY),
         admin_endpoints(stats, lambda: None),
         pages,
     )
@@ -68,7 +71,7 @@ def application(  # type: ignore[no-untyped-def]
 )
 async def test_every_answer_is_protected_and_counted(method: str, path: str, status: int) -> None:
     stats = Vars()
-    answer = await application(stats).test_client().open(path, method=method)
+    answer = await TrioClient(application(stats)).open(path, method=method)
     assert answer.status_code == status
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")

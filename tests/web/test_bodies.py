@@ -59,7 +59,7 @@ async def test_who_goes_away_leaves_room_for_others() -> None:
         finally:
             gone.set()
 
-    blueprint.record(lambda state: bound_bodies(state.app, most_bytes=len(_BIG) * 3 // 2))  # type: ignore[arg-type]
+    blueprint.record(lambda state: bound_bodies(state.app, most_bytes=len(_BIG) * 3 // 2))  # type: ignore[arg-type]  # a QuartTrio
     head = b"POST /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
     async with served(blueprint) as it:
         async with await trio.open_tcp_stream("127.0.0.1", it.port) as stream:

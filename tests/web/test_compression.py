@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from quart import Blueprint, Response
+from quart.typing import TestClientProtocol as Client
 from quart_trio import QuartTrio
 
 from aurorad.vars import Vars
@@ -13,7 +14,7 @@ GZIP = {"Accept-Encoding": "gzip, deflate"}
 LARGE, HUGE = b"0123456789" * 500, b"0123456789" * 50_000
 
 
-def client():  # type: ignore[no-untyped-def]
+def client() -> Client:
     blueprint = Blueprint("any", __name__)
 
     @blueprint.route("/body/<which>/<path:type_>")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from quart import Quart
+from quart_trio.testing import TrioClient
 
 from aurorad.daemon import _Daemon
 from aurorad.flags import parse
@@ -93,7 +94,7 @@ async def test_whatever_changes_something_is_not_done_for_another_sites_page(
         changing = [(app, *route) for app in served for route in routes(app) if changes(*route)]
         for app, rule, method in changing:
             path = re.sub("<[^>]*>", "1", rule)
-            answer = await app.test_client().open(path, method=method, headers=evil)
+            answer = await TrioClient(app).open(path, method=method, headers=evil)
             assert answer.status_code == 403, (method, path)
         assert {"/api", "/quitquitquit", "/agent_remove"} <= {rule for _, rule, _ in changing}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from quart.typing import TestClientProtocol as Client
 from quart_trio import QuartTrio
 
 from aurorad.api import binary, tjson
@@ -31,13 +34,13 @@ async def plan(call: Call, user: str) -> Plan:
 
 
 @pytest.fixture
-def client():
+def client() -> Client:
     app = QuartTrio("test")
     app.register_blueprint(explain_endpoints(explain, plan, lambda job: job == JOB, lambda: Caller("alice")))
     return app.test_client()
 
 
-async def test_a_job_is_explained_as_json(client):
+async def test_a_job_is_explained_as_json(client: Client) -> None:
     answer = await client.get("/explain?job=www/prod/web&instance=3&instance=1")
     assert answer.content_type == "application/json"
     assert await answer.get_json() == {
@@ -72,7 +75,7 @@ async def test_a_job_is_explained_as_json(client):
         ("?job=www/prod/other", 404, "There is no job www/prod/other.\n"),
     ],
 )
-async def test_what_cannot_be_explained_gets_a_sentence(client, query, status, text):
+async def test_what_cannot_be_explained_gets_a_sentence(client: Client, query: str, status: int, text: str) -> None:
     answer = await client.get(f"/explain{query}")
     assert (answer.status_code, await answer.get_data(as_text=True)) == (status, text)
     assert answer.mimetype == "text/plain"
@@ -83,7 +86,9 @@ def message(call: Call) -> MessageHeader:
 
 
 @pytest.mark.parametrize(("encode", "type_"), [(binary.encode_message, BINARY_TYPE), (tjson.encode_message, JSON_TYPE)])
-async def test_a_call_is_planned_in_either_encoding(client, encode, type_):
+async def test_a_call_is_planned_in_either_encoding(
+    client: Client, encode: Callable[[MessageHeader, Call], bytes], type_: str
+) -> None:
     call = CreateJob(JobConfiguration(JOB))
     answer = await client.post("/plan", data=encode(message(call), call), headers={"Content-Type": type_})
     assert await answer.get_json() == {
@@ -96,13 +101,13 @@ async def test_a_call_is_planned_in_either_encoding(client, encode, type_):
     }
 
 
-async def test_a_call_that_cannot_be_planned_gets_a_sentence(client):
+async def test_a_call_that_cannot_be_planned_gets_a_sentence(client: Client) -> None:
     data = binary.encode_message(message(GetTierConfigs()), GetTierConfigs())
     answer = await client.post("/plan", data=data, headers={"Content-Type": BINARY_TYPE})
     assert (answer.status_code, await answer.get_data(as_text=True)) == (400, "getTierConfigs cannot be planned.\n")
 
 
-async def test_what_is_no_call_gets_a_sentence(client):
+async def test_what_is_no_call_gets_a_sentence(client: Client) -> None:
     answer = await client.post("/plan", data=b"x", headers={"Content-Type": BINARY_TYPE})
     assert answer.status_code == 400
     assert (await answer.get_data(as_text=True)).startswith("Malformed request body: ")

@@ -50,4 +50,5 @@ async def test_series_come_as_a_table(path: str, query: str, status: int, answer
 
 async def test_the_page_draws_with_a_script_of_ours() -> None:
     status, page = await ask("/graphview?query=rate(a)")
+    assert isinstance(page, bytes)
     assert (status, b"/assets/graphs.js?" in page) == (200, True)

@@ -7,8 +7,8 @@ import re
 import pytest
 import trio
 from quart import Blueprint, Response
-from quart import typing as quart_typing
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
 
 from aurorad.leader.face import Leader
 from aurorad.pages.look import Look
@@ -64,11 +64,11 @@ def everything() -> Blueprint:
     return blueprint
 
 
-def client(*leaders: Leader) -> quart_typing.TestClientProtocol:
+def client(*leaders: Leader) -> TrioClient:
     app = QuartTrio(__name__, static_folder=None)
     app.register_blueprint(leader_endpoints(Known(*leaders)))
     app.register_blueprint(everything())
-    return app.test_client()
+    return TrioClient(app)
 
 
 @pytest.mark.parametrize("path", LEADERS_ONLY)

@@ -3,6 +3,7 @@
 import pytest
 from frozendict import frozendict
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
 
 from aurorad.api.enums import ScheduleStatus
 from aurorad.api.tasks import AssignedTask, JobKey, ScheduledTask, TaskConfig
@@ -34,7 +35,7 @@ def tables() -> Tables:
 async def ask(path: str, method: str = "GET") -> tuple[int, str]:
     app = QuartTrio(__name__, static_folder=None)
     app.register_blueprint(mname_endpoints(tables()))
-    answer = await app.test_client().open(path, method=method)
+    answer = await TrioClient(app).open(path, method=method)
     return answer.status_code, answer.headers.get("Location") or await answer.get_data(as_text=True)
 
 

@@ -28,7 +28,7 @@ def endless(ended: trio.Event | None = None) -> Blueprint:
                 if ended is not None:
                     ended.set()
 
-        response = Response(body())  # type: ignore[arg-type]  # Quart's own annotation forgets async iterators
+        response = Response(body())
         response.timeout = None
         return response
 

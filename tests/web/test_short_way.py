@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from quart import Response as HttpResponse
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
+from werkzeug.datastructures import Headers as HttpHeaders
 
 from aurorad.api import binary, compact, tjson
 from aurorad.api.calls import Call, GetJobs, GetQuota, GetTasksStatus, GetTierConfigs, SetQuota
@@ -72,9 +75,9 @@ class World:
             case _:
                 return Response(details=(ResponseDetail("done"),))
 
-    async def remember(self, *request: object) -> None:
+    async def remember(self, *request: Any) -> None:
         self.ways.append("long")
-        await self.long(*request)  # type: ignore[arg-type]
+        await self.long(*request)
 
     def only_long(self) -> QuartTrio:
         self.app.asgi_app = self.long  # type: ignore[method-assign]
@@ -155,8 +158,7 @@ CREDENTIALS: list[Headers] = [
 
 
 async def answer(app: QuartTrio, headers: Headers, body: bytes, method: str = "POST", path: str = "/api") -> object:
-    given = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
-    got: HttpResponse = await app.test_client().open(path, method=method, headers=given, data=body)  # type: ignore[call-arg, arg-type]
+    got = await TrioClient(app).open(path, method=method, headers=HttpHeaders(headers), data=body)
     return got.status_code, sorted(got.headers.items()), await got.get_data(as_text=False)
 
 
@@ -165,10 +167,10 @@ def counted(world: World) -> dict[str, object]:
     return {name: world.stats.get(name) for name in names}
 
 
-async def same_both_ways(both: World, only: World, *request: object) -> None:
+async def same_both_ways(both: World, only: World, *request: Any) -> None:
     with trio.fail_after(5):  # refusals wait for bodies that do not end, but not for these
-        expected = await answer(only.only_long(), *request)  # type: ignore[arg-type]
-        assert await answer(both.app, *request) == expected  # type: ignore[arg-type]
+        expected = await answer(only.only_long(), *request)
+        assert await answer(both.app, *request) == expected
     assert both.heard == only.heard
     assert counted(both) == counted(only)
 

@@ -153,7 +153,7 @@ class TestFilesThatCannotBeUsed:
 
     def test_are_told_if_the_key_has_a_password(self, files: TlsFiles, tmp_path: Path) -> None:
         key = tmp_path / "locked.key"
-        command = ["openssl", "ec", "-in", files.key, "-aes256", "-passout", "pass:x", "-out", key]
+        command: list[str | Path] = ["openssl", "ec", "-in", files.key, "-aes256", "-passout", "pass:x", "-out", key]
         subprocess.run(command, check=True, capture_output=True)
         with pytest.raises(BadCertificate, match="a key without a password was expected"):
             files._replace(key=key).context()

@@ -1,6 +1,7 @@
 """What tasks were promised, by pool, role and job (http-endpoints sheet, section 6)."""
 
 import re
+from typing import Any
 
 import pytest
 from quart_trio import QuartTrio
@@ -24,9 +25,9 @@ from aurorad.web.utilization import utilization_endpoints
 DEDICATED = frozenset({Constraint("dedicated", TaskConstraint(value=ValueConstraint(False, frozenset({"a/b"}))))})
 
 
-def config(role: str, name: str, cpus: float, **more: object) -> TaskConfig:
+def config(role: str, name: str, cpus: float, **more: Any) -> TaskConfig:
     resources = frozenset({Resource(num_cpus=cpus), Resource(ram_mb=100), Resource(disk_mb=10)})
-    return TaskConfig(JobKey(role, "prod", name), resources=resources, **more)  # type: ignore[arg-type]
+    return TaskConfig(JobKey(role, "prod", name), resources=resources, **more)
 
 
 CONFIGS = [

@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from tests.engine.mesos import recordings
+from tests.engine.mesos.fake_master import Json
 from tests.engine.mesos.recordings import Recorder
 from tests.engine.mesos.scripts import SCRIPTS, Heard
 from tests.mesos.rig import Rig, install, rig
@@ -32,7 +33,7 @@ class RealOperator:
         await trio.to_thread.run_sync(self._rig.revive, "agent0")
 
 
-async def record(name: str, cluster: Rig) -> tuple[Heard, list[recordings.Json]]:
+async def record(name: str, cluster: Rig) -> tuple[Heard, list[Json]]:
     """What the script heard, and the traffic."""
     recorder = Recorder(cluster.master)
     async with recorder.recording() as address:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 import trio
@@ -19,6 +19,12 @@ from tests.engine.mesos.session import engine_at, session, task
 SUBSCRIBED = {"framework_id": {"value": "framework"}, "heartbeat_interval_seconds": 15.0}
 NOT_RUNNING = {TaskState.TASK_LOST, TaskState.TASK_DROPPED, TaskState.TASK_ERROR}
 LAUNCHES = 25
+WAYS_TO_DIE: list[Callable[[Stream], None]] = [
+    Stream.cut,
+    Stream.end,
+    lambda stream: stream.send(b"?\n"),
+    lambda stream: None,
+]
 
 
 class Cluster:
@@ -56,7 +62,7 @@ class Cluster:
     def _dies(self) -> bool:
         if self.is_well or self._stream is None or self._rng.random() > 0.15:
             return False
-        how = self._rng.choice([Stream.cut, Stream.end, lambda stream: stream.send(b"?\n"), lambda stream: None])
+        how = self._rng.choice(WAYS_TO_DIE)
         how(self._stream)
         self._stream = None  # in the last case it is only silent from now on
         return True

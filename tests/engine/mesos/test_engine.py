@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
@@ -82,7 +82,7 @@ async def test_a_credential_goes_with_every_call_and_into_no_log(caplog: pytest.
     caplog.set_level(logging.DEBUG)
     seen = []
 
-    def refuses(call: Json, headers: dict[str, str]) -> None:
+    def refuses(call: Json, headers: Mapping[str, str]) -> None:
         seen.append((call["type"], headers["authorization"]))
 
     engine_credential = Credential("aurora", "secret")
@@ -124,7 +124,9 @@ async def test_a_cut_of_the_connection_for_calls_is_one_of_the_subscription(quic
         await it.hear(Registered)
         subscription = it.engine._subscription
         assert subscription is not None
-        subscription.calls._stream.socket.shutdown(trio.socket.SHUT_RDWR)
+        stream = subscription.calls._stream
+        assert isinstance(stream, trio.SocketStream)
+        stream.socket.shutdown(trio.socket.SHUT_RDWR)
         await it.hear(Disconnected)
         await it.hear(Registered)
 
@@ -172,7 +174,7 @@ async def test_it_goes_where_it_is_sent_and_does_not_go_round_for_ever(quick_clo
         stats = Vars()
         async with session(engine_at(address, stats)):
             await trio.sleep(100)
-        assert 5 < stats.get("mesos_scheduler_subscription_attempts") < 12
+        assert 5 < int(stats.get("mesos_scheduler_subscription_attempts")) < 12
 
 
 async def test_of_several_masters_one_after_the_other_is_asked(quick_clock: MockClock) -> None:
@@ -377,7 +379,8 @@ async def test_calls_that_fail_are_counted() -> None:
 
 
 async def test_a_master_that_answers_no_calls_is_left_though_it_tells_events(quick_clock: MockClock) -> None:
-    master, forgotten = FakeMaster(), []
+    master = FakeMaster()
+    forgotten: list[Json] = []
 
     async def handle(call: Json, headers: Mapping[str, str]) -> Answer | Stream:
         if call["type"] == "KILL" and not forgotten:
@@ -441,8 +444,8 @@ async def test_a_master_that_takes_connections_and_says_nothing_is_not_waited_fo
 
 
 @pytest.fixture(params=["subscribing", "subscribed", "waiting to try again", "telling a full channel"])
-def moment(request: pytest.FixtureRequest) -> Iterator[str]:
-    return request.param
+def moment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def test_it_can_be_cancelled_while(moment: str) -> None:

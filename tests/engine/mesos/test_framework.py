@@ -1,29 +1,32 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from aurorad.engine.mesos.framework import BadCredential, Credential, framework_info, read_credential
+from aurorad.engine.mesos.messages import FrameworkInfo
 
-PLAIN = {
-    "name": "Aurora",
-    "user": "root",
-    "failover_timeout_s": 1814400.0,
-    "role": None,
-    "principal": None,
-    "hostname": "h",
-    "webui_url": "http://h:8081",
-    "revocable": False,
-    "gpus": False,
-    "partition_aware": False,
-}
+plain = partial(
+    framework_info,
+    name="Aurora",
+    user="root",
+    failover_timeout_s=1814400.0,
+    role=None,
+    principal=None,
+    hostname="h",
+    webui_url="http://h:8081",
+    revocable=False,
+    gpus=False,
+    partition_aware=False,
+)
 
 
 def test_a_framework_says_no_more_than_it_must() -> None:
-    assert json.loads(msgspec.json.encode(framework_info(**PLAIN))) == {
+    assert json.loads(msgspec.json.encode(plain())) == {
         "name": "Aurora",
         "user": "root",
         "failover_timeout": 1814400.0,
@@ -34,17 +37,17 @@ def test_a_framework_says_no_more_than_it_must() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "value", "field", "written"),
+    ("info", "field", "written"),
     [
-        ("role", "web", "role", "web"),
-        ("principal", "aurora", "principal", "aurora"),
-        ("revocable", True, "capabilities", [{"type": "REVOCABLE_RESOURCES"}]),
-        ("gpus", True, "capabilities", [{"type": "GPU_RESOURCES"}]),
-        ("partition_aware", True, "capabilities", [{"type": "PARTITION_AWARE"}]),
+        (plain(role="web"), "role", "web"),
+        (plain(principal="aurora"), "principal", "aurora"),
+        (plain(revocable=True), "capabilities", [{"type": "REVOCABLE_RESOURCES"}]),
+        (plain(gpus=True), "capabilities", [{"type": "GPU_RESOURCES"}]),
+        (plain(partition_aware=True), "capabilities", [{"type": "PARTITION_AWARE"}]),
     ],
 )
-def test_what_flags_add_to_a_framework(argument: str, value: object, field: str, written: object) -> None:
-    assert json.loads(msgspec.json.encode(framework_info(**{**PLAIN, argument: value})))[field] == written
+def test_what_flags_add_to_a_framework(info: FrameworkInfo, field: str, written: object) -> None:
+    assert json.loads(msgspec.json.encode(info))[field] == written
 
 
 @pytest.mark.parametrize(

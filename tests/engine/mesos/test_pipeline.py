@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import trio
@@ -40,9 +41,13 @@ async def test_requests_are_whole_and_need_no_answer_to_follow_each_other() -> N
 
 async def test_answers_come_in_order_however_they_are_cut() -> None:
     answers: list[tuple[int, int, str]] = []
+
+    def answered(number: int, status: int, text: str) -> None:
+        answers.append((number, status, text))
+
     async with pipeline() as (calls, master):
         for number in range(3):
-            await calls.call(b"", lambda status, text, number=number: answers.append((number, status, text)))
+            await calls.call(b"", partial(answered, number))
         told = ACCEPTED + b"HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\nno" + ACCEPTED
         for at in range(len(told)):
             await master.send_all(told[at : at + 1])

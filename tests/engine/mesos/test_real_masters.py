@@ -53,7 +53,7 @@ async def test_who_has_no_credential_is_not_subscribed(masters: Rig) -> None:
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(engine.run, send, None)
-                while stats.get("mesos_scheduler_subscription_attempts") < attempts:  # noqa: ASYNC110 - it tells nobody
+                while int(stats.get("mesos_scheduler_subscription_attempts")) < attempts:  # noqa: ASYNC110 - it tells nobody
                     await trio.sleep(0.01)
                 nursery.cancel_scope.cancel()
     assert events.statistics().current_buffer_used == 0

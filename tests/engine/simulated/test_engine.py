@@ -67,7 +67,7 @@ async def test_tasks_go_on_while_nobody_listens(autojump_clock: MockClock) -> No
         assert isinstance(first, StatusUpdate)
         assert first.state is TaskState.TASK_STARTING
         await engine.reconcile(("t", "u"))
-        states = []
+        states: list[TaskState] = []
         while len(states) < 2:
             event = await events.receive()
             if isinstance(event, StatusUpdate) and event.uuid is None:

@@ -268,7 +268,7 @@ def test_a_sandbox_is_emptied_with_the_rights_of_its_user(tmp_path: Path) -> Non
         remove(left, Parts(data=True, logs=True, metadata=True))
     assert paths.finished.exists()
     for folder, _, files in os.walk(sandbox):
-        for name in (folder, *(Path(folder, file) for file in files)):
+        for name in (Path(folder), *(Path(folder, file) for file in files)):
             os.chown(name, NOBODY, NOBODY)
     remove(left, Parts(data=True, logs=True, metadata=True))
     assert gone(paths)

@@ -32,7 +32,7 @@ UPDATE = "/scheduler/www-data/devel/hello_world/update/u1"
         ([U.ROLLING_FORWARD, U.ERROR], "Update Failed", "bad"),
     ],
 )
-async def test_the_title_says_how_the_update_stands(path: list[U], title: str, tone: str) -> None:
+async def test_the_title_says_how_the_update_stands(path: list[JobUpdateStatus], title: str, tone: str) -> None:
     tables = tables_of(task(0))
     key = add_update(tables, "u1", [(status, None) for status in path])
     row = updates.update_row(tables.updates[key])

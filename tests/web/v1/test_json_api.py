@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
 
 from aurorad.api import calls
 from aurorad.api.calls import CALLS, Call
@@ -78,16 +79,16 @@ async def ask(
         made.append(call)
         return answer if isinstance(answer, Response) else answer(call)
 
-    async def nothing(*_: object) -> None:
+    async def nothing(*_: object) -> NoReturn:
         raise AssertionError
 
     app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 10_000
-    world = World(tables(), lambda: 0, nothing, nothing)  # type: ignore[arg-type]
+    world = World(tables(), lambda: 0, nothing, nothing)
     app.register_blueprint(json_api(handle, lambda: ANYBODY, world))
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     given = {"Content-Type": "application/json"} if body is not None else {}
-    done = await app.test_client().open(path, method=method, data=data, headers=given | (headers or {}))
+    done = await TrioClient(app).open(path, method=method, data=data, headers=given | (headers or {}))
     text = await done.get_data()
     value = json.loads(text) if text else None
     if done.status_code >= 400:

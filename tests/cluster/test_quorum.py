@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.conftest import initialize
@@ -25,7 +26,7 @@ def unfit(one: Scheduler, why: str) -> None:
 
 
 def fit(one: Scheduler) -> None:
-    eventually(f"{one.name} is fit", lambda: one.variables().get("scheduler_fit_to_lead") == 1, 60)
+    eventually(f"{one.name} is fit", one.is_fit, 60)
     assert one.get("/health") == "OK\n"
 
 
@@ -104,5 +105,5 @@ def raise_the_quorum(them: Site) -> None:
         one.stop()
         one.set("native_log_quorum_size", 3)
         one.start()
-        eventually(f"{one.name} serves", lambda one=one: one.status_of("/vars"), 60)  # type: ignore[misc]
+        eventually(f"{one.name} serves", partial(one.status_of, "/vars"), 60)
     them.settle()

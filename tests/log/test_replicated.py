@@ -109,12 +109,15 @@ async def test_who_follows_gets_all_that_comes_and_waits_for_more(tmp_path: Path
             async for some in follower.log.follow(position):
                 got.extend(entry for _, entry in some)
 
+        async def write_and_get(entry: bytes) -> None:
+            await write(leader, entry)
+            await until(lambda: got[-1:] == [entry])
+
         await write(leader, b"before")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follow, 0)
             for number in range(20):
-                await write(leader, b"%d" % number)
-                await until(lambda number=number: got[-1:] == [b"%d" % number])
+                await write_and_get(b"%d" % number)
             nursery.cancel_scope.cancel()
         assert got == [b"before", *(b"%d" % number for number in range(20))]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -124,7 +125,7 @@ def test_an_updates_strategy_is_filled_in_and_its_state_follows_its_events() -> 
 
 def test_what_nobody_knows_is_passed_over() -> None:
     class LaterSnapshot(s.Snapshot, frozen=True, cache_hash=True):
-        later: s.Annotated[frozenset[ScheduledTask], s.Id(99)] = frozenset()
+        later: Annotated[frozenset[ScheduledTask], s.Id(99)] = frozenset()
 
     assert set(
         decoded(binary.encode(LaterSnapshot(tasks=frozenset({task("a")}), later=frozenset({task("b")})))).rows(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -221,7 +221,7 @@ async def test_room_is_noticed_without_a_write(autojump_clock: trio.testing.Mock
         with pytest.raises(LogFull):
             await storage.write(save("a"))
         await trio.sleep(PROBE_S * 3.5)
-        assert storage.refusing == "No space left on device"
+        assert (storage.refusing, log.end) == ("No space left on device", 0)
         log.full = False
         await trio.sleep(PROBE_S)
         assert storage.refusing is None
@@ -297,9 +297,9 @@ async def test_those_who_wait_when_it_stops_are_undone_and_told() -> None:
     storage = Storage(log, Tables())
     told: list[str] = []
 
-    async def expect_not_ready(name: str, wait: Callable[[], object]) -> None:
+    async def expect_not_ready(name: str, wait: Callable[[], Awaitable[object]]) -> None:
         with pytest.raises(StorageNotReady, match="Storage has stopped"):
-            await wait()  # type: ignore[misc]
+            await wait()
         told.append(name)
 
     async with trio.open_nursery() as waiters, trio.open_nursery() as nursery:

@@ -54,6 +54,10 @@ def test_a_wrong_quorum_on_one_member_is_told_and_the_others_go_on(ledger: Ledge
     wrong.set("native_log_quorum_size", 2)
 
 
+def learns(one: Scheduler) -> bool:
+    return one.variables().get("log/recovered") == 0
+
+
 def test_with_more_members_than_a_quorum_is_made_for_nobody_new_leads(ledger: Ledger) -> None:
     """Who leads goes on: it takes a second leader for two quorums to miss each other."""
     ledger.add()
@@ -64,7 +68,7 @@ def test_with_more_members_than_a_quorum_is_made_for_nobody_new_leads(ledger: Le
     for one in followers:
         unfit(one, "-native_log_quorum_size=2 is no majority of the 5 members seen: ")
     for one in more:
-        eventually(f"{one.name} learns, without a vote", lambda one=one: one.variables().get("log/recovered") == 0)  # type: ignore[misc]
+        eventually(f"{one.name} learns, without a vote", partial(learns, one))
     ledger.add()
     leader.stop()
     for one in followers:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ from aurorad.api.updates import (
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.storage import backup_format
 from aurorad.storage.backup_format import UnreadableBackup
+from aurorad.storage.operations import Op
 from aurorad.storage.tables import Table, Tables
 from tests.storage import samples
 from tests.storage.samples import CONFIG, JOB, task
@@ -52,8 +53,8 @@ def recalling(data: bytes) -> binary.Recalling:
     return memory
 
 
-def of(**fields: object) -> bytes:
-    return binary.encode(s.Snapshot(**fields))  # type: ignore[arg-type]
+def of(**fields: Any) -> bytes:
+    return binary.encode(s.Snapshot(**fields))
 
 
 def in_tier(config: TaskConfig) -> TaskConfig:
@@ -61,11 +62,11 @@ def in_tier(config: TaskConfig) -> TaskConfig:
 
 
 @given(st.lists(samples.ops, max_size=30))
-def test_whatever_was_written_is_read_again(ops: list[object]) -> None:
+def test_whatever_was_written_is_read_again(ops: list[Op]) -> None:
     tables = Tables()
     for op in ops:
         try:
-            tables.apply(op)  # type: ignore[arg-type]
+            tables.apply(op)
         except (LookupError, ValueError):
             continue
     once = decoded(encoded(tables))

@@ -32,8 +32,8 @@ from tests.storage.samples import JOB, config, task
 from tests.waiting import until
 
 
-def opened(folder: Path, stats: Vars | None = None, **options: float) -> AbstractAsyncContextManager[Storage]:
-    return open_storage(folder, stats=stats or Vars(), now_ms=lambda: 1, **options)  # type: ignore[arg-type]
+def opened(folder: Path, stats: Vars | None = None) -> AbstractAsyncContextManager[Storage]:
+    return open_storage(folder, stats=stats or Vars(), now_ms=lambda: 1)
 
 
 @pytest.fixture(autouse=True)

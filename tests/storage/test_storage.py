@@ -12,7 +12,7 @@ from aurorad.log.errors import LogLost
 from aurorad.storage import commits
 from aurorad.storage.commits import PROBE_S
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
-from aurorad.storage.storage import LogFull, OutcomeUnknown, Storage, StorageNotReady
+from aurorad.storage.storage import MAX_ENTRY_BYTES, Follower, LogFull, OutcomeUnknown, Storage, StorageNotReady
 from aurorad.storage.tables import Changes, Table, Tables
 from aurorad.storage.transaction import Transaction
 from tests.storage.memory_log import MemoryLog
@@ -20,8 +20,10 @@ from tests.storage.samples import task
 
 
 @asynccontextmanager
-async def serving(log: MemoryLog, **options: object) -> AsyncIterator[Storage]:
-    storage = Storage(log, Tables(), **options)  # type: ignore[arg-type]
+async def serving(
+    log: MemoryLog, *, max_entry_bytes: int = MAX_ENTRY_BYTES, follower: Follower = lambda *_: None
+) -> AsyncIterator[Storage]:
+    storage = Storage(log, Tables(), max_entry_bytes, follower)
     async with trio.open_nursery() as nursery:
         await nursery.start(storage.run)
         yield storage

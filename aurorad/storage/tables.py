@@ -5,7 +5,7 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
@@ -60,7 +60,7 @@ class Change(NamedTuple):
     """One row before and after; None where there is none. Reverting puts `before` back."""
 
     table: Table
-    key: Hashable
+    key: Any
     before: Any
     after: Any
 

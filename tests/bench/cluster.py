@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -110,7 +111,7 @@ def _pages(it: Cluster) -> Iterator[Figure]:
         "page of a running instance": f"/scheduler/{role}/{job.environment}/start-0/0",
     }
     for what, path in pages.items():
-        seconds = [_timed(lambda path=path: caller.get(path)) for _ in range(LOADS)]
+        seconds = [_timed(partial(caller.get, path)) for _ in range(LOADS)]
         yield f"{what}, median", _ms(statistics.median(seconds)), ""
 
 

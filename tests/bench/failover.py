@@ -8,9 +8,10 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from aurorad.api.calls import CreateJob
 from tests.bench.cluster import Caller
@@ -20,6 +21,7 @@ from tests.e2e.schedulers import Schedulers, schedulers, status_of, variables
 from tests.zookeeper import ZooKeeper, free_ports
 
 Figure = tuple[str, str, str]  # what, measured, goal
+T = TypeVar("T")
 
 SIZES = (10_000, 100_000)
 INSTANCES = 1_000
@@ -130,7 +132,7 @@ def _starting(it: Cluster) -> float:
     return time.perf_counter() - start
 
 
-def _until(what: str, probe):  # type: ignore[no-untyped-def]  # whatever is asked for
+def _until(what: str, probe: Callable[[], T | None]) -> T:
     deadline = time.monotonic() + WITHIN_S
     while not (found := probe()):
         assert time.monotonic() < deadline, f"not in time: {what}"

@@ -24,7 +24,6 @@ from aurorad.api.calls import CreateJob
 from aurorad.engine.base import Engine, Event, Offers, StatusUpdate, TaskInfo
 from aurorad.engines import mesos_engine, simulated_engine
 from aurorad.flags import Flags, parse
-from aurorad.log.face import Written
 from aurorad.scheduler.limits import configured_executors
 from aurorad.scheduler.service import Scheduler
 from aurorad.storage.storage import Storage
@@ -35,6 +34,7 @@ from tests.e2e.cluster import cluster
 from tests.e2e.jobs import call, running, shell_job, when
 from tests.mesos.rig import Rig, why_not
 from tests.mesos.workers import MesosWorkers, mesos_workers
+from tests.storage.memory_log import NoLog
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -139,16 +139,9 @@ class _Timed:
         await self._engine.reconcile(task_ids)
 
 
-class _LogInMemory:
-    async def submit(self, entries: object) -> Written:
-        return Written(0)
-
-    async def confirm(self) -> None: ...
-
-
 async def _launch_all(flags: Flags, known: Callable[[], int] | None) -> tuple[_Timed, float]:
     """The tasks wait already when the first offers come. The seconds are those until the master has all."""
-    storage, stats, executors = Storage(_LogInMemory(), Tables()), Vars(), configured_executors(flags)
+    storage, stats, executors = Storage(NoLog(), Tables()), Vars(), configured_executors(flags)
     tables = storage.tables
     engine: Engine = (
         mesos_engine(flags, tables, executors, "localhost", "http://localhost:8081", stats)

@@ -44,6 +44,7 @@ from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Row, Table, Tables
 from aurorad.vars import Vars
 from tests.bench.storage import Hold
+from tests.storage.memory_log import NoLog
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -113,7 +114,7 @@ class _Cluster:
     def __init__(self, kinds: int) -> None:
         flags, stats = Flags(), Vars()
         self._tables = Tables()
-        storage = Storage(None, self._tables)  # type: ignore[arg-type]  # nothing is written
+        storage = Storage(NoLog(), self._tables)
         engine: Engine = None  # type: ignore[assignment]  # nothing is launched
         offers = Offers(storage=storage, engine=engine, flags=flags, stats=stats, rng=random.Random(1))
         reservations = Reservations(tables=self._tables, flags=flags, stats=stats)

@@ -76,7 +76,7 @@ def _ensemble(folder: Path, members: int) -> list[Figure]:
     addresses = [f"127.0.0.1:{port}" for port in free_ports(members)]
     with ExitStack() as processes:
         for number in range(1, members):
-            command = [sys.executable, "-m", __name__, "member", folder / str(number), str(number), *addresses]
+            command = [sys.executable, "-m", __name__, "member", str(folder / str(number)), str(number), *addresses]
             process = processes.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL))
             processes.callback(process.kill)
         return trio.run(_lead, folder / "0", addresses)

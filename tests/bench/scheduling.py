@@ -33,7 +33,6 @@ from aurorad.api.tasks import Resource as Requested
 from aurorad.engine.base import Event, Offer, Resource, StatusUpdate, TaskInfo
 from aurorad.flags import Flags
 from aurorad.garbage import leave_long_lived_alone
-from aurorad.log.face import Written
 from aurorad.scheduler.limits import configured_executors
 from aurorad.scheduler.offers import Offers
 from aurorad.scheduler.placement import Placement
@@ -42,6 +41,7 @@ from aurorad.storage.events import StorageEvent, TaskChanged
 from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
+from tests.storage.memory_log import NoLog
 
 Figure = tuple[str, str, str]  # what, measured, goal
 
@@ -65,13 +65,6 @@ def figures() -> Iterable[Figure]:
     yield trio.run(_rounds, "rounds, value mismatch on 1,000 hosts", _config(denied), "20,000/s")
     yield trio.run(_rounds, "rounds, limit mismatch on 1,000 hosts", _config(_limit("host", 0)), "10,000/s")
     yield trio.run(_bulk)
-
-
-class _NoLog:
-    async def submit(self, entries: object) -> Written:
-        return Written(0)
-
-    async def confirm(self) -> None: ...
 
 
 class _Engine:
@@ -145,7 +138,7 @@ class _Cluster:
         flags = flags or FLAGS
         rng, stats = random.Random(1), Vars()
         self._uuids = random.Random(2)
-        self.storage = Storage(_NoLog(), Tables())
+        self.storage = Storage(NoLog(), Tables())
         self.engine = _Engine(offers_rest)
         self.states = StateManager(
             now_ms=lambda: 1, new_uuid=self._new_uuid, hostname="localhost", flags=flags, stats=stats

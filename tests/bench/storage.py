@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -95,7 +96,7 @@ class Hold:
         return f"{self.worst() * 1000:.0f} ({own * 1000:.0f}) ms"
 
 
-def _opened(folder: Path):  # type: ignore[no-untyped-def]  # what open_storage returns
+def _opened(folder: Path) -> AbstractAsyncContextManager[Storage]:
     return open_storage(folder, stats=Vars(), now_ms=lambda: 1)
 
 

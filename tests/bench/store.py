@@ -9,6 +9,8 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -83,12 +85,12 @@ async def _inserts(
         config = _config("jmh", f"benchmark-{tasks}-{number}")
         start = time.perf_counter()
         new = await states.prepare_pending(config, range(tasks))
-        ids = await storage.write(lambda tx, new=new: states.insert_prepared(tx, new))  # type: ignore[misc]
+        ids = await storage.write(partial(states.insert_prepared, new=new))
         inserting += time.perf_counter() - start
         await trio.lowlevel.checkpoint()
         assert len(storage.tables.job_tasks(config.job)) == tasks
         start = time.perf_counter()
-        await storage.write(lambda tx, ids=ids: tx.remove_tasks(ids))  # type: ignore[misc]
+        await storage.write(partial(Transaction.remove_tasks, task_ids=ids))
         deleting += time.perf_counter() - start
     return [
         (f"insert {tasks:,} pending tasks in one write", f"{times / inserting:.1f}/s", f"{insert_goal:g}/s"),
@@ -138,7 +140,7 @@ async def _reads(storage: Storage) -> list[Figure]:
     one = _config("jmh", "one")
     for config, count in [(one, LARGE), *[(_config(f"role-{n}", "job"), LARGE // ROLES) for n in range(ROLES)]]:
         new = await states.prepare_pending(config, range(count))
-        ids = await storage.write(lambda tx, new=new: states.insert_prepared(tx, new))  # type: ignore[misc]
+        ids = await storage.write(partial(states.insert_prepared, new=new))
         for start in range(0, count, UPDATE_BATCH):
             some = ids[start : start + UPDATE_BATCH]
             await storage.write(_placed(states, some))
@@ -192,7 +194,7 @@ async def _restore(folder: Path, hold: Hold) -> list[Figure]:
     ]
 
 
-def _opened(folder: Path):  # type: ignore[no-untyped-def]  # what open_storage returns
+def _opened(folder: Path) -> AbstractAsyncContextManager[Storage]:
     return open_storage(folder, stats=Vars(), now_ms=_now_ms)
 
 

@@ -58,7 +58,7 @@ class Ledger:
         left = list(these)
         others = [one for one in self.site.schedulers if one not in left]
         for one in left:  # one that has learned all may not have its vote again yet
-            eventually(f"{one.name} is fit", lambda one=one: one.variables().get("scheduler_fit_to_lead") == 1, 60)
+            eventually(f"{one.name} is fit", one.is_fit, 60)
         for one in others:
             one.stop()
         try:

@@ -121,6 +121,9 @@ class Scheduler:
         values = self.variables()
         return values.get("log/recovered") == 1 and values.get("scheduler_lifecycle_STORAGE_PREPARED") == 1
 
+    def is_fit(self) -> bool:
+        return self.variables().get("scheduler_fit_to_lead") == 1
+
     def written(self) -> str:
         """What its processes have said."""
         return (self.folder / "output").read_text()

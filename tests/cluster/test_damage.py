@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+from functools import partial
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_with_two_damaged_members_nobody_pretends_until_the_last_good_log_is_res
         one.start()
     eventually("the last one leads no more", lambda: not leader.leads(), 60)
     for one in damaged:
-        eventually("it serves", lambda one=one: one.status_of("/health"), 60)  # type: ignore[misc]
+        eventually("it serves", partial(one.status_of, "/health"), 60)
         assert "RECOVERING" in one.get("/health")
     assert ledger.site.leading() is None
     assert ledger.try_one(leader) != ""

@@ -14,7 +14,7 @@ def test_a_leader_is_killed_and_the_job_is_still_there(three: Site) -> None:
     first = three.leader()
     assert create(first, "one")
     first.kill()
-    second = eventually("another leads", lambda: (found := three.leading()) is not first and found)
+    second = eventually("another leads", lambda: found if (found := three.leading()) is not first else None)
     assert jobs(second) == {"one"}
     assert create(second, "two")
     assert three.settle() is second

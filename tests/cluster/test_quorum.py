@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.conftest import initialize
@@ -25,7 +26,7 @@ def unfit(one: Scheduler, why: str) -> None:
 
 
 def fit(one: Scheduler) -> None:
-    eventually(f"{one.name} is fit", lambda: one.variables().get("scheduler_fit_to_lead") == 1, 60)
+    eventually(f"{one.name} is fit", one.is_fit, 60)
     assert one.get("/health") == "OK\n"
 
 
@@ -53,6 +54,10 @@ def test_a_wrong_quorum_on_one_member_is_told_and_the_others_go_on(ledger: Ledge
     wrong.set("native_log_quorum_size", 2)
 
 
+def learns(one: Scheduler) -> bool:
+    return one.variables().get("log/recovered") == 0
+
+
 def test_with_more_members_than_a_quorum_is_made_for_nobody_new_leads(ledger: Ledger) -> None:
     """Who leads goes on: it takes a second leader for two quorums to miss each other."""
     ledger.add()
@@ -63,7 +68,7 @@ def test_with_more_members_than_a_quorum_is_made_for_nobody_new_leads(ledger: Le
     for one in followers:
         unfit(one, "-native_log_quorum_size=2 is no majority of the 5 members seen: ")
     for one in more:
-        eventually(f"{one.name} learns, without a vote", lambda one=one: one.variables().get("log/recovered") == 0)  # type: ignore[misc]
+        eventually(f"{one.name} learns, without a vote", partial(learns, one))
     ledger.add()
     leader.stop()
     for one in followers:
@@ -104,5 +109,5 @@ def raise_the_quorum(them: Site) -> None:
         one.stop()
         one.set("native_log_quorum_size", 3)
         one.start()
-        eventually(f"{one.name} serves", lambda one=one: one.status_of("/vars"), 60)  # type: ignore[misc]
+        eventually(f"{one.name} serves", partial(one.status_of, "/vars"), 60)
     them.settle()

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from pathlib import Path
 
+from aurorad.log.certificates import Certificates
 from tests.cluster.conftest import initialize
 from tests.cluster.ledger import Ledger
 from tests.cluster.schedulers import LOG_PORT, Scheduler, Site, site
 from tests.e2e.cluster import eventually
-from tests.log.certificates import Authority, Certificates
+from tests.log.certificates import Authority
 
 
 def counted(one: Scheduler, what: str) -> int:
     return int(str(one.variables().get(f"scheduler_log_native_{what}", 0)))
 
 
+def says(one: Scheduler, why: str) -> bool:
+    return why in one.written()
+
+
 def turned_away(ledger: Ledger, stray: Scheduler, others: list[Scheduler], why: str) -> None:
     """It is counted on both sides and told, and is no help to a member that is left alone."""
     for one in [stray, *others]:
-        eventually(f"{one.name} counts a stranger", lambda one=one: counted(one, "strangers"), 60)  # type: ignore[misc]
+        eventually(f"{one.name} counts a stranger", partial(counted, one, "strangers"), 60)
     for one in others:
-        eventually(f"{one.name} says why", lambda one=one: why in one.written())  # type: ignore[misc]
+        eventually(f"{one.name} says why", partial(says, one, why))
     assert stray.variables()["log/recovered"] == 0
     ledger.add()
     others[1].stop()

@@ -18,7 +18,7 @@ from aurorad.log.journal import Journal
 from aurorad.log.messages import NOBODY, Metadata, Status
 from aurorad.log.peers import TcpPeers
 from aurorad.log.replicated import LogSettings, ReplicatedLog
-from aurorad.vars import Vars
+from aurorad.vars import Value, Vars
 from tests.log.fake_disk import FakeDisk
 from tests.log.proxy import Proxy, address
 
@@ -84,7 +84,7 @@ class Member:
     def is_running(self) -> bool:
         return self._log is not None
 
-    def var(self, what: str) -> object:
+    def var(self, what: str) -> Value:
         return self.stats.get(f"scheduler_log_native_{what}")
 
     async def start(self) -> None:

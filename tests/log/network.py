@@ -10,7 +10,9 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from aurorad.log.here import Timing
 from aurorad.log.messages import Accepted, Heard, Message, Peer, Promised, Proposal, Record, Status, Value
 from aurorad.log.paxos import (
     Confirmed,
@@ -20,7 +22,6 @@ from aurorad.log.paxos import (
     Member,
     NotLeading,
     Output,
-    Timing,
     Unfit,
 )
 from tests.log.paper import Paper, initialized
@@ -246,7 +247,7 @@ class Network:
         }
         for node in list(self.nodes.values()):
             others = {address: peer for address, peer in up.items() if address != node.address}
-            node.call(lambda member, now, others=others: member.members(now, others))
+            node.call(partial(Member.members, peers=others))
 
     # --- What clients do ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 
 import trio
 
@@ -104,7 +105,7 @@ def test_whatever_await_it_is_cancelled_at() -> None:
     for steps in range(1, 2000):
         life = Life()
         rng = random.Random(steps)
-        determinism.run(lambda life=life, steps=steps: life.run(steps), steps, lambda rng=rng: rng.random() / 1000)
+        determinism.run(partial(life.run, steps), steps, partial(rng.uniform, 0, 0.001))
         determinism.run(life.check, steps, lambda: 0.001)
         if life.is_whole:
             break

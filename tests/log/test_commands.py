@@ -14,19 +14,20 @@ from aurorad import main
 from aurorad.api.tasks import ResourceAggregate
 from aurorad.log.disk import Folder
 from aurorad.log.journal import Journal
-from aurorad.log.messages import Configuration, Known, Metadata, Nop, Placed, Stored, Truncate, Wrote
+from aurorad.log.messages import Configuration, Known, Metadata, Nop, Placed, Stored, Truncate, Value, Wrote
 from aurorad.log.segments import Segments
 from aurorad.log.walk import name_of
 from aurorad.storage import entries
+from aurorad.storage.shared import encode
 from tests.log.journals import LEADER, VOTING
 from tests.log.small_disk import small_disk
 
 Run = Callable[..., tuple[int, list[str]]]
 
 SNAPSHOT = [
-    entries.encode(entries.SnapshotBegin(1_700_000_000_000)),
-    entries.encode(entries.SnapshotPart(quotas=(("web", ResourceAggregate()), ("ops", ResourceAggregate())))),
-    entries.encode(entries.SnapshotEnd(1)),
+    encode(entries.SnapshotBegin(1_700_000_000_000)),
+    encode(entries.SnapshotPart(quotas=(("web", ResourceAggregate()), ("ops", ResourceAggregate())))),
+    encode(entries.SnapshotEnd(1)),
 ]
 LARGE = entries.records(entries.Padding(b"x" * 1000), 600)
 
@@ -49,7 +50,7 @@ def member(folder: Path) -> None:
     """A log of a member with one entry of each kind."""
     journal = Journal.open(Folder(folder), alone=True, rng=random.Random(1), segment_bytes=8192)
     configuration = Configuration("east", 2, ((11, "10.0.0.1:5050"), (12, "10.0.0.2:5050")))
-    values = [Nop(), configuration, Truncate(0), *SNAPSHOT, *LARGE]
+    values: list[Value] = [Nop(), configuration, Truncate(0), *SNAPSHOT, *LARGE]
     voting = Metadata(VOTING.status, 11, LEADER, Placed(configuration, 1))
     journal.append([voting, Wrote(LEADER, 0, values), Known(len(values) - 1)])
     journal.close()
@@ -135,7 +136,7 @@ def test_verify_finds_nothing_wrong_with_a_good_log_even_in_use(run: Run, tmp_pa
 def test_verify_says_where_every_damage_is_and_changes_nothing(run: Run, tmp_path: Path) -> None:
     journal = Journal.open(Folder(tmp_path), alone=True, rng=random.Random(1), segment_bytes=8192)
     for at in range(60):
-        journal.append([Wrote(LEADER, at, [entries.encode(entries.Padding(b"x" * 200))])])
+        journal.append([Wrote(LEADER, at, [encode(entries.Padding(b"x" * 200))])])
     journal.close()
     for number, offset in ((0, 1024 + 100), (0, 4096 + 100), (2, 512)):
         damaged = bytearray((tmp_path / name_of(number)).read_bytes())
@@ -180,7 +181,7 @@ def test_a_write_that_a_crash_interrupted_is_no_damage(run: Run, tmp_path: Path)
 def test_the_log_of_a_single_scheduler_is_inspected_and_verified_too(run: Run, tmp_path: Path) -> None:
     log = Segments(Folder(tmp_path), 200)
     for entry in SNAPSHOT:
-        log.append([entry, entries.encode(entries.Padding(b"x" * 100))])
+        log.append([entry, encode(entries.Padding(b"x" * 100))])
     log.close()
     status, lines = run("inspect", f"--path={tmp_path}")
     assert status == 0
@@ -221,7 +222,7 @@ def test_a_disk_that_can_only_be_read_is_enough_to_look_and_not_to_open(run: Run
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     journal = Journal.open(Folder(tmp_path), alone=True, rng=random.Random(1))
-    journal.append([Wrote(LEADER, 0, [entries.encode(entries.Padding(b""))] * 20_000)])
+    journal.append([Wrote(LEADER, 0, [encode(entries.Padding(b""))] * 20_000)])
     journal.close()
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "aurorad.main", "log", "inspect", f"--path={tmp_path}"]

@@ -219,10 +219,10 @@ def test_room_is_there_for_sure() -> None:
     disk, journal = filled(3)
     disk.room = 0
     size = journal.room
-    records = [Wrote(LEADER, 3, [b"x" * (size - 200)])]
-    while cost(records) > size:
-        records = [Wrote(LEADER, 3, [records[0].values[0][:-1]])]  # type: ignore[index, list-item]
-    journal.append(records)
+    value = b"x" * (size - 200)
+    while cost([Wrote(LEADER, 3, [value])]) > size:
+        value = value[:-1]
+    journal.append([Wrote(LEADER, 3, [value])])
     assert journal_on(disk).end == 4
 
 

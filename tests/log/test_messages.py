@@ -30,13 +30,14 @@ from aurorad.log.messages import (
     Standing,
     Status,
     Truncate,
+    Value,
     Write,
     Wrote,
 )
 
 BIG = (1 << 63) - 1
 CONFIGURATION = Configuration("cluster", 2, ((1, "a:1"), (BIG, "b:1")))
-VALUES = [b"", b"\xff" * 300, Nop(), Truncate(7), CONFIGURATION]
+VALUES: list[Value] = [b"", b"\xff" * 300, Nop(), Truncate(7), CONFIGURATION]
 PLACED = Placed(CONFIGURATION, 9)
 
 MESSAGES: list[Message] = [

@@ -187,6 +187,13 @@ async def test_cut_stalled_and_garbled_connections_are_made_anew(monkeypatch: py
     other = await member(me=proxy.address)
     behind.append(address(other.tcp._listener))
     one = await member()
+
+    def is_spent() -> bool:
+        if proxy.bytes_left is None or proxy.bytes_left < 0:
+            return True
+        one.tcp.send(other.me, Fetch(7))
+        return False
+
     async with running(one, other) as nursery:
         nursery.start_soon(proxy.run)
         await exchange(one, other)
@@ -194,7 +201,7 @@ async def test_cut_stalled_and_garbled_connections_are_made_anew(monkeypatch: py
             proxy.cut()
             await until(lambda: not one.count("peers_connected"))
             proxy.bytes_left = size
-            await until(lambda: proxy.bytes_left is None or proxy.bytes_left < 0 or one.tcp.send(other.me, Fetch(7)))
+            await until(is_spent)
             await exchange(one, other)
         proxy.close()
         await until(lambda: not one.count("peers_connected"))

@@ -238,9 +238,9 @@ def test_a_learned_configuration_is_kept_and_gives_a_seat() -> None:
     one = Replica(stored, 2, records.append, lambda: 99)
     others, with_me = Configuration("c", 2, ((1, "a"),)), Configuration("c", 2, ((1, "a"), (ME, "m")))
     one.caught(Fetched(NOBODY, 0, 1, [others, b"x"], Placed()))
-    assert one.status is Status.RECOVERING
+    before = one.status
     one.caught(Fetched(NOBODY, 0, 3, [with_me], Placed()))
-    assert one.status is Status.VOTING
+    assert (before, one.status) == (Status.RECOVERING, Status.VOTING)
     assert records[-1] == Metadata(Status.VOTING, ME, NOBODY, Placed(with_me, 3))
 
 

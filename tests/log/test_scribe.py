@@ -103,12 +103,10 @@ async def test_without_room_it_tries_on_and_says_so(story: Story, autojump_clock
     while not story.scribe.is_stuck:  # noqa: ASYNC110  # a thread brings it about
         await trio.sleep(1)
     await trio.sleep(10)
-    assert story.scribe.is_stuck
-    assert story.durable == []
+    assert (story.scribe.is_stuck, story.durable) == (True, [])
     story.journal.is_full = False
     await story.until(1)
-    assert not story.scribe.is_stuck
-    assert story.journal.appended == [[Known(1)]]
+    assert (story.scribe.is_stuck, story.journal.appended) == (False, [[Known(1)]])
 
 
 async def test_room_that_is_there_again_is_found_though_nobody_writes(

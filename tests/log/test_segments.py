@@ -175,7 +175,12 @@ def test_a_full_disk_refuses_all_of_an_append_and_takes_a_later_one(error: int) 
         disk.sync_error = error
         failing = disk.files[last_name(disk)]
         truncate = failing.truncate
-        failing.truncate = lambda size: (setattr(disk, "sync_error", None), truncate(size))[1]  # type: ignore[method-assign]
+
+        def truncate_and_heal(size: int) -> None:
+            disk.sync_error = None
+            truncate(size)
+
+        failing.truncate = truncate_and_heal  # type: ignore[method-assign]
     else:
         disk.room = 100
     with pytest.raises(LogFull, match=r"disk/0+\.log: "):

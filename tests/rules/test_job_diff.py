@@ -37,7 +37,15 @@ def groups(*members: tuple[TaskConfig, tuple[int, int]]) -> frozenset[ConfigGrou
         pytest.param({0: OLD}, OLD, -3, [], [0], [], [], id="a negative count"),
     ],
 )
-def test_diff(current, wanted, count, only, replaced, replacements, unchanged):
+def test_diff(
+    current: dict[int, TaskConfig],
+    wanted: TaskConfig,
+    count: int,
+    only: list[int],
+    replaced: list[int],
+    replacements: list[int],
+    unchanged: list[int],
+) -> None:
     found = diff(current, wanted, count, frozenset(only))
     assert sorted(found.replaced) == replaced
     assert sorted(found.replacements) == replacements
@@ -47,7 +55,7 @@ def test_diff(current, wanted, count, only, replaced, replacements, unchanged):
     assert all(config == current[i] for i, config in [*found.replaced.items(), *found.unchanged.items()])
 
 
-def test_the_answer_of_a_diff_names_the_present_configuration_but_for_additions():
+def test_the_answer_of_a_diff_names_the_present_configuration_but_for_additions() -> None:
     result = job_diff.diff_result(diff({0: OLD, 1: OLD, 4: OTHER, 5: NEW}, NEW, 4))
     assert result.add == groups((NEW, (2, 3)))
     assert result.update == groups((OLD, (0, 1)))
@@ -55,7 +63,7 @@ def test_the_answer_of_a_diff_names_the_present_configuration_but_for_additions(
     assert result.unchanged == frozenset()
 
 
-def test_instructions_group_the_initial_state_by_configuration():
+def test_instructions_group_the_initial_state_by_configuration() -> None:
     settings = JobUpdateSettings(update_group_size=1)
     made = job_diff.instructions(diff({0: OLD, 1: OTHER, 2: OLD}, NEW, 3), settings)
     assert made.initial_state == {
@@ -66,26 +74,26 @@ def test_instructions_group_the_initial_state_by_configuration():
     assert made.settings == settings
 
 
-def test_a_pure_removal_has_no_desired_state():
+def test_a_pure_removal_has_no_desired_state() -> None:
     assert job_diff.instructions(diff({0: OLD, 1: OLD}, OLD, 1), JobUpdateSettings()).desired_state is None
 
 
-def test_ids_that_are_neither_current_nor_desired_are_irrelevant():
+def test_ids_that_are_neither_current_nor_desired_are_irrelevant() -> None:
     assert job_diff.irrelevant({5: OLD}, 2, frozenset({9, 0, 5, -1})) == [-1, 9]
 
 
-def test_a_range_that_ends_before_it_starts_is_refused():
+def test_a_range_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Instance range 3-1 ends before it starts\."):
         expand([Range(3, 1)])
 
 
-def test_ranges_too_long_to_unfold_are_refused():
+def test_ranges_too_long_to_unfold_are_refused() -> None:
     with pytest.raises(ValueError, match=r"100000 instances at most"):
         expand([Range(0, 2**31 - 1)])
 
 
 @given(st.sets(st.integers(-50, 50)))
-def test_ranges_hold_exactly_the_ids_and_never_touch(ids):
+def test_ranges_hold_exactly_the_ids_and_never_touch(ids: set[int]) -> None:
     made = ranges(ids)
     assert expand(made) == ids
     assert len(made) == sum(i - 1 not in ids for i in ids)
@@ -96,7 +104,9 @@ def test_ranges_hold_exactly_the_ids_and_never_touch(ids):
     st.integers(-1, 10),
     st.frozensets(st.integers(0, 9)),
 )
-def test_following_a_diff_leaves_the_wanted_job_within_the_scope(current, count, only):
+def test_following_a_diff_leaves_the_wanted_job_within_the_scope(
+    current: dict[int, TaskConfig], count: int, only: frozenset[int]
+) -> None:
     found = diff(current, NEW, count, only)
     after = {i: c for i, c in current.items() if i not in found.replaced} | dict(found.replacements)
     scope = only or frozenset(range(-1, 11))

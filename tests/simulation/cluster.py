@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -137,7 +138,7 @@ class Cluster:
         del agent.offers[offer_id]
         for info in tasks:
             agent.tasks[info.task_id] = _Known(info, agent)
-            self._to_host(agent, lambda host, info=info: self._start(host, info))
+            self._to_host(agent, partial(self._start, info=info))
         self._filter(agent, refuse_s)
 
     def decline(self, offer_id: str, refuse_s: float) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -52,7 +53,7 @@ async def cut_hosts(simulation: Simulation) -> None:
         host = rng.choice(simulation.cluster.hosts)
         if host.is_up and host.is_linked:
             (simulation.cluster.crash if rng.random() < 0.3 else simulation.cluster.cut)(host)
-            simulation.timeline.after(rng.uniform(0.5, 30), lambda host=host: simulation.cluster.back(host))
+            simulation.timeline.after(rng.uniform(0.5, 30), partial(simulation.cluster.back, host))
 
 
 async def rescinds(simulation: Simulation) -> None:
@@ -73,7 +74,7 @@ async def crashes(simulation: Simulation) -> None:
             case 0:
                 node.crash(power_loss)
             case 1:
-                instrument = AfterSteps(rng.randrange(1, 200), lambda node=node, how=power_loss: node.crash(how))
+                instrument = AfterSteps(rng.randrange(1, 200), partial(node.crash, power_loss))
                 trio.lowlevel.add_instrument(instrument)
             case 2:
                 node.disk.steps_left = rng.randrange(12)
@@ -123,7 +124,7 @@ def a_node(simulation: Simulation, rng: random.Random) -> Node | Member:
     return rng.choice(leading if leading and rng.random() < 0.6 else simulation.nodes)
 
 
-async def moments(simulation: Simulation, mean_s: float):  # type: ignore[no-untyped-def]
+async def moments(simulation: Simulation, mean_s: float) -> AsyncIterator[None]:
     """At random, until the storm has passed."""
     rng = seeded(simulation.seed, f"moments {mean_s}")
     while True:

@@ -73,15 +73,15 @@ async def dethroned(simulation: Simulation) -> None:
     rng = seeded(simulation.seed, "dethroned")
     addresses = [seat.address for seat in simulation.seats]
     async for _ in moments(simulation, rng.uniform(8, 16)):
-        leading = [node for node in simulation.members if node.is_serving and node.connection is not None]
+        leading = [(node, node.connection) for node in simulation.members if node.is_serving and node.connection]
         if leading:
-            node = rng.choice(leading)
+            node, connection = rng.choice(leading)
             one, lasts_s = node.address, rng.uniform(1, 4)
             cut = [way for other in addresses if other != one for way in ((one, other), (other, one))]
             simulation.trace("wires", f"{one} is cut off from all, and its session ends")
             simulation.around.election.cut.add(one)
             simulation.wires.cut.update(cut)
-            node.connection.break_for(lasts_s)
+            connection.break_for(lasts_s)
             await trio.sleep(rng.random() / 2)
             simulation.around.election.expire(one)
             await trio.sleep(lasts_s)

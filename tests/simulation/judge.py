@@ -280,7 +280,7 @@ class Judge:
 
     def _used(self, role: str) -> tuple[float, ...]:
         """By the sheet: tasks that no update touches, the larger side of each update, the larger side of each cron."""
-        used = (0.0, 0.0, 0.0)
+        used: tuple[float, ...] = (0.0, 0.0, 0.0)
         crons = self._ledger.rows[Table.CRON_JOBS]
         updates = [
             details
@@ -303,7 +303,7 @@ class Judge:
         for job, cron in crons.items():
             if job.role == role:
                 planned = _sum((0.0, 0.0, 0.0), cron.task_config, cron.instance_count * _counts(cron.task_config))
-                now = (0.0, 0.0, 0.0)
+                now: tuple[float, ...] = (0.0, 0.0, 0.0)
                 for task in self._ledger.job(job):
                     if task.status in legal.ACTIVE and _counts(task.assigned_task.task):
                         now = _sum(now, task.assigned_task.task, 1)
@@ -355,7 +355,8 @@ def _sum(used: tuple[float, ...], config: TaskConfig, count: int) -> tuple[float
 
 
 def _peak(details: JobUpdateDetails) -> tuple[float, ...]:
-    initial = desired = (0.0, 0.0, 0.0)
+    initial: tuple[float, ...] = (0.0, 0.0, 0.0)
+    desired = initial
     for group in details.update.instructions.initial_state:
         initial = _sum(initial, group.task, _size(group.instances) * _counts(group.task))
     wanted = details.update.instructions.desired_state

@@ -48,7 +48,10 @@ MAY_BE_FORGOTTEN = ENDED | {S.PENDING, S.THROTTLED, S.KILLING}
 def _tasks() -> dict[tuple[S, S], frozenset[str]]:
     rows = (line.split() for line in _TASKS.strip().splitlines())
     cells = ((row[0], *cell.partition(":")[::2]) for row in rows for cell in row[1:])
-    return {(S[one], S[other]): frozenset(filter(None, marks.split(","))) for one, other, marks in cells}
+    return {
+        (ScheduleStatus[one], ScheduleStatus[other]): frozenset(filter(None, marks.split(",")))
+        for one, other, marks in cells
+    }
 
 
 _STEPS = _tasks()

@@ -70,7 +70,7 @@ class _Forgetful:
             await self._engine.acknowledge(update)
 
 
-def _wrap(patch: pytest.MonkeyPatch, cls: type, argument: str, wrapper: Callable[[Any], Any]) -> None:
+def _wrap(patch: pytest.MonkeyPatch, cls: type[Any], argument: str, wrapper: Callable[[Any], Any]) -> None:
     """Have instances of `cls` made with one argument wrapped."""
     init = cls.__init__
 
@@ -90,7 +90,8 @@ def acknowledge_before_log(patch: pytest.MonkeyPatch) -> None:
 
 def answer_before_log(patch: pytest.MonkeyPatch) -> None:
     handlers = jobs.handlers
-    patch.setattr(jobs, "handlers", lambda *, storage, **others: handlers(storage=_Hasty(storage), **others))
+    hasty: Callable[[Storage], Any] = _Hasty
+    patch.setattr(jobs, "handlers", lambda *, storage, **others: handlers(storage=hasty(storage), **others))
 
 
 def reads_show_what_may_be_undone(patch: pytest.MonkeyPatch) -> None:
@@ -119,11 +120,11 @@ def log_without_sync(patch: pytest.MonkeyPatch) -> None:
                 pass
 
         segment = self._writable()
-        segment.file = NoSync(segment.file)  # type: ignore[assignment]
+        segment.file = NoSync(segment.file)
         try:
             return append(self, some)
         finally:
-            segment.file = segment.file._file  # type: ignore[attr-defined]
+            segment.file = segment.file._file
 
     patch.setattr(Segments, "append", hasty)
 

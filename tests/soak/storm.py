@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -315,13 +316,13 @@ class Storm:
         """Updates end, every job has what it shall have, and each of its instances runs once."""
         for user in self.users:
             for name, job in user.jobs.items():
-                eventually(f"the updates of {name} end", lambda n=name: self._updates_ended(n), PATIENCE_S)
+                eventually(f"the updates of {name} end", partial(self._updates_ended, name), PATIENCE_S)
                 if job.update is None and not job.unsure:
                     self.check(name, job)
-                eventually(f"all of {name} runs", lambda n=name: self._all_run(n), PATIENCE_S)
+                eventually(f"all of {name} runs", partial(self._all_run, name), PATIENCE_S)
                 self.learn(name, job)
                 running = {task.assigned_task.instance_id for task in self.tasks(name) if task.status in ACTIVE_STATES}
-                eventually(f"{name} holds the locks of {running}", lambda n=name, r=running: self._held(n) == r)
+                eventually(f"{name} holds the locks of {running}", partial(self._holds, name, running))
         self._no_double()
 
     def _updates_ended(self, name: str) -> bool:
@@ -338,6 +339,9 @@ class Storm:
             call(self.cluster, KillTasks(key_of(name), flapping))
             return False
         return all(task.status is ScheduleStatus.RUNNING for task in tasks)
+
+    def _holds(self, name: str, instances: set[int]) -> bool:
+        return self._held(name) == instances
 
     def _held(self, name: str) -> set[int]:
         held = set()
@@ -358,13 +362,15 @@ class Storm:
         """Nothing is left of anything."""
         for user in self.users:
             for name in user.jobs:
-                eventually(f"{name} is killed", lambda n=name: self._killed(n), PATIENCE_S)
-        left = lambda: [*executors(self.cluster.work_dir), *self.cluster.task_processes(), *self._holders()]  # noqa: E731
-        eventually("nothing of a task is left", lambda: not left(), PATIENCE_S)
+                eventually(f"{name} is killed", partial(self._killed, name), PATIENCE_S)
+        eventually("nothing of a task is left", self._nothing_left, PATIENCE_S)
         zombies = [pid for pid in children_named(self.cluster.pid, "") if state_of(pid) == "Z"]
         if zombies:
             raise Broken(f"the daemon does not reap {zombies}")
         self._no_double()
+
+    def _nothing_left(self) -> bool:
+        return not (executors(self.cluster.work_dir) or self.cluster.task_processes() or self._holders())
 
     def _killed(self, name: str) -> bool:
         answer = call(self.cluster, KillTasks(key_of(name)))

@@ -170,8 +170,9 @@ class Violence:
 
     async def _with_an_engine(self, harms: list[Harm]) -> bool:
         """False if the engine was stopped on the way, as a crash would stop it."""
-        settings = {"restarts": RESTARTS, "patience": PATIENCE, "hierarchy": self._hierarchy}
-        async with running(self.work_dir, launcher=LAUNCHER, **settings) as rig:
+        async with running(
+            self.work_dir, launcher=LAUNCHER, restarts=RESTARTS, patience=PATIENCE, hierarchy=self._hierarchy
+        ) as rig:
             await rig.after(0)
             self._rig = rig
             async with trio.open_nursery() as nursery:

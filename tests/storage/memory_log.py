@@ -73,6 +73,15 @@ class MemoryLog:
             raise self.unconfirmed
 
 
+class NoLog(MemoryLog):
+    """Keeps nothing."""
+
+    async def submit(self, entries: Sequence[bytes]) -> Written:
+        return Written(0)
+
+    async def confirm(self) -> None: ...
+
+
 class FollowedLog(MemoryLog):
     """One that members follow while another leads it."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from aurorad.api.updates import (
 from aurorad.rules.tiers import BUILT_IN
 from aurorad.storage import backup_format
 from aurorad.storage.backup_format import UnreadableBackup
+from aurorad.storage.operations import Op
 from aurorad.storage.tables import Table, Tables
 from tests.storage import samples
 from tests.storage.samples import CONFIG, JOB, task
@@ -51,8 +53,8 @@ def recalling(data: bytes) -> binary.Recalling:
     return memory
 
 
-def of(**fields: object) -> bytes:
-    return binary.encode(s.Snapshot(**fields))  # type: ignore[arg-type]
+def of(**fields: Any) -> bytes:
+    return binary.encode(s.Snapshot(**fields))
 
 
 def in_tier(config: TaskConfig) -> TaskConfig:
@@ -60,11 +62,11 @@ def in_tier(config: TaskConfig) -> TaskConfig:
 
 
 @given(st.lists(samples.ops, max_size=30))
-def test_whatever_was_written_is_read_again(ops: list[object]) -> None:
+def test_whatever_was_written_is_read_again(ops: list[Op]) -> None:
     tables = Tables()
     for op in ops:
         try:
-            tables.apply(op)  # type: ignore[arg-type]
+            tables.apply(op)
         except (LookupError, ValueError):
             continue
     once = decoded(encoded(tables))
@@ -124,7 +126,7 @@ def test_an_updates_strategy_is_filled_in_and_its_state_follows_its_events() -> 
 
 def test_what_nobody_knows_is_passed_over() -> None:
     class LaterSnapshot(s.Snapshot, frozen=True, cache_hash=True):
-        later: s.Annotated[frozenset[ScheduledTask], s.Id(99)] = frozenset()
+        later: Annotated[frozenset[ScheduledTask], s.Id(99)] = frozenset()
 
     assert set(
         decoded(binary.encode(LaterSnapshot(tasks=frozenset({task("a")}), later=frozenset({task("b")})))).rows(

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aurorad.log.errors import LogFull, LogLost
+from aurorad.log.face import Batches, Receipt
 from aurorad.storage.commits import GRACE_S, MOST_UNDER_WAY, Commit, GroupCommit, OutcomeUnknown, StorageNotReady
 from tests.simulation import determinism
 
@@ -33,14 +34,14 @@ class FarLog:
     """Places entries at once; they are durable when a test says so."""
 
     def __init__(self) -> None:
-        self.begin = self.end = self.size = 0
+        self.begin = self.end = self.reach = self.size = 0
         self.entries: list[bytes] = []
         self.receipts: list[SlowReceipt] = []
         self.failure: Exception | None = None
         self.gate: trio.Event | None = None
         """What `submit` waits for."""
 
-    async def submit(self, entries: Sequence[bytes]) -> SlowReceipt:
+    async def submit(self, entries: Sequence[bytes]) -> Receipt:
         if self.gate is not None:
             await self.gate.wait()
         if self.failure is not None:
@@ -52,7 +53,7 @@ class FarLog:
     async def confirm(self) -> None: ...
     async def truncate(self, before: int) -> None: ...
 
-    async def read(self, position: int) -> AsyncIterator[list[tuple[int, bytes]]]:
+    async def read(self, position: int) -> Batches:
         yield []
 
     def finish(self, *numbers: int) -> None:
@@ -277,7 +278,7 @@ class DelayedLog(FarLog):
         super().__init__()
         self._rng = rng
 
-    async def submit(self, entries: Sequence[bytes]) -> DelayedReceipt:  # type: ignore[override]
+    async def submit(self, entries: Sequence[bytes]) -> Receipt:
         await trio.sleep(self._rng.random() / 100)
         if self._rng.random() < 0.1:
             raise LogFull("no room")

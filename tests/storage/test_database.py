@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -45,7 +46,8 @@ def test_what_was_applied_is_loaded(tmp_path: Path, batches: list[list[Op]]) -> 
     discard(path)
     database, tables = Database(path), Tables()
     for position, ops in enumerate(batches):
-        changes, dirty = Changes(), {table: {} for table in Table}
+        changes = Changes()
+        dirty: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
         for op in ops:
             with contextlib.suppress(LookupError, ValueError):
                 tables.apply(op, changes)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aurorad.api import storage as s
 from aurorad.api.enums import ScheduleStatus
-from aurorad.api.tasks import JobConfiguration, ResourceAggregate, TaskConfig, TaskEvent
+from aurorad.api.tasks import JobConfiguration, ResourceAggregate, ScheduledTask, TaskConfig, TaskEvent
 from aurorad.api.updates import JobUpdateKey
 from aurorad.storage import entries
 from aurorad.storage.entries import FrameChunk, FrameHeader, Joiner, UnreadableLog
@@ -29,7 +29,7 @@ def joined(*records: bytes, stats: Vars | None = None) -> list[entries.Entry]:
     return [entry for at, record in enumerate(records) if (entry := joiner.feed(at, record)) is not None]
 
 
-def save_tasks(*tasks: s.ScheduledTask) -> SaveTasks:
+def save_tasks(*tasks: ScheduledTask) -> SaveTasks:
     return SaveTasks(list(tasks))
 
 

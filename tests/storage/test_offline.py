@@ -24,6 +24,7 @@ from aurorad.storage.backups import loaded
 from aurorad.storage.database import discard
 from aurorad.storage.replay import Replay
 from aurorad.storage.shared import Shared
+from aurorad.storage.storage import Storage
 from aurorad.storage.tables import Table, Tables
 from aurorad.vars import Vars
 from tests.storage.opened import open_storage
@@ -36,6 +37,10 @@ BACKUP = Path(__file__).parents[1] / "contract" / "recordings" / "backup-1.bin"
 @pytest.fixture(scope="module")
 def expected() -> Tables:
     return loaded(BackupFolder(BACKUP.parent, 1), BACKUP.name, BUILT_IN)
+
+
+async def save(storage: Storage, name: str) -> None:
+    await storage.write(lambda tx: tx.save_tasks(task(name)))
 
 
 def restore(*options: object) -> int:
@@ -82,7 +87,7 @@ async def test_a_database_of_the_log_that_was_lost_is_not_believed(
     stats = Vars()
     async with open_storage(tmp_path / "old", stats=stats, now_ms=lambda: 1) as storage:
         for number in range(4):
-            await storage.write(lambda tx, number=number: tx.save_tasks(task(f"t{number}")))
+            await save(storage, f"t{number}")
         await until(lambda: stats.get("storage_database_lag") == 0)
     assert restore("--work_dir", tmp_path / "new") == 0
     for position in range(12):
@@ -163,12 +168,14 @@ async def test_after_a_total_loss_copies_of_one_restored_log_are_a_quorum_and_th
     addresses = [f"127.0.0.1:{listener.socket.getsockname()[1]}" for listener in listeners]
     async with trio.open_nursery() as nursery:
 
-        async def member(name: str, listener: trio.SocketListener, address: str, *, task_status: object) -> None:
+        async def member(
+            name: str, listener: trio.SocketListener, address: str, *, task_status: trio.TaskStatus[LedLog]
+        ) -> None:
             stats, rng = Vars(), random.Random(name)
             peers = TcpPeers(listener, address, "example", stats, rng)
             settings = LogSettings("example", quorum=2)
             async with replicated_log(tmp_path / name, peers, members(*addresses), settings, stats, rng) as log:
-                task_status.started(log)  # type: ignore[attr-defined]
+                task_status.started(log)
                 await trio.sleep_forever()
 
         a, b, c = [
@@ -179,8 +186,7 @@ async def test_after_a_total_loss_copies_of_one_restored_log_are_a_quorum_and_th
             await a.fit()
             await a.lead()
             after = await (await a.submit([b"later"])).wait()
-            for log in (a, b, c):
-                await until(lambda log=log: log.end > after)
+            await until(lambda: min(a.end, b.end, c.end) > after)
             for log in (a, b, c):
                 found = await tables_before(log, after)
                 assert found is not None
@@ -222,7 +228,7 @@ async def test_a_log_that_is_damaged_or_tells_nothing_is_not_restored(
 ) -> None:
     async with open_storage(tmp_path / "alone", stats=Vars(), now_ms=lambda: 1) as storage:
         for name in "abc":
-            await storage.write(lambda tx, name=name: tx.save_tasks(task(name)))
+            await save(storage, name)
     (segment,) = (tmp_path / "alone" / "log").iterdir()
     content = bytearray(segment.read_bytes())
     content[len(content) // 3] ^= 1

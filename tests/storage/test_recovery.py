@@ -32,8 +32,8 @@ from tests.storage.samples import JOB, config, task
 from tests.waiting import until
 
 
-def opened(folder: Path, stats: Vars | None = None, **options: float) -> AbstractAsyncContextManager[Storage]:
-    return open_storage(folder, stats=stats or Vars(), now_ms=lambda: 1, **options)  # type: ignore[arg-type]
+def opened(folder: Path, stats: Vars | None = None) -> AbstractAsyncContextManager[Storage]:
+    return open_storage(folder, stats=stats or Vars(), now_ms=lambda: 1)
 
 
 @pytest.fixture(autouse=True)
@@ -129,8 +129,7 @@ async def test_a_log_that_lost_what_its_database_has_is_refused_and_left_as_it_i
     async with three_written(tmp_path):
         (file,) = (tmp_path / "log").iterdir()
         good = file.read_bytes()
-        flipped = bytearray(good)
-        flipped[-20] ^= 1
+        flipped = good[:-20] + bytes([good[-20] ^ 1]) + good[-19:]
         first = batches.decode(good, 0)
         assert first is not None
         bad = {"bit flipped": flipped, "byte missing": good[:-1], "write missing": good[: first.end_offset]}[harm]
@@ -293,14 +292,18 @@ def _write(path: Path, content: bytes) -> None:
 
 async def _save_until_refused(storage: Storage) -> set[str]:
     """The ids of the tasks that got in."""
+
+    async def save_large(name: str) -> None:
+        await storage.write(lambda tx: tx.save_tasks(task(name, config=config(data="x" * 50_000 + name))))
+
     kept: set[str] = set()
     while True:
-        saved = task(f"t{len(kept)}", config=config(data="x" * 50_000 + str(len(kept))))
+        name = f"t{len(kept)}"
         try:
-            await storage.write(lambda tx, saved=saved: tx.save_tasks(saved))
+            await save_large(name)
         except LogFull:
             return kept
-        kept.add(saved.assigned_task.task_id)
+        kept.add(name)
 
 
 async def test_wherever_the_database_stood_when_the_state_was_replaced_the_next_start_has_the_new_one(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 import pytest
 import trio
@@ -21,6 +22,8 @@ from tests.log.fake_disk import Down, FakeDisk
 from tests.simulation import determinism
 from tests.simulation.node import NO_DATABASE
 from tests.storage.samples import config, task
+
+Act = Callable[[Storage], Awaitable[None]]
 
 RESTORED = frozenset({"x", "y", "z"})
 RECORD_BYTES = 600  # so that entries have several records
@@ -48,11 +51,11 @@ class Life:
             self.disk = self.disk.after_power_loss() if self.power_fails else self.disk.after_process_crash()
             self.scope.cancel()
 
-    async def run(self, act: Callable[[Storage], object]) -> None:
+    async def run(self, act: Act) -> None:
         with self.scope:
             await self._live(act)
 
-    async def _live(self, act: Callable[[Storage], object]) -> None:
+    async def _live(self, act: Act) -> None:
         if self.awaits is not None:
             trio.lowlevel.add_instrument(determinism.AfterSteps(self.awaits, self.end))
         stats = Vars()
@@ -66,17 +69,20 @@ class Life:
             async with trio.open_nursery() as services:
                 await services.start(storage.run)
                 services.start_soon(shots.run)
-                await act(storage)  # type: ignore[misc]
+                await act(storage)
                 services.cancel_scope.cancel()
         except* (Down, OSError, StorageNotReady, OutcomeUnknown):
             pass
 
     async def save(self, storage: Storage, names: Collection[str]) -> None:
         for name in names:
-            self.begun.add(name)
-            await storage.write(lambda tx, name=name: tx.save_tasks(task(name, config=config(data="d" * 700))))
-            if not self.is_over:
-                self.told.add(name)
+            await self._save_one(storage, name)
+
+    async def _save_one(self, storage: Storage, name: str) -> None:
+        self.begun.add(name)
+        await storage.write(lambda tx: tx.save_tasks(task(name, config=config(data="d" * 700))))
+        if not self.is_over:
+            self.told.add(name)
 
     async def commit(self, storage: Storage) -> None:
         """While users write and a snapshot is taken."""
@@ -98,7 +104,7 @@ class Life:
                 nursery.cancel_scope.cancel()
 
 
-def run(life: Life, act: Callable[[Storage], object], seed: int) -> None:
+def run(life: Life, act: Act, seed: int) -> None:
     rng = random.Random(seed)
     with contextlib.suppress(Down):  # while it started
         determinism.run(lambda: life.run(act), seed, lambda: rng.random() / 1000)
@@ -118,13 +124,13 @@ def test_whenever_it_goes_down_the_state_is_wholly_the_old_or_wholly_the_new_one
         disk.steps_left = steps if where == "at a call of the disk" else None
         run(life, life.commit, steps)
         after = Life(life.disk)
-        run(after, lambda storage, after=after: after.save(storage, ("later",)), steps)  # type: ignore[misc]
+        run(after, partial(after.save, names=("later",)), steps)
         if life.is_replaced:
             assert after.found == RESTORED
         else:
             assert (life.is_asked and after.found == RESTORED) or life.told <= after.found <= life.begun
         third = Life(after.disk)
-        run(third, lambda storage, third=third: third.save(storage, ()), steps)  # type: ignore[misc]
+        run(third, partial(third.save, names=()), steps)
         assert third.found == after.found | {"later"}
         replaced += life.is_replaced
         if replaced == 5:  # and soon after it

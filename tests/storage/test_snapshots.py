@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -29,6 +29,9 @@ class World:
 
     async def save(self, *ids: str) -> None:
         await self.storage.write(lambda tx: tx.save_tasks(*map(task, ids)))
+
+    async def remove(self, *ids: str) -> None:
+        await self.storage.write(lambda tx: tx.remove_tasks(ids))
 
 
 @asynccontextmanager
@@ -70,7 +73,7 @@ async def test_writers_go_on_while_a_snapshot_is_written(monkeypatch: pytest.Mon
         async def others() -> None:
             for number in range(10):
                 await world.save(f"new-{number}", "t3")
-                await world.storage.write(lambda tx, number=number: tx.remove_tasks([f"t{number * 2}"]))
+                await world.remove(f"t{number * 2}")
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(others)
@@ -85,9 +88,9 @@ async def test_a_snapshot_shows_nothing_that_the_log_refused() -> None:
         world.log.gate = trio.Event()
         world.log.full = True
 
-        async def refused(wait: object) -> None:
+        async def refused(wait: Callable[[], Awaitable[object]]) -> None:
             with pytest.raises(LogFull):
-                await wait()  # type: ignore[operator]
+                await wait()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(refused, lambda: world.save("refused"))
@@ -242,6 +245,11 @@ async def test_writers_go_on_while_the_state_is_being_replaced_and_what_they_did
 async def test_a_log_without_room_keeps_the_state_and_those_who_waited_go_on() -> None:
     async with running() as world:
         await world.save("a")
+
+        async def sealed(expected: bool) -> None:
+            while world.storage.sealed is not expected:
+                await trio.lowlevel.checkpoint()
+
         async with trio.open_nursery() as nursery:
 
             async def refused() -> None:
@@ -249,12 +257,10 @@ async def test_a_log_without_room_keeps_the_state_and_those_who_waited_go_on() -
                     await world.snapshots.replace(other_tables())
 
             nursery.start_soon(refused)
-            while not world.storage.sealed:
-                await trio.lowlevel.checkpoint()
+            await sealed(True)
             world.log.full = True  # for its end, which is just being written
             nursery.start_soon(world.save, "b")
-            while world.storage.sealed:
-                await trio.lowlevel.checkpoint()
+            await sealed(False)
             world.log.full = False
         assert not world.storage.replaced.is_set()
         assert replayed(world.log).copy() == world.storage.tables.copy()

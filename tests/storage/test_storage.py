@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +12,7 @@ from aurorad.log.errors import LogLost
 from aurorad.storage import commits
 from aurorad.storage.commits import PROBE_S
 from aurorad.storage.events import KillRequested, StorageEvent, TaskChanged
-from aurorad.storage.storage import LogFull, OutcomeUnknown, Storage, StorageNotReady
+from aurorad.storage.storage import MAX_ENTRY_BYTES, Follower, LogFull, OutcomeUnknown, Storage, StorageNotReady
 from aurorad.storage.tables import Changes, Table, Tables
 from aurorad.storage.transaction import Transaction
 from tests.storage.memory_log import MemoryLog
@@ -20,8 +20,10 @@ from tests.storage.samples import task
 
 
 @asynccontextmanager
-async def serving(log: MemoryLog, **options: object) -> AsyncIterator[Storage]:
-    storage = Storage(log, Tables(), **options)  # type: ignore[arg-type]
+async def serving(
+    log: MemoryLog, *, max_entry_bytes: int = MAX_ENTRY_BYTES, follower: Follower = lambda *_: None
+) -> AsyncIterator[Storage]:
+    storage = Storage(log, Tables(), max_entry_bytes, follower)
     async with trio.open_nursery() as nursery:
         await nursery.start(storage.run)
         yield storage
@@ -221,7 +223,7 @@ async def test_room_is_noticed_without_a_write(autojump_clock: trio.testing.Mock
         with pytest.raises(LogFull):
             await storage.write(save("a"))
         await trio.sleep(PROBE_S * 3.5)
-        assert storage.refusing == "No space left on device"
+        assert (storage.refusing, log.end) == ("No space left on device", 0)
         log.full = False
         await trio.sleep(PROBE_S)
         assert storage.refusing is None
@@ -297,9 +299,9 @@ async def test_those_who_wait_when_it_stops_are_undone_and_told() -> None:
     storage = Storage(log, Tables())
     told: list[str] = []
 
-    async def expect_not_ready(name: str, wait: Callable[[], object]) -> None:
+    async def expect_not_ready(name: str, wait: Callable[[], Awaitable[object]]) -> None:
         with pytest.raises(StorageNotReady, match="Storage has stopped"):
-            await wait()  # type: ignore[misc]
+            await wait()
         told.append(name)
 
     async with trio.open_nursery() as waiters, trio.open_nursery() as nursery:

@@ -38,11 +38,11 @@ async def write_without_end(storage: Storage, round_number: int, writer: int) ->
 
 async def main(folder: Path, round_number: int) -> None:
     # Everything that can be interrupted happens all the time.
-    segments.Segments.__init__.__defaults__ = (20_000,)  # type: ignore[misc]
-    snapshots.GROWTH_BYTES = 30_000  # type: ignore[misc]
-    snapshots._CHECK_S = 0.01  # type: ignore[misc]
+    segments.Segments.__init__.__defaults__ = (20_000,)
+    snapshots.GROWTH_BYTES = 30_000
+    snapshots._CHECK_S = 0.01
     snapshots.PART_ROWS = dict.fromkeys(snapshots.PART_ROWS, 10)
-    materialise.INTERVAL_S = 0.005  # type: ignore[misc]
+    materialise.INTERVAL_S = 0.005
     async with open_storage(folder, stats=Vars(), now_ms=lambda: 1) as storage, trio.open_nursery() as nursery:
         for writer in range(WRITERS):
             nursery.start_soon(write_without_end, storage, round_number, writer)

@@ -88,23 +88,23 @@ def news(*instances: int) -> list[ScheduledTask]:
 ROLLING_BACK = (JobUpdateEvent(S.ROLLING_FORWARD, 1, "alice"), JobUpdateEvent(S.ROLLING_BACK, 150))
 
 
-def test_the_first_group_is_started_by_killing_what_is_there():
+def test_the_first_group_is_started_by_killing_what_is_there() -> None:
     found = step(olds(0, 1, 2, 3))
     assert found == Outcome(events=[(0, UPDATING), (1, UPDATING)], kills=kills("0-1", "1-1"))
 
 
-def test_a_killed_instance_is_added_anew():
+def test_a_killed_instance_is_added_anew() -> None:
     assert step(olds(1, 2, 3), (0, UPDATING), (1, UPDATED), (2, UPDATED)) == Outcome(
         events=[(3, UPDATING)], kills=kills("3-1"), adds={0: NEW}
     )
 
 
-def test_an_instance_that_proved_itself_makes_room_for_the_next():
+def test_an_instance_that_proved_itself_makes_room_for_the_next() -> None:
     found = step([*news(0), task(1, NEW, PENDING), *olds(2, 3)], (0, UPDATING), (1, UPDATING))
     assert found == Outcome(events=[(0, UPDATED), (2, UPDATING)], kills=kills("2-1"))
 
 
-def test_a_young_instance_is_looked_at_again_when_it_has_run_long_enough():
+def test_a_young_instance_is_looked_at_again_when_it_has_run_long_enough() -> None:
     found = step(
         [*news(0), task(1, NEW, RUNNING, at_ms=200), *olds(2, 3)],
         (0, UPDATING),
@@ -114,17 +114,17 @@ def test_a_young_instance_is_looked_at_again_when_it_has_run_long_enough():
     assert found == Outcome(wake_ms=NOW + 200)
 
 
-def test_it_ends_when_nobody_is_left():
+def test_it_ends_when_nobody_is_left() -> None:
     found = step(news(0, 1), (0, UPDATED), (1, UPDATING), initial=2, desired=2)
     assert found == Outcome(events=[(1, UPDATED)], status=S.ROLLED_FORWARD)
 
 
-def test_new_instances_come_first_and_surplus_ones_go_last():
+def test_new_instances_come_first_and_surplus_ones_go_last() -> None:
     assert step(olds(0, 1), initial=2, desired=4).adds == {2: NEW, 3: NEW}
     assert step([*news(0, 1), *olds(2, 3)], (0, UPDATED), (1, UPDATED), desired=2).kills == kills("2-1", "3-1", to=None)
 
 
-def test_a_removed_instance_is_done_once_it_is_gone():
+def test_a_removed_instance_is_done_once_it_is_gone() -> None:
     found = step(news(0, 1), (0, UPDATED), (1, UPDATED), (2, UPDATING), (3, UPDATING), desired=2)
     assert found == Outcome(events=[(2, UPDATED), (3, UPDATED)], status=S.ROLLED_FORWARD)
 
@@ -135,33 +135,33 @@ def failed(instance: int, config: TaskConfig = NEW, at_ms: int = 300) -> list[Sc
     return [ended, task(instance, config, PENDING, at_ms=at_ms)]
 
 
-def test_a_failure_beyond_the_limits_rolls_back():
+def test_a_failure_beyond_the_limits_rolls_back() -> None:
     found = step([*failed(0), *olds(1, 2, 3)], (0, UPDATING), (1, UPDATING), rollback_on_failure=True)
     assert found == Outcome(
         events=[(0, UPDATE_FAILED)], status=S.ROLLING_BACK, message="Latest failure: instance 0 exited."
     )
 
 
-def test_a_failure_beyond_the_limits_fails_the_update_when_no_rollback_is_wanted():
+def test_a_failure_beyond_the_limits_fails_the_update_when_no_rollback_is_wanted() -> None:
     found = step([*failed(0), *olds(1, 2, 3)], (0, UPDATING))
     assert found.status is S.FAILED
     assert found.message == "Latest failure: instance 0 exited."
     assert not found.kills
 
 
-def test_a_failure_within_the_limit_of_an_instance_is_waited_out():
+def test_a_failure_within_the_limit_of_an_instance_is_waited_out() -> None:
     found = step([*failed(0), *olds(1, 2, 3)], (0, UPDATING), (1, UPDATING), max_per_instance_failures=1)
     assert found == Outcome(kills=kills("1-1"))
 
 
-def test_a_failed_instance_within_the_limit_of_the_job_is_left_behind():
+def test_a_failed_instance_within_the_limit_of_the_job_is_left_behind() -> None:
     found = step([*failed(0), *news(1), *olds(2, 3)], (0, UPDATING), (1, UPDATING), max_failed_instances=1)
     assert found == Outcome(
         events=[(0, UPDATE_FAILED), (1, UPDATED), (2, UPDATING), (3, UPDATING)], kills=kills("2-1", "3-1")
     )
 
 
-def test_instances_that_failed_before_a_pause_still_count():
+def test_instances_that_failed_before_a_pause_still_count() -> None:
     resumed = (
         JobUpdateEvent(S.ROLLING_FORWARD, 1, "alice"),
         JobUpdateEvent(S.ROLL_FORWARD_PAUSED, 220, "alice"),
@@ -177,47 +177,47 @@ def test_instances_that_failed_before_a_pause_still_count():
     assert found.status is S.FAILED
 
 
-def test_an_update_may_end_well_with_failed_instances_within_the_limit():
+def test_an_update_may_end_well_with_failed_instances_within_the_limit() -> None:
     found = step(
         [*failed(0), *news(1)], (0, UPDATE_FAILED), (1, UPDATING), initial=2, desired=2, max_failed_instances=1
     )
     assert found == Outcome(events=[(1, UPDATED)], status=S.ROLLED_FORWARD)
 
 
-def test_an_instance_once_done_is_not_looked_at_again():
+def test_an_instance_once_done_is_not_looked_at_again() -> None:
     assert step([*failed(0), *olds(1, 2, 3)], (0, UPDATED)).events == [(1, UPDATING), (2, UPDATING)]
 
 
-def test_rolling_back_takes_the_last_first_and_skips_those_never_touched():
+def test_rolling_back_takes_the_last_first_and_skips_those_never_touched() -> None:
     found = step(
         [*failed(0), *news(1), *olds(2, 3)], (0, UPDATING), (1, UPDATED), (0, UPDATE_FAILED), statuses=ROLLING_BACK
     )
     assert found == Outcome(events=[(1, BACK), (0, BACK)], kills=kills("1-2", "0-2", to=OLD))
 
 
-def test_rolling_back_tells_of_those_whose_way_there_came_to_nothing():
+def test_rolling_back_tells_of_those_whose_way_there_came_to_nothing() -> None:
     """updates sheet, section 6: only an instance without earlier events is passed over in silence."""
     found = step(olds(0, 1), (1, UPDATING), initial=2, desired=2, statuses=ROLLING_BACK)
     assert found.events == [(1, BACK), (1, IS_BACK)]
     assert not found.kills
 
 
-def test_rolling_back_ends_when_all_is_as_before():
+def test_rolling_back_ends_when_all_is_as_before() -> None:
     found = step(olds(0, 1, 2, 3), (0, UPDATING), (1, UPDATED), (1, BACK), (0, IS_BACK), statuses=ROLLING_BACK)
     assert found == Outcome(events=[(1, IS_BACK)], status=S.ROLLED_BACK)
 
 
-def test_rolling_back_removes_what_was_added():
+def test_rolling_back_removes_what_was_added() -> None:
     found = step(news(0, 1), (0, UPDATED), (1, UPDATING), initial=0, desired=2, statuses=ROLLING_BACK)
     assert found == Outcome(events=[(1, BACK), (0, BACK)], kills=kills("1-2", "0-2", to=None))
 
 
-def test_a_rollback_that_fails_ends_the_update():
+def test_a_rollback_that_fails_ends_the_update() -> None:
     found = step([*failed(0, OLD), *olds(1, 2, 3)], (0, BACK), statuses=ROLLING_BACK, rollback_on_failure=True)
     assert found == Outcome(events=[(0, BACK_FAILED)], status=S.FAILED, message="Latest failure: instance 0 exited.")
 
 
-def test_what_the_old_tasks_did_before_the_rollback_is_no_failure_of_it():
+def test_what_the_old_tasks_did_before_the_rollback_is_no_failure_of_it() -> None:
     found = step([*failed(0, OLD, at_ms=50), *olds(1, 2, 3)], (0, BACK), statuses=ROLLING_BACK)
     assert found == Outcome()
 
@@ -225,7 +225,7 @@ def test_what_the_old_tasks_did_before_the_rollback_is_no_failure_of_it():
 @pytest.mark.parametrize(
     "status", [ScheduleStatus.THROTTLED, PENDING, ScheduleStatus.ASSIGNED, ScheduleStatus.PARTITIONED]
 )
-def test_an_old_instance_that_does_not_run_is_replaced_not_waited_for(status):
+def test_an_old_instance_that_does_not_run_is_replaced_not_waited_for(status: ScheduleStatus) -> None:
     assert step([task(0, OLD, status)], initial=1, desired=1).kills == kills("0-1")
 
 
@@ -237,20 +237,20 @@ def rolling(at_ms: int) -> tuple[JobUpdateEvent, ...]:
     return (JobUpdateEvent(S.ROLLING_FORWARD, at_ms, "alice"),)
 
 
-def test_autopause_does_not_hold_the_first_batch():
+def test_autopause_does_not_hold_the_first_batch() -> None:
     assert step(olds(0, 1, 2, 3), strategy=PAUSING).events == [(0, UPDATING), (1, UPDATING)]
 
 
-def test_autopause_waits_for_the_whole_batch():
+def test_autopause_waits_for_the_whole_batch() -> None:
     assert step([*news(0), *olds(2, 3)], (0, UPDATING), (1, UPDATING), strategy=PAUSING).status is None
 
 
-def test_autopause_comes_before_the_next_batch():
+def test_autopause_comes_before_the_next_batch() -> None:
     found = step([*news(0, 1), *olds(2, 3)], (0, UPDATED), (1, UPDATING), strategy=PAUSING)
     assert found == Outcome(events=[(1, UPDATED)], status=S.ROLL_FORWARD_PAUSED, message=AUTO_PAUSED)
 
 
-def test_resuming_after_an_autopause_starts_the_next_batch():
+def test_resuming_after_an_autopause_starts_the_next_batch() -> None:
     found = step(
         [*news(0, 1), *olds(2, 3)],
         (0, UPDATED),
@@ -261,7 +261,7 @@ def test_resuming_after_an_autopause_starts_the_next_batch():
     assert found.events == [(2, UPDATING), (3, UPDATING)]
 
 
-def test_a_pause_by_a_person_does_not_replace_an_autopause():
+def test_a_pause_by_a_person_does_not_replace_an_autopause() -> None:
     found = step(
         [*news(0, 1), *olds(2, 3)],
         (0, UPDATED),
@@ -272,12 +272,12 @@ def test_a_pause_by_a_person_does_not_replace_an_autopause():
     assert found.status is S.ROLL_FORWARD_PAUSED
 
 
-def test_there_is_no_autopause_after_the_last_batch():
+def test_there_is_no_autopause_after_the_last_batch() -> None:
     found = step(news(0, 1), (0, UPDATED), (1, UPDATING), initial=2, desired=2, strategy=PAUSING, statuses=rolling(1))
     assert found.status is S.ROLLED_FORWARD
 
 
-def test_a_rollback_does_not_autopause():
+def test_a_rollback_does_not_autopause() -> None:
     found = step(
         [*olds(3), *news(0, 1, 2)],
         *((i, UPDATED) for i in range(3)),
@@ -289,12 +289,12 @@ def test_a_rollback_does_not_autopause():
     assert found.events == [(2, BACK), (1, BACK)]
 
 
-def test_an_update_that_does_not_roll_is_not_evaluated():
+def test_an_update_that_does_not_roll_is_not_evaluated() -> None:
     with pytest.raises(AssertionError, match="ROLL_FORWARD_PAUSED"):
         step(olds(0), statuses=rolling(1) + pause(2))
 
 
-def test_a_step_is_cut_into_parts_that_nobody_notices():
+def test_a_step_is_cut_into_parts_that_nobody_notices() -> None:
     whole = step(olds(*range(8)), initial=8, desired=8, strategy=BATCH_OF_8)
     assert len(whole.events) == 8
     parts = step(olds(*range(8)), initial=8, desired=8, strategy=BATCH_OF_8, limit=6)
@@ -319,7 +319,9 @@ WITH_OLD_PROMISE, WITH_NEW_PROMISE = (
         ((JobUpdateEvent(S.ROLLING_BACK, 1),), True, [PERCENTAGE, None]),
     ],
 )
-def test_whose_promise_a_kill_keeps(statuses, aware, promises):
+def test_whose_promise_a_kill_keeps(
+    statuses: tuple[JobUpdateEvent, ...], aware: bool, promises: list[SlaPolicy | None]
+) -> None:
     """Forward the new configuration's, also for what is removed; back that of the instance as it was, if it was."""
     changes = job_diff.diff({0: WITH_OLD_PROMISE, 2: WITH_OLD_PROMISE}, WITH_NEW_PROMISE, 2)
     chosen = JobUpdateSettings(update_strategy=QUEUE_OF_9, sla_aware=aware)

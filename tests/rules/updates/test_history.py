@@ -19,11 +19,11 @@ def pruned(*summaries: JobUpdateSummary, created_before_ms: int = 0, per_job: in
     return sorted(key.id for key in keys)
 
 
-def test_those_created_before_the_cutoff_go():
+def test_those_created_before_the_cutoff_go() -> None:
     assert pruned(summary(99), summary(100), summary(101), created_before_ms=100) == ["99"]
 
 
-def test_the_oldest_beyond_the_limit_of_a_job_go():
+def test_the_oldest_beyond_the_limit_of_a_job_go() -> None:
     other = JobKey("www", "prod", "other")
     found = prunable(
         [summary(1), summary(3), summary(2), summary(1, other)], lambda _: True, created_before_ms=0, per_job=2
@@ -31,13 +31,13 @@ def test_the_oldest_beyond_the_limit_of_a_job_go():
     assert found == [JobUpdateKey(WEB, "1")]
 
 
-def test_expired_ones_do_not_use_up_the_limit():
+def test_expired_ones_do_not_use_up_the_limit() -> None:
     assert pruned(summary(1), summary(200), summary(300), created_before_ms=100, per_job=2) == ["1"]
 
 
-def test_those_of_a_job_without_tasks_go():
+def test_those_of_a_job_without_tasks_go() -> None:
     assert pruned(summary(5, GONE), summary(6)) == ["5"]
 
 
-def test_an_active_update_stays_whatever_its_age():
+def test_an_active_update_stays_whatever_its_age() -> None:
     assert pruned(summary(1, GONE, JobUpdateStatus.ROLL_FORWARD_PAUSED), created_before_ms=100, per_job=0) == []

@@ -14,7 +14,7 @@ def spans(*pairs: tuple[int, int]) -> frozenset[Range]:
     return frozenset(Range(*pair) for pair in pairs)
 
 
-def test_creations_come_first_then_changes_then_removals_each_by_id():
+def test_creations_come_first_then_changes_then_removals_each_by_id() -> None:
     instructions = JobUpdateInstructions(
         frozenset({InstanceTaskConfig(OLD, spans((0, 1), (7, 8))), InstanceTaskConfig(OTHER, spans((3, 3)))}),
         InstanceTaskConfig(NEW, spans((0, 5))),
@@ -27,6 +27,6 @@ def test_creations_come_first_then_changes_then_removals_each_by_id():
     assert plan.targets(False) == {0: OLD, 1: OLD, 7: OLD, 8: OLD, 3: OTHER}
 
 
-def test_instructions_that_change_nothing_are_refused():
+def test_instructions_that_change_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="no-op"):
         Plan.of(JobUpdateInstructions(settings=SETTINGS))

@@ -20,11 +20,11 @@ def update(*events: JobUpdateEvent, timeout_ms: int = 100) -> JobUpdateDetails:
     return JobUpdateDetails(JobUpdate(instructions=JobUpdateInstructions(settings=settings)), events)
 
 
-def test_an_update_without_a_timeout_needs_no_pulses():
+def test_an_update_without_a_timeout_needs_no_pulses() -> None:
     assert expiry_ms(update(JobUpdateEvent(S.ROLLING_FORWARD, 5), timeout_ms=0), None) is None
 
 
-def test_a_pulse_lasts_for_the_timeout():
+def test_a_pulse_lasts_for_the_timeout() -> None:
     assert expiry_ms(update(JobUpdateEvent(S.ROLLING_FORWARD, 5)), 1000) == 1100
 
 
@@ -45,5 +45,5 @@ PULSED = JobUpdateEvent(S.ROLLING_FORWARD, 2000)
         pytest.param([STARTED, JobUpdateEvent(S.ROLLING_BACK, 3000, "alice")], 0, id="rolled back unpulsed"),
     ],
 )
-def test_without_a_known_pulse_the_events_tell(events, last_pulse_ms):
+def test_without_a_known_pulse_the_events_tell(events: list[JobUpdateEvent], last_pulse_ms: int) -> None:
     assert expiry_ms(update(*events), None) == last_pulse_ms + 100

@@ -42,19 +42,19 @@ WRONG: list[tuple[dict[str, object], str]] = [
 ]
 
 
-def check(task: TaskConfig = TASK, **settings: object) -> str | None:
+def check(task: TaskConfig = TASK, /, **settings: object) -> str | None:
     made = msgspec.structs.replace(FINE, **settings)
     return problem(JobUpdateRequest(task, 4, made), made, max_failures=20)
 
 
 @pytest.mark.parametrize(("settings", "text"), WRONG)
-def test_each_wrong_setting_is_told(settings, text):
+def test_each_wrong_setting_is_told(settings: dict[str, object], text: str) -> None:
     assert check(**settings) == text
 
 
 @pytest.mark.parametrize("first", range(len(WRONG)))
 @pytest.mark.parametrize("second", range(len(WRONG)))
-def test_of_two_wrong_settings_the_earlier_check_speaks(first, second):
+def test_of_two_wrong_settings_the_earlier_check_speaks(first: int, second: int) -> None:
     (one, text), (other, _) = WRONG[min(first, second)], WRONG[max(first, second)]
     assert check(**(other | one)) == text
 
@@ -69,22 +69,22 @@ def test_of_two_wrong_settings_the_earlier_check_speaks(first, second):
         {"update_strategy": JobUpdateStrategy(batch_strategy=BatchJobUpdateStrategy(3))},
     ],
 )
-def test_sound_settings_pass(settings):
+def test_sound_settings_pass(settings: dict[str, object]) -> None:
     assert check(**settings) is None
 
 
-def test_sla_aware_is_sound_with_a_policy():
+def test_sla_aware_is_sound_with_a_policy() -> None:
     task = msgspec.structs.replace(TASK, sla_policy=SlaPolicy(count_sla_policy=CountSlaPolicy(1, 1)))
     assert check(task, sla_aware=True) is None
 
 
-def test_the_deprecated_fields_become_a_strategy():
+def test_the_deprecated_fields_become_a_strategy() -> None:
     queue = with_strategy(JobUpdateSettings(update_group_size=3)).update_strategy
     batch = with_strategy(JobUpdateSettings(update_group_size=3, wait_for_batch_completion=True)).update_strategy
     assert queue == JobUpdateStrategy(queue_strategy=QueueJobUpdateStrategy(3))
     assert batch == JobUpdateStrategy(batch_strategy=BatchJobUpdateStrategy(3))
 
 
-def test_a_strategy_that_was_given_wins_over_the_deprecated_fields():
+def test_a_strategy_that_was_given_wins_over_the_deprecated_fields() -> None:
     given = msgspec.structs.replace(FINE, update_group_size=9, wait_for_batch_completion=True)
     assert with_strategy(given) == given

@@ -26,13 +26,13 @@ def groups(strategy: Strategy, total: int, forward: bool = True) -> list[int]:
 
 
 @pytest.mark.parametrize(("idle", "active", "size"), [(5, 0, 3), (5, 1, 2), (5, 3, 0), (5, 4, 0), (1, 0, 1), (0, 0, 0)])
-def test_a_queue_is_filled_up(idle, active, size):
+def test_a_queue_is_filled_up(idle: int, active: int, size: int) -> None:
     assert Strategy(Kind.QUEUE, (3,)).group_size(idle=idle, active=active, started=0, forward=True) == size
 
 
 @pytest.mark.parametrize(("idle", "active", "size"), [(5, 0, 3), (2, 0, 2), (5, 1, 0), (0, 0, 0)])
 @pytest.mark.parametrize("forward", [True, False])
-def test_a_batch_waits_for_the_one_before(idle, active, size, forward):
+def test_a_batch_waits_for_the_one_before(idle: int, active: int, size: int, forward: bool) -> None:
     assert Strategy(Kind.BATCH, (3,)).group_size(idle=idle, active=active, started=0, forward=forward) == size
 
 
@@ -46,7 +46,7 @@ def test_a_batch_waits_for_the_one_before(idle, active, size, forward):
         ((1, 1, 4), 8, [1, 1, 4, 2]),
     ],
 )
-def test_variable_batches_forward(sizes, total, expected):
+def test_variable_batches_forward(sizes: tuple[int, ...], total: int, expected: list[int]) -> None:
     assert groups(Strategy(Kind.VARIABLE_BATCH, sizes), total) == expected
 
 
@@ -61,23 +61,23 @@ def test_variable_batches_forward(sizes, total, expected):
         ((1, 2, 3), 2, [1, 1]),
     ],
 )
-def test_variable_batches_backward(sizes, total, expected):
+def test_variable_batches_backward(sizes: tuple[int, ...], total: int, expected: list[int]) -> None:
     assert groups(Strategy(Kind.VARIABLE_BATCH, sizes), total, forward=False) == expected
 
 
 @pytest.mark.parametrize("forward", [True, False])
-def test_a_variable_batch_waits_for_the_one_before(forward):
+def test_a_variable_batch_waits_for_the_one_before(forward: bool) -> None:
     assert Strategy(Kind.VARIABLE_BATCH, (1, 2)).group_size(idle=5, active=1, started=1, forward=forward) == 0
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(0, 60))
-def test_going_back_makes_the_groups_of_going_forward_in_reverse(sizes, total):
+def test_going_back_makes_the_groups_of_going_forward_in_reverse(sizes: list[int], total: int) -> None:
     strategy = Strategy(Kind.VARIABLE_BATCH, tuple(sizes))
     assert groups(strategy, total, forward=False) == list(reversed(groups(strategy, total)))
 
 
 @given(st.sampled_from(list(Kind)), st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(0, 60))
-def test_the_groups_started_are_counted_from_the_instances_started(kind, sizes, total):
+def test_the_groups_started_are_counted_from_the_instances_started(kind: Kind, sizes: list[int], total: int) -> None:
     strategy = Strategy(kind, tuple(sizes) if kind is Kind.VARIABLE_BATCH else (sizes[0],))
     assert strategy.groups_started(total) == len(groups(strategy, total))
 
@@ -103,7 +103,7 @@ def test_the_groups_started_are_counted_from_the_instances_started(kind, sizes, 
         ),
     ],
 )
-def test_settings_give_a_strategy(settings, expected):
+def test_settings_give_a_strategy(settings: JobUpdateSettings, expected: Strategy) -> None:
     assert strategy_of(settings) == expected
 
 
@@ -120,6 +120,6 @@ def test_settings_give_a_strategy(settings, expected):
         ),
     ],
 )
-def test_settings_that_cannot_be_followed_are_refused(settings, text):
+def test_settings_that_cannot_be_followed_are_refused(settings: JobUpdateSettings, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         strategy_of(settings)

@@ -25,7 +25,7 @@ TABLE = {
 
 @pytest.mark.parametrize("start", JobUpdateStatus)
 @pytest.mark.parametrize("target", JobUpdateStatus)
-def test_every_pair_of_statuses_is_as_the_sheet_says(start, target):
+def test_every_pair_of_statuses_is_as_the_sheet_says(start: JobUpdateStatus, target: JobUpdateStatus) -> None:
     if start is target:
         assert step(start, target) is None
     elif target in TABLE[start]:
@@ -36,7 +36,7 @@ def test_every_pair_of_statuses_is_as_the_sheet_says(start, target):
 
 
 @pytest.mark.parametrize("start", JobUpdateStatus)
-def test_a_request_without_meaning_leads_to_null(start):
+def test_a_request_without_meaning_leads_to_null(start: JobUpdateStatus) -> None:
     with pytest.raises(IllegalTransition, match=f"^Cannot transition update from {start.name} to null$"):
         step(start, None)
 
@@ -45,7 +45,7 @@ def test_a_request_without_meaning_leads_to_null(start):
     ("start", "target"),
     [(RF, PF), (AF, PF), (PF, PF), (RB, PB), (AB, PB), (PB, PB), *((status, None) for status in TERMINAL)],
 )
-def test_pause(start, target):
+def test_pause(start: JobUpdateStatus, target: JobUpdateStatus | None) -> None:
     assert paused(start) is target
 
 
@@ -67,11 +67,11 @@ def test_pause(start, target):
         *((status, expired, None) for status in TERMINAL for expired in (False, True)),
     ],
 )
-def test_resume(start, expired, target):
+def test_resume(start: JobUpdateStatus, expired: bool, target: JobUpdateStatus | None) -> None:
     assert resumed(start, expired) is target
 
 
-def test_the_text_about_active_updates_lists_them_in_the_original_order():
+def test_the_text_about_active_updates_lists_them_in_the_original_order() -> None:
     assert transitions.ACTIVE_UPDATE_EXISTS == (
         "An active update already exists for this job, please terminate it before starting another. Active updates "
         "are those in states [ROLLING_FORWARD, ROLLING_BACK, ROLL_FORWARD_PAUSED, ROLL_BACK_PAUSED, "
@@ -79,6 +79,6 @@ def test_the_text_about_active_updates_lists_them_in_the_original_order():
     )
 
 
-def test_pulses_block_and_unblock_the_same_direction():
+def test_pulses_block_and_unblock_the_same_direction() -> None:
     assert (transitions.blocked(RF), transitions.blocked(RB)) == (AF, AB)
     assert (transitions.unblocked(AF), transitions.unblocked(AB), transitions.unblocked(PF)) == (RF, RB, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus, ScheduleStatus
+from aurorad.api.tasks import ScheduledTask
 from aurorad.api.updates import (
     JobInstanceUpdateEvent,
     JobUpdate,
@@ -34,8 +35,8 @@ def details(*events: JobUpdateEvent, began: tuple[int, ...] = (), done: tuple[in
     return JobUpdateDetails(update, events, tuple(JobInstanceUpdateEvent(i, 200, action) for i, action in noted))
 
 
-def said(found: JobUpdateDetails, *tasks, objections=None) -> tuple[str, ...]:
-    by_instance = {}
+def said(found: JobUpdateDetails, *tasks: ScheduledTask, objections: dict[str, str] | None = None) -> tuple[str, ...]:
+    by_instance: dict[int, list[ScheduledTask]] = {}
     for each in tasks:
         by_instance.setdefault(each.assigned_task.instance_id, []).append(each)
     return waits_for(found, lambda i: by_instance.get(i, ()), objections or {}, NOW)
@@ -62,16 +63,16 @@ ROLLING = JobUpdateEvent(S.ROLLING_FORWARD, 1, "alice")
         (ROLLING, "It is about to begin its next instances."),
     ],
 )
-def test_an_update_that_does_nothing_says_why(event, sentence):
+def test_an_update_that_does_nothing_says_why(event: JobUpdateEvent, sentence: str) -> None:
     assert said(details(ROLLING, event)) == (sentence,)
 
 
 @pytest.mark.parametrize("status", sorted(set(S) - ACTIVE))
-def test_an_update_that_ended_waits_for_nothing(status):
+def test_an_update_that_ended_waits_for_nothing(status: JobUpdateStatus) -> None:
     assert said(details(ROLLING, JobUpdateEvent(status, 2))) == ()
 
 
-def test_instances_that_wait_for_the_same_are_told_together():
+def test_instances_that_wait_for_the_same_are_told_together() -> None:
     found = details(ROLLING, began=(0, 1, 2, 3, 4, 5), done=(5,))
     tasks = [
         task(0, NEW, T.PENDING),
@@ -88,14 +89,14 @@ def test_instances_that_wait_for_the_same_are_told_together():
     )
 
 
-def test_failures_so_far_are_told():
+def test_failures_so_far_are_told() -> None:
     ended = task(0, NEW, T.RUNNING, T.FAILED, at_ms=300)
     assert said(details(ROLLING, began=(0,)), ended, task(0, NEW, T.THROTTLED, at_ms=300)) == (
         "Instance 0 ended too soon and must wait before it is tried again (one failure so far, 2 allowed).",
     )
 
 
-def test_a_promise_that_holds_a_task_back_is_told():
+def test_a_promise_that_holds_a_task_back_is_told() -> None:
     old = task(0, OLD, T.RUNNING)
     sentence = "3 of 4 instances must have run for 30 s without it; 2 have"
     assert said(details(ROLLING, began=(0,)), old, objections={old.assigned_task.task_id: sentence}) == (
@@ -103,13 +104,13 @@ def test_a_promise_that_holds_a_task_back_is_told():
     )
 
 
-def test_a_lost_agent_is_told():
+def test_a_lost_agent_is_told() -> None:
     assert said(details(ROLLING, began=(4,)), task(4, NEW, T.PARTITIONED)) == (
         "Instance 4 must be reached again: its agent does not answer.",
     )
 
 
-def test_the_way_back_is_told_of_its_own_instances():
+def test_the_way_back_is_told_of_its_own_instances() -> None:
     back = JobUpdateEvent(S.ROLLING_BACK, 150)
     found = details(ROLLING, back)
     noted = (JobInstanceUpdateEvent(5, 200, JobUpdateAction.INSTANCE_ROLLING_BACK),)

@@ -75,13 +75,13 @@ def objections(appends: Sequence[Append], reads: Sequence[Read], log: Mapping[in
         yield f"{value!r} is in the log, and nobody wrote it"
     points: list[tuple[int, int, int, int | None, str]] = []
     for append in appends:
-        position = where.get(append.value)
-        if append.position is not None and position != append.position:
-            yield f"{append.value!r} was acknowledged at {append.position}, and is at {position}"
-        elif append.refused and position is not None:
-            yield f"{append.value!r} was refused, and is at {position}"
-        elif position is not None:
-            points.append((position, 1, append.began, append.ended, f"the append of {append.value!r} at {position}"))
+        at = where.get(append.value)
+        if append.position is not None and at != append.position:
+            yield f"{append.value!r} was acknowledged at {append.position}, and is at {at}"
+        elif append.refused and at is not None:
+            yield f"{append.value!r} was refused, and is at {at}"
+        elif at is not None:
+            points.append((at, 1, append.began, append.ended, f"the append of {append.value!r} at {at}"))
     points += [
         (read.end, 0, read.began, read.ended, f"a read of all below {read.end}")
         for read in reads

@@ -83,7 +83,7 @@ class Machine:
             return
         self.life = self.world.next_life()
         self.disk.room = 0 if self.is_full else _PLENTY
-        self.disk.read_error = 5 if self.unreadable else None
+        self._be_readable(not self.unreadable)
         try:
             journal = Journal.open(self.disk, alone=self.quorum == 1, rng=self.rng, segment_bytes=SEGMENT_BYTES)
         except Down:
@@ -99,18 +99,21 @@ class Machine:
             self.start_soon(1.0)
             return
         finally:
-            self.disk.read_error = None
+            self._be_readable(True)
         self.world.judge.opened(self, journal)
         self.flipped.clear()
         self.unreadable = False
         self.process = Process(self, journal, self.life)
-        self.world.trace(
-            self.address, f"starts, life {self.life}:", journal.stored._replace(tail=len(journal.stored.tail))
-        )
+        known, tail = journal.stored._replace(tail=()), len(journal.stored.tail)
+        self.world.trace(self.address, f"starts, life {self.life}:", known, f"and {tail} more")
         self.world.network.up(self.process)
         self.process.enter(self.process.step)
         if self.process is not None:
             self.process.enter(self.process.refill)
+
+    def _be_readable(self, readable: bool) -> None:
+        for file in self.disk.files.values():
+            file.is_unreadable = not readable
 
     def start_soon(self, within_s: float = 2.0) -> None:
         self.world.timeline.after(self.rng.uniform(0.01, within_s), self.start)

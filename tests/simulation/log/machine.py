@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aurorad.log.errors import LogDamaged, LogFull
 from aurorad.log.journal import Journal
@@ -23,6 +23,14 @@ _SECTOR = 512
 _TOO_MUCH = 1 << 40
 
 
+class _Flipped(NamedTuple):
+    name: str
+    offset: int
+    mask: int
+    left: int
+    """The byte as it was left."""
+
+
 class Machine:
     """`process` is None while it is down."""
 
@@ -38,7 +46,7 @@ class Machine:
         self.is_full = False
         self.rate = 1.0
         self.base_s = world.rng.uniform(0, 1000)
-        self.flipped: list[tuple[str, int, int]] = []
+        self.flipped: list[_Flipped] = []
         """Bits at rest that are not what they were: file, offset, mask. None were before it was last opened."""
         self.unreadable = False
         self.is_old = False
@@ -216,7 +224,7 @@ class Machine:
             where = min(len(file.now) - 1, offset + self.rng.randrange(8))
             mask = 1 << self.rng.randrange(8)
             self._flip(name, where, mask)
-            self.flipped.append((name, where, mask))
+            self.flipped.append(_Flipped(name, where, mask, file.now[where]))
         self.world.trace(self.address, f"has flipped bits at {name}:{offset} of {used}")
 
     def _flip(self, name: str, offset: int, mask: int) -> None:
@@ -228,9 +236,9 @@ class Machine:
             file.durable = bytes(durable)
 
     def mend(self) -> None:
-        """Somebody has brought a good copy of the damaged disk."""
-        for name, offset, mask in self.flipped:
-            if name in self.disk.files:
+        """Somebody has brought a good copy of the damaged disk; what was written over since is good already."""
+        for name, offset, mask, left in reversed(self.flipped):
+            if name in self.disk.files and self.disk.files[name].now[offset : offset + 1] == bytes([left]):
                 self._flip(name, offset, mask)
         self.flipped.clear()
 

@@ -206,18 +206,27 @@ class _Http1(H11Protocol):
             await self.send(RawData(data))
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Upgrades are not offered; the request is answered as if none had been asked for."""
+        """Upgrades are not offered; the request is answered as if none had been asked for: some clients always ask."""
 
     async def _create_stream(self, request: h11.Request) -> None:
+        request = _without_upgrade(request)
         if request.method == b"CONNECT":
             await self.refuse(http.HTTPStatus.METHOD_NOT_ALLOWED)
-        elif any(name == b"upgrade" for name, _ in request.headers) or (path := _path(request)) is None:
+        elif (path := _path(request)) is None:
             await self.refuse(http.HTTPStatus.BAD_REQUEST)
         else:
             request = h11.Request(
                 method=request.method, target=path, headers=request.headers, http_version=request.http_version
             )
             await super()._create_stream(request)
+
+
+def _without_upgrade(request: h11.Request) -> h11.Request:
+    """What the base need not look at."""
+    if all(name != b"upgrade" for name, _ in request.headers):
+        return request
+    headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+    return h11.Request(method=request.method, target=request.target, headers=headers, http_version=request.http_version)
 
 
 def _path(request: h11.Request) -> bytes | None:

@@ -1,6 +1,6 @@
 """Serving an application over HTTP/1.1: hypercorn's connections, with what hypercorn leaves out.
 
-A status line carries its reason phrase (some probes compare it whole), CONNECT and protocol upgrades are refused, no
+A status line carries its reason phrase (some probes compare it whole), CONNECT is refused, upgrades are passed over, no
 client gets more than its share (`connection.py` has the limits), and stopping never waits for one that stopped reading:
 after the grace every socket is closed.
 """

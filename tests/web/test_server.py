@@ -198,12 +198,19 @@ async def test_connect_is_refused() -> None:
     assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
 
 
-async def test_upgrades_are_refused() -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [  # what Java's clients and `curl --http2` ask is the latter
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n",
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n",
+    ],
+)
+async def test_who_asks_for_an_upgrade_is_answered_without_one_and_may_go_on(asked: bytes) -> None:
     async with served(admin_endpoints(Vars(), lambda: None)) as it:
-        answer = await it.exchange(
-            b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        answers = await it.exchange(
+            b"GET /health HTTP/1.1\r\nHost: x\r\n" + asked + b"\r\nGET /health HTTP/1.1\r\n" + CLOSE
         )
-    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 2
 
 
 async def test_bytes_that_are_not_http_are_answered_and_closed() -> None:

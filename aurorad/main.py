@@ -21,6 +21,7 @@ _STDERR = 2
 
 def entry() -> NoReturn:
     """The `aurorad` command."""
+    have_standard_streams()
     status = main(sys.argv[1:])
     forget_what_nobody_takes()
     sys.exit(status)
@@ -101,7 +102,6 @@ def _run_daemon(values: Flags) -> int:
     from aurorad.notify import Notifier, status
     from aurorad.startup import CannotStart, InUse
 
-    have_standard_streams()
     faulthandler.enable(_STDERR)  # a watchdog's SIGABRT, too, shows where it was
     writer = LogWriter(log_handler(sys.stderr, os.environ))
     logging.basicConfig(level=flags.log_level(values.log_to_stderr), handlers=[writer])

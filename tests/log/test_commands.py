@@ -231,3 +231,9 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     os.read(reading, 100)
     os.close(reading)
     assert (process.communicate()[1], process.returncode) == (b"", 0)
+
+
+def test_its_status_says_how_it_went_where_there_is_no_output(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aurorad.main", "log", "initialize", f"--path={tmp_path}"]
+    statuses = [subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command], check=False) for _ in range(2)]
+    assert [done.returncode for done in statuses] == [0, 1]

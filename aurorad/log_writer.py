@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import select
 import threading
 from logging.handlers import QueueHandler
 
@@ -24,7 +25,10 @@ class LogStream(logging.StreamHandler):  # type: ignore[type-arg]  # generic for
         left = f"{self.format(record)}\n".encode(errors="backslashreplace")
         try:
             while left:
-                left = left[os.write(self.stream.fileno(), left) :]
+                try:
+                    left = left[os.write(self.stream.fileno(), left) :]
+                except BlockingIOError:  # another process that has it made it so
+                    select.select([], [self.stream.fileno()], [])
         except (OSError, ValueError):
             return  # nobody reads it, there is no room, or it was closed: nor is there a place to say so
 

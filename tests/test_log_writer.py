@@ -86,6 +86,22 @@ def test_a_reader_that_stands_still_holds_nobody_and_is_told_what_it_missed(pipe
     assert "lines of this log are lost: nobody took them in time" in text
 
 
+def test_a_stream_that_somebody_has_made_return_at_once_is_waited_for_all_the_same(pipe: Pipe) -> None:
+    os.set_blocking(pipe.stream.fileno(), False)
+    writer = LogWriter(lines_on(pipe), patience_s=60)
+    log, many = logger(writer), 40
+    for number in range(many):
+        log.info("%d %s", number, "x" * 10_000)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(drained(pipe.reader)))
+    reader.start()
+    writer.close()
+    pipe.stream.close()
+    reader.join()
+    assert [int(line.split()[4]) for line in read[0].splitlines()] == list(range(many))
+    assert all(line.endswith(" " + "x" * 10_000) for line in read[0].splitlines())
+
+
 def drained(descriptor: int) -> str:
     with os.fdopen(descriptor) as reader:
         return reader.read().lstrip("x")

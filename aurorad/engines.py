@@ -28,7 +28,7 @@ from aurorad.pace import Pace
 from aurorad.rules import matching
 from aurorad.rules.executors import ExecutorSettings
 from aurorad.rules.resources import ResourceType
-from aurorad.storage.tables import Table, Tables
+from aurorad.storage.tables import Tables
 from aurorad.vars import Vars
 
 _BITE = 16  # tasks, before a look at the clock
@@ -122,7 +122,7 @@ async def simulated_engine(flags: Flags, tables: Tables, executors: ExecutorSett
     cluster = simulated_cluster(flags)
     pace = Pace()
     adoption = _Adoption(cluster, executors)
-    tasks: tuple[ScheduledTask, ...] = tuple(tables.rows(Table.TASKS).values())
+    tasks = tuple(tables.all_tasks())
     for start in range(0, len(tasks), _BITE):
         for task in tasks[start : start + _BITE]:
             if task.status in SLAVE_ASSIGNED_STATES:

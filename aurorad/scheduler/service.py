@@ -53,7 +53,6 @@ from aurorad.scheduler.webhooks import Webhook, Webhooks
 from aurorad.scheduler.writing import write_patiently
 from aurorad.storage.events import CronJobChanged, HostChanged, KillRequested, StorageEvent, TaskChanged, UpdateChanged
 from aurorad.storage.storage import Storage
-from aurorad.storage.tables import Table
 from aurorad.vars import Vars
 
 AT_ONCE = 1000
@@ -272,7 +271,7 @@ class Scheduler:
                 self.cron.cron_changed(event)
 
     def _tasks(self) -> tuple[ScheduledTask, ...]:
-        return tuple(self._storage.tables.rows(Table.TASKS).values())
+        return tuple(self._storage.tables.all_tasks())
 
     async def _recall(self, tasks: tuple[ScheduledTask, ...]) -> None:
         """Tell the services of the tasks there are; what changes meanwhile they hear afterwards."""

@@ -141,6 +141,10 @@ class Tables:
     def task(self, task_id: str) -> ScheduledTask | None:
         return self._tasks.by_id.get(task_id)
 
+    def all_tasks(self) -> list[ScheduledTask]:
+        """All tasks at once, those of a job in the order in which they came; much quicker than the values of `rows`."""
+        return self._tasks.all()
+
     def job_keys(self) -> Iterable[JobKey]:
         """Keys of all jobs that have any task."""
         return self._tasks.jobs().keys()

@@ -16,7 +16,7 @@ from aurorad.api.struct import ThriftStruct
 from aurorad.api.tasks import JobKey, ScheduledTask, TaskConfig
 from aurorad.pace import Pace
 from aurorad.pages.look import Look
-from aurorad.storage.tables import Table, Tables
+from aurorad.storage.tables import Tables
 
 _USAGE = (
     "Print the internal thrift structure of task or cronjob.",
@@ -55,7 +55,7 @@ def dump_endpoints(tables: Tables, look: Look) -> Blueprint:
 
 async def state_json(tables: Tables) -> dict[str, Json]:
     """Which configurations there are, by a name that says no more, and which of them run on which agent."""
-    tasks: Iterable[ScheduledTask] = list(tables.rows(Table.TASKS).values())
+    tasks: Iterable[ScheduledTask] = tables.all_tasks()
     names: dict[int, str] = {}  # by identity: tasks share their configurations
     configs: dict[str, Json] = {}
     agents: dict[str, list[Json]] = {}

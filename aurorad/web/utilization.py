@@ -15,7 +15,7 @@ from aurorad.pages.look import Look
 from aurorad.rules import quota
 from aurorad.rules.admission import is_dedicated
 from aurorad.rules.quota import Amounts
-from aurorad.storage.tables import Table, Tables
+from aurorad.storage.tables import Tables
 
 Pool = Callable[[TaskConfig], bool]
 
@@ -38,7 +38,7 @@ def utilization_endpoints(tables: Tables, look: Look) -> Blueprint:
     blueprint = Blueprint("utilization", __name__)
 
     def tasks() -> list[ScheduledTask]:
-        return list(tables.rows(Table.TASKS).values())
+        return tables.all_tasks()
 
     @blueprint.get("/utilization", strict_slashes=False)
     async def pools() -> Response:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from functools import partial
 
 import trio
 from hypothesis import given, settings
@@ -298,6 +300,18 @@ async def test_many_jobs_at_once_take_turns(autojump_clock: MockClock) -> None:
         await trio.sleep(10)
         assert world.tables.count(S.RUNNING) == 30
         assert {name: len(hosts_of(world, name)) for name in ("a", "b", "c")} == {"a": 10, "b": 10, "c": 10}
+
+
+async def test_who_came_first_is_placed_first_by_a_scheduler_that_finds_them_waiting(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1", cpus=2))).serving() as world:
+        ids: list[str] = []
+        for instance, unique in enumerate((0x1001, 0x1002, 0x2001)):  # by their ends, the last is next to the first
+            world.uuids = itertools.count(unique)
+            insert = partial(world.scheduler.states.insert_pending, config=config(cpus=0.75), instance_ids=[instance])
+            ids += await world.storage.write(insert)
+        await world.start()
+        await world.until_count(S.RUNNING, 2)
+        assert [world.task(task_id).status for task_id in ids] == [S.RUNNING, S.RUNNING, S.PENDING]
 
 
 SIZES = st.sampled_from([0.1, 0.25, 0.5, 1.0, 1.7, 3.0])

@@ -67,7 +67,7 @@ class World:
         self.rng = random.Random(seed)
         self.clock_shift_ms = 0
         """How far off the scheduler's wall clock is."""
-        self._uuids = itertools.count(1)
+        self.uuids = itertools.count(1)
         self.scheduler = self.new_scheduler()
         self.scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -80,7 +80,7 @@ class World:
             stats=self.stats,
             now_ms=lambda: now_ms() + self.clock_shift_ms,
             rng=self.rng,
-            new_uuid=lambda: UUID(int=next(self._uuids)),
+            new_uuid=lambda: UUID(int=next(self.uuids)),
             hostname="scheduler-host",
             executors=configured_executors(self.flags),
         )

@@ -109,12 +109,12 @@ class Following:
                 changes = Changes()
                 for _ in self._replay.steps(position, record, changes):
                     await pace.breathe()
-                self._note(position, changes)
+                await self._note(position, changes)
             self.position = position
             await pace.breathe()
         self._shared.forget_if_many()
 
-    def _note(self, position: int, changes: Changes) -> None:
+    async def _note(self, position: int, changes: Changes) -> None:
         """Have everybody see what came; a snapshot's tables take the place of those that they look at."""
         if self._replay.tables is None or self._replay.is_amid:
             return
@@ -123,7 +123,7 @@ class Following:
         else:
             self.tables.become(self._replay.tables)
             self._replay.tables = self.tables
-            self._materialiser.begin_anew(position, self.tables.copy())
+            self._materialiser.begin_anew(position, await trio.to_thread.run_sync(self.tables.copy))
 
 
 Follow = Callable[[], AbstractAsyncContextManager[Following]]

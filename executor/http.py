@@ -35,7 +35,7 @@ async def ask(method: str, port: int, target: str, timeout_s: float, *, body: bo
         raise NoAnswer("Error within TimeoutError") from None
     except OSError as error:
         raise NoAnswer(str(error)) from None
-    except (h11.ProtocolError, trio.BrokenResourceError) as error:
+    except (h11.ProtocolError, UnicodeError, trio.BrokenResourceError) as error:
         raise NoAnswer(f"Error within {type(error).__name__}") from None
 
 

@@ -44,8 +44,11 @@ class _Level:
             self.fd = -1
 
     def come_back(self, below: int) -> bool:
-        """Opens it again from what lies in it; False if that was moved away."""
-        self.fd = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=below)
+        """Opens it again from what lies in it; False if that was moved away, or lets nobody out."""
+        try:
+            self.fd = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=below)
+        except OSError:
+            return False
         status = os.fstat(self.fd)
         if (status.st_dev, status.st_ino) == self.identity:
             return True
@@ -123,7 +126,7 @@ def _descend(levels: list[_Level], name: str) -> None:
 
 
 def _ascend(levels: list[_Level]) -> None:
-    """To the directory that we came from. If somebody moved us, to the nearest one that is still open."""
+    """To the directory that we came from. If there is no way back, to the nearest one that is still open."""
     level = levels.pop()
     try:
         if levels and not levels[-1].open and not levels[-1].come_back(level.fd):

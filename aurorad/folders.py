@@ -65,8 +65,10 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def sizes(folder: Path) -> Iterator[int]:
+def sizes(folder: Path, above: int | None = None) -> Iterator[int]:
     """Bytes in parts, whose sum is what the files below `folder` take on disk (executor sheet, section 11).
+
+    It is looked for from the open directory `above`, if one is given.
 
     Counted are the blocks that a file has, so holes are free, and a link's length; of a file with several names each
     name counts its share. Directories, sockets and the like count nothing, nor does what is on another file system.
@@ -74,7 +76,8 @@ def sizes(folder: Path) -> Iterator[int]:
     """
     levels: list[_Level] = []
     try:
-        _descend(levels, os.fspath(folder))
+        with contextlib.suppress(OSError):
+            levels.append(_Level(os.fspath(folder), above))
         while levels:
             level = levels[-1]
             if not level.listed:
@@ -112,15 +115,15 @@ def file_size(status: os.stat_result) -> int:
 
 
 def _descend(levels: list[_Level], name: str) -> None:
-    above = levels[-1] if levels else None
+    above = levels[-1]
     try:
-        level = _Level(name, above.fd if above is not None else None)
+        level = _Level(name, above.fd)
     except OSError:
         return
-    if above is not None and level.device != levels[0].device:
+    if level.device != levels[0].device:
         level.close()
         return
-    if above is not None and len(levels) > _HELD:
+    if len(levels) > _HELD:
         above.close()
     levels.append(level)
 

@@ -44,8 +44,11 @@ class _Level:
             self.fd = -1
 
     def come_back(self, below: int) -> bool:
-        """Opens it again from what lies in it; False if that was moved away."""
-        self.fd = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=below)
+        """Opens it again from what lies in it; False if that was moved away, or lets nobody out."""
+        try:
+            self.fd = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=below)
+        except OSError:
+            return False
         status = os.fstat(self.fd)
         if (status.st_dev, status.st_ino) == self.identity:
             return True
@@ -62,8 +65,10 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def sizes(folder: Path) -> Iterator[int]:
+def sizes(folder: Path, above: int | None = None) -> Iterator[int]:
     """Bytes in parts, whose sum is what the files below `folder` take on disk (executor sheet, section 11).
+
+    It is looked for from the open directory `above`, if one is given.
 
     Counted are the blocks that a file has, so holes are free, and a link's length; of a file with several names each
     name counts its share. Directories, sockets and the like count nothing, nor does what is on another file system.
@@ -71,7 +76,8 @@ def sizes(folder: Path) -> Iterator[int]:
     """
     levels: list[_Level] = []
     try:
-        _descend(levels, os.fspath(folder))
+        with contextlib.suppress(OSError):
+            levels.append(_Level(os.fspath(folder), above))
         while levels:
             level = levels[-1]
             if not level.listed:
@@ -109,21 +115,21 @@ def file_size(status: os.stat_result) -> int:
 
 
 def _descend(levels: list[_Level], name: str) -> None:
-    above = levels[-1] if levels else None
+    above = levels[-1]
     try:
-        level = _Level(name, above.fd if above is not None else None)
+        level = _Level(name, above.fd)
     except OSError:
         return
-    if above is not None and level.device != levels[0].device:
+    if level.device != levels[0].device:
         level.close()
         return
-    if above is not None and len(levels) > _HELD:
+    if len(levels) > _HELD:
         above.close()
     levels.append(level)
 
 
 def _ascend(levels: list[_Level]) -> None:
-    """To the directory that we came from. If somebody moved us, to the nearest one that is still open."""
+    """To the directory that we came from. If there is no way back, to the nearest one that is still open."""
     level = levels.pop()
     try:
         if levels and not levels[-1].open and not levels[-1].come_back(level.fd):

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from client.errors import CommandError, Exit
 
@@ -18,6 +19,7 @@ _TEXTS = (
     *("slave_root", "slave_run_directory", "docker_registry"),
     *("credentials_file", "tls_ca", "tls_certificate", "tls_key"),
 )
+_ADDRESSES = ("scheduler_uri", "proxy_url")
 _PORT = "zk_port"
 _DEFAULT_ZK_PORT = 2181
 _ZK_HOST = re.compile(r"([^\s:/]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
@@ -83,6 +85,10 @@ class Cluster:
             value = self.settings.get(key)
             if value is not None and not isinstance(value, str):
                 raise self.lacks(f"{key} must be a text, and it is {json.dumps(value)}")
+        for key in _ADDRESSES:
+            address = self.text(key)
+            if address is not None and not _is_address(address):
+                raise self.lacks(f"{key} must be an address such as {LOCAL_SCHEDULER}, and it is {json.dumps(address)}")
         zk = self.text("zk")
         if zk is not None and not all(_ZK_HOST.fullmatch(host.strip()) for host in zk.split(",") if host.strip()):
             raise self.lacks(f"zk must be HOST or HOST:PORT, several with commas, and it is {json.dumps(zk)}")
@@ -95,6 +101,14 @@ def url(address: str) -> str:
     """With a scheme, and ending in a slash."""
     with_scheme = address if "://" in address else f"http://{address}"
     return with_scheme.rstrip("/") + "/"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(url(text))
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is none
+        return False
 
 
 def load(environ: Mapping[str, str]) -> dict[str, Cluster]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -48,6 +49,8 @@ def _trace(terminal: Terminal) -> None:
 def real_world() -> Outside:
     """Called once, before anything is started."""
     _forget_the_bundle()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has all characters
     return Outside(dict(os.environ), time.monotonic, time.sleep, _open_url, _new_id, time.time)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from typing import NamedTuple
 
 import h11
@@ -35,18 +34,20 @@ async def ask(method: str, port: int, target: str, timeout_s: float, *, body: bo
         raise NoAnswer("Error within TimeoutError") from None
     except OSError as error:
         raise NoAnswer(str(error)) from None
-    except (h11.ProtocolError, trio.BrokenResourceError) as error:
+    except (h11.ProtocolError, UnicodeError, trio.BrokenResourceError) as error:
         raise NoAnswer(f"Error within {type(error).__name__}") from None
 
 
 async def _connect(port: int) -> trio.SocketStream:
-    refused = OSError(errno.ECONNREFUSED, "Connection refused")
+    """What the first address says counts if none answers: not every machine has the other."""
+    refusals: list[Exception] = []
     for host in _HOSTS:
         try:
             return await trio.open_tcp_stream(host, port)
         except OSError as error:
-            refused = error
-    raise refused
+            cause = error.__cause__  # Trio's own text tells no reason
+            refusals += cause.exceptions if isinstance(cause, ExceptionGroup) else [error]
+    raise refusals[0]
 
 
 async def _exchange(stream: trio.SocketStream, method: str, port: int, target: str, body_bytes: int) -> Answer:

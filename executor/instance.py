@@ -10,7 +10,7 @@ from aurorad.api.keys import is_process_name
 from executor.logger import DEFAULT_LOGGER, InvalidLogger
 from executor.planner import InvalidPlan, Plan
 from executor.task import Announcer, Task, TaskInstance
-from executor.templates import Bindings, JsonValue, UnboundError, fill, resolve_ports
+from executor.templates import Bindings, JsonValue, fill, resolve_ports
 
 
 class InvalidTask(ValueError):
@@ -26,7 +26,7 @@ def parse_instance(data: str, bindings: Bindings, assigned_ports: Mapping[str, i
         raise InvalidTask("Task did not have a thermos config!")
     try:
         tree: JsonValue = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidTask(f"Could not deserialize thermos config: {error}") from None
     try:
         bound = bindings._replace(ports=resolve_ports({**_portmap(tree), **assigned_ports}))
@@ -34,7 +34,7 @@ def parse_instance(data: str, bindings: Bindings, assigned_ports: Mapping[str, i
         return msgspec.structs.replace(instance, task=check_task(instance.task)), bound
     except msgspec.ValidationError as error:
         raise InvalidTask(f"Got invalid task: Failed to fully evaluate task: {error}") from None
-    except (UnboundError, InvalidTask) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidTask(f"Got invalid task: {error}") from None
 
 

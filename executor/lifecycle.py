@@ -35,7 +35,7 @@ async def ask_to_end(
             handled = False
         log.info("Killing task, calling %s and waiting %s, handled is %s", endpoint, wait_s, handled)
         if handled:
-            with trio.move_on_after(wait_s):
+            with trio.move_on_after(max(0, wait_s)):  # jobs may say less
                 await over.wait()
                 return
 

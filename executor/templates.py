@@ -38,7 +38,7 @@ def resolve_ports(portmap: Mapping[str, str | int]) -> dict[str, int]:
     for name in portmap:
         seen = {name}
         target: str | int | None = portmap[name]
-        while isinstance(target, str) and not target.isdigit():
+        while isinstance(target, str) and not (target.isascii() and target.isdecimal()):
             if target in seen:
                 raise UnboundError("Found cycle in portmap!")
             seen.add(target)

@@ -129,6 +129,15 @@ class TestSizes:
                 (deep / "d").rename(tmp_path / "elsewhere" / "d")
         assert total == 12 * KB
 
+    def test_a_deep_folder_that_shuts_the_way_back_ends_no_walk(self) -> None:
+        with somebody() as place:
+            shut = place.joinpath("top", *"d" * 40)
+            shut.mkdir(parents=True)
+            (place / "top" / "beside").mkdir()
+            (place / "top" / "beside" / "a").write_bytes(b"x" * 4 * KB)
+            shut.chmod(0o400)  # it may be listed, and nothing be reached from it
+            assert used(place / "top") == 4 * KB
+
     def test_what_vanishes_is_passed_over(self, tmp_path: Path) -> None:
         for number in range(50):
             (tmp_path / str(number)).mkdir()

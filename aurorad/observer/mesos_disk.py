@@ -6,13 +6,14 @@ import http.client
 import logging
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 
 import jmespath
 import msgspec
 import trio
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
+
+from aurorad.observer.walk import Place
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class MesosDiskCollector:
         self._disk_usage = jmespath.compile(disk_usage_path)
         self._timeout_s = timeout_s
 
-    async def __call__(self, sandboxes: Mapping[str, Path]) -> AsyncIterator[tuple[str, int]]:
+    async def __call__(self, sandboxes: Mapping[str, Place]) -> AsyncIterator[tuple[str, int]]:
         """The bytes of disk that each sandbox takes, by task id."""
         containers = await trio.to_thread.run_sync(self._ask, abandon_on_cancel=True) if sandboxes else None
         for task_id, sandbox in sandboxes.items():

@@ -32,11 +32,11 @@ KEPT_BYTES = 4 << 20  # of stories of finished tasks; those of others are read a
 BATCH = 50  # tasks read in one go
 
 Kind = Literal["active", "finished", "all"]
-DiskCollector = Callable[[Mapping[str, Path]], AsyncIterator[tuple[str, int]]]
+DiskCollector = Callable[[Mapping[str, Place]], AsyncIterator[tuple[str, int]]]
 """Of sandboxes by task id, the bytes that each takes, as they become known; -1 for what cannot be found out."""
 
 
-async def measured_disks(sandboxes: Mapping[str, Path]) -> AsyncIterator[tuple[str, int]]:
+async def measured_disks(sandboxes: Mapping[str, Place]) -> AsyncIterator[tuple[str, int]]:
     """By looking at all the files."""
     for task_id, sandbox in sandboxes.items():
         yield task_id, await trio.to_thread.run_sync(disk_used, sandbox, abandon_on_cancel=True)
@@ -246,8 +246,8 @@ def _running(state: RunnerState) -> dict[str, ProcessStatus]:
     return {name: runs[-1] for name, runs in state.processes.items() if runs[-1].state is ProcessState.RUNNING}
 
 
-def _sandbox(view: TaskView) -> Path | None:
+def _sandbox(view: TaskView) -> Place | None:
     try:
-        return Path(str(view.sandbox()))
+        return view.sandbox()
     except Refused:
         return None

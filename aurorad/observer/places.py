@@ -61,6 +61,8 @@ def log(root: Root, header: RunnerHeader | None, stream_owner: int, process: str
 
 
 def _believed(root: Root, header: RunnerHeader, stream_owner: int, claimed: str) -> Place:
+    if "\0" in claimed:
+        raise Refused(claimed)
     if root.run is not None:
         steps = _steps_in_run(root.run, claimed)
         if steps is None or ".." in steps:

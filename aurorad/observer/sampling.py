@@ -11,6 +11,8 @@ import msgspec
 import psutil
 
 from aurorad import folders, procfs
+from aurorad.observer import walk
+from aurorad.observer.walk import Place, Refused
 from aurorad.procfs import ProcessInfo
 from executor.checkpoint import ProcessStatus
 from executor.ladder import is_ours
@@ -136,9 +138,13 @@ def _sum(samples: list[Sample]) -> Sample:
     )
 
 
-def disk_used(folder: Path) -> int:
-    """Bytes that the files below `folder` take on disk, counted as the executor counts what it allows."""
-    return sum(folders.sizes(folder))
+def disk_used(place: Place) -> int:
+    """Bytes that the files there take on disk, as the executor counts what it allows; 0 if it is closed to us."""
+    try:
+        with walk.folder(place) as fd:
+            return sum(folders.sizes(Path(), fd))
+    except (Refused, NotADirectoryError):
+        return 0
 
 
 class Metrics(msgspec.Struct, frozen=True):

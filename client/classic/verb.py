@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from client.arguments import JobPath, job_path
+from client.errors import CommandError, Exit
 from client.session import Session
 
 # Carries out a command of today, given as its words.
@@ -91,8 +92,11 @@ def target(given: Namespace) -> str:
 
 
 def path(given: Namespace) -> JobPath:
-    """Raises `ArgumentTypeError`."""
-    return job_path(given.key)
+    """Raises `CommandError`."""
+    try:
+        return job_path(given.key)
+    except ArgumentTypeError as error:
+        raise CommandError(Exit.FATAL, str(error)) from None
 
 
 def reading(given: Namespace) -> list[object]:

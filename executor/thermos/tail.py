@@ -154,10 +154,12 @@ def open_log(file: Path) -> BinaryIO:
 def last_lines(log: BinaryIO, lines: int = LAST_LINES) -> bytes:
     """So many at most; the file is then read to its end. It is read from there backwards, however long it is."""
     position = end = log.seek(0, os.SEEK_END)
-    found = b""
-    while position > 0 and found.count(b"\n") <= lines:
-        position = max(0, position - _BLOCK)
-        log.seek(position)
-        found = log.read(end - position)
+    parts: list[bytes] = []  # the last one first
+    breaks = 0
+    while position > 0 and breaks <= lines:
+        size = min(position, _BLOCK)
+        position = log.seek(position - size)
+        parts.append(log.read(size))
+        breaks += parts[-1].count(b"\n")
     log.seek(end)
-    return b"".join(found.splitlines(keepends=True)[-lines:])
+    return b"".join(b"".join(reversed(parts)).splitlines(keepends=True)[-lines:])

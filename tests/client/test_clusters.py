@@ -90,6 +90,16 @@ def test_an_entry_without_name_is_ignored(home: Path) -> None:
             3,
             'zk must be HOST or HOST:PORT, several with commas, and it is "z:h',
         ),
+        (
+            {"scheduler_uri": "http://[::1:8081"},
+            3,
+            'scheduler_uri must be an address such as http://localhost:8081, and it is "http://[::1:8081"',
+        ),
+        (
+            {"scheduler_uri": "h:99999"},
+            3,
+            'scheduler_uri must be an address such as http://localhost:8081, and it is "h:9',
+        ),
         ({"zk": "z", "zk_port": "here"}, 3, 'zk_port must be a port number, and it is "here"'),
     ],
 )

@@ -186,6 +186,23 @@ async def test_an_end_that_cannot_be_written_down_is_told_and_told_again_by_the_
         assert (await rig.update("t-1", LOST)).uuid is not None
 
 
+async def test_an_end_that_cannot_be_written_down_for_long_is_told_once_it_can(work_dir: Path) -> None:
+    async with running(work_dir) as rig:
+        await rig.launch("t-1", sleep=1000)
+        await rig.update("t-1", RUNNING)
+    async with running(work_dir, patience=Patience(to_subscribe=2)) as rig:
+        await rig.offer()
+        updates = work_dir / "agent/meta" / rig.run_directory("t-1").readlink().name / "updates"
+        updates.rename(updates.with_name("elsewhere"))
+        updates.mkdir()
+        os.kill(rig.sleeper("t-1"), signal.SIGTERM)
+        await trio.sleep(4)
+        assert rig.states("t-1") == []
+        updates.rmdir()
+        updates.with_name("elsewhere").rename(updates)
+        await rig.update("t-1", FINISHED)
+
+
 async def test_the_death_of_the_launcher_touches_no_task_and_another_takes_its_place(work_dir: Path) -> None:
     async with running(work_dir) as rig:
         await rig.launch("t-1", sleep=1000)

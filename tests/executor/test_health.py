@@ -255,7 +255,8 @@ class TestHttp:
         assert check is not None
         reason = await check()
         assert reason is not None
-        assert reason.startswith(f"Failed to signal http://localhost:{free_port}/health: ")
+        assert reason.startswith(f"Failed to signal http://localhost:{free_port}/health: [Errno 111] ")
+        assert reason.endswith("Connection refused")
 
     async def test_without_a_health_port_nothing_is_checked(self) -> None:
         assert find_check(HealthCheckConfig(), {"http": 1}, no_shell) is None

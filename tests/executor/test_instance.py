@@ -143,7 +143,13 @@ def test_an_invalid_task_is_refused_in_one_sentence(data: Any, says: str) -> Non
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [("", "Task did not have a thermos config!"), ("{", "Could not deserialize thermos config: ")],
+    [
+        ("", "Task did not have a thermos config!"),
+        ("{", "Could not deserialize thermos config: "),
+        ("[" * 100_000, "Could not deserialize thermos config: "),
+        (f'{{"x": {"[" * 900}{"]" * 900}}}', "Got invalid task: "),
+        (f'{{"announce": {{"portmap": {{"http": "{"1" * 5000}"}}}}}}', "Got invalid task: "),
+    ],
 )
 def test_data_that_are_no_task_are_refused(data: str, says: str) -> None:
     with pytest.raises(InvalidTask) as refused:

@@ -38,10 +38,10 @@ async def server(answer: bytes | None) -> AsyncIterator[tuple[dict[str, int], li
         nursery.cancel_scope.cancel()
 
 
-async def ask(ports: dict[str, int], over: trio.Event | None = None) -> float:
+async def ask(ports: dict[str, int], over: trio.Event | None = None, lifecycle: Lifecycle = LIFECYCLE) -> float:
     """How long it took."""
     start = trio.current_time()
-    await ask_to_end(LIFECYCLE, ports, over if over is not None else trio.Event(), LOG)
+    await ask_to_end(lifecycle, ports, over if over is not None else trio.Event(), LOG)
     return trio.current_time() - start
 
 
@@ -93,6 +93,13 @@ async def test_a_task_that_ends_is_asked_no_more() -> None:
         nursery.start_soon(end)
         await ask(ports, over)
     assert [request for request, _ in asked] == ["POST /quitquitquit"]
+
+
+async def test_settings_that_make_no_sense_do_not_keep_a_task_from_ending() -> None:
+    odd = Lifecycle(HttpLifecycle(graceful_shutdown_wait_secs=-1, shutdown_endpoint="/fin\u00e9"))
+    async with server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") as (ports, asked):
+        await ask(ports, lifecycle=odd)
+    assert [request for request, _ in asked if request] == ["POST /quitquitquit"]
 
 
 async def test_without_the_port_nobody_is_asked() -> None:

@@ -58,6 +58,7 @@ def test_unbound_tags_of_ours_are_refused(text: str, says: str) -> None:
             {"http": 80, "aurora": 80, "https": 80},
         ),
         ({"aurora": "8080"}, {"aurora": 8080}),
+        ({"aurora": "\u00b2", "\u00b2": 31000}, {"aurora": 31000, "\u00b2": 31000}),
     ],
 )
 def test_ports_are_followed_to_their_numbers(portmap: dict[str, str | int], resolved: dict[str, int]) -> None:

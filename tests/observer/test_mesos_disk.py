@@ -5,11 +5,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 
 from aurorad.observer.mesos_disk import MesosDiskCollector
+from aurorad.observer.walk import Place
 
 CONTAINERS = [
     {"executor_id": "thermos-t1", "statistics": {"disk_used_bytes": 4096}},
@@ -48,13 +48,13 @@ def agent(body: bytes, status: int = 200) -> Iterator[str]:
 
 
 async def measured(
-    url: str, sandboxes: Mapping[str, Path], usage: str = "statistics.disk_used_bytes"
+    url: str, sandboxes: Mapping[str, Place], usage: str = "statistics.disk_used_bytes"
 ) -> dict[str, int]:
     return {task: size async for task, size in MesosDiskCollector(url, "executor_id", usage)(sandboxes)}
 
 
-def sandbox(executor: str) -> Path:
-    return Path(f"/var/lib/mesos/slaves/S/frameworks/F/executors/{executor}/runs/r/sandbox")
+def sandbox(executor: str) -> Place:
+    return Place(f"/var/lib/mesos/slaves/S/frameworks/F/executors/{executor}/runs/r", ("sandbox",))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from aurorad.observer import observer as module
 from aurorad.observer import views
 from aurorad.observer.observer import Observer
 from aurorad.observer.sampling import Sample, Sampler, disk_used
+from aurorad.observer.walk import place_at
 from executor.checkpoint import ProcessStatus, RunnerCkpt, TaskState, encode_frame
 from tests.observer.host import RAN, RUNNING, P, failed_task, running_task
 
@@ -133,8 +134,8 @@ def test_disk_use_counts_blocks_and_links_but_does_not_follow_them(tmp_path: Pat
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "file").write_bytes(b"x" * 10_000)
     (tmp_path / "link").symlink_to("/usr")
-    assert disk_used(tmp_path) == (tmp_path / "sub" / "file").stat().st_blocks * 512 + len("/usr")
-    assert disk_used(tmp_path / "nowhere") == 0
+    assert disk_used(place_at(tmp_path)) == (tmp_path / "sub" / "file").stat().st_blocks * 512 + len("/usr")
+    assert disk_used(place_at(tmp_path / "nowhere")) == 0
 
 
 async def test_the_output_that_matters_is_that_of_a_process_that_failed(tmp_path: Path) -> None:

@@ -40,11 +40,19 @@ def test_a_sandbox_in_the_run_is_believed(claimed: str, steps: tuple[str, ...]) 
         "relative",
         f"{RUN[:-1]}2/sandbox",
         RUN.replace("thermos-t1", "thermos-t2") + "/sandbox",
+        f"{RUN}/sand\0box",
     ],
 )
 def test_a_sandbox_elsewhere_is_not_believed(claimed: str | None) -> None:
     with pytest.raises(Refused):
         places.sandbox(root_of_run(RUN), header(claimed), 0)
+
+
+def test_a_name_that_no_file_can_have_is_not_believed(tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        places.sandbox(Root(place_at(tmp_path)), header(f"{tmp_path}/\0"), ME)
+    with pytest.raises(Refused):
+        places.log(Root(place_at(tmp_path)), header(str(tmp_path), "/\0"), ME, "p", 0, "stdout")
 
 
 def test_the_way_from_the_run_is_no_way_out(tmp_path: Path) -> None:

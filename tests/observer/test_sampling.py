@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from aurorad.observer.sampling import NOTHING, Metrics, Sample, Usage, disk_used, metrics
+from aurorad.observer.walk import Place, place_at
 from executor.task import Resources
 
 MB = 1 << 20
@@ -32,4 +33,12 @@ def test_the_disk_is_counted_as_the_executor_counts_it(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 8192)
     (tmp_path / "b").hardlink_to(tmp_path / "a")
     (tmp_path / "c").symlink_to("/usr")
-    assert disk_used(tmp_path) == 8192 + len("/usr")
+    assert disk_used(place_at(tmp_path)) == 8192 + len("/usr")
+
+
+def test_a_link_on_the_way_to_a_sandbox_leads_to_nothing_that_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "sandbox").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "sandbox" / "a").write_bytes(b"x" * 8192)
+    (tmp_path / "link").symlink_to("elsewhere")
+    assert disk_used(Place(str(tmp_path), ("elsewhere", "sandbox"))) == 8192
+    assert disk_used(Place(str(tmp_path), ("link", "sandbox"))) == 0

@@ -316,6 +316,7 @@ class LocalEngine:
             try:
                 await self._record(live, update)
             except OSError as error:
+                live.knocked(trio.current_time())
                 raise Refusal(503, f"cannot write down an update of task {live.task_id}: {error}") from error
         else:
             _log.warning("an executor speaks of task %s, which is not its own", status.task_id.value)

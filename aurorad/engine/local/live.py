@@ -148,6 +148,12 @@ class LiveRun:
         self._apart_since = None
         self._rearm()
 
+    def knocked(self, now: float) -> None:
+        """The executor is there, and cannot be let in yet: our patience with it begins anew."""
+        if self._apart_since is not None:
+            self._apart_since = now
+            self._rearm()
+
     def restarted(self, at_ms: int, now: float) -> None:
         """Its executor died, and another one is on its way."""
         self.restarts_ms.append(at_ms)

@@ -249,6 +249,8 @@ def test_a_refused_cron_start_is_status_1(aurora: Runner, scheduler: FakeSchedul
         (("ssh", KEY), "Shard is required\n"),
         (("ssh", KEY, "first"), "Shard must be an integer\n"),
         (("run", KEY), "Incorrect parameters for run: a command was expected after the job\n"),
+        (("status", "bozo/hello"), "'bozo/hello' is not a job key: CLUSTER/ROLE/ENV/NAME was expected\n"),
+        (("update", "bozo/hello", "hello.aurora"), "'bozo/hello' is not a job key: "),
         (("kill",), "FATAL] Incorrect parameters for kill\nusage: aurora kill "),
         (("kill", KEY, "a", "b"), "FATAL] Incorrect parameters for kill\nusage: aurora kill "),
     ],

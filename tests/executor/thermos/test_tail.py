@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -94,6 +96,21 @@ def test_the_last_lines_are_found_from_the_end(tmp_path: Path, written: bytes, s
     with open_log(tmp_path / "log") as log:
         assert last_lines(log, 3) == shown
         assert log.read() == b""
+
+
+def test_a_log_without_lines_is_read_once(tmp_path: Path) -> None:
+    class Counted(io.FileIO):
+        bytes_read = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            part = super().read(size)
+            self.bytes_read += len(part)
+            return part
+
+    (tmp_path / "log").write_bytes(b"x" * (4 << 20))
+    with Counted(tmp_path / "log") as log:
+        assert last_lines(cast(BinaryIO, log)) == b"x" * (4 << 20)
+        assert log.bytes_read == 4 << 20
 
 
 def test_only_a_plain_file_is_a_log(tmp_path: Path) -> None:

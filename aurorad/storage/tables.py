@@ -5,7 +5,7 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
@@ -141,7 +141,7 @@ class Tables:
     def task(self, task_id: str) -> ScheduledTask | None:
         return self._tasks.by_id.get(task_id)
 
-    def job_keys(self) -> Iterable[JobKey]:
+    def job_keys(self) -> Collection[JobKey]:
         """Keys of all jobs that have any task."""
         return self._tasks.jobs().keys()
 
@@ -153,6 +153,10 @@ class Tables:
         """All tasks, those of one job at a time; whoever takes long over it may miss those of new jobs."""
         for job in list(self.job_keys()):
             yield self._tasks.of_job(job)
+
+    def updated_jobs(self) -> list[JobKey]:
+        """Keys of all jobs that have any update."""
+        return list(self._updates_by_job)
 
     def job_updates(self, job: JobKey) -> list[JobUpdateDetails]:
         return [self.updates[key] for key in self._updates_by_job.get(job, ())]

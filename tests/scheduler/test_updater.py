@@ -20,6 +20,7 @@ from aurorad.api.updates import (
 from aurorad.flags import Flags
 from aurorad.rules.updates.evaluation import AUTO_PAUSED
 from aurorad.rules.updates.transitions import ACTIVE
+from aurorad.scheduler import updater
 from aurorad.scheduler.rpc.answers import Refused
 from tests.scheduler.updates_world import JOB, NEW, NEWER, OLD, Life, World, fails, settings
 
@@ -411,6 +412,21 @@ async def test_ended_updates_are_pruned_for_good(autojump_clock: MockClock) -> N
         await trio.sleep(901)
         assert set(world.tables.updates) == {second}
         assert world.stats.get("job_updates_pruned") == 1
+
+
+async def test_many_ended_updates_are_pruned_in_several_writes(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updater, "PRUNED_AT_ONCE", 1)
+    flags = Flags(job_update_history_per_job_threshold=1, job_update_history_pruning_interval=900.0)
+    async with World(flags=flags).running() as world:
+        for config in (NEW, NEWER, OLD):
+            last = await world.update(config, 1, settings())
+            await world.until(last, S.ROLLED_FORWARD)
+        before = len(world.log.entries)
+        await trio.sleep(901)
+        assert set(world.tables.updates) == {last}
+        assert len(world.log.entries) == before + 2
 
 
 async def test_what_happens_is_counted(autojump_clock: MockClock) -> None:

@@ -140,6 +140,7 @@ def test_a_cron_job_counts_the_larger_of_template_and_run_by_resource() -> None:
         ((0.3, 0, 0), (0.1, 0, 0), 3, None),  # though 3 x 0.1 is more than 0.3 in binary
         ((0.0, 0, 0), (0.125, 0, 0), 1, "CPU quota exceeded by 0.13 core(s)"),
         ((0.0, 0, 0), (1e300, 0, 0), 1, f"CPU quota exceeded by 1{300 * '0'}.00 core(s)"),
+        ((0.0, 0, 0), (1e308, 0, 0), 2, f"CPU quota exceeded by 17976931348623157{292 * '0'}.00 core(s)"),
     ],
 )  # fmt: skip
 def test_instances_fit_up_to_the_quota(

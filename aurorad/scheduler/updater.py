@@ -49,6 +49,9 @@ STEP_SIZE = 100
 PRUNED_AT_ONCE = 1000
 """Updates removed in one write, lest it hold the loop."""
 
+LOOK_AGAIN_S = 60.0
+"""Who waits for a time looks at the wall clock at least this often: it may have been behind, and be set right."""
+
 LONGEST_WRITE_S = 0.02
 """What is left goes into the next write: nothing may hold the loop for 50 ms."""
 
@@ -288,7 +291,7 @@ class Updater:
         if earliest_ms is None:
             self._alarms.cancel(key)
         else:
-            self._alarms.set(key, (earliest_ms - self._now_ms()) / 1000)
+            self._alarms.set(key, min(LOOK_AGAIN_S, (earliest_ms - self._now_ms()) / 1000))
 
     def _carry_out(self, tx: Transaction, details: JobUpdateDetails, outcome: Outcome) -> None:
         key, started = details.update.summary.key, words_of(_status(details)).started

@@ -22,6 +22,7 @@ from aurorad.rules.updates.evaluation import AUTO_PAUSED
 from aurorad.rules.updates.transitions import ACTIVE
 from aurorad.scheduler import updater
 from aurorad.scheduler.rpc.answers import Refused
+from tests.scheduler import updates_world
 from tests.scheduler.updates_world import JOB, NEW, NEWER, OLD, Life, World, fails, settings
 
 S = JobUpdateStatus
@@ -400,6 +401,24 @@ async def test_pulses_for_others_are_finished(autojump_clock: MockClock) -> None
         assert await pulse(world, JobUpdateKey(JOB, "x")) is JobUpdatePulseStatus.FINISHED
         key = await world.update(NEW, 1, settings())
         assert await pulse(world, key) is JobUpdatePulseStatus.FINISHED
+
+
+async def test_a_clock_that_was_behind_for_a_moment_does_not_keep_an_update_waiting(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind_ms = 0
+    right_ms = updates_world.now_ms
+    monkeypatch.setattr(updates_world, "now_ms", lambda: right_ms() - behind_ms)
+    async with World().running() as world:
+        await world.create(OLD, 0)
+        key = await world.update(NEW, 1, settings(min_wait_in_instance_running_ms=30_000))
+        await world.until_task(0, NEW, T.RUNNING)
+        behind_ms = 86_400_000
+        await world.restart_updater()
+        await trio.sleep(1)
+        behind_ms = 0
+        await trio.sleep(120)
+        assert world.status(key) is S.ROLLED_FORWARD
 
 
 async def test_ended_updates_are_pruned_for_good(autojump_clock: MockClock) -> None:

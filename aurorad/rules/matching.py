@@ -197,7 +197,8 @@ def met_limit(request: Request, values: Values, census: Census) -> tuple[str, st
 
 
 def _shortage(type_: ResourceType, amount: float) -> Veto:
-    score = min(_MAX_SHORTAGE_SCORE, int(1000 * amount) // type_.score_range)
+    most = _MAX_SHORTAGE_SCORE * type_.score_range  # what is more may be more than any number
+    score = int(min(1000 * amount, most)) // type_.score_range
     return Veto(VetoType.INSUFFICIENT_RESOURCES, f"Insufficient: {type_.display_name}", score)
 
 

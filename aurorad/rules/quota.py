@@ -6,6 +6,7 @@ Only CPU, RAM and disk count; ports, GPUs and the executor's overhead do not.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -24,6 +25,8 @@ from aurorad.rules.admission import AdmissionError, is_dedicated
 _KINDS = frozendict(num_cpus="CPUS", ram_mb="RAM_MB", disk_mb="DISK_MB")
 _CENT = Decimal("0.01")
 _ALL_DIGITS = Context(prec=400)  # of any float
+_MOST_MB = 2**63 - 1  # that an answer can hold
+_MOST_CPUS = sys.float_info.max  # a sum of CPUs may be infinite
 _PRECISION = 3  # decimals of a CPU count that mean anything, so that 3 x 0.1 fits into 0.3
 
 
@@ -109,8 +112,8 @@ def aggregate(amounts: Amounts) -> ResourceAggregate:
         frozenset(
             {
                 Resource(num_cpus=round(amounts.cpus, _PRECISION)),
-                Resource(ram_mb=amounts.ram_mb),
-                Resource(disk_mb=amounts.disk_mb),
+                Resource(ram_mb=min(amounts.ram_mb, _MOST_MB)),
+                Resource(disk_mb=min(amounts.disk_mb, _MOST_MB)),
             }
         )
     )
@@ -197,7 +200,7 @@ def _exceeded(over: Amounts) -> list[str]:
     return [
         f"{name} quota exceeded by {amount.quantize(_CENT, ROUND_HALF_UP, _ALL_DIGITS):f} {unit}"
         for name, amount, unit in (
-            ("CPU", Decimal(str(round(over.cpus, _PRECISION))), "core(s)"),
+            ("CPU", Decimal(str(round(min(over.cpus, _MOST_CPUS), _PRECISION))), "core(s)"),
             ("disk", Decimal(over.disk_mb), "MB"),
             ("RAM", Decimal(over.ram_mb), "MB"),
         )

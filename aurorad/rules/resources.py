@@ -125,7 +125,7 @@ def _amount(resource: Requested) -> tuple[ResourceType, float]:
     if resource.named_port is not None:
         return ResourceType.PORTS, 1
     if resource.num_gpus is not None:
-        return ResourceType.GPUS, resource.num_gpus
+        return ResourceType.GPUS, max(0, resource.num_gpus)  # nobody has any to give
     raise ValueError("a resource of no type: exactly one member of the union was expected")
 
 

@@ -88,7 +88,7 @@ class Deadlines:
             if policy is None:
                 return 0.0
             if policy.reschedule:
-                return policy.delay_secs - (self._now_ms() - last_change_ms(task)) / 1000
+                return policy.delay_secs - max(0, self._now_ms() - last_change_ms(task)) / 1000
         return None
 
     def _expire(self, due: list[Stay], tx: Transaction) -> int:

@@ -53,6 +53,9 @@ class _Ended:
         self._ids.discard(heapq.heappop(self._by_age)[1])
 
 
+LOOK_AGAIN_S = 3600.0
+"""The clock is looked at for each job at least this often: it may have been behind, and be set right."""
+
 NEEDED_S = 60.0
 """Until it is seen whether an update still counts what it counted."""
 
@@ -128,7 +131,7 @@ class History:
         if oldest is None:
             del self._jobs[job]
         else:
-            self._timers.set(job, self._due_ms(oldest[0], ended) / 1000)
+            self._timers.set(job, min(LOOK_AGAIN_S, self._due_ms(oldest[0], ended) / 1000))
 
     def _due_ms(self, at_ms: int, ended: _Ended) -> int:
         """How long from now the job's oldest ended task, which ended `at_ms`, must still be kept."""

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import trio
 
 from aurorad.api import keys
-from aurorad.api.enums import JobUpdateStatus, ScheduleStatus
+from aurorad.api.enums import ACTIVE_STATES, JobUpdateStatus, ScheduleStatus
 from aurorad.api.tasks import ScheduledTask, SlaPolicy
 from aurorad.api.updates import JobUpdateKey
 from aurorad.flags import Flags
@@ -26,6 +26,8 @@ from aurorad.vars import Vars
 
 CHECKING = "Checking SLA before continuing."
 PASSED = "SLA check passed, continuing."
+
+_KILLABLE = ACTIVE_STATES - {ScheduleStatus.KILLING}
 
 
 class SlaCheck(Protocol):
@@ -136,7 +138,7 @@ class PromisedKills:
             details is not None
             and details.update_events[-1].status is wish.status
             and task is not None
-            and task.status is not ScheduleStatus.KILLING
+            and task.status in _KILLABLE
         )
 
     def _forget(self, wish: Wish | None) -> None:

@@ -23,6 +23,9 @@ POOLS = ("total", "dedicated", "quota", "free_pool")
 
 _Values = dict[str, int | float | str]
 
+_MOST = 2**63 - 1
+"""Sums of what nobody could ever have may be infinite; all who read statistics can read this."""
+
 
 class ResourceStats:
     """Computed now and then, a little at a time."""
@@ -100,4 +103,4 @@ def _count_in(counts: Counter[str], kind: str, slots: Mapping[str, int]) -> None
 
 def _named(name: str, amounts: Amounts) -> _Values:
     values = {"cpu_cores": amounts.cpus, "ram_mb": amounts.ram_mb, "disk_mb": amounts.disk_mb}
-    return {f"{name}_{kind}".lower(): int(value) for kind, value in values.items()}
+    return {f"{name}_{kind}".lower(): int(min(value, _MOST)) for kind, value in values.items()}

@@ -143,7 +143,8 @@ class StateManager:
         """How long a THROTTLED task must still wait, by what its ancestors did."""
         ended = tables.task(task.ancestor_id) if task.ancestor_id is not None else None
         penalty_ms = throttling.penalty(ended, tables.task, self._flapping) if ended is not None else 0
-        return max(0, task_states.last_change_ms(task) + penalty_ms - self._now_ms())
+        waited_ms = max(0, self._now_ms() - task_states.last_change_ms(task))  # whatever became of the clock
+        return max(0, penalty_ms - waited_ms)
 
     def _reschedule(self, tx: Transaction, ended: ScheduledTask) -> None:
         config, instance_id = ended.assigned_task.task, ended.assigned_task.instance_id

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import trio
 
@@ -44,6 +45,12 @@ _log = logging.getLogger(__name__)
 
 STEP_SIZE = 100
 """About how many things one update does before others have their turn."""
+
+PRUNED_AT_ONCE = 1000
+"""Updates removed in one write, lest it hold the loop."""
+
+LOOK_AGAIN_S = 60.0
+"""Who waits for a time looks at the wall clock at least this often: it may have been behind, and be set right."""
 
 LONGEST_WRITE_S = 0.02
 """What is left goes into the next write: nothing may hold the loop for 50 ms."""
@@ -284,7 +291,7 @@ class Updater:
         if earliest_ms is None:
             self._alarms.cancel(key)
         else:
-            self._alarms.set(key, (earliest_ms - self._now_ms()) / 1000)
+            self._alarms.set(key, min(LOOK_AGAIN_S, (earliest_ms - self._now_ms()) / 1000))
 
     def _carry_out(self, tx: Transaction, details: JobUpdateDetails, outcome: Outcome) -> None:
         key, started = details.update.summary.key, words_of(_status(details)).started
@@ -342,18 +349,29 @@ class Updater:
     async def _prune_for_ever(self) -> None:
         while True:
             await trio.sleep(self._flags.job_update_history_pruning_interval)
-            pruned = await write_patiently(self._storage, self._prune)
-            self._stats.count("job_updates_pruned", pruned)
+            await self._prune()
 
-    def _prune(self, tx: Transaction) -> int:
-        ended = prunable(
-            (details.update.summary for details in tx.tables.updates.values()),
-            has_tasks=lambda job: bool(tx.tables.job_tasks(job)),
-            created_before_ms=self._now_ms() - round(self._flags.job_update_history_pruning_threshold * 1000),
-            per_job=self._flags.job_update_history_per_job_threshold,
-        )
-        tx.remove_job_updates(ended)
-        return len(ended)
+    async def _prune(self) -> None:
+        """One job after the other, for there may be very many updates; what has ended meanwhile stays so."""
+        tables, pace = self._storage.tables, Pace()
+        created_before_ms = self._now_ms() - round(self._flags.job_update_history_pruning_threshold * 1000)
+        ended: list[JobUpdateKey] = []
+        for job in tables.updated_jobs():
+            ended += prunable(
+                (details.update.summary for details in tables.job_updates(job)),
+                has_tasks=lambda job: job in tables.job_keys(),
+                created_before_ms=created_before_ms,
+                per_job=self._flags.job_update_history_per_job_threshold,
+            )
+            await pace.breathe()
+        for start in range(0, len(ended), PRUNED_AT_ONCE):
+            some = ended[start : start + PRUNED_AT_ONCE]
+            await write_patiently(self._storage, partial(_forget, some))
+            self._stats.count("job_updates_pruned", len(some))
+
+
+def _forget(ended: Sequence[JobUpdateKey], tx: Transaction) -> None:
+    tx.remove_job_updates(ended)
 
 
 def _status(details: JobUpdateDetails) -> JobUpdateStatus:

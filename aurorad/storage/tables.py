@@ -5,7 +5,7 @@ Operations are applied here and nowhere else, by writers and by replay alike (st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
@@ -145,7 +145,7 @@ class Tables:
         """All tasks at once, those of a job in the order in which they came; much quicker than the values of `rows`."""
         return self._tasks.all()
 
-    def job_keys(self) -> Iterable[JobKey]:
+    def job_keys(self) -> Collection[JobKey]:
         """Keys of all jobs that have any task."""
         return self._tasks.jobs().keys()
 
@@ -157,6 +157,10 @@ class Tables:
         """All tasks, those of one job at a time; whoever takes long over it may miss those of new jobs."""
         for job in list(self.job_keys()):
             yield self._tasks.of_job(job)
+
+    def updated_jobs(self) -> list[JobKey]:
+        """Keys of all jobs that have any update."""
+        return list(self._updates_by_job)
 
     def job_updates(self, job: JobKey) -> list[JobUpdateDetails]:
         return [self.updates[key] for key in self._updates_by_job.get(job, ())]

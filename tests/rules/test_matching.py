@@ -137,7 +137,7 @@ def test_the_executor_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpus", "score"), [(1.001, 0), (1.016, 1), (2, 62), (17, 1000), (100, 1000)], ids=lambda x: str(x)
+    ("cpus", "score"), [(1.001, 0), (1.016, 1), (2, 62), (17, 1000), (100, 1000), (1e308, 1000)], ids=lambda x: str(x)
 )
 def test_shortages_are_scored_by_how_much_is_missing(cpus: float, score: int) -> None:
     (veto,) = matching.judge(request(cpus=cpus), {**PLENTY, ResourceType.CPUS: 1.0}, host(), {}, 0)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aurorad.api import binary
 from aurorad.api.enums import ResponseCode, ScheduleStatus
 from aurorad.api.tasks import (
     AssignedTask,
@@ -140,6 +141,7 @@ def test_a_cron_job_counts_the_larger_of_template_and_run_by_resource() -> None:
         ((0.3, 0, 0), (0.1, 0, 0), 3, None),  # though 3 x 0.1 is more than 0.3 in binary
         ((0.0, 0, 0), (0.125, 0, 0), 1, "CPU quota exceeded by 0.13 core(s)"),
         ((0.0, 0, 0), (1e300, 0, 0), 1, f"CPU quota exceeded by 1{300 * '0'}.00 core(s)"),
+        ((0.0, 0, 0), (1e308, 0, 0), 2, f"CPU quota exceeded by 17976931348623157{292 * '0'}.00 core(s)"),
     ],
 )  # fmt: skip
 def test_instances_fit_up_to_the_quota(
@@ -269,6 +271,11 @@ def test_a_quota_may_not_be_less_than_what_is_used_of_it() -> None:
     assert str(refused.value).endswith(
         "]} is less then current prod reservation: ResourceBag{resourceVectors={CPUS=0.3, RAM_MB=192.0, DISK_MB=96.0}}"
     )
+
+
+def test_an_aggregate_of_more_than_there_are_numbers_can_be_answered() -> None:
+    answered = quota.aggregate(Amounts(1.0, 2**63, 2**64))
+    assert binary.decode(ResourceAggregate, binary.encode(answered)) == answered
 
 
 def test_an_aggregate_holds_one_of_each_that_counts() -> None:

@@ -36,6 +36,10 @@ OFFERED = (
 )
 
 
+def test_who_asks_for_less_than_nothing_gives_nothing_to_others() -> None:
+    assert resources.bag_of([Requested(num_cpus=1.0), Requested(num_gpus=-4)]) == {CPUS: 1.0, GPUS: 0}
+
+
 def test_what_is_revocable_serves_only_who_asks_for_it() -> None:
     assert resources.bag_of_offer(OFFERED, revocable=False) == {CPUS: 4, RAM: 1536, PORTS: 11}
     assert resources.bag_of_offer(OFFERED, revocable=True) == {CPUS: 2, RAM: 1536, PORTS: 11}

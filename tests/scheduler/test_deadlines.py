@@ -79,6 +79,7 @@ async def test_other_states_last(status: S, autojump_clock: MockClock) -> None:
         (PartitionPolicy(reschedule=True, delay_secs=60), 0, 60),
         (PartitionPolicy(reschedule=True, delay_secs=60), 20, 40),
         (PartitionPolicy(reschedule=True, delay_secs=60), 80, 0),
+        (PartitionPolicy(reschedule=True, delay_secs=60), -86_400, 60),  # the clock was set back
         (PartitionPolicy(reschedule=False), 0, None),
         (PartitionPolicy(reschedule=False, delay_secs=5), 0, None),
     ],

@@ -46,3 +46,16 @@ async def test_failures_of_a_paused_update_outlive_what_else_is_forgotten(autoju
         await world.storage.write(lambda tx: tx.save_job_update_event(key, aborted))
         await trio.sleep(100)
         assert world.tables.task(counted) is None
+
+
+async def test_what_has_ended_is_forgotten_though_the_clock_was_behind_at_the_start(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1"))).running() as world:
+        (task_id,) = await world.create(config(service=False))
+        await world.until_status(task_id, T.RUNNING)
+        await world.change(task_id, T.FAILED)
+        world.clock_shift_ms = -365 * 24 * HOUR_S * 1000
+        await world.restart()
+        await trio.sleep(1)
+        world.clock_shift_ms = 0
+        await trio.sleep(50 * HOUR_S)
+        assert world.tables.task(task_id) is None

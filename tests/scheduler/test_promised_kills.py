@@ -101,3 +101,15 @@ async def test_a_restart_asks_again(autojump_clock: MockClock) -> None:
         await here.until(key, S.ROLLED_FORWARD)
         assert here.configs() == dict.fromkeys(range(4), CAREFUL)
         assert here.most_at_once <= 2
+
+
+async def test_nothing_is_asked_for_a_task_that_has_ended_by_itself(autojump_clock: MockClock) -> None:
+    never = SlaPolicy(count_sla_policy=CountSlaPolicy(3, 1_000_000))
+    async with world().running() as here:
+        await here.create(OLD, 0, 1, 2, 3)
+        await here.update(msgspec.structs.replace(CAREFUL, sla_policy=never), 4, settings(1, sla_aware=True))
+        await trio.sleep(1)
+        await here.move(here.task(0).assigned_task.task_id, T.FAILED)
+        await trio.sleep(1000)
+        assert here.configs()[0].priority == NEW.priority
+        assert set(here.updater.objections) == {here.task(1).assigned_task.task_id}

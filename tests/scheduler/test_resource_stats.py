@@ -40,6 +40,13 @@ def of(role: str, cpus: float, production: bool = False, dedicated: bool = False
     return msgspec.structs.replace(plain, job=JobKey(role, "prod", plain.job.name), production=production)
 
 
+async def test_what_is_asked_for_beyond_all_numbers_ends_nothing(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1"))).running() as it:
+        await it.create(of("web", 1e308), 2)
+        await trio.sleep(3601)
+        assert it.stats.snapshot()["resources_total_consumed_cpu_cores"] == 2**63 - 1
+
+
 async def test_what_is_used_is_told_by_pool_and_role(autojump_clock: MockClock) -> None:
     agents = (Agent("host-1", cpus=20, mem=40960, disk=100_000), Agent("d", attributes=(("dedicated", "Ads/x"),)))
     async with World(PretendEngine(*agents)).running() as it:

@@ -50,6 +50,20 @@ async def test_a_penalty_goes_on_counting_while_no_scheduler_runs(autojump_clock
         assert (pending.timestamp - throttled.timestamp) // 1000 == 30
 
 
+async def test_a_penalty_is_not_longer_for_a_scheduler_whose_clock_is_behind(autojump_clock: MockClock) -> None:
+    async with World(PretendEngine(Agent("host-1"))).running() as world:
+        (task_id,) = await world.create(config())
+        for _ in range(2):
+            await world.until_status(task_id, S.RUNNING)
+            world.engine.status(task_id, TaskState.TASK_FAILED)
+            task_id = (await world.until_successor(task_id)).assigned_task.task_id
+        world.clock_shift_ms = -86_400_000
+        began = trio.current_time()
+        await world.restart()
+        await world.until_status(task_id, S.RUNNING)
+        assert trio.current_time() - began < 32
+
+
 async def test_tasks_that_the_engine_lost_meanwhile_are_replaced_at_once(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
         kept, lost = await world.create(config(), 2)

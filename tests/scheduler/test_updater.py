@@ -20,7 +20,9 @@ from aurorad.api.updates import (
 from aurorad.flags import Flags
 from aurorad.rules.updates.evaluation import AUTO_PAUSED
 from aurorad.rules.updates.transitions import ACTIVE
+from aurorad.scheduler import updater
 from aurorad.scheduler.rpc.answers import Refused
+from tests.scheduler import updates_world
 from tests.scheduler.updates_world import JOB, NEW, NEWER, OLD, Life, World, fails, settings
 
 S = JobUpdateStatus
@@ -401,6 +403,24 @@ async def test_pulses_for_others_are_finished(autojump_clock: MockClock) -> None
         assert await pulse(world, key) is JobUpdatePulseStatus.FINISHED
 
 
+async def test_a_clock_that_was_behind_for_a_moment_does_not_keep_an_update_waiting(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind_ms = 0
+    right_ms = updates_world.now_ms
+    monkeypatch.setattr(updates_world, "now_ms", lambda: right_ms() - behind_ms)
+    async with World().running() as world:
+        await world.create(OLD, 0)
+        key = await world.update(NEW, 1, settings(min_wait_in_instance_running_ms=30_000))
+        await world.until_task(0, NEW, T.RUNNING)
+        behind_ms = 86_400_000
+        await world.restart_updater()
+        await trio.sleep(1)
+        behind_ms = 0
+        await trio.sleep(120)
+        assert world.status(key) is S.ROLLED_FORWARD
+
+
 async def test_ended_updates_are_pruned_for_good(autojump_clock: MockClock) -> None:
     flags = Flags(job_update_history_per_job_threshold=1, job_update_history_pruning_interval=900.0)
     async with World(flags=flags).running() as world:
@@ -411,6 +431,21 @@ async def test_ended_updates_are_pruned_for_good(autojump_clock: MockClock) -> N
         await trio.sleep(901)
         assert set(world.tables.updates) == {second}
         assert world.stats.get("job_updates_pruned") == 1
+
+
+async def test_many_ended_updates_are_pruned_in_several_writes(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updater, "PRUNED_AT_ONCE", 1)
+    flags = Flags(job_update_history_per_job_threshold=1, job_update_history_pruning_interval=900.0)
+    async with World(flags=flags).running() as world:
+        for config in (NEW, NEWER, OLD):
+            last = await world.update(config, 1, settings())
+            await world.until(last, S.ROLLED_FORWARD)
+        before = len(world.log.entries)
+        await trio.sleep(901)
+        assert set(world.tables.updates) == {last}
+        assert len(world.log.entries) == before + 2
 
 
 async def test_what_happens_is_counted(autojump_clock: MockClock) -> None:

@@ -37,13 +37,17 @@ class _Exchange:
         self._http = h11.Connection(h11.CLIENT)
 
     async def ask(self, headers: dict[str, str], body: bytes) -> h11.Response:
+        """Raises `Lost`."""
         head = h11.Request(
             method="POST",
             target=messages.PATH,
             headers=list({**headers, "Content-Length": str(len(body))}.items()),
         )
         for part in (head, h11.Data(data=body), h11.EndOfMessage()):
-            await self._stream.send_all(self._http.send(part) or b"")
+            try:
+                await self._stream.send_all(self._http.send(part) or b"")
+            except trio.BrokenResourceError as error:
+                raise Lost(f"the connection ended: {error}") from None
         while True:
             event = await self._next()
             if isinstance(event, h11.Response):

@@ -41,6 +41,7 @@ class Pipeline:
         self._something = trio.Event()
         self._unanswered: collections.deque[Answered] = collections.deque()
         self._fewer = trio.Event()
+        self._turn = trio.Lock()  # nobody overtakes who has to wait: a kill must not be told before its launch
         self._answered = 0
         self._received = bytearray()
         self._is_over = False
@@ -50,12 +51,12 @@ class Pipeline:
 
         Waits only if far too many were not answered yet.
         """
-        while len(self._unanswered) >= MOST_UNANSWERED and not self._is_over:
-            await self._fewer.wait()
-        self._unanswered.append(answered)
-        self._to_send.append(b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body))
-        self._something.set()
-        await trio.lowlevel.checkpoint()  # also whoever makes many lets others run
+        async with self._turn:  # also whoever makes many lets others run
+            while len(self._unanswered) >= MOST_UNANSWERED and not self._is_over:
+                await self._fewer.wait()
+            self._unanswered.append(answered)
+            self._to_send.append(b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body))
+            self._something.set()
 
     async def run(self) -> None:
         """Send and receive until cancelled. Raises `Lost` when the connection ends, and what `answered` raises."""

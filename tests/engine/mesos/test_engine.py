@@ -6,6 +6,8 @@ import itertools
 import json
 import logging
 import math
+import socket
+import struct
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -439,6 +441,30 @@ async def test_a_master_that_takes_connections_and_says_nothing_is_not_waited_fo
         async with listener, fake_master() as (_, address):
             silent = f"127.0.0.1:{listener.socket.getsockname()[1]}"
             async with session(engine_at(f"{silent},{address}")) as it:
+                await it.hear(Registered)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_is_reset_before_anything_was_sent_is_tried_again(
+    quick_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resets(stream: trio.SocketStream) -> None:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async def opened_late(host: str, port: int) -> trio.SocketStream:
+        stream = await connect(host, port)
+        if port == listener.socket.getsockname()[1]:
+            await trio.lowlevel.wait_readable(stream.socket)
+        return stream
+
+    connect = trio.open_tcp_stream
+    monkeypatch.setattr(trio, "open_tcp_stream", opened_late)
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, resets, [listener])
+        async with fake_master() as (_, address):
+            ending = f"127.0.0.1:{listener.socket.getsockname()[1]}"
+            async with session(engine_at(f"{ending},{address}")) as it:
                 await it.hear(Registered)
         nursery.cancel_scope.cancel()
 

@@ -79,6 +79,19 @@ async def test_what_is_no_answer_ends_it(told: bytes) -> None:
         await calls.run()
 
 
+async def test_those_who_have_to_wait_are_sent_in_the_order_in_which_they_came() -> None:
+    async with pipeline() as (calls, master), trio.open_nursery() as nursery:
+        for _ in range(MOST_UNANSWERED):
+            await calls.call(b"-", lambda status, text: None)
+        for number in range(10):
+            nursery.start_soon(calls.call, str(number).encode(), lambda status, text: None)
+            await trio.testing.wait_all_tasks_blocked()
+        await master.send_all(ACCEPTED * 10)
+        await trio.testing.wait_all_tasks_blocked()
+        sent = (await master.receive_some()).replace(HEAD + b"Content-Length: 1\r\n\r\n", b"")
+        assert sent == b"-" * MOST_UNANSWERED + b"0123456789"
+
+
 async def test_nobody_is_left_waiting_when_it_ends(quick_clock: MockClock) -> None:
     ours, _theirs = memory_stream_pair()
     calls = Pipeline(ours, HEAD)

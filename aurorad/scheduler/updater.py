@@ -295,7 +295,7 @@ class Updater:
 
     def _carry_out(self, tx: Transaction, details: JobUpdateDetails, outcome: Outcome) -> None:
         key, started = details.update.summary.key, words_of(_status(details)).started
-        self._record(tx, key, [(instance, action, None) for instance, action in outcome.events])
+        self._record(tx, key, [(instance, action, None) for instance, action in outcome.events], outcome.after_ms + 1)
         if outcome.status is not None:
             self._enter(tx, key, outcome.status, message=outcome.message)
         new = {instance for instance, action in outcome.events if action is started}
@@ -332,10 +332,14 @@ class Updater:
             self._keep_place(task, wish.kill.replacement)
 
     def _record(
-        self, tx: Transaction, key: JobUpdateKey, events: Sequence[tuple[int, JobUpdateAction, str | None]]
+        self,
+        tx: Transaction,
+        key: JobUpdateKey,
+        events: Sequence[tuple[int, JobUpdateAction, str | None]],
+        not_before_ms: int = 0,
     ) -> None:
         before = tx.tables.updates[key].instance_events
-        at_ms = max(self._now_ms(), before[-1].timestamp_ms if before else 0)
+        at_ms = max(self._now_ms(), before[-1].timestamp_ms if before else 0, not_before_ms)
         tx.save_job_instance_update_events(
             key, [JobInstanceUpdateEvent(instance, at_ms, action, message) for instance, action, message in events]
         )

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from aurorad.api.enums import JobUpdateAction, JobUpdateStatus
 from aurorad.api.tasks import ScheduledTask, SlaPolicy, TaskConfig
 from aurorad.api.updates import JobInstanceUpdateEvent, JobUpdateDetails, JobUpdateEvent
+from aurorad.rules.task_states import last_change_ms
 from aurorad.rules.updates.instances import Step, Verdict, active_one, failures, verdict
 from aurorad.rules.updates.plan import Plan
 
@@ -77,6 +78,8 @@ class Outcome:
     """Wall-clock time at which to go on even if nothing happens before."""
     has_more: bool = False
     """Whether there is more to do at once: it was left out to keep the transaction short."""
+    after_ms: int = 0
+    """The events are later than that, whatever the clock says: it was set back since the tasks did what they did."""
 
     @property
     def size(self) -> int:
@@ -185,13 +188,21 @@ class Course:
         """Begin those whose turn it is, as far as the limit allows."""
         while outcome.size < limit and (self._group or self._choose_group(outcome)):
             instance = self._group.popleft()
-            found = self._verdict(instance, now_ms, now_ms)
+            self._come_after(outcome, instance, now_ms)
+            found = self._verdict(instance, now_ms)
             if found.step is not Step.DONE:
                 self._record(outcome, instance, self._words.started, now_ms)
                 self._act(outcome, instance, found)
             elif instance in self._touched:  # what was begun on the way there came to nothing
                 self._record(outcome, instance, self._words.started, now_ms)
                 self._record(outcome, instance, self._words.done, now_ms)
+
+    def _come_after(self, outcome: Outcome, instance: int, now_ms: int) -> None:
+        """What the instance's tasks did before its turn must never look like what they did since."""
+        last_ms = max(map(last_change_ms, self._tasks_of(instance)), default=0)
+        if last_ms > now_ms:
+            outcome.after_ms = max(outcome.after_ms, last_ms)
+            self._latest_ms = max(self._latest_ms, last_ms + 1)
 
     def _choose_group(self, outcome: Outcome) -> bool:
         """Whether there is another group; if there is none any more, the update ends."""

@@ -217,6 +217,12 @@ def test_a_rollback_that_fails_ends_the_update() -> None:
     assert found == Outcome(events=[(0, BACK_FAILED)], status=S.FAILED, message="Latest failure: instance 0 exited.")
 
 
+def test_a_turn_begins_without_failures_though_the_clock_was_set_back() -> None:
+    ended = failed(0, OLD, at_ms=NOW + 500)[0]
+    found = step([ended, *olds(1, 2, 3)], (0, UPDATED), statuses=ROLLING_BACK)
+    assert found == Outcome(events=[(0, BACK)], adds={0: OLD}, after_ms=NOW + 500)
+
+
 def test_what_the_old_tasks_did_before_the_rollback_is_no_failure_of_it() -> None:
     found = step([*failed(0, OLD, at_ms=50), *olds(1, 2, 3)], (0, BACK), statuses=ROLLING_BACK)
     assert found == Outcome()

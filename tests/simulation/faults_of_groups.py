@@ -6,10 +6,12 @@ A disk is lost, damaged or exchanged only as long as a quorum of the others is u
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trio
 
+from aurorad.log.messages import Placed
 from tests.log.fake_disk import FakeDisk
 from tests.simulation.determinism import seeded
 from tests.simulation.faults import Fault, a_node, moments
@@ -186,6 +188,8 @@ async def growth(simulation: Simulation) -> None:
         seats = list(simulation.seats)
         if len(seats) != 3 or simulation.around.quorum != 2 or not all(map(_is_sound, seats)):
             continue
+        if not _are_seated(simulation, seats):
+            continue
         simulation.trace("node", "the quorum is raised to 3")
         simulation.around.quorum = 3
         for seat in seats:
@@ -199,7 +203,17 @@ async def growth(simulation: Simulation) -> None:
 def _may_lose(simulation: Simulation, lost: Seat) -> bool:
     """Whether the others are unharmed, and enough."""
     others = [seat for seat in simulation.seats if seat is not lost]
-    return len(others) >= simulation.around.quorum and lost.exchange is None and all(map(_is_sound, others))
+    enough = len(others) >= simulation.around.quorum and lost.exchange is None
+    return enough and all(map(_is_sound, others)) and _are_seated(simulation, others)
+
+
+def _are_seated(simulation: Simulation, seats: Sequence[Seat]) -> bool:
+    """Whether the log counts on all of these: whom its first leader had not met yet has no vote until it was heard."""
+    logs = [member.log for member in simulation.members if member.log is not None]
+    placed = max((log._journal._standing.placed for log in logs), key=lambda placed: placed.position, default=Placed())
+    seated = placed.configuration.ids if placed.configuration is not None else None
+    nodes = [seat.node for seat in seats]
+    return seated is None or all(isinstance(node, Member) and node.durably.member in seated for node in nodes)
 
 
 def _is_sound(seat: Seat) -> bool:

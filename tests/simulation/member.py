@@ -89,7 +89,7 @@ class _WatchedLog(ReplicatedLog):
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Elected):
-            self._watcher.elected()
+            self._watcher.elected(event.proposal)
         super()._event(event)
 
 
@@ -138,7 +138,8 @@ class Around:
         self.new_connection = new_connection
         self.led = led
         self.elected: Member | None = None
-        """Who was elected last."""
+        """By the highest proposal: who stood still may hear late that it was, and lead till it hears who else was."""
+        self.highest = NOBODY
 
     def group(self, addresses: frozenset[str]) -> None:
         """Whose log it is, from now on."""
@@ -302,9 +303,9 @@ class Member:
         if not self.is_gone:
             self._around.truth.learned(self.address, chosen.first, chosen.values)
 
-    def elected(self) -> None:
-        if not self.is_gone:
-            self._around.elected = self
+    def elected(self, proposal: Proposal) -> None:
+        if not self.is_gone and proposal > self._around.highest:
+            self._around.elected, self._around.highest = self, proposal
 
     def _told_durable(self, position: int) -> None:
         if self._lead is not None and not self.is_gone:

@@ -163,6 +163,8 @@ class Services:
 class Node:
     """`run` until it is crashed; then `disk` is what the next one finds, and `in_flight` what may or may not be there.
 
+    That includes what those before it had `in_flight`, if it did not come as far as to read it.
+
     `storage` and `scheduler` are there once it has started.
     """
 
@@ -175,14 +177,15 @@ class Node:
         now_ms: Callable[[], int],
         *,
         segment_bytes: int,
-        recovered: Callable[[Storage], None],
+        in_flight: Sequence[Sequence[bytes]],
+        recovered: Callable[[Storage, Sequence[Sequence[bytes]]], None],
         durable: Callable[[Changes], None],
     ) -> None:
         self.disk = disk
         self.connection = connection
         self.is_dead = False
         self.is_serving = False
-        self.in_flight: Sequence[Sequence[bytes]] = ()
+        self.in_flight = in_flight
         self.stats = Vars()
         self.started_s = 0.0
         self._flags = flags
@@ -200,7 +203,7 @@ class Node:
             return
         self.is_dead, self.is_serving = True, False
         self.disk = self.disk.after_power_loss() if power_loss else self.disk.after_process_crash()
-        self.in_flight = self._log.in_flight if self._log is not None else ()
+        self.in_flight = [*self.in_flight, *(self._log.in_flight if self._log is not None else ())]
         self.connection.close()
         self._scope.cancel()
 
@@ -218,7 +221,8 @@ class Node:
         log = self._log = WatchedLog(LocalLog(segments, self.stats))
         found = await recover(log, NO_DATABASE, self.stats)
         self.storage = Storage(log, found.tables, self._flags.dlog_max_entry_size, self._told_durable)
-        self._recovered(self.storage)
+        self._recovered(self.storage, self.in_flight)
+        self.in_flight = ()
         interval_s = self._flags.dlog_snapshot_interval
         snapshots = Snapshots(self.storage, log, self.stats, self._now_ms, interval_s, found.replay.transactions)
         self.storage.snapshot = snapshots.ordered

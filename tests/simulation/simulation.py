@@ -255,7 +255,8 @@ class Simulation:
             determinism.seeded(self.seed, f"node {seat.life}"),
             self.now_ms,
             segment_bytes=self.segment_bytes,
-            recovered=lambda storage: self._recovered(storage, in_flight),
+            in_flight=in_flight,
+            recovered=self._recovered,
             durable=self._durable,
         )
 

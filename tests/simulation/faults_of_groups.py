@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from aurorad.log.messages import Placed
+from aurorad.log.messages import Status
 from tests.log.fake_disk import FakeDisk
 from tests.simulation.determinism import seeded
 from tests.simulation.faults import Fault, a_node, moments
@@ -188,7 +188,7 @@ async def growth(simulation: Simulation) -> None:
         seats = list(simulation.seats)
         if len(seats) != 3 or simulation.around.quorum != 2 or not all(map(_is_sound, seats)):
             continue
-        if not _are_seated(simulation, seats):
+        if not all(map(_votes_durably, seats)):
             continue
         simulation.trace("node", "the quorum is raised to 3")
         simulation.around.quorum = 3
@@ -204,16 +204,14 @@ def _may_lose(simulation: Simulation, lost: Seat) -> bool:
     """Whether the others are unharmed, and enough."""
     others = [seat for seat in simulation.seats if seat is not lost]
     enough = len(others) >= simulation.around.quorum and lost.exchange is None
-    return enough and all(map(_is_sound, others)) and _are_seated(simulation, others)
+    return enough and all(map(_is_sound, others)) and _have_met(simulation, others)
 
 
-def _are_seated(simulation: Simulation, seats: Sequence[Seat]) -> bool:
-    """Whether the log counts on all of these: whom its first leader had not met yet has no vote until it was heard."""
-    logs = [member.log for member in simulation.members if member.log is not None]
-    placed = max((log._journal._standing.placed for log in logs), key=lambda placed: placed.position, default=Placed())
-    seated = placed.configuration.ids if placed.configuration is not None else None
-    nodes = [seat.node for seat in seats]
-    return seated is None or all(isinstance(node, Member) and node.durably.member in seated for node in nodes)
+def _have_met(simulation: Simulation, seats: Sequence[Seat]) -> bool:
+    """Whether the log counts on these: whom its first leader had not met has no vote until it was heard."""
+    states = {member.address: member.log._journal._standing for member in simulation.members if member.log is not None}
+    begun = any(state.placed.configuration is not None for state in states.values())
+    return not begun or all(states[seat.address].placed.configuration is not None for seat in seats)
 
 
 def _is_sound(seat: Seat) -> bool:
@@ -222,6 +220,12 @@ def _is_sound(seat: Seat) -> bool:
     if seat.exchange is not None or seat.harmed_in == seat.life or not isinstance(node, Member) or node.is_gone:
         return False
     return node.votes and node.durably.end >= seat.forgot_to
+
+
+def _votes_durably(seat: Seat) -> bool:
+    assert isinstance(seat.node, Member)
+    assert seat.node.log is not None
+    return seat.node.log._journal._standing.status is Status.VOTING
 
 
 def _knows(seat: Seat, other: Member) -> bool:

@@ -211,10 +211,8 @@ class Member:
 
     @property
     def votes(self) -> bool:
-        """As a member of the log, and its disk says so."""
-        if self.is_gone or self.log is None:
-            return False
-        return self.log._member.status is self.log._journal._standing.status is Status.VOTING
+        """As a member of the log."""
+        return not self.is_gone and self.log is not None and self.log._member.status is Status.VOTING
 
     @property
     def stands(self) -> Standing:

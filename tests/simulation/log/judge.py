@@ -202,7 +202,8 @@ class Judge:
     def chosen(self, process: Process, first: int, values: Sequence[Value]) -> None:
         """It tells those who use the log."""
         who = process.address
-        if first != process.delivered and not (first > process.delivered and first == process.member.begin):
+        anew = process.delivered < first <= process.member.begin  # which may have moved on since those came
+        if first != process.delivered and not anew:
             self._violated("each position once, in order", f"{who} goes on at {first}, after {process.delivered}")
         paper = process.machine.paper
         for position, value in enumerate(values, first):

@@ -260,6 +260,7 @@ class Process:
         if self.journal.room < self._backlog + LOW_WATER + HEADROOM:
             with contextlib.suppress(LogFull):
                 self.journal.reserve(self._backlog + LOW_WATER, HEADROOM)
+        self.member.room = self._has_room(0)
 
     def _serve(self, asker: str, first: int) -> None:
         """Read at once; what was read is sent a little later, and much may have happened meanwhile."""

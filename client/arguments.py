@@ -15,6 +15,19 @@ from aurorad.api.tasks import JobKey, TaskQuery
 _DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 
 
+_HIDDEN = "\0"  # no argument can have one
+
+
+def hidden(words: Sequence[str]) -> list[str]:
+    """With each ``--`` but the first hidden, for argparse drops them all; `word` gives it back."""
+    start = words.index("--") + 1 if "--" in words else len(words)
+    return [*words[:start], *(f"{_HIDDEN}--" if word == "--" else word for word in words[start:])]
+
+
+def word(text: str) -> str:
+    return text.removeprefix(_HIDDEN)
+
+
 @dataclasses.dataclass(frozen=True)
 class JobPath:
     """A job of a cluster: ``cluster/role/environment/name``."""

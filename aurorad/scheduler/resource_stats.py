@@ -21,6 +21,8 @@ from aurorad.vars import Vars
 
 POOLS = ("total", "dedicated", "quota", "free_pool")
 
+_MOST = (1 << 63) - 1  # of any count, as in the original: quotas may add up to infinity
+
 _Values = dict[str, int | float | str]
 
 
@@ -100,4 +102,4 @@ def _count_in(counts: Counter[str], kind: str, slots: Mapping[str, int]) -> None
 
 def _named(name: str, amounts: Amounts) -> _Values:
     values = {"cpu_cores": amounts.cpus, "ram_mb": amounts.ram_mb, "disk_mb": amounts.disk_mb}
-    return {f"{name}_{kind}".lower(): int(value) for kind, value in values.items()}
+    return {f"{name}_{kind}".lower(): int(min(value, _MOST)) for kind, value in values.items()}

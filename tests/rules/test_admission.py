@@ -204,6 +204,15 @@ REFUSED: list[tuple[str, JobConfiguration, AdmissionLimits, str]] = [
         DEFAULTS,
         "disk_mb must be greater than 0.0",
     ),
+    *(
+        (
+            "so much that sums of it do not fit into an answer",
+            job(resources=frozenset({r for r in RESOURCES if getattr(r, name) is None} | {Resource(**{name: amount})})),
+            DEFAULTS,
+            f"{name} must be at most 1099511627776",
+        )
+        for name, amount in (("num_cpus", 1e308), ("ram_mb", 2**63 - 1), ("disk_mb", 2**40 + 1))
+    ),
     (
         "T20",
         job(resources=RESOURCES | {Resource(num_gpus=0)}),

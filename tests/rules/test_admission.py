@@ -207,11 +207,15 @@ REFUSED: list[tuple[str, JobConfiguration, AdmissionLimits, str]] = [
     *(
         (
             "so much that sums of it do not fit into an answer",
-            job(resources=frozenset({r for r in RESOURCES if getattr(r, name) is None} | {Resource(**{name: amount})})),
+            job(resources=frozenset({much, *rest})),
             DEFAULTS,
             f"{name} must be at most 1099511627776",
         )
-        for name, amount in (("num_cpus", 1e308), ("ram_mb", 2**63 - 1), ("disk_mb", 2**40 + 1))
+        for name, much, rest in (
+            ("num_cpus", Resource(num_cpus=1e308), (Resource(ram_mb=1), Resource(disk_mb=1))),
+            ("ram_mb", Resource(ram_mb=2**63 - 1), (Resource(num_cpus=1.0), Resource(disk_mb=1))),
+            ("disk_mb", Resource(disk_mb=2**40 + 1), (Resource(num_cpus=1.0), Resource(ram_mb=1))),
+        )
     ),
     (
         "T20",

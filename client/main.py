@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from aurorad import __version__
 from client import helptext
-from client.arguments import hidden
 from client.build import Build, Context
 from client.errors import CommandError, Exit
 from client.guard import guarded, real_world
@@ -116,6 +115,8 @@ def _noun_alone(name: str, noun: Noun, wants_help: bool, session: Session) -> in
 
 def _run_verb(noun: str, name: str, verb: Verb, arguments: list[str], session: Session) -> int:
     command = command_of(verb)
+    from client.arguments import hidden  # takes its time to load, and has been by now for most
+
     given = parser_of(noun, name, verb, command, session.build).parse_intermixed_args(hidden(arguments))
     if not (session.build.command_hooks or session.build.plugins):
         return command.run(given, session)

@@ -106,7 +106,7 @@ class TaskGroup(msgspec.Struct, frozen=True):
 
     def pids(self, leaf: str | None = TASK) -> list[int]:
         """Those in the leaf, and in groups that they made below it, zombies excluded; without a leaf, all."""
-        return [pid for place in _below(self._place(leaf)) for pid in _pids(place)]
+        return list(dict.fromkeys(pid for place in _below(self._place(leaf)) for pid in _pids(place)))
 
     def populated(self, leaf: str | None = TASK) -> bool:
         """Whether there is a process in the task's leaf; without a leaf, in any."""
@@ -119,7 +119,9 @@ class TaskGroup(msgspec.Struct, frozen=True):
             return
         try:
             _write(place / "cgroup.kill", "1")
-        except FileNotFoundError:  # before Linux 5.14
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP):  # before Linux 5.14; a threaded group
+                raise
             _kill_frozen(place)
 
     def oom_kills(self) -> int | None:
@@ -269,7 +271,16 @@ def _below(place: Path) -> Iterator[Path]:
 
 def _pids(group: Path) -> list[int]:
     try:
-        return [int(line) for line in (group / "cgroup.procs").read_text().split()]
+        return _listed(group / "cgroup.procs")
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:  # its user made it threaded
+            return list(filter(None, map(procfs.process_of, _listed(group / "cgroup.threads"))))
+        raise
+
+
+def _listed(file: Path) -> list[int]:
+    try:
+        return [int(line) for line in file.read_text().split()]
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENODEV):  # removed meanwhile
             return []

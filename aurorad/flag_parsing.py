@@ -248,7 +248,7 @@ class _Reading:
 
     def _give(self, flag: str, name: str, text: str, place: _Place) -> None:
         declaration = self._declarations[name]
-        value = _value(flag, self._kinds[name], text, declaration)
+        value = _value(flag, self._kinds[name], text, declaration, place)
         given_in = self._given_in.setdefault(name, set())
         if place in given_in:
             if not isinstance(value, tuple):
@@ -267,10 +267,10 @@ def _next_value(flag: str, kind: _Kind, rest: list[str]) -> str:
     return rest.pop(0)
 
 
-def _value(flag: str, kind: _Kind, text: str, declaration: Declaration) -> object:
+def _value(flag: str, kind: _Kind, text: str, declaration: Declaration, place: _Place) -> object:
     shown = declaration.shown(text)
     if declaration.secret and text.startswith("@"):
-        text = _read_secret(flag, Path(text[1:]))
+        text = _read_secret(flag, text, place)
     try:
         value = kind.parse(text)
     except (ValueError, KeyError):
@@ -281,14 +281,14 @@ def _value(flag: str, kind: _Kind, text: str, declaration: Declaration) -> objec
     return value
 
 
-def _read_secret(flag: str, path: Path) -> str:
-    """The first line of a file: everybody can see a command line."""
+def _read_secret(flag: str, text: str, place: _Place) -> str:
+    """The first line of the file ``@path``: everybody can see a command line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FlagError(f"{flag}=@{path}: a file that can be read was expected ({error})") from None
+        lines = place.beside(text[1:]).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise FlagError(f"{flag}={text}: a file that can be read was expected ({error})") from None
     if not lines:
-        raise FlagError(f"{flag}=@{path}: a file with a line in it was expected")
+        raise FlagError(f"{flag}={text}: a file with a line in it was expected")
     return lines[0]
 
 

@@ -125,6 +125,14 @@ def read(pid: int, name: str) -> bytes:
         os.close(file)
 
 
+def process_of(thread: int) -> int:
+    """Its process; 0 if there is no such thread, or none that we may see."""
+    try:
+        return int(read(thread, "status").partition(b"\nTgid:")[2].split(None, 1)[0])
+    except _HIDDEN:
+        return 0
+
+
 def children(process: ProcessInfo) -> list[int]:
     """Its children now. A child that ends meanwhile may hide others: ask again until nothing changes."""
     try:

@@ -15,6 +15,20 @@ from aurorad.api.tasks import JobKey, TaskQuery
 _DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 
 
+_LAST_INSTANCE = 9_999_999  # far more than a job may have, and few enough to hold all of them
+_HIDDEN = "\0"  # no argument can have one
+
+
+def hidden(words: Sequence[str]) -> list[str]:
+    """With each ``--`` but the first hidden, for argparse drops them all; `word` gives it back."""
+    start = words.index("--") + 1 if "--" in words else len(words)
+    return [*words[:start], *(f"{_HIDDEN}--" if word == "--" else word for word in words[start:])]
+
+
+def word(text: str) -> str:
+    return text.removeprefix(_HIDDEN)
+
+
 @dataclasses.dataclass(frozen=True)
 class JobPath:
     """A job of a cluster: ``cluster/role/environment/name``."""
@@ -102,6 +116,8 @@ def instances(text: str) -> frozenset[int] | None:
             raise ArgumentTypeError(f"{text!r} is not a list of instances such as 0,2,5-7") from None
         if high < low:
             raise ArgumentTypeError(f"Invalid instance range: {[first, last]}")
+        if high > _LAST_INSTANCE:
+            raise ArgumentTypeError(f"{text!r}: instances up to {_LAST_INSTANCE} were expected")
         found.update(range(low, high + 1))
     return frozenset(found)
 
@@ -113,6 +129,8 @@ def job_instance(text: str) -> JobInstance:
     path = JobPath(parts[0], _job_key(text, parts[1:4]))
     if not (parts[4].isascii() and parts[4].isdecimal()):
         raise ArgumentTypeError(f"Instance must be an integer, but got {parts[4]}")
+    if len(parts[4]) > len(str(_LAST_INSTANCE)):
+        raise ArgumentTypeError(f"{text!r}: an instance up to {_LAST_INSTANCE} was expected")
     return JobInstance(path, int(parts[4]))
 
 

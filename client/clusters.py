@@ -90,7 +90,7 @@ class Cluster:
             if address is not None and not _is_address(address):
                 raise self.lacks(f"{key} must be an address such as {LOCAL_SCHEDULER}, and it is {json.dumps(address)}")
         zk = self.text("zk")
-        if zk is not None and not all(_ZK_HOST.fullmatch(host.strip()) for host in zk.split(",") if host.strip()):
+        if zk is not None and not all(_is_zk_host(host.strip()) for host in zk.split(",") if host.strip()):
             raise self.lacks(f"zk must be HOST or HOST:PORT, several with commas, and it is {json.dumps(zk)}")
         port = self.settings.get(_PORT)
         if port is not None and (isinstance(port, bool) or not re.fullmatch(r"[0-9]{1,5}", str(port))):
@@ -106,8 +106,20 @@ def url(address: str) -> str:
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(url(text))
-        return bool(parts.hostname) and parts.port != 0
+        return parts.port != 0 and _is_name(parts.hostname or "")
     except ValueError:  # brackets that do not match, a port that is none
+        return False
+
+
+def _is_zk_host(text: str) -> bool:
+    found = _ZK_HOST.fullmatch(text)
+    return found is not None and _is_name(found[1])
+
+
+def _is_name(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:  # a part of it is empty, or of more than 63 characters
         return False
 
 
@@ -140,7 +152,7 @@ def _read(file: Path) -> Iterator[Cluster]:
         data = json.loads(_TRAILING_COMMA.sub(lambda match: match[1] or "", text))
     except OSError as error:
         raise _broken(f"Unable to read {file}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _broken(f"Unable to parse {file}: {error}") from None
     if isinstance(data, dict):
         entries = [(name, entry) for name, entry in data.items()]

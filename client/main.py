@@ -115,7 +115,9 @@ def _noun_alone(name: str, noun: Noun, wants_help: bool, session: Session) -> in
 
 def _run_verb(noun: str, name: str, verb: Verb, arguments: list[str], session: Session) -> int:
     command = command_of(verb)
-    given = parser_of(noun, name, verb, command, session.build).parse_intermixed_args(arguments)
+    from client.arguments import hidden  # takes its time to load, and has been by now for most
+
+    given = parser_of(noun, name, verb, command, session.build).parse_intermixed_args(hidden(arguments))
     if not (session.build.command_hooks or session.build.plugins):
         return command.run(given, session)
     from client import command_hooks

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from client import arguments
 
+_MOST = (1 << 31) - 1  # that can be sent
+
 
 def job_key(parser: ArgumentParser) -> None:
     parser.add_argument("job", type=arguments.job_path, metavar="CLUSTER/ROLE/ENV/NAME", help="the job")
@@ -116,4 +118,6 @@ def executor_sandbox(parser: ArgumentParser) -> None:
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r}: a whole number of 1 or more was expected")
+    if int(text) > _MOST:
+        raise ArgumentTypeError(f"{text!r}: {_MOST} at most was expected")
     return int(text)

@@ -40,6 +40,7 @@ _WRONG_ADDRESS = (
     requests.exceptions.MissingSchema,
     requests.exceptions.SSLError,
     requests.TooManyRedirects,
+    ValueError,  # a name that no host can have
 )
 
 

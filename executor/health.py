@@ -41,7 +41,7 @@ class Rule(NamedTuple):
         if initial_s is None:
             grace = 2
         elif config.interval_secs > 0:
-            grace = math.ceil(initial_s / config.interval_secs)
+            grace = math.ceil(initial_s / max(config.interval_secs, _SHORTEST_INTERVAL_S))
         else:
             grace = 0
         failures, successes = config.max_consecutive_failures, config.min_consecutive_successes

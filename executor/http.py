@@ -8,6 +8,7 @@ import h11
 import trio
 
 _MAX_BODY = 64 << 10  # nobody reads more of it
+_LAST_PORT = 65535
 _HOSTS = ("127.0.0.1", "::1")  # what localhost means; names would be looked up in a thread
 
 
@@ -25,6 +26,8 @@ async def ask(method: str, port: int, target: str, timeout_s: float, *, body: bo
 
     Of an answer's body only the first 64 KiB are read, or nothing if it is of no interest.
     """
+    if not 0 <= port <= _LAST_PORT:  # a socket would take the rest of it
+        raise NoAnswer(f"port must be 0-{_LAST_PORT}")
     try:
         with trio.fail_after(timeout_s):
             stream = await _connect(port)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from executor.templates import JsonValue
+
+_END = 1 << 63  # of what anybody counts; no number that is none lies before it either
+Whole = Annotated[int, msgspec.Meta(ge=-_END, le=_END - 1)]
+Decimal = Annotated[float, msgspec.Meta(ge=-float(_END), le=float(_END))]
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -16,15 +20,15 @@ class Model(msgspec.Struct, frozen=True):
 class Resources(Model, frozen=True):
     """Cores and bytes."""
 
-    cpu: float
-    ram: int
-    disk: int
-    gpu: int = 0
+    cpu: Decimal
+    ram: Whole
+    disk: Whole
+    gpu: Whole = 0
 
 
 class RotatePolicy(Model, frozen=True):
-    log_size: int = 100 << 20
-    backups: int = 5
+    log_size: Whole = 100 << 20
+    backups: Whole = 5
 
 
 class Logger(Model, frozen=True):
@@ -39,10 +43,10 @@ class Process(Model, frozen=True):
     name: str
     cmdline: str
     resources: Resources | None = None
-    max_failures: int = 1
+    max_failures: Whole = 1
     daemon: bool = False
     ephemeral: bool = False
-    min_duration: int = 5
+    min_duration: Whole = 5
     final: bool = False
     logger: Logger | None = None
 
@@ -58,16 +62,16 @@ class Task(Model, frozen=True):
     processes: tuple[Process, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     resources: Resources | None = None
-    max_failures: int = 1
-    max_concurrency: int = 0
-    finalization_wait: int = 30
+    max_failures: Whole = 1
+    max_concurrency: Whole = 0
+    finalization_wait: Whole = 30
     user: str | None = None
 
 
 class HttpHealthChecker(Model, frozen=True):
     endpoint: str = "/health"
     expected_response: str = "ok"
-    expected_response_code: int = 0
+    expected_response_code: Whole = 0
 
 
 class ShellHealthChecker(Model, frozen=True):
@@ -81,19 +85,19 @@ class HealthChecker(Model, frozen=True):
 
 class HealthCheckConfig(Model, frozen=True):
     health_checker: HealthChecker = HealthChecker(http=HttpHealthChecker())
-    initial_interval_secs: float | None = 15.0
-    interval_secs: float = 10.0
-    max_consecutive_failures: int = 0
-    min_consecutive_successes: int = 1
-    timeout_secs: float = 1.0
+    initial_interval_secs: Decimal | None = 15.0
+    interval_secs: Decimal = 10.0
+    max_consecutive_failures: Whole = 0
+    min_consecutive_successes: Whole = 1
+    timeout_secs: Decimal = 1.0
 
 
 class HttpLifecycle(Model, frozen=True):
     port: str = "health"
     graceful_shutdown_endpoint: str = "/quitquitquit"
     shutdown_endpoint: str = "/abortabortabort"
-    graceful_shutdown_wait_secs: int = 5
-    shutdown_wait_secs: int = 5
+    graceful_shutdown_wait_secs: Whole = 5
+    shutdown_wait_secs: Whole = 5
 
 
 class Lifecycle(Model, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -198,13 +199,32 @@ class TestRealOnes:
 
         def refuse(file: Path, text: str) -> None:
             if file.name == "cgroup.kill":
-                raise FileNotFoundError(file)
+                raise FileNotFoundError(errno.ENOENT, "no such file", file)
             file.write_text(text)
 
         monkeypatch.setattr("aurorad.cgroups._write", refuse)
         group = real.group("t-1", tmp_path)
         group.make()
         started = start(group, "for i in 1 2 3; do (while :; do sleep 0.01; done) & done; echo; wait")
+        while group.populated():
+            group.kill()
+        assert started.wait(10) == -signal.SIGKILL
+
+    @pytest.mark.parametrize("inner", ["task", "task/inner"])
+    def test_processes_in_a_threaded_group_are_found_and_killed(
+        self, real: Hierarchy | None, tmp_path: Path, inner: str
+    ) -> None:
+        if real is None:
+            assert find_hierarchy(systemd=tmp_path / "none") is None
+            return
+        group = real.group("t-1", tmp_path)
+        group.make()
+        place = group.path / inner
+        place.mkdir(exist_ok=True)
+        (place / "cgroup.type").write_text("threaded")
+        started = start(group, f"echo $$ >{place}/cgroup.procs; sleep 1000 & echo; wait")
+        assert len(group.pids()) == 2
+        assert started.pid in group.pids()
         while group.populated():
             group.kill()
         assert started.wait(10) == -signal.SIGKILL

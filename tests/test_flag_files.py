@@ -102,6 +102,13 @@ def test_what_is_no_text_is_refused(folder: Path) -> None:
     assert wrong(f"@{folder}").endswith("Is a directory: '" + str(folder) + "')")
 
 
+def test_a_secret_is_in_a_file_beside_that_of_its_flag(folder: Path) -> None:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "secret").write_text("west:5050")
+    (folder / "inner" / "flags").write_text("-mesos_master_address=@secret\n-thermos_executor_path=/x")
+    assert parse(["@inner/flags"]).mesos_master_address == "west:5050"
+
+
 def test_what_looks_like_a_file_may_be_a_value(folder: Path) -> None:
     (folder / "secret").write_text("ann:password")
     (folder / "flags").write_text("-port=1\n-viz_job_url_prefix=@flags")

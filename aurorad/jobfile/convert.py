@@ -35,7 +35,7 @@ from aurorad.api.tasks import (
     ValueConstraint,
     Volume,
 )
-from aurorad.jobfile import ports
+from aurorad.jobfile import numbers, ports
 from aurorad.jobfile.errors import ConfigError
 from aurorad.jobfile.jobs import JobConfig
 from aurorad.jobfile.values import Choice, Job, Resources
@@ -117,9 +117,12 @@ def _constraint(name: str, text: str) -> Constraint:
     kind, colon, rest = text.partition(":")
     if kind == "limit" and colon:
         try:
-            return Constraint(name, TaskConstraint(limit=LimitConstraint(int(rest))))
+            limit = int(rest)
         except ValueError:
             raise ConfigError(f"{text} is not a valid limit value, must be integer") from None
+        if abs(limit) > numbers.INT32:
+            raise ConfigError(f"{text} is not a valid limit value, must be at most {numbers.INT32}")
+        return Constraint(name, TaskConstraint(limit=LimitConstraint(limit)))
     negated = text.startswith("!")
     values = frozenset(text.removeprefix("!").split(","))
     return Constraint(name, TaskConstraint(value=ValueConstraint(negated, values)))

@@ -13,7 +13,7 @@ from pystachio.base import Object
 from pystachio.matcher import Any as AnyIndex
 from pystachio.matcher import Matcher
 
-from aurorad.jobfile import checks, plan, ports, where
+from aurorad.jobfile import checks, numbers, plan, ports, where
 from aurorad.jobfile.errors import ConfigError
 from aurorad.jobfile.schema import older
 from aurorad.jobfile.values import Job
@@ -54,7 +54,7 @@ def templates_explained(evaluated: Any = None) -> Iterator[None]:
         text = f"A template in double braces cannot be read: {error}. To have braces as they are, write {{{{&name}}}}"
     except MustacheParser.Uninterpolatable as error:
         text = f"A template refers to itself: {error}"
-    except (Object.CoercionError, AttributeError) as error:
+    except (Object.CoercionError, AttributeError, OverflowError) as error:
         text = f"Job not fully specified: {error}"
     else:
         return
@@ -137,6 +137,7 @@ def _evaluated(job: Any, image: Callable[[str, str], str] | None) -> JobConfig:
         source, refs = job.interpolate()
     _check_refs(job, refs)
     plain = _plain(job, source)
+    numbers.check(job, plain, source)
     task = where.field(job, "task")
     mentioned = checks.ports_of(task) if refs else frozenset()
     try:

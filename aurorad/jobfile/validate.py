@@ -11,6 +11,7 @@ from aurorad.jobfile.values import Job, LateNumber
 
 # The share of a dedicated job's instances that an update must be allowed to lose.
 _DEDICATED_FAILURES = 0.02
+_LAST_PORT = 65535
 
 
 def check(config: JobConfig) -> list[str]:
@@ -55,8 +56,11 @@ def _announce_warnings(config: JobConfig) -> Iterator[str]:
     announce = config.job.announce
     if announce is None:
         return
-    is_static = any(ports.number(target) is not None for target in announce.portmap.values())
-    if is_static and "dedicated" not in config.job.constraints:
+    static = {name: number for name, to in announce.portmap.items() if (number := ports.number(to)) is not None}
+    for name, number in static.items():
+        if number > _LAST_PORT:
+            raise ConfigError(f"Announcer maps {name} to port {number}: at most {_LAST_PORT} was expected")
+    if static and "dedicated" not in config.job.constraints:
         raise ConfigError("Job must be dedicated in order to specify static ports!")
     primary = announce.primary_port
     if primary not in config.ports and primary not in announce.portmap:

@@ -12,7 +12,7 @@ from pystachio.composite import Structural
 from pystachio.container import ListContainer, MapContainer
 
 # What reading a value may raise when a template in it, or the value itself, is no good.
-UNREADABLE = (Ref.InvalidRefError, MustacheParser.Uninterpolatable, Object.CoercionError)
+UNREADABLE = (Ref.InvalidRefError, MustacheParser.Uninterpolatable, Object.CoercionError, OverflowError)
 
 
 class _Part(NamedTuple):

@@ -35,6 +35,8 @@ DEDICATED = "dedicated"
 _DEFAULT_LINKS = frozendict({name: f"http://%host%:%port:{name}%" for name in ("health", "http")})
 _DISPLAY_NAMES = {"num_cpus": "CPU", "ram_mb": "RAM", "disk_mb": "disk", "num_gpus": "GPU"}  # ports may be many
 
+_MOST = 1 << 40  # of each: no host has it, and sums over all tasks still fit into the answers' 64 bits
+
 
 class AdmissionError(ValueError):
     """A configuration that is not let in. The text is for its sender; `code` is what the answer carries."""
@@ -199,6 +201,9 @@ def _check_resources(config: TaskConfig, limits: AdmissionLimits) -> None:
         raise AdmissionError("ram_mb must be greater than 0.0")
     if sum(resource.disk_mb or 0 for resource in config.resources) <= 0:
         raise AdmissionError("disk_mb must be greater than 0.0")
+    for name in _DISPLAY_NAMES:
+        if sum(getattr(resource, name) or 0 for resource in config.resources) > _MOST:
+            raise AdmissionError(f"{name} must be at most {_MOST}")
     if kinds["num_gpus"] and not limits.allow_gpu_resource:
         raise AdmissionError("GPU resource support is disabled in this cluster.")
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from aurorad.api.enums import ResponseCode
 from aurorad.api.results import Response
-from client import entering, options, sandboxes
+from client import arguments, entering, options, sandboxes
 from client.arguments import JobInstances
 from client.command import Command
 from client.errors import CommandError, Exit
@@ -24,7 +24,9 @@ def _declare(parser: ArgumentParser) -> None:
     options.ssh(parser)
     options.executor_sandbox(parser)
     options.job_instances(parser)
-    parser.add_argument("command", nargs="+", metavar="unix_command_line", help="what to run in each sandbox")
+    parser.add_argument(
+        "command", type=arguments.word, nargs="+", metavar="unix_command_line", help="what to run in each sandbox"
+    )
 
 
 def _run(given: Namespace, session: Session) -> int:

@@ -61,6 +61,7 @@ def test_pages_are_those_of_the_proxy(home: Path) -> None:
     ("content", "message"),
     [
         ('[{"name": "a" "b"}]', "Unable to parse .*clusters.json: .*line 1 column"),
+        ("[" * 100_000, "Unable to parse .*clusters.json: maximum recursion depth exceeded"),
         ('[{"name": 1}]', "clusters.json: name must be a text, and it is 1"),
         ('"a"', "Unknown layout in .*clusters.json"),
         ("[1]", "Clusters must be maps of key/value pairs, got int"),
@@ -100,6 +101,8 @@ def test_an_entry_without_name_is_ignored(home: Path) -> None:
             3,
             'scheduler_uri must be an address such as http://localhost:8081, and it is "h:9',
         ),
+        ({"scheduler_uri": f"http://{'w' * 64}"}, 3, "scheduler_uri must be an address such as http://localhost:8081"),
+        ({"zk": f"z,{'w' * 64}.example:2181"}, 3, "zk must be HOST or HOST:PORT, several with commas"),
         ({"zk": "z", "zk_port": "here"}, 3, 'zk_port must be a port number, and it is "here"'),
     ],
 )

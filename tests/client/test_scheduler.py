@@ -202,8 +202,9 @@ def test_what_will_not_be_better_is_asked_once() -> None:
     assert (caught.value.code, sender.sent) == (Exit.NETWORK_ERROR, 1)
 
 
-def test_an_address_that_is_none_is_not_tried_again() -> None:
-    with transport_to("ftp://west") as made, pytest.raises(HopelessError, match="Cannot talk to ftp://west/api"):
+@pytest.mark.parametrize("address", ["ftp://west", f"http://{'w' * 64}.example:8081"])
+def test_an_address_that_is_none_is_not_tried_again(address: str) -> None:
+    with transport_to(address) as made, pytest.raises(HopelessError, match=f"Cannot talk to {address}/api"):
         made.send(GetJobs())
 
 

@@ -88,6 +88,16 @@ def test_templates_are_filled_in_and_several_words_are_one_command(
     assert ran.out == "127.0.0.1:  1 31001 task-1 {{other}}\n"
 
 
+@pytest.mark.parametrize(
+    "words", [("echo", "a", "--", "b", "--"), ("--", "&>/dev/null;", "echo", "a", "--", "b", "--")]
+)
+def test_of_several_double_dashes_only_the_first_is_ours(
+    aurora: Runner, agent: Path, server: Sshd, key: str, words: tuple[str, ...]
+) -> None:
+    ran = aurora("task", "run", f"--ssh-options={server.ssh_options}", f"{key}/1", "--", *words)
+    assert ran.out == "127.0.0.1:  a -- b --\n"
+
+
 def test_a_user_and_the_executors_folder_may_be_asked_for(aurora: Runner, agent: Path, server: Sshd, key: str) -> None:
     login = (f"--ssh-options={server.ssh_options}", "-l", server.user)
     ran = aurora("task", "run", "-e", *login, f"{key}/0", 'basename "$PWD"; whoami')

@@ -186,7 +186,9 @@ async def test_an_end_that_cannot_be_written_down_is_told_and_told_again_by_the_
         assert (await rig.update("t-1", LOST)).uuid is not None
 
 
-async def test_an_end_that_cannot_be_written_down_for_long_is_told_once_it_can(work_dir: Path) -> None:
+async def test_an_end_that_cannot_be_written_down_for_long_is_told_once_it_can(
+    work_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running(work_dir) as rig:
         await rig.launch("t-1", sleep=1000)
         await rig.update("t-1", RUNNING)
@@ -198,6 +200,7 @@ async def test_an_end_that_cannot_be_written_down_for_long_is_told_once_it_can(w
         os.kill(rig.sleeper("t-1"), signal.SIGTERM)
         await trio.sleep(4)
         assert rig.states("t-1") == []
+        assert caplog.text.count("cannot write down an update of task t-1") == 1
         updates.rmdir()
         updates.with_name("elsewhere").rename(updates)
         await rig.update("t-1", FINISHED)

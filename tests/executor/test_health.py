@@ -76,6 +76,7 @@ def test_a_task_that_never_succeeds_often_enough_is_given_up() -> None:
         (config(15.0), Rule(2, 3, 0, 1)),
         (config(0.0, 1, 2), Rule(0, 3, 1, 2)),
         (config(15.0, interval=0.0), Rule(0, 1, 0, 1)),
+        (config(15.0, interval=1e-320), Rule(1500, 1501, 0, 1)),
     ],
 )
 def test_intervals_become_attempts(settings: HealthCheckConfig, rule: Rule) -> None:
@@ -257,6 +258,17 @@ class TestHttp:
         assert reason is not None
         assert reason.startswith(f"Failed to signal http://localhost:{free_port}/health: [Errno 111] ")
         assert reason.endswith("Connection refused")
+
+    async def test_a_port_that_is_none_is_nobody_elses(self) -> None:
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(trio.serve_tcp, lambda stream: stream.aclose(), 0, host="127.0.0.1")
+            )
+            port = listeners[0].socket.getsockname()[1] + 65536
+            check = find_check(HealthCheckConfig(), {"health": port}, no_shell)
+            assert check is not None
+            assert await check() == f"Failed to signal http://localhost:{port}/health: port must be 0-65535"
+            nursery.cancel_scope.cancel()
 
     async def test_without_a_health_port_nothing_is_checked(self) -> None:
         assert find_check(HealthCheckConfig(), {"http": 1}, no_shell) is None

@@ -133,6 +133,14 @@ P, Q = {"name": "p", "cmdline": "true"}, {"name": "q", "cmdline": "true"}
         ({"role": "r"}, "Failed to fully evaluate task: Object missing required field `task`"),
         ([], "Failed to fully evaluate task: Expected `object`, got `array`"),
         ({**job(P), "announce": {"portmap": {"a": "b", "b": "a"}}}, "Found cycle in portmap!"),
+        (
+            {**job(P), "health_check_config": {"initial_interval_secs": "nan"}},
+            "Failed to fully evaluate task: Expected `float` >= -9.2",
+        ),
+        (
+            job(P, finalization_wait=10**400),
+            "Failed to fully evaluate task: Expected `int` <= 9223372036854775807 - at `$.task.finalization_wait`",
+        ),
     ],
 )
 def test_an_invalid_task_is_refused_in_one_sentence(data: Any, says: str) -> None:

@@ -209,6 +209,10 @@ def test_sla_policies(tmp_path: Path, text: str, expected: SlaPolicy) -> None:
         (minimal().replace("'test'", "'te/st'"), "Invalid environment 'te/st'"),
         (minimal("cron_collision_policy = 'NEVER'"), "Invalid CronCollisionPolicy type: NEVER"),
         (minimal("constraints = {'host': 'limit:x'}"), "limit:x is not a valid limit value, must be integer"),
+        (
+            minimal("constraints = {'host': 'limit:2147483648'}"),
+            "limit:2147483648 is not a valid limit value, must be at most 2147483647",
+        ),
         (minimal("container = Container()"), "If a container is specified it must set one type."),
         (minimal().replace("ram = 2 * MB", "ram = 0"), "Must specify ram and disk resources, got ram:0 disk:3145728"),
         (

@@ -58,6 +58,12 @@ def test_static_ports_need_a_dedicated_job(tmp_path: Path) -> None:
     assert check(tmp_path, announce + ", constraints = {'dedicated': 'bozo/x'}") == []
 
 
+def test_a_static_port_is_a_port(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(tmp_path, "announce = Announcer(portmap = {'http': '73616'}), constraints = {'dedicated': 'bozo/x'}")
+    assert str(caught.value) == "Announcer maps http to port 73616: at most 65535 was expected"
+
+
 def test_an_announced_port_that_nobody_binds_is_warned_of(tmp_path: Path) -> None:
     (warning,) = check(tmp_path, "announce = Announcer(primary_port = 'web')")
     assert warning.startswith("Announcer specified primary port as 'web' but no processes have bound that port.")

@@ -204,6 +204,19 @@ REFUSED: list[tuple[str, JobConfiguration, AdmissionLimits, str]] = [
         DEFAULTS,
         "disk_mb must be greater than 0.0",
     ),
+    *(
+        (
+            "so much that sums of it do not fit into an answer",
+            job(resources=frozenset({much, *rest})),
+            DEFAULTS,
+            f"{name} must be at most 1099511627776",
+        )
+        for name, much, rest in (
+            ("num_cpus", Resource(num_cpus=1e308), (Resource(ram_mb=1), Resource(disk_mb=1))),
+            ("ram_mb", Resource(ram_mb=2**63 - 1), (Resource(num_cpus=1.0), Resource(disk_mb=1))),
+            ("disk_mb", Resource(disk_mb=2**40 + 1), (Resource(num_cpus=1.0), Resource(ram_mb=1))),
+        )
+    ),
     (
         "T20",
         job(resources=RESOURCES | {Resource(num_gpus=0)}),

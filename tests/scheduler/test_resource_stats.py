@@ -79,3 +79,14 @@ async def test_what_is_used_is_told_by_pool_and_role(autojump_clock: MockClock) 
         }
         assert {name: values[name] for name in expected} == expected
         assert "resources_per_role_quota_consumed_web_cpu_cores" not in values
+
+
+async def test_amounts_beyond_all_counting_are_told_as_the_largest_count(autojump_clock: MockClock) -> None:
+    quota = ResourceAggregate(frozenset({Resource(num_cpus=1e308), Resource(ram_mb=2**63 - 1), Resource(disk_mb=9)}))
+    async with World(PretendEngine()).running() as it:
+        await it.storage.write(lambda tx: tx.save_quota("Ads", quota))
+        await it.storage.write(lambda tx: tx.save_quota("web", quota))
+        await trio.sleep(3601)
+        values = it.stats.snapshot()
+        assert values["resources_allocated_quota_cpu_cores"] == values["resources_allocated_quota_ram_mb"] == 2**63 - 1
+        assert values["resources_allocated_quota_disk_mb"] == 18

@@ -282,6 +282,7 @@ class LocalEngine:
 
     async def _subscribe(self, live: LiveRun, subscribe: api.Subscribe) -> Subscription:
         taken = [await self._take(live, update.status) for update in subscribe.unacknowledged_updates]
+        live.refusal = ""
         subscription = Subscription()
         live.subscribed(subscription)
         live.put(api.Event("SUBSCRIBED"))
@@ -317,7 +318,9 @@ class LocalEngine:
                 await self._record(live, update)
             except OSError as error:
                 live.knocked(trio.current_time())
-                raise Refusal(503, f"cannot write down an update of task {live.task_id}: {error}") from error
+                text = f"cannot write down an update of task {live.task_id}: {error}"
+                before, live.refusal = live.refusal, text
+                raise Refusal(503, text, again=text == before) from error
         else:
             _log.warning("an executor speaks of task %s, which is not its own", status.task_id.value)
         return api.Event("ACKNOWLEDGED", acknowledged=api.Acknowledged(status.task_id, status.uuid))

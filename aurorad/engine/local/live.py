@@ -77,6 +77,8 @@ class LiveRun:
         self.subscription: Subscription | None = None
         self.unacknowledged: dict[bytes, Unacknowledged] = {}
         self.state = TaskState.TASK_STAGING
+        self.refusal = ""
+        """Why its executor was refused last, and was not taken since: it tries again twice a second."""
         self.overseen = True
         """Whether its executor may still run."""
         self.recording = trio.Lock()

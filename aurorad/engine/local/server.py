@@ -26,11 +26,15 @@ _log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
-    """A call that is not accepted: an HTTP status and a sentence for the log of whoever made it."""
+    """A call that is not accepted: an HTTP status and a sentence for the log of whoever made it.
 
-    def __init__(self, status: int, text: str) -> None:
+    `again` if our own log has it already.
+    """
+
+    def __init__(self, status: int, text: str, *, again: bool = False) -> None:
         super().__init__(text)
         self.status = status
+        self.again = again
 
 
 class Subscription:
@@ -107,7 +111,8 @@ class _Connection:
                 call = await self._read_call(request)
                 subscription = await self._agent.accept(call, _token(request))
             except Refusal as refusal:
-                _log.warning("refused on the executor socket: %s", refusal)
+                if not refusal.again:
+                    _log.warning("refused on the executor socket: %s", refusal)
                 await self._respond(refusal.status, str(refusal))
                 return True
             if subscription is None:

@@ -21,8 +21,6 @@ from aurorad.vars import Vars
 
 POOLS = ("total", "dedicated", "quota", "free_pool")
 
-_MOST = (1 << 63) - 1  # of any count, as in the original: quotas may add up to infinity
-
 _Values = dict[str, int | float | str]
 
 _MOST = 2**63 - 1

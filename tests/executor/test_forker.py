@@ -21,8 +21,15 @@ from executor.sandbox import current_user
 
 
 @pytest.fixture
-def forker() -> Iterator[Forker]:
+def subreaper() -> Iterator[None]:
+    """Only for a test's time: orphans that nobody waits for are there for ever, to others that wait for their end."""
     procfs.become_subreaper()
+    yield
+    procfs._prctl(procfs._PR_SET_CHILD_SUBREAPER, 0)
+
+
+@pytest.fixture
+def forker(subreaper: None) -> Iterator[Forker]:
     with forking() as forker:
         yield forker
 
@@ -111,8 +118,7 @@ def test_dismissed_it_ends_and_its_coordinators_stay(forker: Forker, stream: Str
     assert states(coordinator, stream) == ALL_WELL
 
 
-def test_it_ends_with_us_even_if_we_are_killed() -> None:
-    procfs.become_subreaper()
+def test_it_ends_with_us_even_if_we_are_killed(subreaper: None) -> None:
     read, write = os.pipe()
     executor = os.fork()
     if executor == 0:

@@ -57,15 +57,16 @@ class Vars:
         """An amount that comes with events, to show before there is any (vars sheet, section 1, "Sliding").
 
         ``<name>_events`` and ``<name>_<unit>_total`` are counters; how both grow by the second, and how much there is
-        to an event, is as of the time between two readings that were at least a second apart.
+        to an event, is as of the time between two readings that were at least a second apart; 0 until there were two.
         """
         self._sliding[name] = unit
+        self._rates.update(dict.fromkeys(_rates_of(name, unit), 0))
         self.declare(f"{name}_events", f"{name}_{unit}_total")
 
     def slide(self, name: str, unit: str, amount: Number, events: int = 1) -> None:
         """So much more of a sliding amount, declared or not, by so many events."""
         if name not in self._sliding:
-            self._sliding[name] = unit
+            self.declare_sliding(name, unit)
         self.count(f"{name}_events", events)
         self.count(f"{name}_{unit}_total", amount)
 
@@ -112,9 +113,8 @@ class Vars:
             return
         for name, unit in self._sliding.items():
             events, amount = (self._grown(f"{name}_{what}") for what in ("events", f"{unit}_total"))
-            self._rates[f"{name}_events_per_sec"] = round(events / passed_s, 3)
-            self._rates[f"{name}_{unit}_total_per_sec"] = round(amount / passed_s, 3)
-            self._rates[f"{name}_{unit}_per_event"] = round(amount / events, 3) if events else 0
+            rates = (events / passed_s, amount / passed_s, amount / events if events else 0)
+            self._rates.update(zip(_rates_of(name, unit), (round(rate, 3) for rate in rates), strict=True))
         self._sampled_at = now
 
     def _grown(self, name: str) -> Number:
@@ -123,3 +123,7 @@ class Vars:
         grown = value - self._sample.get(name, 0)
         self._sample[name] = value
         return grown
+
+
+def _rates_of(name: str, unit: str) -> tuple[str, str, str]:
+    return f"{name}_events_per_sec", f"{name}_{unit}_total_per_sec", f"{name}_{unit}_per_event"

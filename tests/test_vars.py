@@ -57,6 +57,15 @@ def test_rates_are_those_since_the_reading_before() -> None:
     assert read() == [4, 400, 0, 0, 0]
 
 
+def test_rates_are_there_from_the_beginning() -> None:
+    stats = Vars(lambda: 0.0)
+    stats.snapshot()
+    stats.declare_sliding("penalty", "ms")
+    stats.observe("append", 0.25)
+    values = stats.snapshot()
+    assert (values["penalty_ms_per_event"], values["append_nanos_per_event"]) == (0, 0)
+
+
 def test_all_values_come_sorted() -> None:
     stats = Vars()
     for name in ("c", "a", "b"):

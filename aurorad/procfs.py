@@ -125,6 +125,12 @@ def read(pid: int, name: str) -> bytes:
         os.close(file)
 
 
+def is_alive(process: ProcessInfo) -> bool:
+    """Whether it is there yet, it and no other of its pid, and no zombie."""
+    now = info(process.pid)
+    return now is not None and not now.zombie and now.start_ticks == process.start_ticks
+
+
 def process_of(thread: int) -> int:
     """Its process; 0 if there is no such thread, or none that we may see."""
     try:

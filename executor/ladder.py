@@ -101,11 +101,11 @@ class Ladder:
             procfs.send(process, signal.SIGKILL)
         return bool(found)
 
-    async def end_family(self, run: ProcessStatus) -> None:
-        """SIGKILL to a command that lives, and to its descendants in whatever session (sheet, section 10.2)."""
+    async def end_family(self, run: ProcessStatus) -> list[ProcessInfo]:
+        """SIGKILL to a command that lives, and to its descendants in whatever session (sheet, section 10.2): these."""
         command = _ours(run.pid, run.start_time, self._started)
         if command is None or command.zombie:
-            return
+            return []
         procfs.send(command, signal.SIGSTOP)  # it cannot fork while they are looked for
         pace, family = Pace(), [command]
         for process in procfs.tree(command.pid):
@@ -114,6 +114,7 @@ class Ladder:
         for process in family:
             procfs.send(process, signal.SIGKILL)
             await pace.breathe()
+        return family
 
     def end_run(self, run: ProcessStatus) -> None:
         """SIGKILL to what a run that ends leaves in its session, as far as it is our child by now or in its own group.

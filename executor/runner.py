@@ -19,6 +19,7 @@ import trio
 from aurorad import procfs
 from aurorad.cgroups import TaskGroup
 from aurorad.pace import Pace
+from aurorad.procfs import ProcessInfo
 from executor.checkpoint import (
     CheckpointError,
     ProcessState,
@@ -355,12 +356,13 @@ class Runner:
         while self._ledger.is_held(name) and trio.current_time() < limit_s:  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(_DEATH_POLL_S)
         self._collect(name)
+        dying: list[ProcessInfo] = []
         # In CLEANING everything was told to end and may take its time.
         while (run := self._ledger.last(name)) is not None and self._ledger.state != TaskState.CLEANING:
             if run.state.live:
-                await self._ladder.end_family(run)
+                dying += await self._ladder.end_family(run)
                 self._ladder.end_run(run)
-            if not await self._ladder.end_rest(run):
+            if not await self._ladder.end_rest(run) and not any(map(procfs.is_alive, dying)):
                 break
             if trio.current_time() > limit_s:
                 self._log.error("What is left of process %s does not die.", name)

@@ -18,6 +18,7 @@ import trio
 import trio.testing
 
 from aurorad import procfs
+from aurorad.procfs import ProcessInfo
 from executor import runner
 from executor.checkpoint import (
     ProcessState,
@@ -162,8 +163,9 @@ class _Ladder:
     def kill_live(self, run: ProcessStatus) -> bool:
         return self._runs[run.coordinator_pid or 0].end()
 
-    async def end_family(self, run: ProcessStatus) -> None:
+    async def end_family(self, run: ProcessStatus) -> list[ProcessInfo]:
         await trio.lowlevel.checkpoint()
+        return []
 
     def end_run(self, run: ProcessStatus) -> None:
         assert run.coordinator_pid in self._runs

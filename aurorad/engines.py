@@ -122,7 +122,7 @@ async def simulated_engine(flags: Flags, tables: Tables, executors: ExecutorSett
     cluster = simulated_cluster(flags)
     pace = Pace()
     adoption = _Adoption(cluster, executors)
-    tasks = tuple(tables.all_tasks())
+    tasks = tables.all_tasks()
     for start in range(0, len(tasks), _BITE):
         for task in tasks[start : start + _BITE]:
             if task.status in SLAVE_ASSIGNED_STATES:

@@ -75,13 +75,7 @@ def test_a_reader_that_stands_still_holds_nobody_and_is_told_what_it_missed(pipe
     log = logger(writer)
     for number in range(20):
         log.info("%d", number)
-    read = []
-    reader = threading.Thread(target=lambda: read.append(drained(pipe.reader)))
-    reader.start()
-    writer.close()
-    pipe.stream.close()
-    reader.join()
-    (text,) = read
+    text = read_to_the_end(pipe, writer)
     assert " I some.where: 0\n" in text
     assert "lines of this log are lost: nobody took them in time" in text
 
@@ -92,14 +86,21 @@ def test_a_stream_that_somebody_has_made_return_at_once_is_waited_for_all_the_sa
     log, many = logger(writer), 40
     for number in range(many):
         log.info("%d %s", number, "x" * 10_000)
-    read = []
+    lines = read_to_the_end(pipe, writer).splitlines()
+    assert [int(line.split()[4]) for line in lines] == list(range(many))
+    assert all(line.endswith(" " + "x" * 10_000) for line in lines)
+
+
+def read_to_the_end(pipe: Pipe, writer: LogWriter) -> str:
+    """All that is left to read, from now until the writer has ended."""
+    read: list[str] = []
     reader = threading.Thread(target=lambda: read.append(drained(pipe.reader)))
     reader.start()
     writer.close()
     pipe.stream.close()
     reader.join()
-    assert [int(line.split()[4]) for line in read[0].splitlines()] == list(range(many))
-    assert all(line.endswith(" " + "x" * 10_000) for line in read[0].splitlines())
+    (text,) = read
+    return text
 
 
 def drained(descriptor: int) -> str:

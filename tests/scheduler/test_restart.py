@@ -36,13 +36,19 @@ async def test_pending_tasks_are_placed_by_the_next_scheduler(autojump_clock: Mo
             await world.until_status(task_id, S.RUNNING)
 
 
+async def flapping(world: World) -> str:
+    """A task whose two ancestors failed quickly."""
+    (task_id,) = await world.create(config())
+    for _ in range(2):
+        await world.until_status(task_id, S.RUNNING)
+        world.engine.status(task_id, TaskState.TASK_FAILED)
+        task_id = (await world.until_successor(task_id)).assigned_task.task_id
+    return task_id
+
+
 async def test_a_penalty_goes_on_counting_while_no_scheduler_runs(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
-        (task_id,) = await world.create(config())
-        for _ in range(2):
-            await world.until_status(task_id, S.RUNNING)
-            world.engine.status(task_id, TaskState.TASK_FAILED)
-            task_id = (await world.until_successor(task_id)).assigned_task.task_id
+        task_id = await flapping(world)
         await trio.sleep(10)
         await world.restart()
         throttled, pending, *_ = (await world.until_status(task_id, S.RUNNING)).task_events
@@ -52,11 +58,7 @@ async def test_a_penalty_goes_on_counting_while_no_scheduler_runs(autojump_clock
 
 async def test_a_penalty_is_not_longer_for_a_scheduler_whose_clock_is_behind(autojump_clock: MockClock) -> None:
     async with World(PretendEngine(Agent("host-1"))).running() as world:
-        (task_id,) = await world.create(config())
-        for _ in range(2):
-            await world.until_status(task_id, S.RUNNING)
-            world.engine.status(task_id, TaskState.TASK_FAILED)
-            task_id = (await world.until_successor(task_id)).assigned_task.task_id
+        task_id = await flapping(world)
         world.clock_shift_ms = -86_400_000
         began = trio.current_time()
         await world.restart()
